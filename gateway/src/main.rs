@@ -1,0 +1,49 @@
+//! `cloister-gateway`: the internet-facing part. Validates, limits and forwards; holds no privilege.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod privileges;
+mod refusal;
+mod routes;
+mod server;
+mod upstream;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Arguments, Command, LogFormat, Serve};
+
+fn main() -> ExitCode {
+    let Command::Serve(arguments) = Arguments::parse().command;
+    match serve(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("cloister-gateway: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// In this order: take the port, give up what that may have needed, and only then listen to anyone.
+fn serve(arguments: &Serve) -> Result<(), String> {
+    start_log(arguments.log_format);
+    let listener = server::bind(arguments)?;
+    privileges::give_up(arguments.user.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("start the event loop: {error}"))?;
+    runtime.block_on(server::run(arguments, listener))
+}
+
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("CLOISTER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match format {
+        LogFormat::Text => log.with_ansi(false).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}

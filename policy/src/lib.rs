@@ -1,0 +1,34 @@
+//! Cloister's policy file: its types, parsing, checks and messages.
+//!
+//! A file is parsed into a [`Policy`] in one step: [`Policy::load`] reports everything that is wrong
+//! with it at once, each problem with its place in the file, and returns a policy only when nothing is.
+//!
+//! ```
+//! let text = r#"
+//! version = 1
+//! [runtime.python]
+//! interpreter = "/usr/bin/python3"
+//! mounts = ["/var/lib/cloister/python/usr:/usr"]
+//! [profile.default]
+//! memory = "512"
+//! "#;
+//! let problems = cloister_policy::Policy::parse(text, "policy.toml".as_ref()).unwrap_err();
+//! assert!(problems.to_string().contains("a size needs a unit"));
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod diagnostic;
+mod load;
+mod model;
+mod paths;
+mod profile;
+mod runtime;
+pub mod seccomp;
+mod section;
+mod supervisor;
+mod units;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use load::PolicyError;
+pub use model::{Bytes, Filesystem, Network, Policy, Profile, ReadOnlyMount, Rlimits, Runtime, Supervisor, Warm};

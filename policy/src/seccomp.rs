@@ -1,0 +1,448 @@
+//! System calls by name, the named groups, and the calls that no policy may allow.
+
+use syscalls::Sysno;
+
+/// A system call of x86-64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Syscall(Sysno);
+
+impl Syscall {
+    /// The call of this name, as the manual pages have it.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        name.parse().ok().map(Self)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.0.name()
+    }
+
+    /// Its number on x86-64.
+    #[must_use]
+    pub fn number(self) -> i64 {
+        i64::from(self.0.id())
+    }
+
+    /// The names of all calls.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Sysno::iter().map(|call| call.name())
+    }
+}
+
+/// The groups, each with what it is for. A member that starts with `@` is another group.
+pub const GROUPS: [(&str, &str, &[&str]); 10] = [
+    (
+        "@python",
+        "what CPython, the C library, NumPy, pandas and multiprocessing use",
+        &["@basic", "@files", "@memory", "@processes", "@signals", "@threads", "@time", "@events", "@sockets"],
+    ),
+    (
+        "@basic",
+        "reading, writing and knowing oneself",
+        &[
+            "close",
+            "close_range",
+            "dup",
+            "dup2",
+            "dup3",
+            "fcntl",
+            "getegid",
+            "geteuid",
+            "getgid",
+            "getgroups",
+            "getpgid",
+            "getpgrp",
+            "getpid",
+            "getppid",
+            "getrandom",
+            "getresgid",
+            "getresuid",
+            "getsid",
+            "gettid",
+            "getuid",
+            "ioctl",
+            "lseek",
+            "pipe",
+            "pipe2",
+            "pread64",
+            "preadv",
+            "preadv2",
+            "pwrite64",
+            "pwritev",
+            "pwritev2",
+            "read",
+            "readv",
+            "sendfile",
+            "splice",
+            "sysinfo",
+            "tee",
+            "umask",
+            "uname",
+            "vmsplice",
+            "write",
+            "writev",
+        ],
+    ),
+    (
+        "@files",
+        "files and directories, as far as mounts and Landlock let",
+        &[
+            "access",
+            "chdir",
+            "chmod",
+            "chown",
+            "copy_file_range",
+            "creat",
+            "faccessat",
+            "faccessat2",
+            "fadvise64",
+            "fallocate",
+            "fchdir",
+            "fchmod",
+            "fchmodat",
+            "fchmodat2",
+            "fchown",
+            "fchownat",
+            "fdatasync",
+            "fgetxattr",
+            "flistxattr",
+            "flock",
+            "fremovexattr",
+            "fsetxattr",
+            "fstat",
+            "fstatfs",
+            "fsync",
+            "ftruncate",
+            "futimesat",
+            "getcwd",
+            "getdents",
+            "getdents64",
+            "getxattr",
+            "inotify_add_watch",
+            "inotify_init",
+            "inotify_init1",
+            "inotify_rm_watch",
+            "lchown",
+            "lgetxattr",
+            "link",
+            "linkat",
+            "listxattr",
+            "llistxattr",
+            "lremovexattr",
+            "lsetxattr",
+            "lstat",
+            "mkdir",
+            "mkdirat",
+            "newfstatat",
+            "open",
+            "openat",
+            "readahead",
+            "readlink",
+            "readlinkat",
+            "removexattr",
+            "rename",
+            "renameat",
+            "renameat2",
+            "rmdir",
+            "setxattr",
+            "stat",
+            "statfs",
+            "statx",
+            "symlink",
+            "symlinkat",
+            "sync",
+            "sync_file_range",
+            "syncfs",
+            "truncate",
+            "unlink",
+            "unlinkat",
+            "utime",
+            "utimensat",
+            "utimes",
+        ],
+    ),
+    (
+        "@memory",
+        "mapping and sharing memory",
+        &[
+            "brk",
+            "get_mempolicy",
+            "madvise",
+            "membarrier",
+            "memfd_create",
+            "mincore",
+            "mlock",
+            "mlock2",
+            "mmap",
+            "mprotect",
+            "mremap",
+            "msync",
+            "munlock",
+            "munmap",
+            "pkey_alloc",
+            "pkey_free",
+            "pkey_mprotect",
+            "remap_file_pages",
+        ],
+    ),
+    (
+        "@processes",
+        "starting processes and waiting for them",
+        &[
+            "arch_prctl",
+            "capget",
+            "clone",
+            "execve",
+            "execveat",
+            "exit",
+            "exit_group",
+            "fork",
+            "getcpu",
+            "getpriority",
+            "getrlimit",
+            "getrusage",
+            "ioprio_get",
+            "pidfd_open",
+            "prctl",
+            "prlimit64",
+            "sched_get_priority_max",
+            "sched_get_priority_min",
+            "sched_getaffinity",
+            "sched_getattr",
+            "sched_getparam",
+            "sched_getscheduler",
+            "sched_rr_get_interval",
+            "sched_setaffinity",
+            "sched_yield",
+            "setpgid",
+            "setpriority",
+            "setrlimit",
+            "setsid",
+            "times",
+            "vfork",
+            "wait4",
+            "waitid",
+        ],
+    ),
+    (
+        "@signals",
+        "signals within the sandbox",
+        &[
+            "alarm",
+            "kill",
+            "pause",
+            "pidfd_send_signal",
+            "restart_syscall",
+            "rt_sigaction",
+            "rt_sigpending",
+            "rt_sigprocmask",
+            "rt_sigqueueinfo",
+            "rt_sigreturn",
+            "rt_sigsuspend",
+            "rt_sigtimedwait",
+            "rt_tgsigqueueinfo",
+            "sigaltstack",
+            "signalfd",
+            "signalfd4",
+            "tgkill",
+            "tkill",
+        ],
+    ),
+    (
+        "@threads",
+        "threads and what they wait on",
+        &["futex", "futex_waitv", "get_robust_list", "rseq", "set_robust_list", "set_tid_address"],
+    ),
+    (
+        "@time",
+        "reading clocks, sleeping, timers",
+        &[
+            "clock_getres",
+            "clock_gettime",
+            "clock_nanosleep",
+            "getitimer",
+            "gettimeofday",
+            "nanosleep",
+            "setitimer",
+            "time",
+            "timer_create",
+            "timer_delete",
+            "timer_getoverrun",
+            "timer_gettime",
+            "timer_settime",
+            "timerfd_create",
+            "timerfd_gettime",
+            "timerfd_settime",
+        ],
+    ),
+    (
+        "@events",
+        "waiting for many things at once",
+        &[
+            "epoll_create",
+            "epoll_create1",
+            "epoll_ctl",
+            "epoll_pwait",
+            "epoll_pwait2",
+            "epoll_wait",
+            "eventfd",
+            "eventfd2",
+            "poll",
+            "ppoll",
+            "pselect6",
+            "select",
+        ],
+    ),
+    (
+        "@sockets",
+        "Unix sockets in the sandbox; every other family is refused whatever a policy says",
+        &[
+            "accept",
+            "accept4",
+            "bind",
+            "connect",
+            "getpeername",
+            "getsockname",
+            "getsockopt",
+            "listen",
+            "recvfrom",
+            "recvmmsg",
+            "recvmsg",
+            "sendmmsg",
+            "sendmsg",
+            "sendto",
+            "setsockopt",
+            "shutdown",
+            "socket",
+            "socketpair",
+        ],
+    ),
+];
+
+/// Calls that change mounts, namespaces, other processes, the kernel or the machine. A policy that
+/// names one is refused: no program that belongs in a sandbox needs it.
+pub const NEVER: &[&str] = &[
+    "acct",
+    "add_key",
+    "adjtimex",
+    "bpf",
+    "chroot",
+    "clock_adjtime",
+    "clock_settime",
+    "clone3",
+    "create_module",
+    "delete_module",
+    "fanotify_init",
+    "fanotify_mark",
+    "finit_module",
+    "fsconfig",
+    "fsmount",
+    "fsopen",
+    "fspick",
+    "get_kernel_syms",
+    "init_module",
+    "io_uring_enter",
+    "io_uring_register",
+    "io_uring_setup",
+    "ioperm",
+    "iopl",
+    "kcmp",
+    "kexec_file_load",
+    "kexec_load",
+    "keyctl",
+    "landlock_add_rule",
+    "landlock_create_ruleset",
+    "landlock_restrict_self",
+    "lookup_dcookie",
+    "mknod",
+    "mknodat",
+    "modify_ldt",
+    "mount",
+    "mount_setattr",
+    "move_mount",
+    "move_pages",
+    "migrate_pages",
+    "name_to_handle_at",
+    "nfsservctl",
+    "open_by_handle_at",
+    "open_tree",
+    "perf_event_open",
+    "personality",
+    "pidfd_getfd",
+    "pivot_root",
+    "process_madvise",
+    "process_mrelease",
+    "process_vm_readv",
+    "process_vm_writev",
+    "ptrace",
+    "query_module",
+    "quotactl",
+    "quotactl_fd",
+    "reboot",
+    "request_key",
+    "seccomp",
+    "setdomainname",
+    "setgid",
+    "setgroups",
+    "sethostname",
+    "setns",
+    "setresgid",
+    "setresuid",
+    "setreuid",
+    "setregid",
+    "setfsuid",
+    "setfsgid",
+    "settimeofday",
+    "setuid",
+    "swapoff",
+    "swapon",
+    "sysfs",
+    "syslog",
+    "umount2",
+    "unshare",
+    "uselib",
+    "userfaultfd",
+    "ustat",
+    "vhangup",
+    "vserver",
+];
+
+/// The members of a group, those of groups inside it included.
+#[must_use]
+pub fn group(name: &str) -> Option<Vec<Syscall>> {
+    let (_, _, members) = GROUPS.iter().find(|(group, _, _)| *group == name)?;
+    let mut calls = Vec::new();
+    for member in *members {
+        match group(member) {
+            Some(inner) => calls.extend(inner),
+            None => calls.extend(Syscall::by_name(member)),
+        }
+    }
+    calls.sort_unstable();
+    calls.dedup();
+    Some(calls)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GROUPS, NEVER, Syscall, group};
+
+    #[test]
+    fn every_name_in_a_group_is_a_call_or_a_group_and_none_is_forbidden() {
+        for (name, _, members) in GROUPS {
+            for member in members {
+                assert!(group(member).is_some() || Syscall::by_name(member).is_some(), "{member} in {name}");
+                assert!(!NEVER.contains(member), "{member} in {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_and_numbers_are_those_of_the_kernel() {
+        assert_eq!(Syscall::by_name("read").map(Syscall::number), Some(0));
+        assert_eq!(Syscall::by_name("openat").map(Syscall::number), Some(257));
+        assert_eq!(Syscall::by_name("reed"), None);
+    }
+}

@@ -1,0 +1,199 @@
+//! What a request is answered with: the codes, their HTTP status, and the two shapes of a body.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::JobId;
+
+/// Every error code that a client can see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// The request breaks the contract.
+    InvalidRequest,
+    /// No key, or one that is not known.
+    Unauthorized,
+    /// The key may not do this.
+    Forbidden,
+    /// No such path.
+    NotFound,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// The body or one of its parts is too large.
+    TooLarge,
+    /// The body is not declared as JSON.
+    UnsupportedMediaType,
+    /// The client took too long to send its request.
+    RequestTimeout,
+    /// No slot and no place in the queue, or none in time.
+    Overloaded,
+    /// The key sends faster than it may.
+    RateLimited,
+    /// The supervisor is away or restarting.
+    Unavailable,
+    /// A bug of ours.
+    Internal,
+    /// The interpreter's compiler refuses the script.
+    SyntaxError,
+    /// No callable `main` at the script's top level.
+    NoMain,
+    /// An uncaught exception.
+    Exception,
+    /// An end without a result.
+    Exit,
+    /// What `main()` returned has no JSON form.
+    ResultNotJson,
+    /// The result is above the profile's limit.
+    ResultTooLarge,
+    /// Wall time used up.
+    Timeout,
+    /// CPU time used up.
+    CpuLimit,
+    /// Memory used up.
+    MemoryLimit,
+    /// Processes used up, and that ended the job.
+    ProcessLimit,
+    /// Ended by a signal.
+    Killed,
+}
+
+impl ErrorCode {
+    /// The HTTP status that goes with the code.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::InvalidRequest => 400,
+            Self::Unauthorized => 401,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
+            Self::TooLarge => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::Overloaded | Self::RateLimited => 429,
+            Self::Internal => 500,
+            Self::Unavailable => 503,
+            Self::SyntaxError
+            | Self::NoMain
+            | Self::Exception
+            | Self::Exit
+            | Self::ResultNotJson
+            | Self::ResultTooLarge
+            | Self::Timeout
+            | Self::CpuLimit
+            | Self::MemoryLimit
+            | Self::ProcessLimit
+            | Self::Killed => 422,
+        }
+    }
+}
+
+/// What a job used, as the kernel counted it.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Usage {
+    /// From handing over the request to the verdict, in milliseconds.
+    pub wall_ms: f64,
+    /// CPU time of everything in the sandbox, user and system, in milliseconds.
+    pub cpu_ms: f64,
+    /// The most memory the sandbox held at once, in bytes.
+    pub memory_peak_bytes: u64,
+}
+
+/// An output stream whose tail was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// The `error` object of an answer.
+///
+/// `details` are further fields, such as `line` or `traceback`; `code` and `message` are ours alone.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failure {
+    /// What kind of failure, for programs.
+    pub code: ErrorCode,
+    /// What happened and what to do, for people.
+    pub message: String,
+    /// Fields that only some codes have.
+    #[serde(flatten)]
+    pub details: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Failure {
+    /// A failure without further fields.
+    #[must_use]
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), details: serde_json::Map::new() }
+    }
+
+    /// Adds a field.
+    #[must_use]
+    pub fn with(mut self, field: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.details.insert(field.to_owned(), value.into());
+        self
+    }
+}
+
+/// The body of a response, one for each of the contract's shapes.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer<'a> {
+    /// 200: `main()` returned JSON.
+    Returned {
+        /// The job.
+        id: JobId,
+        /// What `main()` returned.
+        result: &'a RawValue,
+        /// What was printed.
+        stdout: &'a str,
+        /// What was printed to standard error.
+        stderr: &'a str,
+        /// The streams whose tail was dropped.
+        truncated: &'a [Stream],
+        /// What the job used.
+        usage: Usage,
+    },
+    /// 422: the script's own failure.
+    Failed {
+        /// The job.
+        id: JobId,
+        /// What went wrong.
+        error: &'a Failure,
+        /// What was printed before.
+        stdout: &'a str,
+        /// What was printed to standard error before.
+        stderr: &'a str,
+        /// The streams whose tail was dropped.
+        truncated: &'a [Stream],
+        /// What the job used.
+        usage: Usage,
+    },
+    /// Everything else: no job ran.
+    Refused {
+        /// What went wrong.
+        error: &'a Failure,
+        /// The request.
+        id: JobId,
+    },
+}
+
+impl Answer<'_> {
+    /// The HTTP status of this answer.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Returned { .. } => 200,
+            Self::Failed { error, .. } | Self::Refused { error, .. } => error.code.status(),
+        }
+    }
+
+    /// The answer as a response body.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an answer holds only strings, numbers and JSON that was parsed")
+    }
+}

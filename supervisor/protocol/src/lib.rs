@@ -1,0 +1,35 @@
+//! What crosses the socket between the gateway and the supervisor, and nothing else.
+//!
+//! Both sides parse what they receive with the same strict code: the gateway the client's body,
+//! the supervisor the gateway's. No input or output happens here and nothing needs a privilege.
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod id;
+mod json;
+mod request;
+
+pub use answer::{Answer, ErrorCode, Failure, Stream, Usage};
+pub use id::JobId;
+pub use json::{MAX_DEPTH, NotJson, check_result};
+pub use request::{ExecuteRequest, InvalidRequest};
+
+/// The header that carries the job's id, in a request to the supervisor and in every response.
+pub const ID_HEADER: &str = "x-cloister-id";
+
+/// The request header that asks for the layers in force, and the response header that tells them.
+pub const EXPLAIN_HEADER: &str = "x-cloister-explain";
+
+/// The path that runs a job, on the gateway's listener and on the supervisor's socket alike.
+pub const EXECUTE_PATH: &str = "/execute";
+
+/// The path that answers 200 when jobs can run, on the gateway's listener and on the supervisor's socket.
+pub const READY_PATH: &str = "/readyz";
+
+/// Whether a `Content-Type` header's value says JSON; parameters such as a charset are accepted.
+#[must_use]
+pub fn is_json_content_type(value: &str) -> bool {
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}

@@ -1,0 +1,183 @@
+//! The body of `POST /execute`, parsed once with every mistake named.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use crate::json::Strict;
+
+/// A request that holds the contract's shape. Sizes and names are checked against the policy later.
+#[derive(Debug, Serialize)]
+pub struct ExecuteRequest {
+    /// Python source; never empty.
+    pub script: String,
+    /// A JSON array, as the client wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub args: Option<Box<RawValue>>,
+    /// A JSON object, as the client wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kwargs: Option<Box<RawValue>>,
+    /// The script's standard input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// The profile's name; absent: `default`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// Wall time wanted, in milliseconds, at least 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+
+/// Why a body is not a request: one sentence that names the field and what was expected.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidRequest(String);
+
+/// The fields before their types are known, so that a wrong type can be told with the field's name.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    script: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    args: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    kwargs: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    stdin: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    profile: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    timeout_ms: Option<&'a RawValue>,
+}
+
+/// A field that is there, even as `null`, which an `Option` alone would take for absent.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+impl ExecuteRequest {
+    /// Parses a body.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`] for invalid JSON, an unknown field, a duplicate key at any level, a wrong
+    /// type, a missing or empty script, or nesting beyond [`MAX_DEPTH`](crate::MAX_DEPTH).
+    pub fn parse(body: &[u8]) -> Result<Self, InvalidRequest> {
+        let text =
+            std::str::from_utf8(body).map_err(|error| InvalidRequest(format!("the body is not UTF-8: {error}")))?;
+        if !text.trim_start().starts_with('{') {
+            return Err(InvalidRequest(format!(
+                "the body is {}, expected a JSON object such as {{\"script\": \"def main(): return 1\"}}",
+                kind_of(text)
+            )));
+        }
+        let raw: Raw<'_> = serde_json::from_str(text)
+            .map_err(|error| InvalidRequest(format!("the body is not a valid request: {error}")))?;
+        let script = raw
+            .script
+            .ok_or_else(|| InvalidRequest("script is missing: expected a string of Python source".to_owned()))?;
+        let request = Self {
+            script: string("script", script)?,
+            args: raw.args.map(|value| container("args", "an array", '[', value)).transpose()?,
+            kwargs: raw.kwargs.map(|value| container("kwargs", "an object", '{', value)).transpose()?,
+            stdin: raw.stdin.map(|value| string("stdin", value)).transpose()?,
+            profile: raw.profile.map(|value| string("profile", value)).transpose()?,
+            timeout_ms: raw.timeout_ms.map(milliseconds).transpose()?,
+        };
+        if request.script.trim().is_empty() {
+            return Err(InvalidRequest("script is empty: expected Python source that defines main()".to_owned()));
+        }
+        Ok(request)
+    }
+}
+
+fn string(field: &str, value: &RawValue) -> Result<String, InvalidRequest> {
+    if !value.get().starts_with('"') {
+        return Err(wrong_type(field, "a string", value));
+    }
+    serde_json::from_str(value.get())
+        .map_err(|error| InvalidRequest(format!("{field} is not valid Unicode text: {error}")))
+}
+
+fn container(field: &str, expected: &str, opening: char, value: &RawValue) -> Result<Box<RawValue>, InvalidRequest> {
+    if !value.get().starts_with(opening) {
+        return Err(wrong_type(field, expected, value));
+    }
+    let _: Strict = serde_json::from_str(value.get()).map_err(|error| {
+        let error =
+            error.to_string().replace("recursion limit exceeded", "nested too deeply, at most 128 levels are accepted");
+        InvalidRequest(format!("{field}: {error}"))
+    })?;
+    Ok(value.to_owned())
+}
+
+fn milliseconds(value: &RawValue) -> Result<u64, InvalidRequest> {
+    match value.get().parse::<u64>() {
+        Ok(milliseconds) if milliseconds > 0 => Ok(milliseconds),
+        _ => Err(wrong_type("timeout_ms", "a whole number of milliseconds, at least 1", value)),
+    }
+}
+
+fn wrong_type(field: &str, expected: &str, value: &RawValue) -> InvalidRequest {
+    InvalidRequest(format!("{field} is {}, expected {expected}", kind_of(value.get())))
+}
+
+/// What a JSON text starts as, in words; numbers are short enough to be shown.
+fn kind_of(json: &str) -> String {
+    let json = json.trim_start();
+    match json.chars().next() {
+        None => "empty".to_owned(),
+        Some('"') => "a string".to_owned(),
+        Some('[') => "an array".to_owned(),
+        Some('{') => "an object".to_owned(),
+        Some('t' | 'f') => "a boolean".to_owned(),
+        Some('n') => "null".to_owned(),
+        Some('-' | '0'..='9') => format!("the number {}", json.chars().take(24).collect::<String>().trim_end()),
+        Some(_) => "not JSON".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ExecuteRequest;
+
+    fn refusal(body: &str) -> String {
+        ExecuteRequest::parse(body.as_bytes()).expect_err("the body should be refused").to_string()
+    }
+
+    #[test]
+    fn every_mistake_names_the_field_and_what_was_expected() {
+        for (body, expected) in [
+            ("[]", "the body is an array, expected a JSON object"),
+            ("", "the body is empty, expected a JSON object"),
+            ("{}", "script is missing"),
+            (r#"{"script": 1}"#, "script is the number 1, expected a string"),
+            (r#"{"script": null}"#, "script is null, expected a string"),
+            (r#"{"script": " \n"}"#, "script is empty"),
+            (r#"{"script": "x", "args": {}}"#, "args is an object, expected an array"),
+            (r#"{"script": "x", "kwargs": null}"#, "kwargs is null, expected an object"),
+            (r#"{"script": "x", "timeout_ms": 1.5}"#, "timeout_ms is the number 1.5, expected a whole number"),
+            (r#"{"script": "x", "timeout_ms": true}"#, "timeout_ms is a boolean"),
+            (r#"{"script": "x", "script": "y"}"#, "duplicate field `script`"),
+            (r#"{"script": "x", "scirpt": "y"}"#, "unknown field `scirpt`"),
+            (r#"{"script": "x", "args": [{"a": 1, "a": 2}]}"#, "args: duplicate key \"a\""),
+            (r#"{"script": "\ud800"}"#, "script is not valid Unicode text"),
+            (r#"{"script": "x", "args": ["\ud800"]}"#, "args: "),
+        ] {
+            let message = refusal(body);
+            assert!(message.contains(expected), "{body}: {message}");
+        }
+    }
+
+    #[test]
+    fn depth_is_refused_before_it_can_hurt() {
+        let deep = format!(r#"{{"script": "x", "args": {}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
+        assert!(refusal(&deep).contains("nested too deeply"));
+    }
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        let body = r#"{"script": "x", "args": [123456789012345678901234567890, 0.10]}"#;
+        let request = ExecuteRequest::parse(body.as_bytes()).expect("valid");
+        assert_eq!(request.args.expect("given").get(), "[123456789012345678901234567890, 0.10]");
+    }
+}

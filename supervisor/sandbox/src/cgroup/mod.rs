@@ -1,0 +1,170 @@
+//! Control groups: what a job may use, what it has used, and its certain end.
+//!
+//! Version 2 is preferred; version 1 and hybrid layouts, each controller in a hierarchy of its own,
+//! are supported. Only the supervisor touches these files; a job sees none of them.
+
+mod layout;
+mod slot;
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+pub use layout::{Layout, Version};
+pub use slot::{Limits, SlotCgroup, Usage};
+
+use crate::{Context, Error, Result};
+
+/// Cloister's own part of the hierarchies, removed again when dropped.
+#[derive(Debug)]
+pub struct Tree {
+    layout: Layout,
+    name: String,
+}
+
+/// The group in which launchers and zygotes live.
+const LAUNCHERS: &str = "launchers";
+
+impl Tree {
+    /// Creates the groups under `name`, after ending and removing what an earlier life left there.
+    ///
+    /// # Errors
+    /// A controller that is missing, or a file that could not be written.
+    pub fn create(name: &str) -> Result<Self> {
+        let tree = Self { layout: Layout::detect()?, name: name.to_owned() };
+        tree.remove()?;
+        for directory in tree.directories() {
+            make(&directory)?;
+            make(&directory.join(LAUNCHERS))?;
+        }
+        if let Layout::V2 { mount } = &tree.layout {
+            enable_controllers(mount)?;
+            enable_controllers(&mount.join(name))?;
+        }
+        Ok(tree)
+    }
+
+    /// Which version is used.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.layout.version()
+    }
+
+    /// Puts a process, and what it will start, into the launchers' group.
+    ///
+    /// # Errors
+    /// The file that could not be written.
+    pub fn adopt_launcher(&self, pid: u32) -> Result<()> {
+        self.directories().iter().try_for_each(|directory| attach(&directory.join(LAUNCHERS), pid))
+    }
+
+    /// Lets a launcher's root start processes in the slots' groups without the host's privileges:
+    /// delegation, cgroups(7). Version 2 only; on version 1 processes are moved by the supervisor.
+    ///
+    /// # Errors
+    /// The file whose owner could not be changed.
+    pub fn delegate_to(&self, uid: u32) -> Result<()> {
+        let Layout::V2 { mount } = &self.layout else { return Ok(()) };
+        let own = mount.join(&self.name);
+        [own.clone(), own.join(LAUNCHERS)].iter().try_for_each(|group| slot::delegate(group, uid))
+    }
+
+    /// The group of one slot, made if it is not there.
+    ///
+    /// # Errors
+    /// The step that failed.
+    pub fn slot(&self, number: u32, launcher_uid: u32) -> Result<SlotCgroup> {
+        SlotCgroup::create(&self.layout, &format!("{}/slot-{number}", self.name), launcher_uid)
+    }
+
+    /// Ends every process in the tree and removes its directories.
+    ///
+    /// # Errors
+    /// When a process would not die within five seconds, or a directory could not be removed.
+    pub fn remove(&self) -> Result<()> {
+        self.directories().iter().try_for_each(|directory| remove_tree(directory))
+    }
+
+    fn directories(&self) -> Vec<PathBuf> {
+        self.layout.mounts().into_iter().map(|mount| mount.join(&self.name)).collect()
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let _ = self.remove();
+    }
+}
+
+pub(crate) fn make(directory: &Path) -> Result<()> {
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(error).doing(|| format!("mkdir {}", directory.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes one value to one of a group's files.
+pub(crate) fn write(path: &Path, value: impl AsRef<str>) -> Result<()> {
+    let value = value.as_ref();
+    fs::write(path, value).doing(|| format!("write {value} to {}", path.display()))
+}
+
+pub(crate) fn attach(group: &Path, pid: u32) -> Result<()> {
+    write(&group.join("cgroup.procs"), pid.to_string())
+}
+
+fn enable_controllers(group: &Path) -> Result<()> {
+    write(&group.join("cgroup.subtree_control"), "+cpu +memory +pids")
+}
+
+/// Ends what lives below a group, deepest first, and removes it.
+pub(crate) fn remove_tree(group: &Path) -> Result<()> {
+    let children = match fs::read_dir(group) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.doing(|| format!("read {}", group.display()))?,
+    };
+    for child in children.flatten().filter(|entry| entry.path().is_dir()) {
+        remove_tree(&child.path())?;
+    }
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        end_processes(group);
+        match fs::remove_dir(group) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // Version 1 has no event for an emptied group; ends take milliseconds.
+            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(2)),
+            Err(error) => return Err(error).doing(|| format!("rmdir {}", group.display())),
+        }
+    }
+}
+
+/// Sends SIGKILL to all in a group: at once where the kernel can (`cgroup.kill`), else one by one.
+fn end_processes(group: &Path) {
+    if fs::write(group.join("cgroup.kill"), "1").is_ok() {
+        return;
+    }
+    let listed = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    for pid in listed.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 1) {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+    }
+}
+
+/// Opens a group's directory, for a process that is to start in it.
+pub(crate) fn open_directory(group: &Path) -> Result<OwnedFd> {
+    fs::File::open(group).map(OwnedFd::from).doing(|| format!("open {}", group.display()))
+}
+
+/// Whether a group's file exists, which tells what this kernel can do.
+pub(crate) fn has(group: &Path, file: &str) -> bool {
+    fs::metadata(group.join(file)).is_ok_and(|metadata| metadata.mode() != 0)
+}
+
+pub(crate) fn unreadable(path: &Path, content: &str) -> Error {
+    Error::layer(format_args!("read {}", path.display()), format_args!("unexpected content {content:?}"))
+}

@@ -1,0 +1,141 @@
+//! Who a process is and what it may do: ids, user namespace, capabilities, securebits, keyring.
+//!
+//! See `credentials(7)`, `user_namespaces(7)` and `capabilities(7)`. Everything here only takes away.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+
+use caps::CapSet;
+use nix::fcntl::{OFlag, openat};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl;
+use nix::sys::stat::Mode;
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+
+use crate::spec::{IdRange, JOB_ID, Slot};
+use crate::{Context, Error, Result, sys};
+
+/// Every securebit but `KEEP_CAPS`, and all their locks: root has no special power, no change of
+/// uid brings capabilities back, and none can be made ambient.
+const SECUREBITS_LOCKED: libc::c_ulong = (libc::SECBIT_NOROOT
+    | libc::SECBIT_NOROOT_LOCKED
+    | libc::SECBIT_NO_SETUID_FIXUP
+    | libc::SECBIT_NO_SETUID_FIXUP_LOCKED
+    | libc::SECBIT_KEEP_CAPS_LOCKED
+    | libc::SECBIT_NO_CAP_AMBIENT_RAISE
+    | libc::SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED) as libc::c_ulong;
+
+/// Maps a child's ids from 0 up to `range`, from outside its user namespace.
+///
+/// # Errors
+/// The map that could not be written.
+pub fn map_ids(child: nix::unistd::Pid, range: IdRange) -> Result<()> {
+    for map in ["gid_map", "uid_map"] {
+        let path = format!("/proc/{child}/{map}");
+        std::fs::write(&path, format!("0 {} {}\n", range.base, range.count))
+            .doing(|| format!("write {path} (0 {} {})", range.base, range.count))?;
+    }
+    Ok(())
+}
+
+/// Becomes root of the user namespace that this process is in, without supplementary groups.
+///
+/// # Errors
+/// The call that failed.
+pub fn become_namespace_root() -> Result<()> {
+    setgroups(&[]).doing(|| "setgroups to none")?;
+    become_id(0)?;
+    // The change of uid made /proc/self root's; this namespace's own files are needed again.
+    prctl::set_dumpable(true).doing(|| "prctl PR_SET_DUMPABLE 1")
+}
+
+/// Takes the slot's id and shuts it in a user namespace that maps this id alone.
+///
+/// The namespace owns none of the job's other namespaces (they belong to the launcher's), so that
+/// even a full capability set in it would have power over nothing. Root does not exist in it.
+///
+/// # Errors
+/// The call that failed.
+pub fn enter_own_user_namespace(slot: Slot) -> Result<()> {
+    become_id(slot.id())?;
+    prctl::set_dumpable(true).doing(|| "prctl PR_SET_DUMPABLE 1")?;
+    unshare(CloneFlags::CLONE_NEWUSER).doing(|| "unshare CLONE_NEWUSER")?;
+    let map = format!("{JOB_ID} {} 1\n", slot.id());
+    for (file, content) in [("setgroups", "deny"), ("gid_map", &map), ("uid_map", &map)] {
+        let path = format!("/proc/self/{file}");
+        std::fs::write(&path, content).doing(|| format!("write {path} ({})", content.trim()))?;
+    }
+    Ok(())
+}
+
+/// Allows no further user namespace below this process's own: `/proc/sys/user`, `namespaces(7)`.
+///
+/// `sysctls` is that directory, opened while a whole `/proc` was in sight.
+///
+/// # Errors
+/// The call that failed.
+pub fn forbid_user_namespaces(sysctls: impl AsFd) -> Result<()> {
+    let file = openat(sysctls, "max_user_namespaces", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
+        .doing(|| "open /proc/sys/user/max_user_namespaces")?;
+    File::from(file).write_all(b"0").doing(|| "write 0 to /proc/sys/user/max_user_namespaces")
+}
+
+/// Opens `/proc/sys/user` for [`forbid_user_namespaces`].
+///
+/// # Errors
+/// The call that failed.
+pub fn open_user_sysctls() -> Result<OwnedFd> {
+    nix::fcntl::open("/proc/sys/user", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+        .doing(|| "open /proc/sys/user")
+}
+
+/// Gives up every capability for good: bounding and ambient sets, securebits with their locks,
+/// then permitted, effective and inheritable.
+///
+/// # Errors
+/// The set that the kernel would not change.
+pub fn drop_capabilities() -> Result<()> {
+    let clear = |set: CapSet| {
+        caps::clear(None, set).map_err(|error| Error::layer(format_args!("clear the {set:?} capabilities"), error))
+    };
+    clear(CapSet::Ambient)?;
+    clear(CapSet::Bounding)?;
+    sys::set_securebits(SECUREBITS_LOCKED).doing(|| "prctl PR_SET_SECUREBITS")?;
+    clear(CapSet::Inheritable)?;
+    clear(CapSet::Effective)?;
+    clear(CapSet::Permitted)
+}
+
+/// No exec grants privileges any more: `PR_SET_NO_NEW_PRIVS`, which Landlock and seccomp require.
+///
+/// # Errors
+/// The call that failed.
+pub fn forgo_new_privileges() -> Result<()> {
+    prctl::set_no_new_privs().doing(|| "prctl PR_SET_NO_NEW_PRIVS")
+}
+
+/// Nobody of the same id may look inside or attach: `PR_SET_DUMPABLE`.
+///
+/// # Errors
+/// The call that failed.
+pub fn close_to_peers() -> Result<()> {
+    prctl::set_dumpable(false).doing(|| "prctl PR_SET_DUMPABLE 0")
+}
+
+/// Joins a session keyring of its own; a kernel without keyrings has nothing to leave behind.
+///
+/// # Errors
+/// The call that failed.
+pub fn leave_keyrings() -> Result<()> {
+    match sys::join_new_session_keyring() {
+        Err(errno) if errno.raw_os_error() == Some(libc::ENOSYS) => Ok(()),
+        result => result.doing(|| "keyctl KEYCTL_JOIN_SESSION_KEYRING"),
+    }
+}
+
+fn become_id(id: u32) -> Result<()> {
+    let (uid, gid) = (Uid::from_raw(id), Gid::from_raw(id));
+    setresgid(gid, gid, gid).doing(|| format!("setresgid {id}"))?;
+    setresuid(uid, uid, uid).doing(|| format!("setresuid {id}"))
+}

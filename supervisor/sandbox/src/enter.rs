@@ -1,0 +1,107 @@
+//! What a job's process does to itself before it may run a line of untrusted code. A cold start and
+//! a child forked from a warm interpreter both come through here; nothing else confines a job.
+//!
+//! The order matters: each step needs a power that a later one takes away.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{chdir, setsid};
+use seccompiler::BpfProgram;
+
+use crate::spec::{Layer, Slot, Spec};
+use crate::{Context, Result, credentials, landlock, limits, root, seccomp, sys};
+
+/// A profile's confinement, worked out once and applied to every job of it.
+pub struct Confinement {
+    spec: Spec,
+    filter: BpfProgram,
+    user_sysctls: OwnedFd,
+    writable: [PathBuf; 2],
+}
+
+/// The descriptors of a job, at these numbers: standard input, output, error and the result pipe.
+pub type JobFds = [OwnedFd; 4];
+
+impl Confinement {
+    /// Compiles the filter and opens what a job cannot reach later. Needs a whole `/proc` in sight.
+    ///
+    /// # Errors
+    /// The step that failed.
+    pub fn prepare(spec: Spec) -> Result<Self> {
+        let filter = seccomp::compile(&spec.syscalls)?;
+        let user_sysctls = credentials::open_user_sysctls()?;
+        Ok(Self { spec, filter, user_sysctls, writable: root::writable_paths() })
+    }
+
+    /// The profile.
+    #[must_use]
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Confines this process as the slot's job in the given cell. On success it has descriptors 0 to
+    /// 3 and no others.
+    ///
+    /// # Errors
+    /// The step that failed; the process must then end, for it is half confined.
+    pub fn enter(&self, slot: Slot, cell: &OwnedFd) -> Result<()> {
+        let spec = &self.spec;
+        let leaves_out = |layer| spec.without.contains(&layer);
+
+        // The cell's namespaces; this brings its root and working directory with it. The PID
+        // namespace was joined by being forked into it.
+        let namespaces =
+            CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWNET;
+        setns(cell, namespaces).doing(|| "setns into the cell")?;
+        // Only now, in its cgroup, does the process make that the root of what it sees.
+        unshare(CloneFlags::CLONE_NEWCGROUP).doing(|| "unshare CLONE_NEWCGROUP")?;
+        chdir("/tmp").doing(|| "chdir /tmp")?;
+        setsid().doing(|| "setsid")?;
+        umask(Mode::from_bits_truncate(0o077));
+        limits::apply(&spec.rlimits)?;
+
+        credentials::enter_own_user_namespace(slot)?;
+        if !leaves_out(Layer::UsernsLimit) {
+            credentials::forbid_user_namespaces(self.user_sysctls.as_fd())?;
+        }
+        credentials::leave_keyrings()?;
+        if !leaves_out(Layer::Capabilities) {
+            credentials::drop_capabilities()?;
+        }
+        credentials::forgo_new_privileges()?;
+        credentials::close_to_peers()?;
+
+        // Landlock opens the paths it speaks of, so it comes before the last descriptors are closed.
+        if !leaves_out(Layer::Landlock) {
+            let writable = [self.writable[0].as_path(), self.writable[1].as_path()];
+            landlock::restrict(spec.landlock_min_abi, &root::read_only_paths(spec), &writable)?;
+        }
+        // SAFETY: the objects that own these descriptors are not used after this in the process,
+        // which execs, or runs an interpreter that never heard of them.
+        unsafe { sys::close_from(4) }.doing(|| "close_range 4")?;
+        // Last, for it refuses nearly all of the calls above.
+        if leaves_out(Layer::Seccomp) { Ok(()) } else { seccomp::apply(&self.filter) }
+    }
+}
+
+/// Puts a job's descriptors at 0 to 3 and forgets the originals, which [`Confinement::enter`] closes.
+///
+/// # Errors
+/// The call that failed.
+pub fn place_fds(fds: JobFds) -> Result<()> {
+    // Out of the way first, should one lie where another belongs.
+    let raised = fds
+        .iter()
+        .map(|fd| nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(16)).doing(|| "fcntl F_DUPFD_CLOEXEC"))
+        .collect::<Result<Vec<_>>>()?;
+    for (number, fd) in (0..).zip(raised) {
+        // SAFETY: 0 to 3 are this process's standard descriptors and its control socket, which a
+        // job's process has no use for and whose owners it never drops.
+        unsafe { sys::place_fd(fd, number) }.doing(|| format!("dup2 to {number}"))?;
+    }
+    fds.into_iter().for_each(std::mem::forget);
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! The Landlock ruleset of a job: `landlock(7)`, the kernel's `userspace-api/landlock`.
+//!
+//! Everything that the kernel's ABI can restrict is handled, so that a right which is not granted
+//! below is refused. The mount namespace already shows nothing else; this layer holds without it.
+
+use std::path::Path;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetStatus, Scope,
+};
+
+use crate::{Error, Result, sys};
+
+/// The newest ABI this code has been written for; a newer kernel is asked for this one.
+const NEWEST: u32 = 6;
+
+/// The ABI that will be enforced on this kernel; 0 when it has no Landlock.
+#[must_use]
+pub fn abi() -> u32 {
+    sys::landlock_abi().unwrap_or(0).min(NEWEST)
+}
+
+/// Confines this process: read and execute below `read_only`, write below `writable`, use of the
+/// harmless devices, reading of `/proc`; no TCP, no signal and no abstract socket out of the sandbox.
+///
+/// # Errors
+/// When the kernel offers less than `min_abi`, or enforces less than was asked.
+pub fn restrict(min_abi: u32, read_only: &[&Path], writable: &[&Path]) -> Result<()> {
+    let kernel = abi();
+    if kernel < min_abi {
+        let reason = format!("the kernel offers ABI {kernel}, the policy requires {min_abi}");
+        return Err(Error::layer("landlock", reason));
+    }
+    let abi = known(kernel);
+    let enforce = || -> Result<RulesetStatus, Box<dyn std::error::Error>> {
+        let mut ruleset = Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::from_all(abi))?;
+        if kernel >= 4 {
+            ruleset = ruleset.handle_access(AccessNet::from_all(abi))?;
+        }
+        if kernel >= 6 {
+            ruleset = ruleset.scope(Scope::from_all(abi))?;
+        }
+        let mut created = ruleset.create()?;
+        for (path, access) in rules(abi, read_only, writable) {
+            let object = PathFd::new(path)?;
+            created = created.add_rule(PathBeneath::new(object, access))?;
+        }
+        Ok(created.restrict_self()?.ruleset)
+    };
+    match enforce() {
+        Ok(RulesetStatus::FullyEnforced) => Ok(()),
+        Ok(status) => Err(Error::layer("landlock_restrict_self", format_args!("only {status:?}"))),
+        Err(error) => Err(Error::layer("landlock", error)),
+    }
+}
+
+/// Each path with what may be done below it.
+fn rules<'a>(abi: ABI, read_only: &[&'a Path], writable: &[&'a Path]) -> Vec<(&'a Path, BitFlags<AccessFs>)> {
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    let run = read | AccessFs::Execute;
+    let write =
+        AccessFs::from_all(abi) & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock | ioctl_dev(abi));
+    let device = AccessFs::ReadFile | AccessFs::WriteFile;
+    let mut rules: Vec<_> = read_only
+        .iter()
+        .map(|path| (*path, if path.is_dir() { run } else { AccessFs::ReadFile | AccessFs::Execute }))
+        .collect();
+    rules.extend(writable.iter().map(|path| (*path, write)));
+    rules.extend(["/dev/null", "/dev/zero", "/dev/full"].map(|path| (Path::new(path), device)));
+    rules.extend(["/dev/random", "/dev/urandom"].map(|path| (Path::new(path), AccessFs::ReadFile.into())));
+    rules.push((Path::new("/proc"), read));
+    rules
+}
+
+fn ioctl_dev(abi: ABI) -> BitFlags<AccessFs> {
+    AccessFs::from_all(abi) & AccessFs::IoctlDev
+}
+
+fn known(kernel: u32) -> ABI {
+    match kernel {
+        0 => ABI::Unsupported,
+        1 => ABI::V1,
+        2 => ABI::V2,
+        3 => ABI::V3,
+        4 => ABI::V4,
+        5 => ABI::V5,
+        _ => ABI::V6,
+    }
+}

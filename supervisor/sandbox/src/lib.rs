@@ -1,0 +1,29 @@
+//! The kernel's edge of Cloister: everything that makes a sandbox, as small functions named after
+//! the thing they ask the kernel for.
+//!
+//! Three processes are built from here, each less trusted than the one before:
+//!
+//! 1. [`launcher`]: one per profile, root of a user namespace of unprivileged host ids, first
+//!    process of a PID namespace whose death takes every sandbox of the profile with it;
+//! 2. [`cell`]: one per job, the namespaces and the root file system, with a tiny init inside;
+//! 3. [`enter`]: what a job's process does to itself, cold or forked from a warm interpreter,
+//!    before it runs a line of untrusted code.
+//!
+//! The supervisor talks to the first over [`wire`] and keeps [`cgroup`] in its own hands.
+
+pub mod cell;
+pub mod cgroup;
+pub mod credentials;
+pub mod enter;
+mod error;
+pub mod landlock;
+pub mod launcher;
+pub mod limits;
+pub mod mount;
+pub mod root;
+pub mod seccomp;
+pub mod spec;
+pub mod sys;
+pub mod wire;
+
+pub use error::{Context, Error, Result};

@@ -1,0 +1,181 @@
+//! The two root file systems: the launcher's, which holds what its cells are copied from, and a
+//! cell's, in which a job lives.
+//!
+//! Both are a tmpfs of our own in which only the runtime's paths appear. Nothing of the host's is
+//! mounted that the policy does not name, and the host's tree is detached before anything else runs.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use crate::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
+use crate::spec::{Mount, Slot, Spec, Tmpfs};
+use crate::{Context, Error, Result};
+
+/// The device nodes of a sandbox. All are harmless and without state.
+const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+
+/// Where a launcher puts a cell's root together; an empty directory otherwise.
+const CELL: &str = "/cell";
+
+/// Moves the launcher into a root of its own. The runtime's paths lie where a job will see them,
+/// `/proc` is whole (a job's is not), and `/cell` is empty.
+///
+/// # Errors
+/// The step that failed.
+pub fn enter_launcher_root(spec: &Spec) -> Result<()> {
+    mount::make_all_private()?;
+    // Taken while the host can still be seen; the new root may cover any of it.
+    let mut trees = Vec::new();
+    for Mount { host, inside } in in_order(&spec.mounts) {
+        let tree = mount::copy(&host)?;
+        mount::restrict(&tree, RDONLY | NOSUID | NODEV)?;
+        trees.push((tree, host.is_dir(), inside));
+    }
+    let devices = DEVICES.map(|name| mount::copy(&Path::new("/dev").join(name)));
+
+    let stage = staging_directory()?;
+    let root = mount::new("tmpfs", &small_tmpfs(256), NOSUID | NODEV)?;
+    mount::attach(&root, stage)?;
+    for directory in ["proc", "dev", "tmp", "cell"] {
+        make_directory(&stage.join(directory))?;
+    }
+    attach_devices(&stage.join("dev"), devices)?;
+    for (tree, is_directory, inside) in trees {
+        attach_inside(stage, &inside, &tree, is_directory)?;
+    }
+    make_links(stage, spec)?;
+    mount::attach(mount::new("proc", &[], NOSUID | NODEV | NOEXEC)?, &stage.join("proc"))?;
+    mount::restrict_alone(&root, RDONLY)?;
+    mount::pivot_into(stage)
+}
+
+/// Moves a cell's init, and with it the cell's mount namespace, into a fresh root.
+///
+/// # Errors
+/// The step that failed.
+pub fn enter_cell_root(spec: &Spec, slot: Slot) -> Result<()> {
+    let stage = Path::new(CELL);
+    let root = mount::new("tmpfs", &small_tmpfs(256), NOSUID | NODEV)?;
+    mount::attach(&root, stage)?;
+    for directory in ["proc", "dev", "tmp"] {
+        make_directory(&stage.join(directory))?;
+    }
+    for Mount { inside, .. } in outermost(&spec.mounts) {
+        attach_inside(stage, &inside, &mount::copy(&inside)?, inside.is_dir())?;
+    }
+    make_links(stage, spec)?;
+    mount::attach(mount::copy(Path::new("/dev"))?, &stage.join("dev"))?;
+    let writable = NOSUID | NODEV | NOEXEC;
+    mount::attach(mount::new("tmpfs", &job_tmpfs(spec.shm, slot), writable)?, &stage.join("dev/shm"))?;
+    mount::attach(mount::new("tmpfs", &job_tmpfs(spec.tmp, slot), writable)?, &stage.join("tmp"))?;
+    // Only what concerns the job's own processes: no kernel settings, no host statistics. proc(5).
+    let proc = [("subset", "pid".to_owned()), ("hidepid", "invisible".to_owned())];
+    mount::attach(mount::new("proc", &proc, NOSUID | NODEV | NOEXEC)?, &stage.join("proc"))?;
+    mount::restrict_alone(&root, RDONLY)?;
+    mount::pivot_into(stage)
+}
+
+/// Every path of the runtime as a job sees it, for the Landlock ruleset.
+#[must_use]
+pub fn read_only_paths(spec: &Spec) -> Vec<&Path> {
+    spec.mounts.iter().map(|mount| mount.inside.as_path()).collect()
+}
+
+/// `/dev`: a read-only tmpfs that holds the nodes, an empty `shm`, and the usual links.
+fn attach_devices(at: &Path, devices: [Result<OwnedFd>; DEVICES.len()]) -> Result<()> {
+    let dev = mount::new("tmpfs", &small_tmpfs(64), NOSUID | NOEXEC)?;
+    mount::attach(&dev, at)?;
+    make_directory(&at.join("shm"))?;
+    for (name, device) in DEVICES.into_iter().zip(devices) {
+        let (path, device) = (at.join(name), device?);
+        make_file(&path)?;
+        mount::restrict(&device, RDONLY | NOSUID | NOEXEC)?;
+        mount::attach(device, &path)?;
+    }
+    for (name, target) in [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")] {
+        make_link(&at.join(name), Path::new(&format!("/proc/self/fd{target}")))?;
+    }
+    mount::restrict_alone(&dev, RDONLY)
+}
+
+fn attach_inside(root: &Path, inside: &Path, tree: &OwnedFd, is_directory: bool) -> Result<()> {
+    let relative = inside.strip_prefix("/").unwrap_or(inside);
+    let target = root.join(relative);
+    if is_directory {
+        make_directory(&target)?;
+    } else {
+        make_directory(target.parent().unwrap_or(root))?;
+        make_file(&target)?;
+    }
+    mount::attach(tree, &target)
+}
+
+fn make_links(root: &Path, spec: &Spec) -> Result<()> {
+    spec.links.iter().try_for_each(|(name, target)| make_link(&root.join(name), target))
+}
+
+fn make_link(path: &Path, target: &Path) -> Result<()> {
+    symlink(target, path).doing(|| format!("symlink {}", path.display()))
+}
+
+fn make_directory(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).doing(|| format!("mkdir {}", path.display()))
+}
+
+fn make_file(path: &Path) -> Result<()> {
+    match fs::File::create_new(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(error).doing(|| format!("create {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Parents before what lies in them, so that a mount never hides one that was made earlier.
+fn in_order(mounts: &[Mount]) -> Vec<Mount> {
+    let mut mounts = mounts.to_vec();
+    mounts.sort_by(|one, other| one.inside.cmp(&other.inside));
+    mounts
+}
+
+/// The mounts that do not lie in another; a recursive copy of these brings the rest.
+fn outermost(mounts: &[Mount]) -> Vec<Mount> {
+    let mut kept: Vec<Mount> = Vec::new();
+    for mount in in_order(mounts) {
+        if !kept.iter().any(|outer| mount.inside.starts_with(&outer.inside)) {
+            kept.push(mount);
+        }
+    }
+    kept
+}
+
+/// A directory that any host has, covered in this mount namespace only.
+fn staging_directory() -> Result<&'static Path> {
+    ["/tmp", "/run", "/mnt"]
+        .map(Path::new)
+        .into_iter()
+        .find(|path| path.is_dir())
+        .ok_or_else(|| Error::layer("find a directory to build a root on", "none of /tmp, /run and /mnt exists"))
+}
+
+fn small_tmpfs(inodes: u32) -> [(&'static str, String); 3] {
+    [("size", "256k".to_owned()), ("nr_inodes", inodes.to_string()), ("mode", "0755".to_owned())]
+}
+
+fn job_tmpfs(tmpfs: Tmpfs, slot: Slot) -> [(&'static str, String); 5] {
+    [
+        ("size", tmpfs.bytes.to_string()),
+        ("nr_inodes", tmpfs.inodes.to_string()),
+        ("mode", "0700".to_owned()),
+        ("uid", slot.id().to_string()),
+        ("gid", slot.id().to_string()),
+    ]
+}
+
+/// The directories that a job may write to.
+#[must_use]
+pub fn writable_paths() -> [PathBuf; 2] {
+    ["/tmp".into(), "/dev/shm".into()]
+}

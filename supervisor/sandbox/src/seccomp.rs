@@ -1,0 +1,171 @@
+//! The system call filter of a job: an allow-list in BPF, `seccomp(2)`.
+//!
+//! The list of names is the policy's; what this file adds are the conditions on arguments that make
+//! a name safe to allow, and the three ways to refuse: `EPERM` for what is not on the list, `ENOSYS`
+//! for what programs probe and fall back from, death for another architecture's calls.
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch, sock_filter,
+};
+
+use crate::{Error, Result};
+
+/// `CLONE_NEW*` of `clone(2)`, and `CLONE_PARENT`, which would hand a child to the process outside.
+const CLONE_REFUSED: u64 = (libc::CLONE_NEWNS
+    | libc::CLONE_NEWCGROUP
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET
+    | libc::CLONE_PARENT) as u64;
+
+/// Terminal and descriptor queries that C libraries and Python make of any file. All other requests,
+/// `TIOCSTI` and `TIOCLINUX` first among them, are refused.
+const IOCTLS: [u64; 8] = [
+    libc::TCGETS,
+    libc::TIOCGWINSZ,
+    libc::TIOCGPGRP,
+    libc::FIONBIO,
+    libc::FIONREAD,
+    libc::FIOCLEX,
+    libc::FIONCLEX,
+    libc::FIOASYNC,
+];
+
+/// `PR_SET_VMA`, by which allocators name their areas.
+const PR_SET_VMA: libc::c_int = 0x5356_4d41;
+
+/// Process controls that change nothing but the caller's name, alarm slack and own end.
+const PRCTLS: [libc::c_int; 11] = [
+    libc::PR_SET_PDEATHSIG,
+    libc::PR_GET_PDEATHSIG,
+    libc::PR_GET_DUMPABLE,
+    libc::PR_SET_NAME,
+    libc::PR_GET_NAME,
+    libc::PR_GET_SECCOMP,
+    libc::PR_CAPBSET_READ,
+    libc::PR_GET_SECUREBITS,
+    libc::PR_SET_TIMERSLACK,
+    libc::PR_GET_NO_NEW_PRIVS,
+    PR_SET_VMA,
+];
+
+/// Calls that C libraries try first and do without on older kernels. `clone3` is one because a filter
+/// cannot read its flags, which lie in memory.
+const PROBED: [i64; 2] = [libc::SYS_clone3, libc::SYS_openat2];
+
+/// The first number of the x32 ABI, `__X32_SYSCALL_BIT`.
+const X32: u32 = 0x4000_0000;
+
+/// The newest call this filter knows of (`listns`, Linux 6.19); beyond it a program gets what an
+/// older kernel would say.
+const NEWEST: u32 = 470;
+
+/// Compiles the filter for the calls whose numbers are given.
+///
+/// # Errors
+/// When this is no x86-64, or the program would be too long for the kernel.
+pub fn compile(syscalls: &[i64]) -> Result<BpfProgram> {
+    let arch =
+        TargetArch::try_from(std::env::consts::ARCH).map_err(|error| Error::layer("compile the filter", error))?;
+    if arch != TargetArch::x86_64 {
+        return Err(Error::layer("compile the filter", "only x86-64 is supported"));
+    }
+    let rules = syscalls
+        .iter()
+        .filter(|number| !PROBED.contains(number))
+        .map(|&number| Ok((number, conditions(number)?)))
+        .collect::<Result<_, seccompiler::BackendError>>();
+    let listed = rules
+        .and_then(|rules| {
+            SeccompFilter::new(rules, SeccompAction::Errno(libc::EPERM.unsigned_abs()), SeccompAction::Allow, arch)
+        })
+        .and_then(BpfProgram::try_from)
+        .map_err(|error| Error::layer("compile the filter", error))?;
+    let mut program = prologue();
+    program.extend(listed);
+    Ok(program)
+}
+
+/// Puts the filter in force for this thread and all that descend from it. `no_new_privs` must be set.
+///
+/// # Errors
+/// When the kernel refuses the program.
+pub fn apply(program: &BpfProgram) -> Result<()> {
+    seccompiler::apply_filter(program).map_err(|error| Error::layer("seccomp SECCOMP_SET_MODE_FILTER", error))
+}
+
+/// A filter for a process that waits for its children and does nothing else, such as a cell's init.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_waiting() -> Result<BpfProgram> {
+    compile(&[
+        libc::SYS_wait4,
+        libc::SYS_exit_group,
+        libc::SYS_exit,
+        libc::SYS_rt_sigreturn,
+        libc::SYS_pause,
+        libc::SYS_restart_syscall,
+    ])
+}
+
+/// What the arguments must hold; no condition means that the call is allowed as it is.
+fn conditions(number: i64) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    let one = |condition| Ok(vec![SeccompRule::new(vec![condition?])?]);
+    let any = |argument, values: &[u64]| {
+        values.iter().map(|&value| SeccompRule::new(vec![equal(argument, value)?])).collect::<Result<Vec<_>, _>>()
+    };
+    match number {
+        libc::SYS_clone => one(without(0, SeccompCmpArgLen::Qword, CLONE_REFUSED)),
+        libc::SYS_socket | libc::SYS_socketpair => one(equal(0, libc::AF_UNIX as u64)),
+        libc::SYS_ioctl => any(1, &IOCTLS),
+        libc::SYS_prctl => any(0, &PRCTLS.map(|option| option as u64)),
+        // Out-of-band data on Unix sockets was a way into the kernel: CVE-2025-38236.
+        libc::SYS_sendto | libc::SYS_recvfrom | libc::SYS_sendmmsg | libc::SYS_recvmmsg => {
+            one(without(3, SeccompCmpArgLen::Dword, libc::MSG_OOB as u64))
+        }
+        libc::SYS_sendmsg | libc::SYS_recvmsg => one(without(2, SeccompCmpArgLen::Dword, libc::MSG_OOB as u64)),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn equal(argument: u8, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
+}
+
+fn without(argument: u8, width: SeccompCmpArgLen, bits: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
+    SeccompCondition::new(argument, width, SeccompCmpOp::MaskedEq(bits), 0)
+}
+
+/// The instructions in front of the compiled list, in classic BPF: `seccomp(2)`, `struct seccomp_data`.
+fn prologue() -> BpfProgram {
+    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const IF_AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+    const NUMBER: u32 = 0;
+    const ARCHITECTURE: u32 = 4;
+    const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
+    const NO_SUCH_CALL: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
+
+    let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
+    let mut program = vec![
+        step(LOAD, 0, 0, ARCHITECTURE),
+        step(IF_EQUAL, 1, 0, AUDIT_ARCH_X86_64),
+        step(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS),
+        step(LOAD, 0, 0, NUMBER),
+        step(IF_AT_LEAST, 0, 1, X32),
+        step(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS),
+        step(IF_AT_LEAST, 0, 1, NEWEST + 1),
+        step(RETURN, 0, 0, NO_SUCH_CALL),
+    ];
+    for number in PROBED {
+        let number = u32::try_from(number).expect("system call numbers are small and positive");
+        program.push(step(IF_EQUAL, 0, 1, number));
+        program.push(step(RETURN, 0, 0, NO_SUCH_CALL));
+    }
+    program
+}

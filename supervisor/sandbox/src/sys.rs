@@ -1,0 +1,162 @@
+//! System calls that neither `nix` nor `rustix` wraps. One call a function, nothing else.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::unistd::Pid;
+
+/// The flag of `clone3(2)` that lies beyond the 32 bits of the C constant's type.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// What a `clone3` returned, as `fork(2)` does: once in each process.
+pub enum Forked {
+    /// In the new process.
+    Child,
+    /// In the caller: the child and a pidfd of it (close-on-exec).
+    Parent {
+        /// The child's id in the caller's PID namespace.
+        pid: Pid,
+        /// Refers to the child for as long as it is open, whatever becomes of the id.
+        pidfd: OwnedFd,
+    },
+}
+
+/// `clone3(2)` with `CLONE_PIDFD`, a copied address space and `SIGCHLD` at the end.
+///
+/// `namespaces` holds `CLONE_NEW*` flags; with `cgroup`, a directory of a version 2 hierarchy, the
+/// child starts in it (`CLONE_INTO_CGROUP`) and never migrates.
+///
+/// # Errors
+/// The kernel's errno.
+///
+/// # Safety
+/// The caller has one thread. With more, the child could find a lock (the allocator's, say) held
+/// for ever by a thread that does not exist in it.
+pub unsafe fn clone3(namespaces: libc::c_int, cgroup: Option<&OwnedFd>) -> io::Result<Forked> {
+    let mut pidfd: RawFd = -1;
+    // SAFETY: clone_args is plain integers, for which zero is a valid value.
+    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+    arguments.flags = (namespaces | libc::CLONE_PIDFD) as u64;
+    arguments.pidfd = &raw mut pidfd as u64;
+    arguments.exit_signal = libc::SIGCHLD as u64;
+    if let Some(directory) = cgroup {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = directory.as_raw_fd() as u64;
+    }
+    // SAFETY: the structure and the pidfd it points to live until the call returns, its size is
+    // passed with it, and no CLONE_VM is asked for, so that the child has a stack of its own.
+    let returned = unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>()) };
+    match returned {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Forked::Child),
+        pid => {
+            // SAFETY: the kernel has just made this descriptor for us alone.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            let pid = Pid::from_raw(i32::try_from(pid).expect("a process id fits in pid_t"));
+            Ok(Forked::Parent { pid, pidfd })
+        }
+    }
+}
+
+/// Sets attributes of the mount that `mount` refers to, and of those below it when `recursive`:
+/// `mount_setattr(2)`.
+///
+/// # Errors
+/// The kernel's errno.
+pub fn mount_setattr(mount: impl AsFd, set: u64, propagation: u64, recursive: bool) -> io::Result<()> {
+    let attributes = libc::mount_attr { attr_set: set, attr_clr: 0, propagation, userns_fd: 0 };
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: the path is a NUL-terminated literal, the structure outlives the call and its size is given.
+    let returned = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_fd().as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Joins a new, empty session keyring: `keyctl(2)`, `KEYCTL_JOIN_SESSION_KEYRING`.
+///
+/// # Errors
+/// The kernel's errno; `ENOSYS` on a kernel without keyrings.
+pub fn join_new_session_keyring() -> io::Result<()> {
+    const KEYCTL_JOIN_SESSION_KEYRING: libc::c_int = 1;
+    // SAFETY: a null name asks for an anonymous keyring; no memory is passed.
+    let returned =
+        unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, std::ptr::null::<libc::c_char>()) };
+    if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Closes every descriptor from `first` up: `close_range(2)`.
+///
+/// # Errors
+/// The kernel's errno.
+///
+/// # Safety
+/// No object that owns such a descriptor is used or dropped afterwards.
+pub unsafe fn close_from(first: RawFd) -> io::Result<()> {
+    // SAFETY: the caller vouches that nothing owns these descriptors any more.
+    let returned = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) };
+    if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Sets and locks the securebits: `prctl(2)`, `PR_SET_SECUREBITS`.
+///
+/// # Errors
+/// The kernel's errno.
+pub fn set_securebits(bits: libc::c_ulong) -> io::Result<()> {
+    // SAFETY: no memory is passed.
+    let returned = unsafe { libc::prctl(libc::PR_SET_SECUREBITS, bits, 0, 0, 0) };
+    if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Puts `from` at the number `to`, left open across exec: `dup2(2)`.
+///
+/// # Errors
+/// The kernel's errno.
+///
+/// # Safety
+/// Nothing in this process owns the descriptor `to`.
+pub unsafe fn place_fd(from: RawFd, to: RawFd) -> io::Result<()> {
+    // SAFETY: both are numbers; the caller vouches for the one that is overwritten.
+    let returned = unsafe { libc::dup2(from, to) };
+    if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Ends this process at once, running no destructor and no handler: `_exit(2)`.
+pub fn exit_now(code: libc::c_int) -> ! {
+    // SAFETY: does not return and touches no memory.
+    unsafe { libc::_exit(code) }
+}
+
+/// Replaces this process: `execve(2)`. Returns only on failure.
+#[must_use]
+pub fn execve(path: &CStr, arguments: &[&CStr], environment: &[&CStr]) -> io::Error {
+    match nix::unistd::execve(path, arguments, environment) {
+        Err(errno) => errno.into(),
+    }
+}
+
+/// The Landlock ABI that the kernel offers, or why it offers none: `landlock_create_ruleset(2)`.
+///
+/// # Errors
+/// `ENOSYS` when the kernel was built without, `EOPNOTSUPP` when it is not enabled.
+pub fn landlock_abi() -> io::Result<u32> {
+    const LANDLOCK_CREATE_RULESET_VERSION: libc::c_uint = 1;
+    // SAFETY: with this flag the kernel takes a null pointer and a size of zero, and returns a number.
+    let returned = unsafe {
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            std::ptr::null::<libc::c_void>(),
+            0_usize,
+            LANDLOCK_CREATE_RULESET_VERSION,
+        )
+    };
+    u32::try_from(returned).map_err(|_| io::Error::last_os_error())
+}

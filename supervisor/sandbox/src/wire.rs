@@ -1,0 +1,152 @@
+//! Messages with descriptors between the supervisor and a launcher (or zygote): `unix(7)`,
+//! `SOCK_SEQPACKET`, `SCM_RIGHTS`. One JSON document a packet.
+//!
+//! Both ends are ours; what is checked is that a packet is whole and carries what it should.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, recvmsg, sendmsg,
+    setsockopt, socketpair, sockopt,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::spec::{IdRange, Slot, Spec};
+use crate::{Context, Error, Result};
+
+/// No message is larger; the largest holds a profile's list of calls and the runner's source.
+const LARGEST: usize = 192 * 1024;
+
+/// No message carries more descriptors.
+const MOST_FDS: usize = 8;
+
+/// What the supervisor asks for.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Order {
+    /// First of all: the profile. Answered by [`Notice::Ready`].
+    SetUp(Box<Spec>, IdRange),
+    /// Build a cell for the slot. Answered by [`Notice::Cell`].
+    Cell(Slot),
+    /// Start a job's process in the slot's cell. Carries, in this order, the cell's pidfd, standard
+    /// input, output, error and the result pipe, and on cgroup version 2 the cgroup's directory.
+    /// Answered by [`Notice::Started`], and [`Notice::Exited`] at its end.
+    Start(Slot),
+}
+
+/// What the launcher answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Notice {
+    /// The launcher's own confinement is complete.
+    Ready,
+    /// The cell exists; carries a pidfd of its init, whose end is the end of all in the cell.
+    Cell(Slot),
+    /// The job's process exists, and waits for a byte on its standard input; carries its pidfd.
+    Started(Slot),
+    /// The job's process has ended; others of the cell may live on until the cell is ended.
+    Exited(Slot, End),
+    /// An order could not be carried out.
+    Failed(Option<Slot>, String),
+}
+
+/// How a process ended, as `wait(2)` tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum End {
+    /// By `exit` with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// One end of the connection. Closed on exec.
+#[derive(Debug)]
+pub struct Wire(OwnedFd);
+
+impl Wire {
+    /// A connected pair.
+    ///
+    /// # Errors
+    /// The call that failed.
+    pub fn pair() -> Result<(Self, Self)> {
+        let (one, other) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+            .doing(|| "socketpair SOCK_SEQPACKET")?;
+        for end in [&one, &other] {
+            setsockopt(end, sockopt::SndBuf, &(2 * LARGEST)).doing(|| "setsockopt SO_SNDBUF")?;
+        }
+        Ok((Self(one), Self(other)))
+    }
+
+    /// The connection that a descriptor refers to.
+    #[must_use]
+    pub fn from_fd(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+
+    /// The descriptor.
+    #[must_use]
+    pub fn into_fd(self) -> OwnedFd {
+        self.0
+    }
+
+    /// Sends one message with descriptors; the caller keeps its copies.
+    ///
+    /// # Errors
+    /// `io::ErrorKind::WouldBlock` on a non-blocking socket that is full; `BrokenPipe` when the peer is gone.
+    pub fn send<M: Serialize>(&self, message: &M, fds: &[RawFd]) -> io::Result<()> {
+        let bytes = serde_json::to_vec(message)?;
+        let rights = [ControlMessage::ScmRights(fds)];
+        let control = if fds.is_empty() { &[][..] } else { &rights[..] };
+        let flags = MsgFlags::MSG_NOSIGNAL;
+        sendmsg::<UnixAddr>(self.0.as_raw_fd(), &[IoSlice::new(&bytes)], control, flags, None)?;
+        Ok(())
+    }
+
+    /// Receives one message; `None` when the peer has closed its end.
+    ///
+    /// # Errors
+    /// `WouldBlock` on a non-blocking socket with nothing to read; `InvalidData` for a packet that is
+    /// cut off or no message.
+    pub fn receive<M: DeserializeOwned>(&self) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
+        let mut bytes = vec![0; LARGEST];
+        let mut control = nix::cmsg_space!([RawFd; MOST_FDS]);
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let received =
+            recvmsg::<UnixAddr>(self.0.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_CMSG_CLOEXEC)?;
+        let mut fds = Vec::new();
+        for message in received.cmsgs()? {
+            if let ControlMessageOwned::ScmRights(rights) = message {
+                // SAFETY: the kernel has just installed these descriptors for this message alone.
+                fds.extend(rights.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+            }
+        }
+        let (length, flags) = (received.bytes, received.flags);
+        if length == 0 {
+            return Ok(None);
+        }
+        if flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a message was cut off"));
+        }
+        Ok(Some((serde_json::from_slice(&bytes[..length])?, fds)))
+    }
+}
+
+impl AsRawFd for Wire {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl std::os::fd::AsFd for Wire {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Takes exactly the descriptors that a message should carry.
+///
+/// # Errors
+/// When there are more or fewer.
+pub fn exactly<const N: usize>(fds: Vec<OwnedFd>) -> Result<[OwnedFd; N]> {
+    let count = fds.len();
+    fds.try_into().map_err(|_| Error::Peer(format!("a message carried {count} descriptors, expected {N}")))
+}

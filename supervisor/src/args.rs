@@ -1,0 +1,118 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use cloister_sandbox::spec::Layer;
+
+/// Run untrusted Python, each job in a sandbox of its own.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the gateway over a Unix socket. Needs root.
+    Serve(Serve),
+    /// Try every layer of the sandbox on this host and tell which hold. Needs root.
+    Doctor(Common),
+    /// Run one script in a throwaway sandbox and print its answer. Needs root.
+    Run(Run),
+    /// The guard of a launcher; started by the others.
+    #[command(name = crate::launcher::SUBCOMMAND, hide = true)]
+    Launcher,
+}
+
+/// What every subcommand takes.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// The policy file.
+    #[arg(long, value_name = "FILE", default_value = "/etc/cloister/policy.toml")]
+    pub policy: PathBuf,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The policy.
+    #[command(flatten)]
+    pub common: Common,
+    /// The Unix socket to listen on.
+    #[arg(long, value_name = "PATH", default_value = "/run/cloister/supervisor.sock")]
+    pub socket: PathBuf,
+    /// A host uid, beside root, that may use the socket; its group of the same number owns it.
+    #[arg(long, value_name = "UID")]
+    pub gateway_uid: Vec<u32>,
+    /// The name of the control group that everything lives in; one supervisor each.
+    #[arg(long, value_name = "NAME", default_value = "cloister", value_parser = plain_name)]
+    pub cgroup: String,
+    /// How log lines are written.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The policy.
+    #[command(flatten)]
+    pub common: Common,
+    /// The profile.
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Leave a layer out, to see that another holds without it. Never do this with a stranger's script.
+    #[arg(long, value_name = "LAYER", value_enum)]
+    pub without: Vec<LayerName>,
+    /// Tell the layers in force on standard error.
+    #[arg(long)]
+    pub explain: bool,
+    /// The script; - is standard input.
+    pub script: PathBuf,
+}
+
+/// A layer's name on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LayerName {
+    /// The system call filter.
+    Seccomp,
+    /// The Landlock ruleset.
+    Landlock,
+    /// The limit of zero on further user namespaces.
+    UsernsLimit,
+    /// The dropping of capabilities.
+    Capabilities,
+}
+
+impl From<LayerName> for Layer {
+    fn from(name: LayerName) -> Self {
+        match name {
+            LayerName::Seccomp => Self::Seccomp,
+            LayerName::Landlock => Self::Landlock,
+            LayerName::UsernsLimit => Self::UsernsLimit,
+            LayerName::Capabilities => Self::Capabilities,
+        }
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+fn plain_name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !text.is_empty() && text.chars().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected letters, digits, `-` and `_`".to_owned())
+    }
+}

@@ -1,0 +1,75 @@
+"""Attempts that must fail in every sandbox. Returns {attempt: what happened}, "held" where it failed."""
+
+import ctypes
+import errno
+import os
+import resource
+import socket
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def refused(call):
+    try:
+        call()
+    except OSError as error:
+        return "held" if error.errno else str(error)
+    return "it was allowed"
+
+
+def syscall(number, *arguments):
+    def call():
+        if libc.syscall(number, *arguments) == -1:
+            raise OSError(ctypes.get_errno(), "")
+    return call
+
+
+def equal(found, expected):
+    return "held" if found == expected else f"found {found!r}, expected {expected!r}"
+
+
+def status():
+    with open("/proc/self/status") as lines:
+        return {name: value.strip() for name, value in (line.split(":", 1) for line in lines)}
+
+
+def main():
+    now = status()
+    nowhere = ctypes.c_char_p(b"none"), ctypes.c_char_p(b"/tmp"), ctypes.c_char_p(b"tmpfs")
+    uid_map = open("/proc/self/uid_map").read().split()
+    return {
+        "user namespace: one unprivileged id": equal((len(uid_map), uid_map[0], uid_map[2], os.getuid()), (3, "1000", "1", 1000)),
+        "user namespace: no second one (unshare)": refused(syscall(272, 0x10000000)),
+        "user namespace: setgroups denied": equal(open("/proc/self/setgroups").read().strip(), "deny"),
+        "PID namespace: alone": equal([name for name in os.listdir("/proc") if name.isdigit()], [str(os.getpid())]),
+        "network namespace: no family but Unix": refused(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM)),
+        "UTS namespace: the host's name is not seen": equal(os.uname().nodename == HOSTNAME, True),
+        "cgroup namespace: the group is the root": equal({line.rsplit(":", 1)[1].strip() for line in open("/proc/self/cgroup")} & {"/"}, {"/"}),
+        "mount namespace: nothing of the host": equal([p for p in ("/etc", "/home", "/root", "/sys", "/var", "/run") if os.path.exists(p)], []),
+        "mount namespace: mount refused": refused(syscall(165, *nowhere, 0, None)),
+        "root: read-only": refused(lambda: open("/x", "w")),
+        "root: the runtime is read-only": refused(lambda: open(os.path.join(os.path.dirname(os.__file__), "x"), "w")),
+        "/proc: the job's processes only": equal([p for p in ("/proc/sys", "/proc/kcore", "/proc/meminfo") if os.path.exists(p)], []),
+        "credentials: no capability": equal({now[set] for set in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}, {"0" * 16}),
+        "credentials: no_new_privs": equal(now["NoNewPrivs"], "1"),
+        "credentials: not dumpable": equal(libc.prctl(3, 0, 0, 0, 0), 0),
+        "credentials: securebits locked": equal(libc.prctl(27, 0, 0, 0, 0) & 0xEF, 0xEF),
+        "credentials: root stays away": refused(lambda: os.setuid(0)),
+        "rlimits: no core, no locked memory": equal([resource.getrlimit(r)[1] for r in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK)], [0, 0]),
+        "Landlock: what is not granted is refused": refused(lambda: os.listdir("/")),
+        "seccomp: in force": equal(now["Seccomp"], "2"),
+        "seccomp: ptrace refused": refused(syscall(101, 0, 0, 0, 0)),
+        "seccomp: io_uring, bpf, perf, userfaultfd, keyctl refused": equal(
+            [refused(syscall(number, 0, 0, 0, 0, 0)) for number in (425, 321, 298, 323, 250)], ["held"] * 5),
+        "seccomp: clone3 is not there": equal((libc.syscall(435, 0, 0), ctypes.get_errno()), (-1, errno.ENOSYS)),
+        "descriptors: 0 to 3": equal([fd for fd in range(64) if is_open(fd)], [0, 1, 2, 3]),
+        "environment: nothing of the host": equal(set(os.environ) >= {"PATH", "HOME"} and "USER" not in os.environ and len(os.environ) < 32, True),
+    }
+
+
+def is_open(fd):
+    try:
+        os.fstat(fd)
+        return True
+    except OSError:
+        return False

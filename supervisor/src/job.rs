@@ -1,0 +1,349 @@
+//! One job, from an empty slot to an empty slot. The states are types: a [`Prepared`] job waits for
+//! its request, [`Prepared::run`] consumes it, and what is left is torn down whatever happened.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cloister_protocol::{Answer, ErrorCode, ExecuteRequest, Failure, JobId, Stream, Usage};
+use cloister_sandbox::cgroup::{self, Limits};
+use cloister_sandbox::launcher::GATE;
+use cloister_sandbox::wire::End;
+use rustix::process::{Signal, pidfd_send_signal};
+use serde_json::value::RawValue;
+use tokio::io::AsyncWriteExt;
+use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe;
+use tokio::sync::oneshot;
+
+use crate::launcher::{Launcher, LauncherError};
+use crate::output::Output;
+use crate::profile::Bounds;
+use crate::report::{self, NotReady, Report};
+use crate::slots::{Lease, Slots};
+use crate::verdict::{self, Stop};
+use crate::watch::watch;
+
+/// How long an interpreter may take to start; its imports are not the script's time.
+const START_TIME: Duration = Duration::from_secs(30);
+
+/// Why a job could not be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The launcher failed.
+    #[error(transparent)]
+    Launcher(#[from] LauncherError),
+    /// The job's process failed before its request was handed to it.
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
+    /// The control group could not be used.
+    #[error(transparent)]
+    Cgroup(#[from] cloister_sandbox::Error),
+    /// A pipe could not be made or written.
+    #[error("prepare a job's pipes: {0}")]
+    Pipe(#[from] io::Error),
+    /// The interpreter took too long to start.
+    #[error("the interpreter was not ready within {} seconds", START_TIME.as_secs())]
+    TooSlow,
+    /// The profile's memory does not hold an interpreter.
+    #[error("the profile's memory does not hold the interpreter itself")]
+    TooLittleMemory,
+}
+
+/// A job's process, confined and waiting for its request.
+#[derive(Debug)]
+pub struct Prepared {
+    sandbox: Sandbox,
+    stdin: pipe::Sender,
+    stdout: pipe::Receiver,
+    stderr: pipe::Receiver,
+    result: pipe::Receiver,
+    ended: oneshot::Receiver<End>,
+    oom: Option<AsyncFd<OwnedFd>>,
+}
+
+/// What a job came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The result's JSON, or why there is none.
+    pub verdict: Result<Box<RawValue>, Failure>,
+    /// What was printed.
+    pub stdout: String,
+    /// What was printed to standard error.
+    pub stderr: String,
+    /// Streams whose tail was dropped.
+    pub truncated: Vec<Stream>,
+    /// What was used.
+    pub usage: Usage,
+}
+
+impl Outcome {
+    /// The answer that tells it.
+    #[must_use]
+    pub fn answer(&self, id: JobId) -> Answer<'_> {
+        let Self { stdout, stderr, truncated, usage, .. } = self;
+        let usage = *usage;
+        match &self.verdict {
+            Ok(result) => Answer::Returned { id, result, stdout, stderr, truncated, usage },
+            Err(error) => Answer::Failed { id, error, stdout, stderr, truncated, usage },
+        }
+    }
+}
+
+impl Prepared {
+    /// Builds a sandbox in the leased slot and starts an interpreter in it.
+    ///
+    /// # Errors
+    /// The step that failed. The slot goes back to the others either way.
+    pub async fn new(
+        launcher: &Launcher,
+        limits: Limits,
+        mut lease: Lease,
+        slots: &Arc<Slots>,
+    ) -> Result<Self, PrepareError> {
+        if let Err(error) = lease.cgroup.reset(limits) {
+            slots.release(lease);
+            return Err(error.into());
+        }
+        let cell = match launcher.cell(lease.slot).await {
+            Ok(cell) => cell,
+            Err(error) => {
+                slots.release(lease);
+                return Err(error.into());
+            }
+        };
+        let sandbox = Sandbox { inner: Some((lease, watch(cell)?)), slots: Arc::clone(slots) };
+        match tokio::time::timeout(START_TIME, Self::start(launcher, sandbox)).await {
+            Ok(prepared) => prepared,
+            Err(_) => Err(PrepareError::TooSlow),
+        }
+    }
+
+    async fn start(launcher: &Launcher, sandbox: Sandbox) -> Result<Self, PrepareError> {
+        let (stdin_theirs, stdin) =
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(io::Error::from)?;
+        let mut stdin = pipe::Sender::from_owned_fd(stdin)?;
+        let ([stdout, stderr, mut result], theirs) = output_pipes()?;
+        let [stdout_theirs, stderr_theirs, result_theirs] = theirs;
+        let (lease, cell) = sandbox.parts();
+        let fds = [stdin_theirs, stdout_theirs, stderr_theirs, result_theirs];
+        let (process, ended) =
+            launcher.start_job(lease.slot, cell.get_ref(), fds, lease.cgroup.start_directory()).await?;
+        lease.cgroup.attach(pid_of(&process)?)?;
+        let oom = lease.cgroup.oom_event()?.map(watch).transpose()?;
+        stdin.write_all(&[GATE]).await?;
+        match report::wait_until_ready(&mut result).await {
+            Ok(()) => Ok(Self { sandbox, stdin, stdout, stderr, result, ended, oom }),
+            Err(NotReady::Ended) if lease.cgroup.usage()?.oom_kills > 0 => Err(PrepareError::TooLittleMemory),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Hands the request over and waits for the verdict. Dropping the future kills the job.
+    ///
+    /// # Errors
+    /// When the job's control group can no longer be read, or its launcher died.
+    pub async fn run(self, request: &ExecuteRequest, bounds: &Bounds) -> Result<Outcome, PrepareError> {
+        let Self { mut sandbox, mut stdin, stdout, stderr, mut result, mut ended, oom } = self;
+        let mut stdout = Output::new(stdout, bounds.stdout_bytes);
+        let mut stderr = Output::new(stderr, bounds.stderr_bytes);
+        sandbox.parts_mut().0.cgroup.restart_count()?;
+        let wall = request.timeout_ms.map_or(bounds.wall, |asked| bounds.wall.min(Duration::from_millis(asked)));
+        let (message, input) = encode(request, bounds);
+
+        let started = Instant::now();
+        let (lease, cell) = sandbox.parts();
+        let stop = {
+            let feed = async move {
+                // A script need not read its input; the pipe breaking then is no failure.
+                let _ = stdin.write_all(&message).await;
+                let _ = stdin.write_all(&input).await;
+            };
+            let mut pump = pin!(async {
+                tokio::join!(feed, stdout.read_to_end(), stderr.read_to_end());
+                std::future::pending::<()>().await;
+            });
+            let mut report = pin!(report::read(&mut result, bounds.result_bytes));
+            let mut silent = false;
+            let mut deadline = pin!(tokio::time::sleep(wall));
+            let mut cpu_time = pin!(cpu_time_used_up(&lease.cgroup, bounds));
+            let mut memory = pin!(out_of_memory(oom.as_ref()));
+            let stop = loop {
+                tokio::select! {
+                    biased;
+                    said = &mut report, if !silent => match said {
+                        // A script may close the pipe and go on; its end will say what became of it.
+                        Report::Nothing => silent = true,
+                        said => break Stop::Reported(said),
+                    },
+                    () = &mut deadline => break Stop::WallTime(wall),
+                    () = &mut cpu_time => break Stop::CpuTime,
+                    () = &mut memory => break Stop::OutOfMemory,
+                    end = &mut ended => match end {
+                        Ok(end) => break Stop::Ended(end),
+                        Err(_) => return Err(LauncherError::Dead.into()),
+                    },
+                    () = &mut pump => unreachable!("the pump never ends"),
+                }
+            };
+            // In front of the answer, whatever it is: nothing of the job outlives it.
+            kill(lease, cell);
+            match stop {
+                Stop::Reported(_) => stop,
+                stop => {
+                    // What the job wrote before its end is in the pipes, a report included.
+                    tokio::select! {
+                        () = dead(cell) => {}
+                        () = &mut pump => unreachable!("the pump never ends"),
+                    }
+                    match stop {
+                        Stop::Ended(end) if !silent => match report.await {
+                            Report::Nothing => Stop::Ended(end),
+                            said => Stop::Reported(said),
+                        },
+                        stop => stop,
+                    }
+                }
+            }
+        };
+        stdout.read_available();
+        stderr.read_available();
+        let used = sandbox.parts().0.cgroup.usage()?;
+        let usage = usage(started.elapsed(), &used);
+        let mut truncated = Vec::new();
+        let mut text = |output: Output, stream| {
+            let (text, cut) = output.into_text();
+            truncated.extend(cut.then_some(stream));
+            text
+        };
+        let (stdout, stderr) = (text(stdout, Stream::Stdout), text(stderr, Stream::Stderr));
+        Ok(Outcome { verdict: verdict::of(stop, &used, bounds), stdout, stderr, truncated, usage })
+    }
+}
+
+/// A cell and the slot it is in. Dropped, it is killed, and the slot is free once all in it is dead.
+#[derive(Debug)]
+struct Sandbox {
+    inner: Option<(Lease, AsyncFd<OwnedFd>)>,
+    slots: Arc<Slots>,
+}
+
+impl Sandbox {
+    fn parts(&self) -> (&Lease, &AsyncFd<OwnedFd>) {
+        let (lease, cell) = self.inner.as_ref().expect("taken only by drop");
+        (lease, cell)
+    }
+
+    fn parts_mut(&mut self) -> (&mut Lease, &AsyncFd<OwnedFd>) {
+        let (lease, cell) = self.inner.as_mut().expect("taken only by drop");
+        (lease, cell)
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let Some((lease, cell)) = self.inner.take() else { return };
+        kill(&lease, &cell);
+        let slots = Arc::clone(&self.slots);
+        tokio::spawn(async move {
+            dead(&cell).await;
+            if lease.cgroup.is_empty() {
+                slots.release(lease);
+            } else {
+                tracing::error!(
+                    slot = lease.slot.0,
+                    "a slot's cgroup is not empty after its cell died; not used again"
+                );
+            }
+        });
+    }
+}
+
+/// Waits until nothing in the cell runs any more. A pidfd becomes readable only when the kernel has
+/// ended the whole PID namespace: `pid_namespaces(7)`, `pidfd_open(2)`.
+async fn dead(cell: &AsyncFd<OwnedFd>) {
+    let _ = cell.readable().await;
+}
+
+/// Begins the end of everything in the cell.
+fn kill(lease: &Lease, cell: &AsyncFd<OwnedFd>) {
+    let _ = pidfd_send_signal(cell.get_ref().as_fd(), Signal::KILL);
+    lease.cgroup.kill();
+}
+
+/// Ends when the group has used its CPU time. Looks again only when it could have, at full speed.
+async fn cpu_time_used_up(cgroup: &cgroup::SlotCgroup, bounds: &Bounds) {
+    while let Ok(used) = cgroup.cpu() {
+        let Some(left) = bounds.cpu.checked_sub(used).filter(|left| !left.is_zero()) else { return };
+        let soonest = left.mul_f64(1000.0 / f64::from(bounds.millicpus));
+        tokio::time::sleep(soonest.max(Duration::from_millis(1))).await;
+    }
+}
+
+async fn out_of_memory(event: Option<&AsyncFd<OwnedFd>>) {
+    match event {
+        Some(event) => {
+            let _ = event.readable().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// The bytes of a job's standard input: the runner's message, then the script's own input.
+fn encode(request: &ExecuteRequest, bounds: &Bounds) -> (Vec<u8>, Vec<u8>) {
+    #[derive(serde::Serialize)]
+    struct Message<'a> {
+        script: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        args: Option<&'a RawValue>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kwargs: Option<&'a RawValue>,
+        result_bytes: u64,
+    }
+    let body = serde_json::to_vec(&Message {
+        script: &request.script,
+        args: request.args.as_deref(),
+        kwargs: request.kwargs.as_deref(),
+        result_bytes: bounds.result_bytes,
+    })
+    .expect("strings and JSON that was parsed");
+    let mut message = (body.len() as u64).to_be_bytes().to_vec();
+    message.extend(body);
+    (message, request.stdin.clone().unwrap_or_default().into_bytes())
+}
+
+fn output_pipes() -> io::Result<([pipe::Receiver; 3], [OwnedFd; 3])> {
+    let one = || -> io::Result<_> {
+        let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        Ok((pipe::Receiver::from_owned_fd(ours)?, theirs))
+    };
+    let (one, two, three) = (one()?, one()?, one()?);
+    Ok(([one.0, two.0, three.0], [one.1, two.1, three.1]))
+}
+
+/// The process id that a pidfd refers to, in our PID namespace: `pidfd_open(2)`, fdinfo.
+fn pid_of(pidfd: &OwnedFd) -> io::Result<u32> {
+    let path = format!("/proc/self/fdinfo/{}", std::os::fd::AsRawFd::as_raw_fd(pidfd));
+    std::fs::read_to_string(path)?
+        .lines()
+        .find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok())
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the process has ended already"))
+}
+
+fn usage(wall: Duration, used: &cgroup::Usage) -> Usage {
+    let milliseconds = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
+    Usage { wall_ms: milliseconds(wall), cpu_ms: milliseconds(used.cpu), memory_peak_bytes: used.memory_peak }
+}
+
+/// The code of a job that could not be prepared: its own fault, or ours.
+impl From<&PrepareError> for ErrorCode {
+    fn from(error: &PrepareError) -> Self {
+        match error {
+            PrepareError::TooLittleMemory => Self::MemoryLimit,
+            PrepareError::Launcher(LauncherError::Dead) => Self::Unavailable,
+            _ => Self::Internal,
+        }
+    }
+}

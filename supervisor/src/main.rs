@@ -1,0 +1,38 @@
+//! `cloister-supervisor`: runs untrusted Python, each job in a sandbox of its own.
+
+mod args;
+mod canary;
+mod doctor;
+mod job;
+mod launcher;
+mod output;
+mod profile;
+mod report;
+mod run;
+mod serve;
+mod server;
+mod service;
+mod slots;
+mod verdict;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Serve(arguments) => serve::serve(&arguments),
+        Command::Doctor(arguments) => doctor::doctor(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Launcher => {
+            cloister_sandbox::launcher::guard().map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())
+        }
+    };
+    done.unwrap_or_else(|message| {
+        eprintln!("cloister-supervisor: {message}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,77 @@
+//! From a policy's profile to what the sandbox, the control group and a job's driver need of it.
+
+use std::time::Duration;
+
+use cloister_policy::{Policy, Profile};
+use cloister_sandbox::cgroup::Limits;
+use cloister_sandbox::spec::{Layer, Mount, Rlimits, Spec, Tmpfs};
+
+/// The Python part of a job, part of this program so that the two can never differ.
+const RUNNER: &str = include_str!("../zygote/runner.py");
+
+/// Bounds of one job that are enforced from outside the sandbox.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Time from request to verdict.
+    pub wall: Duration,
+    /// CPU time of all processes.
+    pub cpu: Duration,
+    /// How fast CPU time can be used up: thousandths of a CPU.
+    pub millicpus: u32,
+    /// Largest script.
+    pub script_bytes: u64,
+    /// Largest result.
+    pub result_bytes: u64,
+    /// Standard output kept.
+    pub stdout_bytes: u64,
+    /// Standard error kept.
+    pub stderr_bytes: u64,
+}
+
+/// What the launcher of a profile is told.
+pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer]) -> Spec {
+    let runtime = &policy.runtimes[&profile.runtime];
+    let interpreter = runtime.interpreter.to_string_lossy().into_owned();
+    let mut environment: Vec<String> =
+        ["PATH=/usr/bin", "HOME=/tmp", "TMPDIR=/tmp", "LANG=C.UTF-8"].map(str::to_owned).to_vec();
+    environment.extend(runtime.environment.iter().map(|(name, value)| format!("{name}={value}")));
+    let mount =
+        |mount: &cloister_policy::ReadOnlyMount| Mount { host: mount.host.clone(), inside: mount.inside.clone() };
+    Spec {
+        command: [&interpreter, "-I", "-X", "utf8", "-B", "-c", RUNNER].map(String::from).to_vec(),
+        environment,
+        mounts: runtime.mounts.iter().chain(&profile.filesystem.read_only).map(mount).collect(),
+        links: runtime.links.clone(),
+        hostname: profile.hostname.clone(),
+        tmp: Tmpfs { bytes: profile.filesystem.tmp.0, inodes: profile.filesystem.tmp_inodes },
+        shm: Tmpfs { bytes: profile.filesystem.shm.0, inodes: profile.filesystem.shm_inodes },
+        rlimits: Rlimits {
+            open_files: profile.rlimits.open_files,
+            file_size: profile.rlimits.file_size.0,
+            stack: profile.rlimits.stack.0,
+            // Whole seconds, and a second line only: the exact limit is enforced on the group.
+            cpu_seconds: profile.cpu_time.as_secs() + 2,
+        },
+        syscalls: profile.syscalls.iter().map(|call| call.number()).collect(),
+        landlock_min_abi: policy.supervisor.landlock_min_abi,
+        without: without.to_vec(),
+    }
+}
+
+/// What the control group of a slot is set to.
+pub fn limits(profile: &Profile) -> Limits {
+    Limits { memory: profile.memory.0, processes: profile.processes, millicpus: profile.millicpus }
+}
+
+/// What is enforced on a job from outside.
+pub fn bounds(profile: &Profile) -> Bounds {
+    Bounds {
+        wall: profile.wall_time,
+        cpu: profile.cpu_time,
+        millicpus: profile.millicpus,
+        script_bytes: profile.script_bytes.0,
+        result_bytes: profile.result_bytes.0,
+        stdout_bytes: profile.stdout_bytes.0,
+        stderr_bytes: profile.stderr_bytes.0,
+    }
+}

@@ -1,0 +1,61 @@
+//! `run`: one script in a throwaway sandbox, for a terminal. The only place where a layer can be left
+//! out, so that it can be seen which of two stops an attempt.
+
+use std::io::Read;
+use std::process::ExitCode;
+
+use cloister_protocol::{Answer, ExecuteRequest, JobId};
+use cloister_sandbox::spec::Layer;
+
+use crate::args;
+use crate::serve::{require_root, runtime};
+use crate::service::{Service, load_policy};
+
+/// Runs the script and prints its answer. Exit codes: 0 a result, 1 anything else.
+///
+/// # Errors
+/// What kept it from running, for a person.
+pub fn run(arguments: &args::Run) -> Result<ExitCode, String> {
+    require_root()?;
+    let mut policy = load_policy(&arguments.common.policy)?;
+    // Of its own: beside a running supervisor neither ids nor control groups may be shared.
+    policy.supervisor.uid_base += 2 * policy.supervisor.slots + 64 + std::process::id() % 4096;
+    policy.supervisor.slots = 1;
+    if let Some(profile) = &arguments.profile {
+        policy.profiles.retain(|name, _| name == profile || name == "default");
+    }
+    let request = ExecuteRequest {
+        script: read(&arguments.script)?,
+        args: None,
+        kwargs: None,
+        stdin: None,
+        profile: arguments.profile.clone(),
+        timeout_ms: None,
+    };
+    let without: Vec<Layer> = arguments.without.iter().map(|&layer| layer.into()).collect();
+    let group = format!("cloister-run-{}", std::process::id());
+    runtime()?.block_on(async {
+        let service = Service::start(&policy, &group, &without).await.map_err(|error| error.to_string())?;
+        if arguments.explain {
+            eprintln!("{}", service.explain(&request).unwrap_or_default());
+        }
+        let (id, outcome) = (JobId::random(), service.execute(&request).await);
+        let (answer, code) = match &outcome {
+            Err(error) => (Answer::Refused { error, id }, ExitCode::FAILURE),
+            Ok(outcome) => (outcome.answer(id), ExitCode::from(u8::from(outcome.verdict.is_err()))),
+        };
+        println!("{}", String::from_utf8_lossy(&answer.to_json()));
+        service.drain().await;
+        Ok(code)
+    })
+}
+
+fn read(path: &std::path::Path) -> Result<String, String> {
+    let mut text = String::new();
+    let read = if path == std::path::Path::new("-") {
+        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        std::fs::read_to_string(path)
+    };
+    read.map_err(|error| format!("read {}: {error}", path.display()))
+}

@@ -1,0 +1,94 @@
+//! `serve`: the daemon, from an empty host to an empty host.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use cloister_policy::Policy;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{LogFormat, Serve};
+use crate::canary;
+use crate::server::{self, Server};
+use crate::service::{Service, load_policy};
+
+/// Serves until SIGTERM or SIGINT; then lets running jobs finish within their limits.
+///
+/// # Errors
+/// What kept it from starting, for a person.
+pub fn serve(arguments: &Serve) -> Result<ExitCode, String> {
+    start_log(arguments.log_format);
+    require_root()?;
+    let policy = load_policy(&arguments.common.policy)?;
+    runtime()?.block_on(run(arguments, &policy))
+}
+
+async fn run(arguments: &Serve, policy: &Policy) -> Result<ExitCode, String> {
+    let listener = server::listen(&arguments.socket, &arguments.gateway_uid)
+        .map_err(|error| format!("listen on {}: {error}", arguments.socket.display()))?;
+    let service = Service::start(policy, &arguments.cgroup, &[]).await.map_err(|error| error.to_string())?;
+    let service = Arc::new(service);
+    let server = Arc::new(Server::new(Arc::clone(&service), arguments.gateway_uid.clone()));
+    let stop = stop_signal()?;
+    let serving = tokio::spawn(Arc::clone(&server).serve(listener, stop));
+
+    if let Err(broken) = canary::all_hold(&service).await {
+        let broken = broken.join("\n  ");
+        return Err(format!(
+            "the sandbox does not hold on this host, so nothing is served:\n  {broken}\n`cloister-supervisor doctor` shows every layer"
+        ));
+    }
+    server.set_ready();
+    tracing::info!(
+        socket = %arguments.socket.display(),
+        policy = &policy.digest[..12],
+        slots = policy.supervisor.slots,
+        cgroup = %service.cgroup_version(),
+        "ready"
+    );
+    serving.await.map_err(|error| format!("serve: {error}"))?;
+    service.drain().await;
+    let _ = std::fs::remove_file(&arguments.socket);
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Completes at the first request to stop.
+fn stop_signal() -> Result<impl Future<Output = ()>, String> {
+    let of = |kind| signal(kind).map_err(|error| format!("listen for signals: {error}"));
+    let (mut terminate, mut interrupt) = (of(SignalKind::terminate())?, of(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: running jobs may finish, new ones are refused");
+    })
+}
+
+/// One thread does all: it only waits and passes bytes on, and launchers die with the thread that
+/// started them (`PR_SET_PDEATHSIG`), which must therefore be the one that lives longest.
+pub fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("start the event loop: {error}"))
+}
+
+/// Sandboxes need root to begin with.
+pub fn require_root() -> Result<(), String> {
+    if nix::unistd::geteuid().is_root() {
+        Ok(())
+    } else {
+        Err("this needs root, to map ids and to make control groups: run it with sudo".to_owned())
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("CLOISTER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match format {
+        LogFormat::Text => log.with_ansi(false).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}

@@ -1,0 +1,206 @@
+//! The supervisor's door: HTTP/1.1 on a Unix socket, for the gateway and root alone.
+
+use std::convert::Infallible;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use cloister_protocol::{
+    Answer, EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, Failure, ID_HEADER, JobId, READY_PATH,
+};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::service::Service;
+
+/// The largest body that is read at all. The gateway's own bound is far lower.
+const LARGEST_BODY: usize = 128 * 1024 * 1024;
+
+/// Who may speak to the supervisor, and what is behind it.
+#[derive(Debug)]
+pub struct Server {
+    service: Arc<Service>,
+    ready: Arc<AtomicBool>,
+    peers: Vec<u32>,
+}
+
+impl Server {
+    /// Serves root and the given host ids.
+    #[must_use]
+    pub fn new(service: Arc<Service>, peers: Vec<u32>) -> Self {
+        Self { service, ready: Arc::new(AtomicBool::new(false)), peers }
+    }
+
+    /// From now on `/readyz` says so.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Relaxed);
+    }
+
+    /// Accepts until `stop`, then lets what runs come to its end within its own limits.
+    pub async fn serve(self: Arc<Self>, listener: UnixListener, stop: impl Future<Output = ()>) {
+        let connections = GracefulShutdown::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let stream = tokio::select! {
+                () = &mut stop => break,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        tracing::error!(%error, "accept a connection");
+                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                        continue;
+                    }
+                },
+            };
+            if let Err(peer) = self.admit(&stream) {
+                tracing::warn!(peer, "a stranger connected to the socket; closed");
+                continue;
+            }
+            let server = Arc::clone(&self);
+            let service = service_fn(move |request| {
+                let server = Arc::clone(&server);
+                async move { Ok::<_, Infallible>(server.answer(request).await) }
+            });
+            let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            let connection = connections.watch(connection);
+            tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+            });
+        }
+        drop(listener);
+        connections.shutdown().await;
+    }
+
+    /// Checks who is at the other end: `unix(7)`, `SO_PEERCRED`.
+    fn admit(&self, stream: &UnixStream) -> Result<(), u32> {
+        let peer = stream.peer_cred().map(|peer| peer.uid()).unwrap_or(u32::MAX);
+        if peer == 0 || self.peers.contains(&peer) { Ok(()) } else { Err(peer) }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let id = header(ID_HEADER).and_then(JobId::parse).unwrap_or_else(JobId::random);
+        let explain = header(EXPLAIN_HEADER) == Some("1");
+        match (request.method(), request.uri().path()) {
+            (&Method::POST, EXECUTE_PATH) => self.execute(id, explain, request.into_body()).await,
+            (&Method::GET, READY_PATH) => self.readiness(id),
+            (_, EXECUTE_PATH) => {
+                let mut response = refuse(id, ErrorCode::MethodNotAllowed, "use POST");
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+                response
+            }
+            _ => refuse(id, ErrorCode::NotFound, "no such path"),
+        }
+    }
+
+    fn readiness(&self, id: JobId) -> Response<Full<Bytes>> {
+        if !self.ready.load(Ordering::Relaxed) {
+            return refuse(id, ErrorCode::Unavailable, "the sandbox is being checked");
+        }
+        json(StatusCode::OK, id, br#"{"status":"ok"}"#.to_vec())
+    }
+
+    async fn execute(&self, id: JobId, explain: bool, body: Incoming) -> Response<Full<Bytes>> {
+        let started = Instant::now();
+        if !self.ready.load(Ordering::Relaxed) {
+            return refuse(id, ErrorCode::Unavailable, "the sandbox is being checked; try again shortly");
+        }
+        let body = match Limited::new(body, LARGEST_BODY).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => return refuse(id, ErrorCode::TooLarge, &format!("the body could not be read: {error}")),
+        };
+        let request = match ExecuteRequest::parse(&body) {
+            Ok(request) => request,
+            Err(error) => return refuse(id, ErrorCode::InvalidRequest, &error.to_string()),
+        };
+        drop(body);
+        let outcome = self.service.execute(&request).await;
+        let answer = match &outcome {
+            Err(error) => Answer::Refused { error, id },
+            Ok(outcome) => outcome.answer(id),
+        };
+        log(id, &request, &answer, started);
+        let mut response = respond(id, &answer);
+        if let Some(layers) = explain.then(|| self.service.explain(&request)).flatten()
+            && let Ok(layers) = HeaderValue::from_str(&layers)
+        {
+            response.headers_mut().insert(EXPLAIN_HEADER, layers);
+        }
+        response
+    }
+}
+
+/// One line a job: what became of it, never what it was.
+fn log(id: JobId, request: &ExecuteRequest, answer: &Answer<'_>, started: Instant) {
+    let profile = request.profile.as_deref().unwrap_or("default");
+    let milliseconds = started.elapsed().as_millis();
+    match answer {
+        Answer::Returned { usage, .. } => {
+            tracing::info!(%id, profile, outcome = "returned", cpu_ms = usage.cpu_ms, milliseconds);
+        }
+        Answer::Failed { error, usage, .. } => {
+            tracing::info!(%id, profile, outcome = ?error.code, cpu_ms = usage.cpu_ms, milliseconds);
+        }
+        Answer::Refused { error, .. } if error.code == ErrorCode::Internal => {
+            tracing::error!(%id, profile, message = error.message, milliseconds, "a bug of ours");
+        }
+        Answer::Refused { error, .. } => {
+            tracing::info!(%id, profile, outcome = ?error.code, message = error.message, milliseconds);
+        }
+    }
+}
+
+fn refuse(id: JobId, code: ErrorCode, message: &str) -> Response<Full<Bytes>> {
+    respond(id, &Answer::Refused { error: &Failure::new(code, message), id })
+}
+
+fn respond(id: JobId, answer: &Answer<'_>) -> Response<Full<Bytes>> {
+    let status = StatusCode::from_u16(answer.status()).expect("every code has a valid status");
+    let mut response = json(status, id, answer.to_json());
+    if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+fn json(status: StatusCode, id: JobId, body: Vec<u8>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ID_HEADER, HeaderValue::from_str(&id.to_string()).expect("hexadecimal digits"));
+    response
+}
+
+/// Listens on `path`, in place of a socket that an earlier life left. Only root and the group of the
+/// first peer may connect.
+///
+/// # Errors
+/// The call that failed, or that another supervisor listens there.
+pub fn listen(path: &Path, peers: &[u32]) -> io::Result<UnixListener> {
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another supervisor serves this socket; stop it first"));
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    chown(path, None, peers.first().copied())?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    Ok(listener)
+}

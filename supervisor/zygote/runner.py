@@ -1,0 +1,440 @@
+"""The part of Cloister that lives inside a job's interpreter: reads one request, runs it, reports.
+
+It is the last trusted code before the script and shares its process, so nothing it says is trusted
+outside; it is careful for the script's sake: a script that patches builtins, json or os must still
+get the right answer. Hence the private builtins below and the names captured at the top. Modules that
+only failures need are imported when they fail, for a cold start pays for each import.
+
+Descriptors: 0 request, then the script's standard input; 1 and 2 output; 3 the result pipe.
+"""
+
+import builtins
+import io
+import json
+import os
+import sys
+import types
+
+# This module's own copy of the builtins: what a script assigns to `builtins.len` does not reach it.
+__builtins__ = dict(vars(builtins))
+
+_read, _write, _exit = os.read, os.write, os._exit
+_loads = json.loads
+_c_make_encoder = json.encoder.c_make_encoder
+_c_string = json.encoder.encode_basestring
+_float_repr = float.__repr__
+_modules = sys.modules
+
+RESULT_FD = 3
+LONGEST_TEXT = 64 * 1024
+DEEPEST = 128
+FILE_NAME = "script.py"
+
+# Names by which a script could bind `main` unseen; one of them, and only running it can tell.
+DYNAMIC = frozenset(
+    "exec eval compile globals locals vars setattr __import__ importlib sys builtins inspect "
+    "__dict__ __main__ script types runpy ctypes gc".split()
+)
+
+
+class Stop(Exception):
+    """A verdict that is known before the script could give one."""
+
+    def __init__(self, code, message, **fields):
+        super().__init__(message)
+        self.error = {"code": code, "message": message, **fields}
+
+
+class NotJson(Exception):
+    """A value without a JSON form, at a path inside the result."""
+
+    def __init__(self, path, what, hint=None):
+        super().__init__(what)
+        self.path, self.what, self.hint = path, what, hint
+
+
+def serve():
+    """Say that the interpreter is ready, then serve one request and end the process."""
+    _write(RESULT_FD, b"P")
+    report = b""
+    try:
+        request = _loads(_receive())
+        _open_streams()
+        report = _run(request)
+    except BaseException as error:  # whatever the script did to us, something true is said
+        report = _frame(b"E", _encode_error({"code": "exception", "message": "the script broke the runner: " + type(error).__name__}))
+    finally:
+        _send(report)
+        _exit(0)
+
+
+def pretouch():
+    """Do what a small script does, so that its first-use costs are paid before a request comes."""
+    namespace = {"__name__": "pretouch", "__builtins__": builtins}
+    code = compile("def main(*a, **k):\n    return {'sum': sum([1, 2]), 'text': str(1.5)}\n", "pretouch", "exec")
+    exec(code, namespace)
+    _frame(b"R", _encode_result(_loads('{"a": [1, 2.5, "x", null]}')))
+    _frame(b"R", _encode_result(namespace["main"]()))
+
+
+def _receive():
+    length = int.from_bytes(_read_exactly(8), "big")
+    return _read_exactly(length)
+
+
+def _read_exactly(count):
+    parts = []
+    while count:
+        part = _read(0, min(count, 1 << 20))
+        if not part:
+            _exit(1)
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+class _Unbuffered(io.FileIO):
+    """Writes all of it, at once: what was printed before a crash has been printed."""
+
+    def write(self, data):
+        view = memoryview(data).cast("B")
+        total = len(view)
+        while view:
+            view = view[super().write(view) :]
+        return total
+
+
+def _open_streams():
+    # Undecodable input and unencodable output must not cost a script its answer.
+    sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8", "surrogateescape")
+    for name, fd in (("stdout", 1), ("stderr", 2)):
+        stream = io.TextIOWrapper(_Unbuffered(fd, "w", closefd=False), "utf-8", "backslashreplace", "\n", write_through=True)
+        stream.mode = "w"
+        setattr(sys, name, stream)
+        setattr(sys, "__" + name + "__", stream)
+
+
+def _run(request):
+    """The whole life of a script; always returns a frame."""
+    script = request["script"]
+    try:
+        code = _compile(script)
+        module = types.ModuleType("script")
+        module.__file__ = FILE_NAME
+        _modules["script"] = module
+        sys.argv = [FILE_NAME]
+        exec(code, module.__dict__)
+        main = module.__dict__.get("main")
+        if not callable(main):
+            raise Stop("no_main", _no_main(main, "main" in module.__dict__))
+        value = main(*request.get("args", ()), **request.get("kwargs", {}))
+        if hasattr(type(value), "__await__"):
+            value = _await(value)
+        frame = _result(value, request["result_bytes"])
+    except Stop as stop:
+        frame = _error(stop.error)
+    except BaseException as error:
+        frame = _error(_describe(error, script))
+    _flush()
+    return frame
+
+
+def _compile(script):
+    try:
+        code = compile(script, FILE_NAME, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise Stop(
+            "syntax_error", f"{error.msg} (line {error.lineno})", exception=type(error).__name__,
+            line=error.lineno, column=error.offset, text=(error.text or "").rstrip("\n"),
+        ) from None
+    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+        why = str(error) if isinstance(error, ValueError) else "it is nested too deeply for the compiler"
+        raise Stop("syntax_error", f"the script does not compile: {why}", exception=type(error).__name__) from None
+    if "main" not in code.co_names and not _may_bind_main(script):
+        raise Stop("no_main", _no_main(None, False))
+    return code
+
+
+def _may_bind_main(script):
+    """Whether a script whose top level never names `main` could still bind it while it runs."""
+    import ast
+
+    for node in ast.walk(ast.parse(script)):
+        if isinstance(node, ast.Global) and "main" in node.names:
+            return True
+        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+            return True
+        names = [getattr(node, "id", None), getattr(node, "attr", None)]
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names += [part for alias in node.names for part in (alias.name.split(".")[0], alias.asname)]
+        if not DYNAMIC.isdisjoint(name for name in names if name):
+            return True
+    return False
+
+
+def _no_main(value, bound):
+    if bound:
+        return f"main is {_a(type(value).__name__)}, which cannot be called; the script must define main() at its top level"
+    return "the script must define main() at its top level"
+
+
+def _await(value):
+    import asyncio
+
+    async def wait():
+        return await value
+
+    return asyncio.run(wait())
+
+
+# --- results ---------------------------------------------------------------------------------------
+
+
+def _result(value, limit):
+    try:
+        encoded = _encode_result(value)
+    except NotJson as error:
+        path = "result" + error.path
+        fields = {"path": path}
+        if error.hint:
+            fields["hint"] = error.hint
+        message = f"{path} is {error.what}, which has no form in JSON"
+        return _error({"code": "result_not_json", "message": message, **fields})
+    if len(encoded) > limit:
+        message = f"the result is {len(encoded)} bytes of JSON, above the profile's limit of {limit}"
+        return _error({"code": "result_too_large", "message": message})
+    return _frame(b"R", encoded)
+
+
+def _encode_result(value):
+    try:
+        return _dump(value)
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        # Slowly: convert what can be converted, name what cannot.
+        return _dump(_plain(value, "", 0, []))
+
+
+def _dump(value):
+    # A new encoder each time: a failed run leaves its marks against circular references behind.
+    encode = _c_make_encoder({}, _default, _c_string, None, ":", ",", False, False, False)
+    return "".join(encode(value, 0)).encode("utf-8")
+
+
+def _default(value):
+    converted = _from_numpy(value)
+    if converted is value:
+        raise TypeError
+    return converted
+
+
+def _from_numpy(value):
+    """NumPy's scalars and arrays as Python's own; anything else as it is."""
+    numpy = _modules.get("numpy")
+    if numpy is not None and isinstance(value, (numpy.generic, numpy.ndarray)):
+        return value.tolist()
+    return value
+
+
+def _plain(value, path, depth, above):
+    converted = _from_numpy(value)
+    if converted is not value and type(converted) is not type(value):
+        value = converted
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            hint = "use None for missing values, e.g. df.where(df.notna(), None)"
+            raise NotJson(path, "NaN" if value != value else "infinite", hint)
+        return value
+    if isinstance(value, str):
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            hint = 'value.encode("utf-8", "replace").decode()'
+            raise NotJson(path, "text with a lone surrogate", hint) from None
+        return value
+    if not isinstance(value, (dict, list, tuple)):
+        raise NotJson(path, _a(type(value).__name__), _hint(value))
+    if depth >= DEEPEST:
+        raise NotJson(path[:200], f"nested deeper than {DEEPEST} levels", "flatten it")
+    if any(value is outer for outer in above):
+        raise NotJson(path, "a reference to what it is inside of (circular)")
+    above.append(value)
+    try:
+        if isinstance(value, dict):
+            return {_key(key, path): _plain(item, f"{path}[{_show(key)}]", depth + 1, above) for key, item in value.items()}
+        return [_plain(item, f"{path}[{index}]", depth + 1, above) for index, item in enumerate(value)]
+    finally:
+        above.pop()
+
+
+def _key(key, path):
+    key = _from_numpy(key)
+    if key is not None and not isinstance(key, (str, int, float, bool)):
+        raise NotJson(path, f"a dict with {_a(type(key).__name__)} as key", "use str(key)")
+    return _plain(key, path + ".keys()", 0, [])
+
+
+def _show(key):
+    text = repr(key) if not isinstance(key, str) else _c_string(key)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+HINTS = {
+    "DataFrame": 'return df.to_dict("records")',
+    "Series": "return series.to_list() or series.to_dict()",
+    "Index": "return index.to_list()",
+    "Timestamp": "return value.isoformat()",
+    "Timedelta": "return value.total_seconds()",
+    "datetime": "return value.isoformat()",
+    "date": "return value.isoformat()",
+    "time": "return value.isoformat()",
+    "timedelta": "return value.total_seconds()",
+    "set": "return sorted(value) or list(value)",
+    "frozenset": "return sorted(value) or list(value)",
+    "bytes": "return value.decode() or base64.b64encode(value).decode()",
+    "bytearray": "return value.decode() or base64.b64encode(value).decode()",
+    "Decimal": "return str(value) or float(value)",
+    "Fraction": "return str(value) or float(value)",
+    "complex": "return [value.real, value.imag]",
+    "UUID": "return str(value)",
+    "PosixPath": "return str(value)",
+    "generator": "return list(value)",
+    "range": "return list(value)",
+    "map": "return list(value)",
+    "filter": "return list(value)",
+    "zip": "return list(value)",
+    "deque": "return list(value)",
+    "dict_keys": "return list(value)",
+    "dict_values": "return list(value)",
+    "dict_items": "return dict(value)",
+    "function": "did you mean to call it?",
+    "method": "did you mean to call it?",
+    "builtin_function_or_method": "did you mean to call it?",
+    "async_generator": "return [item async for item in value]",
+}
+
+
+def _hint(value):
+    kind = type(value)
+    if kind.__name__ in HINTS:
+        return HINTS[kind.__name__]
+    if hasattr(kind, "__dataclass_fields__"):
+        return "return dataclasses.asdict(value)"
+    if hasattr(kind, "__next__"):
+        return "return list(value)"
+    return "return vars(value)" if hasattr(value, "__dict__") else "return str(value)"
+
+
+def _a(noun):
+    return ("an " if noun[:1].lower() in "aeiou" else "a ") + noun
+
+
+# --- failures --------------------------------------------------------------------------------------
+
+
+def _describe(error, script):
+    """The `error` object for an exception that nobody caught."""
+    if isinstance(error, SystemExit):
+        return _exit_error(error.code)
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ in ("builtins", "script") else f"{kind.__module__}.{kind.__qualname__}"
+    message = _clip(_text(error))
+    described = {"code": "exception", "message": f"{name}: {message}" if message else name, "exception": name}
+    if isinstance(error, MemoryError):
+        described["code"] = "memory_limit"
+        described["message"] = "the script asked for more memory than there is (MemoryError)" + (f": {message}" if message else "")
+    if getattr(error, "errno", None) == 11 or "can't start new thread" in message:
+        described["errno_hint"] = "EAGAIN"
+    try:
+        described["traceback"], line = _traceback(error, script)
+        if line is not None:
+            described["line"] = line
+    except BaseException as broken:  # a hostile __str__ or a patched traceback module
+        described["traceback"] = f"(no traceback: {type(broken).__name__})"
+    return described
+
+
+def _exit_error(code):
+    if code is None:
+        code = 0
+    elif not isinstance(code, int):
+        _write(2, (_clip(_text(code)) + "\n").encode("utf-8", "backslashreplace"))
+        code = 1
+    code &= 0xFF
+    message = f"the script exited with code {code} before main() returned; return a value from main() instead"
+    return {"code": "exit", "message": message, "exit_code": code}
+
+
+def _traceback(error, script):
+    """Text as Python prints it, with the script's own frames only, and the last line of the script."""
+    import linecache
+    import traceback
+
+    linecache.cache[FILE_NAME] = (len(script), None, script.splitlines(True), FILE_NAME)
+    report = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
+    seen, todo = [], [report]
+    while todo:
+        current = todo.pop()
+        if current is None or any(current is earlier for earlier in seen):
+            continue
+        seen.append(current)
+        current.stack = traceback.StackSummary.from_list([f for f in current.stack if f.filename == FILE_NAME])
+        todo += [current.__cause__, current.__context__, *(getattr(current, "exceptions", None) or ())]
+    stack = report.stack
+    return _clip("".join(report.format()).rstrip("\n")), stack[-1].lineno if stack else None
+
+
+def _text(value):
+    try:
+        return str(value)
+    except BaseException:
+        return f"({_a(type(value).__name__)} whose text cannot be had)"
+
+
+def _clip(text):
+    if len(text) <= LONGEST_TEXT:
+        return text
+    half = LONGEST_TEXT // 2
+    return f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
+
+
+# --- the report ------------------------------------------------------------------------------------
+
+
+def _error(fields):
+    return _frame(b"E", _encode_error(fields))
+
+
+def _encode_error(fields):
+    clean = {
+        key: value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
+        for key, value in fields.items()
+        if value is not None
+    }
+    return _dump(clean)
+
+
+def _frame(tag, payload):
+    return tag + len(payload).to_bytes(8, "big") + payload
+
+
+def _flush():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BaseException:
+            pass
+
+
+def _send(report):
+    view = memoryview(report)
+    while view:
+        try:
+            view = view[_write(RESULT_FD, view) :]
+        except OSError:
+            return
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,8 +1,15 @@
 //! `cloister-gateway`: the internet-facing part. Validates, limits and forwards; holds no privilege.
+//!
+//! What it may touch: its listener, the connections that come in through it, and the supervisor's
+//! socket. It never runs a script, opens a file after its start, or trusts what a client sends.
 
 #![forbid(unsafe_code)]
 
 mod args;
+mod clock;
+mod exchange;
+mod listener;
+mod patience;
 mod privileges;
 mod refusal;
 mod routes;
@@ -30,10 +37,12 @@ fn main() -> ExitCode {
 /// In this order: take the port, give up what that may have needed, and only then listen to anyone.
 fn serve(arguments: &Serve) -> Result<(), String> {
     start_log(arguments.log_format);
-    let listener = server::bind(arguments)?;
-    privileges::give_up(arguments.user.as_deref())?;
+    let listener = listener::bind(arguments.listen, arguments.no_auth)?;
+    listener::raise_open_files();
+    privileges::give_up(arguments.user.as_deref(), &arguments.socket)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(routes::PARSERS)
         .build()
         .map_err(|error| format!("start the event loop: {error}"))?;
     runtime.block_on(server::run(arguments, listener))

@@ -1,10 +1,17 @@
 //! Answers that the gateway gives by itself, in the contract's envelope.
+//!
+//! Each carries its code, and where it helps the cause, for the log; the client sees the cause only
+//! as far as the message tells it.
 
 use axum::body::Body;
 use axum::response::Response;
 use cloister_protocol::{Answer, ErrorCode, Failure, ID_HEADER, JobId};
 use hyper::StatusCode;
-use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+
+/// The cause of an answer, for the log alone.
+#[derive(Clone, Debug)]
+pub struct Because(pub String);
 
 /// A refusal: no job ran.
 pub fn refuse(id: JobId, code: ErrorCode, message: impl Into<String>) -> Response {
@@ -14,6 +21,22 @@ pub fn refuse(id: JobId, code: ErrorCode, message: impl Into<String>) -> Respons
     if matches!(code, ErrorCode::Overloaded | ErrorCode::RateLimited | ErrorCode::Unavailable) {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
+    response.extensions_mut().insert(code);
+    response
+}
+
+/// A refusal given before the body was read: what is left of it is not worth reading.
+pub fn refuse_unread(id: JobId, code: ErrorCode, message: impl Into<String>) -> Response {
+    let mut response = refuse(id, code, message);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// The supervisor cannot be reached or went away; `cause` is for the log.
+pub fn unavailable(id: JobId, cause: &impl std::fmt::Display) -> Response {
+    let message = "the supervisor is away or restarting; try again shortly";
+    let mut response = refuse(id, ErrorCode::Unavailable, message);
+    response.extensions_mut().insert(Because(cause.to_string()));
     response
 }
 

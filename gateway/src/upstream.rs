@@ -1,10 +1,16 @@
 //! The way to the supervisor: HTTP/1.1 over its Unix socket, connections kept and reused.
+//!
+//! A request is sent once. Only when a kept connection turns out to be closed before a byte of the
+//! request was written is it sent again on a new one, so no job ever runs twice.
 
+use std::error::Error;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use cloister_protocol::{EXECUTE_PATH, EXPLAIN_HEADER, ExecuteRequest, ID_HEADER, JobId, READY_PATH};
+use cloister_protocol::{EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, READY_PATH};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
@@ -12,6 +18,12 @@ use hyper::{Method, Request};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyperlocal::UnixConnector;
+
+/// How long the supervisor may take to say whether it is ready. A job has its own limits, there.
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Kept connections are closed after this long, and never more than these are kept.
+const KEPT: (Duration, usize) = (Duration::from_secs(30), 64);
 
 /// What of the supervisor's answer goes on to the client, beside status and body.
 const RELAYED: [HeaderName; 3] = [CONTENT_TYPE, RETRY_AFTER, HeaderName::from_static(EXPLAIN_HEADER)];
@@ -25,34 +37,46 @@ pub struct Upstream {
 
 /// The supervisor did not answer.
 #[derive(Debug)]
-pub struct Away(hyper_util::client::legacy::Error);
+pub enum Away {
+    /// It could not be reached, or went away before it answered.
+    Gone(hyper_util::client::legacy::Error),
+    /// It did not say in time whether it is ready.
+    Silent,
+}
 
-impl std::fmt::Display for Away {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let source = std::error::Error::source(&self.0).map(|source| format!(": {source}")).unwrap_or_default();
-        write!(f, "{}{source}", self.0)
+impl fmt::Display for Away {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Gone(error) = self else {
+            return write!(f, "no answer within {} seconds", READY_TIMEOUT.as_secs());
+        };
+        write!(f, "{error}")?;
+        let mut source = error.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
     }
 }
 
 impl Upstream {
     /// The supervisor behind this socket, which need not be there yet.
     pub fn new(socket: &Path) -> Self {
-        // A request on a kept connection that turns out to be closed is sent again on a new one only
-        // if none of it had been written: no job runs twice.
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(std::time::Duration::from_secs(30))
+            .pool_idle_timeout(KEPT.0)
+            .pool_max_idle_per_host(KEPT.1)
+            .retry_canceled_requests(true)
             .build(UnixConnector);
         Self { client, socket: socket.to_owned() }
     }
 
-    /// Runs a job. Dropping the future closes its connection, by which the supervisor knows that
+    /// Runs a job, given as canonical JSON. Dropping the future closes its connection, by which the supervisor knows that
     /// nobody waits any more.
     ///
     /// # Errors
     /// When the supervisor cannot be reached, or goes away before it answers.
-    pub async fn execute(&self, id: JobId, explain: bool, request: &ExecuteRequest) -> Result<Response, Away> {
-        let body = serde_json::to_vec(request).expect("strings, numbers and JSON that was parsed");
+    pub async fn execute(&self, id: JobId, explain: bool, body: Vec<u8>) -> Result<Response, Away> {
         let mut builder = self.request(Method::POST, EXECUTE_PATH, id).header(CONTENT_TYPE, "application/json");
         if explain {
             builder = builder.header(EXPLAIN_HEADER, "1");
@@ -65,7 +89,8 @@ impl Upstream {
     /// # Errors
     /// As [`execute`](Self::execute).
     pub async fn ready(&self, id: JobId) -> Result<Response, Away> {
-        self.send(self.request(Method::GET, READY_PATH, id), Vec::new()).await
+        let answer = self.send(self.request(Method::GET, READY_PATH, id), Vec::new());
+        tokio::time::timeout(READY_TIMEOUT, answer).await.unwrap_or(Err(Away::Silent))
     }
 
     fn request(&self, method: Method, path: &str, id: JobId) -> hyper::http::request::Builder {
@@ -75,7 +100,7 @@ impl Upstream {
 
     async fn send(&self, builder: hyper::http::request::Builder, body: Vec<u8>) -> Result<Response, Away> {
         let request = builder.body(Full::new(Bytes::from(body))).expect("a constant path and plain header values");
-        let (head, body) = self.client.request(request).await.map_err(Away)?.into_parts();
+        let (head, body) = self.client.request(request).await.map_err(Away::Gone)?.into_parts();
         let mut response = Response::new(Body::new(body));
         *response.status_mut() = head.status;
         for name in RELAYED {

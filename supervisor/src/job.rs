@@ -190,22 +190,18 @@ impl Prepared {
             };
             // In front of the answer, whatever it is: nothing of the job outlives it.
             kill(lease, cell);
+            // What the job wrote before its end is in the pipes, a report included; and only when it
+            // is dead has the kernel counted all that it used.
+            tokio::select! {
+                () = dead(cell) => {}
+                () = &mut pump => unreachable!("the pump never ends"),
+            }
             match stop {
-                Stop::Reported(_) => stop,
-                stop => {
-                    // What the job wrote before its end is in the pipes, a report included.
-                    tokio::select! {
-                        () = dead(cell) => {}
-                        () = &mut pump => unreachable!("the pump never ends"),
-                    }
-                    match stop {
-                        Stop::Ended(end) if !silent => match report.await {
-                            Report::Nothing => Stop::Ended(end),
-                            said => Stop::Reported(said),
-                        },
-                        stop => stop,
-                    }
-                }
+                Stop::Ended(end) if !silent => match report.await {
+                    Report::Nothing => Stop::Ended(end),
+                    said => Stop::Reported(said),
+                },
+                stop => stop,
             }
         };
         stdout.read_available();

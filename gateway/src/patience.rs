@@ -1,0 +1,175 @@
+//! A client's socket that gives up on a peer who does not get on with it.
+//!
+//! hyper has one timeout for the time before a request and for its header; here the two differ, and
+//! a peer who takes nothing of its response is given up on too. Reading a body has its own bound
+//! where bodies are read. Must never give up on a client that waits for its job.
+
+use std::future::Future;
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::clock::{Clock, Phase};
+
+/// How long, and how much, is read and dropped after an early answer.
+const LINGER: (Duration, usize) = (Duration::from_secs(2), 64 * 1024 * 1024);
+
+/// How long a peer may keep us waiting.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// For a whole header.
+    pub header: Duration,
+    /// Between requests.
+    pub idle: Duration,
+    /// Without taking a byte of its response.
+    pub stall: Duration,
+}
+
+/// A socket with patience for its peer, and no more than that.
+#[derive(Debug)]
+pub struct Patient<S> {
+    stream: S,
+    clock: Clock,
+    limits: Limits,
+    reading: Alarm,
+    writing: Alarm,
+    lingering: Option<usize>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Patient<S> {
+    /// Wraps a connection that was just accepted.
+    pub fn new(stream: S, clock: Clock, limits: Limits) -> Self {
+        Self { stream, clock, limits, reading: Alarm::default(), writing: Alarm::default(), lingering: None }
+    }
+
+    /// Nothing came: is that still all right?
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (phase, since) = self.clock.phase();
+        let limit = match phase {
+            Phase::Busy => return Poll::Pending,
+            Phase::Idle => self.limits.idle,
+            Phase::Header => self.limits.header,
+        };
+        ready!(self.reading.poll(cx, since + limit));
+        Poll::Ready(Err(ErrorKind::TimedOut.into()))
+    }
+
+    /// A write moved on, or stalls: since when?
+    fn poll_progress<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.writing.stop();
+            return written;
+        }
+        let deadline = self.writing.deadline().unwrap_or_else(|| Instant::now() + self.limits.stall);
+        ready!(self.writing.poll(cx, deadline));
+        Poll::Ready(Err(ErrorKind::TimedOut.into()))
+    }
+
+    /// Reads and drops what the peer still sends. Closing at once would reset the connection, and a
+    /// client that sends its whole body before it looks would lose the answer (RFC 9112, 9.6).
+    fn poll_linger(&mut self, cx: &mut Context<'_>, dropped: usize) -> Poll<()> {
+        let mut dropped = dropped;
+        let mut scratch = [0; 16 * 1024];
+        while dropped < LINGER.1 {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => dropped += buffer.filled().len(),
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => {
+                    self.lingering = Some(dropped);
+                    let deadline = self.reading.deadline().unwrap_or_else(Instant::now);
+                    return self.reading.poll(cx, deadline);
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Patient<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let Poll::Ready(result) = Pin::new(&mut self.stream).poll_read(cx, buffer) else {
+            return self.poll_patience(cx);
+        };
+        if buffer.filled().len() > before && self.clock.phase().0 == Phase::Idle {
+            self.clock.begin(Phase::Header);
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.poll_progress(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.poll_progress(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let dropped = match self.lingering {
+            Some(dropped) => dropped,
+            None => {
+                ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+                if !self.clock.has_unread() {
+                    return Poll::Ready(Ok(()));
+                }
+                self.reading.set(Instant::now() + LINGER.0);
+                0
+            }
+        };
+        self.poll_linger(cx, dropped).map(Ok)
+    }
+}
+
+/// A timer that is made when it is first needed and moved when its deadline has.
+#[derive(Debug, Default)]
+struct Alarm {
+    sleep: Option<Pin<Box<Sleep>>>,
+    running: bool,
+}
+
+impl Alarm {
+    fn deadline(&self) -> Option<Instant> {
+        self.sleep.as_ref().filter(|_| self.running).map(|sleep| sleep.deadline())
+    }
+
+    fn set(&mut self, deadline: Instant) {
+        self.running = true;
+        match &mut self.sleep {
+            Some(sleep) if sleep.deadline() == deadline => {}
+            Some(sleep) => sleep.as_mut().reset(deadline),
+            None => self.sleep = Some(Box::pin(sleep_until(deadline))),
+        }
+    }
+
+    fn stop(&mut self) {
+        self.running = false;
+    }
+
+    /// Ready once the deadline has passed.
+    fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        self.set(deadline);
+        self.sleep.as_mut().map_or(Poll::Pending, |sleep| sleep.as_mut().poll(cx))
+    }
+}

@@ -1,0 +1,133 @@
+"""The real daemons, started and stopped for the tests, and what the host shows of them."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+
+import httpx
+
+from client import Client, eventually
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+POLICY = REPOSITORY / "policy/policy.toml"
+GATEWAY_ID = 64510
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def binary(name):
+    places = [os.environ.get("CLOISTER_BIN"), REPOSITORY / "target/release", REPOSITORY / "target/debug"]
+    for place in filter(None, places):
+        path = Path(place).resolve() / name
+        if path.exists():
+            return str(path)
+    raise AssertionError(f"{name} is not built; run `make build`")
+
+
+class Service:
+    """One supervisor and one gateway, with a policy of their own."""
+
+    def __init__(self, policy="", supervisor=None, gateway_options=()):
+        self.directory = Path(tempfile.mkdtemp(prefix="cloister-suite-"))
+        self.directory.chmod(0o711)
+        self.cgroup = f"cloister-{uuid.uuid4().hex[:8]}"
+        # Each service has ids of its own, so that its processes can be told from all others.
+        self.uid_base = 0x70000000 + int(uuid.uuid4().hex[:4], 16) * 0x1000
+        self.socket = self.directory / "supervisor.sock"
+        self.policy = self.directory / "policy.toml"
+        self.write_policy(policy, supervisor or {})
+        self.gateway_options = list(gateway_options)
+        self.address = f"127.0.0.1:{free_port()}"
+        self.client = Client(f"http://{self.address}")
+        self.supervisor = self.gateway = None
+        self.logs = {name: open(self.directory / f"{name}.log", "ab") for name in ("supervisor", "gateway")}
+
+    def write_policy(self, extra, supervisor):
+        text = POLICY.read_text()
+        for key, value in {"uid_base": self.uid_base, **supervisor}.items():
+            text, count = re.subn(rf"(?m)^{key} = \S+", f"{key} = {value}", text, count=1)
+            assert count == 1, key
+        self.policy.write_text(text + "\n" + extra)
+        self.policy.chmod(0o644)
+
+    def start(self):
+        self.start_supervisor()
+        self.gateway = self.spawn("gateway", "serve", "--listen", self.address, "--socket", self.socket,
+                                  "--user", GATEWAY_ID, *self.gateway_options)
+        self.wait_until_ready()
+        return self
+
+    def start_supervisor(self):
+        self.supervisor = self.spawn("supervisor", "serve", "--policy", self.policy, "--socket", self.socket,
+                                     "--gateway-uid", GATEWAY_ID, "--cgroup", self.cgroup)
+
+    def spawn(self, name, *arguments):
+        command = [binary(f"cloister-{name}"), *map(str, arguments)]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=self.logs[name], stdout=self.logs[name])
+
+    def wait_until_ready(self):
+        def ready():
+            for name in ("supervisor", "gateway"):
+                daemon = getattr(self, name)
+                assert daemon.poll() is None, f"the {name} ended: {self.log(name)}"
+            try:
+                return self.client.http.get("/readyz").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        eventually(ready, within=60)
+
+    def stop(self):
+        """Stop both as an operator would; both must go without complaint."""
+        self.client.http.close()
+        for name in ("gateway", "supervisor"):
+            daemon = getattr(self, name)
+            if daemon is not None and daemon.poll() is None:
+                daemon.send_signal(signal.SIGTERM)
+                assert daemon.wait(60) == 0, self.log(name)
+        for log in self.logs.values():
+            log.close()
+        assert not self.cgroup_directories(), "a control group was left behind"
+        assert not self.processes(), "a process was left behind"
+        subprocess.run(["rm", "-rf", self.directory], check=True)
+
+    def log(self, name):
+        return (self.directory / f"{name}.log").read_text()[-4000:]
+
+    def cgroup_directories(self):
+        """Every directory of this service's control groups, on version 1 and 2 alike."""
+        roots = [*CGROUPS.glob(f"*/{self.cgroup}"), *CGROUPS.glob(self.cgroup)]
+        return [path for root in roots for path in [root, *root.rglob("*")] if path.is_dir()]
+
+    def slot_groups(self, file):
+        """A file of every slot's control group."""
+        return [path for group in self.cgroup_directories() if (path := group / file).exists() and "slot-" in str(group)]
+
+    def job_processes(self):
+        """Host processes that run as a job's id."""
+        return [pid for pid, uid in host_processes() if self.uid_base < uid <= self.uid_base + 8192]
+
+    def processes(self):
+        """Host processes of any id of this service: jobs, cells, launchers."""
+        return [pid for pid, uid in host_processes() if self.uid_base <= uid <= self.uid_base + 8192]
+
+
+def host_processes():
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                status = (entry / "status").read_text()
+            except OSError:
+                continue
+            if "\nState:\tZ" not in status:
+                yield int(entry.name), int(re.search(r"(?m)^Uid:\t(\d+)", status)[1])
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

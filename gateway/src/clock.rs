@@ -3,7 +3,8 @@
 //! The connection's socket and its requests share it: the socket sees bytes arrive, the requests
 //! know when they begin and when the last byte of their answer has been handed over.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 
 use tokio::time::Instant;
 
@@ -18,11 +19,12 @@ pub enum Phase {
     Busy,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct State {
     phase: Phase,
     since: Instant,
     unread: bool,
+    waiting: Option<Waker>,
 }
 
 /// One connection's clock; clones are the same clock.
@@ -33,14 +35,24 @@ impl Clock {
     /// The clock of a connection that was just accepted. Its first header is due at once: one who
     /// connects to say nothing is not given the patience of one who was served.
     pub fn start() -> Self {
-        Self(Arc::new(Mutex::new(State { phase: Phase::Header, since: Instant::now(), unread: false })))
+        Self(Arc::new(Mutex::new(State { phase: Phase::Header, since: Instant::now(), unread: false, waiting: None })))
     }
 
-    /// Begins a phase.
+    /// Begins a phase, and tells whoever waits for that.
     pub fn begin(&self, phase: Phase) {
         let mut state = self.lock();
         state.phase = phase;
         state.since = Instant::now();
+        let waiting = state.waiting.take();
+        drop(state);
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
+    }
+
+    /// Asks to be woken when the next phase begins.
+    pub fn wake_at_next_phase(&self, waker: &Waker) {
+        self.lock().waiting = Some(waker.clone());
     }
 
     /// The phase and its beginning.
@@ -60,8 +72,8 @@ impl Clock {
         state.unread || state.phase == Phase::Header
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        // The state is three plain values: it is whole whatever happened to the last holder.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is a few plain values, whole whatever happened to the last holder.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

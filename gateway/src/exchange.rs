@@ -61,7 +61,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         self.clock.begin(Phase::Idle);
         let Self { id, peer, method, path, bytes, .. } = self;
-        let milliseconds = self.started.elapsed().as_millis();
+        let milliseconds = self.started.elapsed().as_micros() as f64 / 1000.0;
         let Some((status, code, because)) = &self.answer else {
             tracing::info!(%id, %peer, %method, ?path, milliseconds, "the client left before its answer");
             return;

@@ -22,10 +22,14 @@ pub fn bind(address: SocketAddr, no_auth: bool) -> Result<TcpListener, String> {
     }
     let failed = |error: std::io::Error| match error.kind() {
         ErrorKind::AddrInUse => {
-            format!("listen on {address}: the port is taken: stop what has it, or choose another with --listen or CLOISTER_LISTEN")
+            format!(
+                "listen on {address}: the port is taken: stop what has it, or choose another with --listen or CLOISTER_LISTEN"
+            )
         }
         ErrorKind::PermissionDenied => {
-            format!("listen on {address}: {error}: start as root, which is given up at once, or choose a port above 1023")
+            format!(
+                "listen on {address}: {error}: start as root, which is given up at once, or choose a port above 1023"
+            )
         }
         _ => format!("listen on {address}: {error}"),
     };

@@ -50,7 +50,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Patient<S> {
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let (phase, since) = self.clock.phase();
         let limit = match phase {
-            Phase::Busy => return Poll::Pending,
+            Phase::Busy => {
+                // Whoever reads may not ask again until bytes come; the time until then must run.
+                self.clock.wake_at_next_phase(cx.waker());
+                return Poll::Pending;
+            }
             Phase::Idle => self.limits.idle,
             Phase::Header => self.limits.header,
         };

@@ -22,6 +22,8 @@ const DEFAULT_USER: &str = "cloister-gateway";
 const NEWEST_ABI: ABI = ABI::V10;
 
 /// From this ABI on, connecting to a Unix socket by its path needs a right.
+/// It is given for the socket's directory, which must therefore outlive the supervisor's restarts
+/// (systemd: `RuntimeDirectoryPreserve=yes`): a rule belongs to an inode, not to a name.
 const ABI_WITH_UNIX_SOCKETS: ABI = ABI::V9;
 
 /// Becomes `user` if this process is root, then gives up capabilities, new privileges, the file
@@ -53,7 +55,9 @@ pub fn give_up(user: Option<&str>, socket: &Path) -> Result<(), String> {
 fn identity(user: Option<&str>) -> Result<(Uid, Gid), String> {
     if let Some(Ok(number)) = user.map(str::parse::<u32>) {
         if number == 0 {
-            return Err("--user 0 is root: name an account without privileges, or an unused number such as 64510".to_owned());
+            return Err(
+                "--user 0 is root: name an account without privileges, or an unused number such as 64510".to_owned()
+            );
         }
         return Ok((Uid::from_raw(number), Gid::from_raw(number)));
     }
@@ -88,7 +92,9 @@ fn restrict(socket: &Path) -> Result<(), String> {
         return Err("the kernel has no Landlock, which the gateway needs on itself: boot with lsm=landlock,... or use a kernel built with it".to_owned());
     }
     match status.landlock {
-        LandlockStatus::Available { effective_abi, .. } if effective_abi >= ABI_WITH_UNIX_SOCKETS && door_is_missing => {
+        LandlockStatus::Available { effective_abi, .. }
+            if effective_abi >= ABI_WITH_UNIX_SOCKETS && door_is_missing =>
+        {
             Err(format!(
                 "{} is missing, so connecting to a socket in it cannot be allowed: start the supervisor first, or create the directory",
                 directory.display()
@@ -117,7 +123,47 @@ fn failed<E: Display>(what: &'static str) -> impl FnOnce(E) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::identity;
+    use std::fs;
+    use std::io::ErrorKind;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use landlock::{ABI, LandlockStatus, PathFd, RulesetStatus};
+
+    use super::{enforce, identity};
+
+    /// Landlock binds the thread that asks for it, so a thread of its own is enough of a process.
+    #[test]
+    fn the_supervisors_socket_is_all_that_can_be_reached() {
+        let directory = std::env::temp_dir().join(format!("cloister-landlock-{}", std::process::id()));
+        fs::create_dir(&directory).expect("make a directory");
+        let socket = directory.join("socket");
+        let _listening = UnixListener::bind(&socket).expect("listen");
+        let port = TcpListener::bind("127.0.0.1:0").expect("bind").local_addr().expect("its address");
+        let tried = std::thread::spawn({
+            let directory = directory.clone();
+            move || {
+                let status = enforce(PathFd::new(&directory).ok()).expect("restrict");
+                UnixStream::connect(&socket).expect("the socket can be reached");
+                let denied = |result: std::io::Result<()>, what| {
+                    assert_eq!(result.expect_err(what).kind(), ErrorKind::PermissionDenied, "{what}");
+                };
+                denied(fs::read("/etc/hostname").map(drop), "read a file");
+                denied(fs::read_dir(&directory).map(drop), "list a directory");
+                denied(fs::write(directory.join("file"), ""), "write a file");
+                denied(fs::remove_file(&socket), "remove a file");
+                denied(UnixListener::bind(directory.join("another")).map(drop), "make a socket");
+                if matches!(status.landlock, LandlockStatus::Available { effective_abi, .. } if effective_abi >= ABI::V4) {
+                    denied(TcpStream::connect(port).map(drop), "connect");
+                    denied(TcpListener::bind("127.0.0.1:0").map(drop), "listen");
+                }
+                status.ruleset
+            }
+        })
+        .join();
+        fs::remove_dir_all(&directory).expect("remove the directory");
+        assert_ne!(tried.expect("nothing more can be reached"), RulesetStatus::NotEnforced);
+    }
 
     #[test]
     fn root_is_never_an_identity() {

@@ -105,11 +105,8 @@ impl Server {
             .max_headers(MOST_HEADERS)
             .max_header_size(LARGEST_HEADER)
             .max_buf_size(BUFFER);
-        let limits = Limits {
-            header: arguments.header_timeout,
-            idle: arguments.idle_timeout,
-            stall: arguments.body_timeout,
-        };
+        let limits =
+            Limits { header: arguments.header_timeout, idle: arguments.idle_timeout, stall: arguments.body_timeout };
         Self { protocol, router: TowerToHyperService::new(routes::router(arguments)), limits }
     }
 

@@ -129,14 +129,18 @@ impl Prepared {
         let [stdout_theirs, stderr_theirs, result_theirs] = theirs;
         let (lease, cell) = sandbox.parts();
         let fds = [stdin_theirs, stdout_theirs, stderr_theirs, result_theirs];
-        let (process, ended) =
+        let (process, mut ended) =
             launcher.start_job(lease.slot, cell.get_ref(), fds, lease.cgroup.start_directory()).await?;
         lease.cgroup.attach(pid_of(&process)?)?;
         let oom = lease.cgroup.oom_event()?.map(watch).transpose()?;
         stdin.write_all(&[GATE]).await?;
         match report::wait_until_ready(&mut result).await {
             Ok(()) => Ok(Self { sandbox, stdin, stdout, stderr, result, ended, oom }),
-            Err(NotReady::Ended) if lease.cgroup.usage()?.oom_kills > 0 => Err(PrepareError::TooLittleMemory),
+            Err(NotReady::Ended) => match (&mut ended).await {
+                Err(_) => Err(LauncherError::Dead.into()),
+                Ok(_) if lease.cgroup.usage()?.oom_kills > 0 => Err(PrepareError::TooLittleMemory),
+                Ok(_) => Err(NotReady::Ended.into()),
+            },
             Err(error) => Err(error.into()),
         }
     }
@@ -208,6 +212,8 @@ impl Prepared {
         stderr.read_available();
         let used = sandbox.parts().0.cgroup.usage()?;
         let usage = usage(started.elapsed(), &used);
+        // All in it is dead, so whoever has read the answer finds the slot free.
+        sandbox.release();
         let mut truncated = Vec::new();
         let mut text = |output: Output, stream| {
             let (text, cut) = output.into_text();
@@ -238,6 +244,15 @@ impl Sandbox {
     }
 }
 
+impl Sandbox {
+    /// Gives the slot back at once; everything in the cell is known to be dead.
+    fn release(mut self) {
+        if let Some((lease, _)) = self.inner.take() {
+            give_back(&self.slots, lease);
+        }
+    }
+}
+
 impl Drop for Sandbox {
     fn drop(&mut self) {
         let Some((lease, cell)) = self.inner.take() else { return };
@@ -245,15 +260,17 @@ impl Drop for Sandbox {
         let slots = Arc::clone(&self.slots);
         tokio::spawn(async move {
             dead(&cell).await;
-            if lease.cgroup.is_empty() {
-                slots.release(lease);
-            } else {
-                tracing::error!(
-                    slot = lease.slot.0,
-                    "a slot's cgroup is not empty after its cell died; not used again"
-                );
-            }
+            give_back(&slots, lease);
         });
+    }
+}
+
+/// A slot is used again only when its control group is seen to be empty.
+fn give_back(slots: &Slots, lease: Lease) {
+    if lease.cgroup.is_empty() {
+        slots.release(lease);
+    } else {
+        tracing::error!(slot = lease.slot.0, "a slot's cgroup is not empty after its cell died; not used again");
     }
 }
 

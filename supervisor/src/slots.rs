@@ -99,7 +99,7 @@ impl<'a> Place<'a> {
         waiting
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < most).then_some(count + 1))
             .is_ok()
-            .then_some(Self(waiting))
+            .then(|| Self(waiting))
     }
 }
 

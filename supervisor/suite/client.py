@@ -7,13 +7,36 @@ import time
 import httpx
 
 
+JOB_FIELDS = {"id", "stdout", "stderr", "truncated", "usage"}
+
+
 class Answer:
-    """One response of the service."""
+    """One response of the service. What the contract says of every answer is checked of every answer."""
 
     def __init__(self, response):
         self.status = response.status_code
         self.headers = response.headers
         self.body = response.json()
+        self.check()
+
+    def check(self):
+        fields = {200: JOB_FIELDS | {"result"}, 422: JOB_FIELDS | {"error"}}.get(self.status, {"id", "error"})
+        assert set(self.body) == fields, self
+        assert self.headers["content-type"] == "application/json", self
+        assert self.headers["x-cloister-id"] == self.body["id"] and len(self.body["id"]) == 32, self
+        if "error" in fields:
+            assert self.error["code"] and self.error["message"], self
+        if "usage" in fields:
+            assert set(self.body["usage"]) == {"wall_ms", "cpu_ms", "memory_peak_bytes"}, self
+            assert set(self.body["truncated"]) <= {"stdout", "stderr"}, self
+
+    @property
+    def stdout(self):
+        return self.body["stdout"]
+
+    @property
+    def stderr(self):
+        return self.body["stderr"]
 
     @property
     def result(self):
@@ -50,9 +73,11 @@ class Client:
 
 
 def script_of(script):
-    """Source text as it is; a function as the source of what is inside it."""
+    """Source text as it is; a function named main as its own source, any other as that of what is inside it."""
     if isinstance(script, str):
         return script
+    if script.__name__ == "main":
+        return textwrap.dedent(inspect.getsource(script))
     lines = inspect.getsource(script).splitlines(keepends=True)
     body = next(number for number, line in enumerate(lines) if line.rstrip().endswith(":") and "def " in line) + 1
     return textwrap.dedent("".join(lines[body:]))
@@ -62,6 +87,6 @@ def eventually(condition, within=15):
     """Wait until a condition holds; the deadline is for a broken service, not for a slow one."""
     deadline = time.monotonic() + within
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {within} s: {inspect.getsource(condition).strip()}"
-        time.sleep(0.02)
+        assert time.monotonic() < deadline, f"not within {within} s, still {value!r}: {inspect.getsource(condition).strip()}"
+        time.sleep(0.01)
     return value

@@ -1,0 +1,11 @@
+//! The real gateway from outside: raw TCP on one side, a stand-in for the supervisor on the other.
+
+#![forbid(unsafe_code)]
+
+mod bounds;
+mod contract;
+mod listening;
+mod privileges;
+mod stage;
+mod stopping;
+mod upstream;

@@ -1,0 +1,125 @@
+//! A gateway process on a port of its own. Ends with the value.
+
+use std::io::{self, BufRead, BufReader, Error};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, geteuid};
+use serde_json::Value;
+
+use super::LONG;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_cloister-gateway");
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+    log: Arc<Mutex<Vec<Value>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Gateway {
+    /// Starts one with the usual bounds.
+    pub fn start(socket: &Path) -> io::Result<Self> {
+        Self::start_with(socket, &[])
+    }
+
+    /// Starts one with these further arguments.
+    pub fn start_with(socket: &Path, arguments: &[&str]) -> io::Result<Self> {
+        Self::spawn(Command::new(PROGRAM), socket, arguments)
+    }
+
+    /// Starts one that may have this many files open.
+    pub fn start_with_files(socket: &Path, files: usize) -> io::Result<Self> {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\""), PROGRAM]);
+        Self::spawn(shell, socket, &[])
+    }
+
+    fn spawn(mut command: Command, socket: &Path, arguments: &[&str]) -> io::Result<Self> {
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--socket"]).arg(socket);
+        if geteuid().is_root() {
+            command.args(["--user", "64510"]);
+        }
+        let mut child = command.args(arguments).env_remove("CLOISTER_LOG").stderr(Stdio::piped()).spawn()?;
+        let lines = BufReader::new(child.stderr.take().ok_or_else(|| Error::other("no stderr"))?);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let reader = std::thread::spawn({
+            let log = Arc::clone(&log);
+            move || {
+                for line in lines.lines().map_while(Result::ok) {
+                    let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                    log.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                }
+            }
+        });
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut gateway = Self { child, address, log, reader: Some(reader) };
+        let listening = gateway.logged("listening", |line| line["message"] == "listening");
+        gateway.address = listening["address"].as_str().unwrap_or_default().parse().map_err(Error::other)?;
+        Ok(gateway)
+    }
+
+    /// The first log line for which this holds, now or soon.
+    pub fn logged(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let started = Instant::now();
+        loop {
+            let log = self.log();
+            if let Some(line) = log.iter().find(|line| holds(line)) {
+                return line.clone();
+            }
+            assert!(started.elapsed() < LONG, "not in the log: {what}: {log:#?}");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// All log lines so far.
+    pub fn log(&self) -> Vec<Value> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX))
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        kill(self.pid(), signal).map_err(Error::from)
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            assert!(started.elapsed() < LONG, "the gateway did not end");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// Runs one that is expected to refuse its arguments; returns what it says.
+    pub fn refuses(arguments: &[&str]) -> io::Result<String> {
+        let output = Command::new(PROGRAM).arg("serve").args(arguments).env_remove("CLOISTER_LISTEN").output()?;
+        assert!(!output.status.success(), "{arguments:?} should be refused");
+        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = self.reader.take().map(JoinHandle::join);
+    }
+}

@@ -1,0 +1,139 @@
+//! A stand-in for the supervisor: a Unix socket that answers as the test says. Ends with the value.
+
+use std::io::{self, BufReader, Write};
+use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{fs, thread};
+
+use super::{Message, Place};
+
+/// How it answers one request on its connection; `false` closes the connection.
+type Answer = dyn Fn(&Message, &mut UnixStream) -> io::Result<bool> + Send + Sync;
+
+/// What all of its threads share.
+struct Shared {
+    answer: Box<Answer>,
+    requests: Mutex<Vec<Message>>,
+    streams: Mutex<Vec<UnixStream>>,
+    connections: AtomicUsize,
+    stopped: AtomicBool,
+}
+
+/// A listening stand-in.
+pub struct Supervisor {
+    /// Its socket.
+    pub socket: PathBuf,
+    connections: Connections,
+    _place: Option<Place>,
+}
+
+/// Its threads' end is their own value's, so that the rest can be taken apart.
+struct Connections {
+    socket: PathBuf,
+    shared: Arc<Shared>,
+}
+
+impl Supervisor {
+    /// One that answers every request with this status, header lines and body.
+    pub fn answering(status: &'static str, headers: &'static str, body: &'static str) -> io::Result<Self> {
+        Self::start(move |_, stream| respond(stream, status, headers, body).map(|()| true))
+    }
+
+    /// One on a socket of its own.
+    pub fn start(
+        answer: impl Fn(&Message, &mut UnixStream) -> io::Result<bool> + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let place = Place::new()?;
+        let supervisor = Self::start_at(&place, answer)?;
+        Ok(Self { _place: Some(place), ..supervisor })
+    }
+
+    /// One on this socket.
+    pub fn start_at(
+        socket: &Path,
+        answer: impl Fn(&Message, &mut UnixStream) -> io::Result<bool> + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let listener = UnixListener::bind(socket)?;
+        fs::set_permissions(socket, fs::Permissions::from_mode(0o666))?;
+        let shared = Arc::new(Shared {
+            answer: Box::new(answer),
+            requests: Mutex::default(),
+            streams: Mutex::default(),
+            connections: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+        });
+        thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.accept(&listener)
+        });
+        let connections = Connections { socket: socket.to_owned(), shared };
+        Ok(Self { socket: socket.to_owned(), connections, _place: None })
+    }
+
+    /// The requests that arrived whole.
+    pub fn requests(&self) -> Vec<Message> {
+        self.connections.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many connections were ever made.
+    pub fn connections(&self) -> usize {
+        self.connections.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// Ends as a killed process does: every connection closed, the socket's file left behind.
+    pub fn kill(self) -> PathBuf {
+        self.socket
+    }
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        // Wakes the thread that accepts, which then closes the listener.
+        let _ = UnixStream::connect(&self.socket);
+        for stream in self.shared.streams.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Shared {
+    fn accept(self: Arc<Self>, listener: &UnixListener) {
+        while let Ok((stream, _)) = listener.accept() {
+            if self.stopped.load(Ordering::Relaxed) {
+                return;
+            }
+            self.connections.fetch_add(1, Ordering::Relaxed);
+            if let Ok(copy) = stream.try_clone() {
+                self.streams.lock().unwrap_or_else(PoisonError::into_inner).push(copy);
+            }
+            let shared = Arc::clone(&self);
+            thread::spawn(move || shared.serve(stream));
+        }
+    }
+
+    fn serve(&self, mut stream: UnixStream) {
+        let Ok(copy) = stream.try_clone() else { return };
+        let mut reader = BufReader::new(copy);
+        while let Ok(Some(request)) = Message::read(&mut reader) {
+            self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
+            if !matches!((self.answer)(&request, &mut stream), Ok(true)) {
+                break;
+            }
+        }
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+}
+
+/// Writes a response.
+pub fn respond(stream: &mut UnixStream, status: &str, headers: &str, body: &str) -> io::Result<()> {
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    )
+}

@@ -1,0 +1,221 @@
+"""The file system: nothing of the host's is seen, nothing that is seen can be changed."""
+
+import os
+import uuid
+from pathlib import Path
+
+import pytest
+
+HOST_PATHS = ["/etc/passwd", "/etc/shadow", "/root", "/home", "/var", "/sys", "/boot", "/run", "/proc/1/environ", "/proc/kcore", "/proc/sys",
+              "/proc/sysrq-trigger", "/proc/kallsyms", "/proc/meminfo", "/proc/net/tcp", "/proc/keys", "/dev/mem", "/dev/kmsg", "/dev/vda", "/dev/sda",
+              "/dev/pts", "/dev/tty", "/dev/ptmx", "/dev/fuse", "/dev/kvm"]
+
+
+@pytest.mark.layer("mount namespace")
+def test_nothing_of_the_host_is_there(attempt):
+    tried = attempt("def main(paths): return {p: attempt(os.stat, p) for p in paths}", args=[HOST_PATHS])
+    assert set(tried.values()) <= {"ENOENT", "EACCES"}, tried
+
+
+@pytest.mark.layer("mount namespace")
+@pytest.mark.parametrize("without", [(), ("landlock",), ("seccomp",), ("landlock", "seccomp")])
+def test_a_file_of_the_host_cannot_be_read_by_any_way(attempt, attempt_without, without):
+    secret = uuid.uuid4().hex
+    path = Path(f"/tmp/cloister-secret-{secret}")
+    path.write_text(secret)
+    path.chmod(0o644)
+    attack = f"""
+    import glob
+    def main():
+        name = "{path.name}"
+        ways = ["/tmp/" + name, "/proc/1/root/tmp/" + name, "/proc/self/root/tmp/" + name, "/../../tmp/" + name, "/dev/fd/3/../../tmp/" + name,
+                "/proc/self/cwd/../tmp/" + name]
+        attempt(os.symlink, "/proc/1/root", "/tmp/link")
+        ways.append("/tmp/link/tmp/" + name)
+        return [attempt(lambda p: open(p).read(), way) for way in ways]
+    """
+    try:
+        said = attempt_without(attack, *without)["result"] if without else attempt(attack)
+        assert not any(secret in text for text in said) and set(said) <= {"ENOENT", "EACCES", "ENOTDIR", "ELOOP"}, said
+    finally:
+        path.unlink()
+
+
+MOUNTS = """
+def main():
+    zeros = ctypes.create_string_buffer(256)
+    return {
+        "mount": syscall(165, b"none", b"/tmp", b"tmpfs", 0, None),
+        "bind": syscall(165, b"/", b"/tmp", None, 4096, None),
+        "remount": syscall(165, None, b"/usr", None, 32, None),
+        "umount": syscall(166, b"/proc", 2),
+        "pivot_root": syscall(155, b"/tmp", b"/tmp"),
+        "chroot": syscall(161, b"/tmp"),
+        "fsopen": syscall(430, b"tmpfs", 0),
+        "fsconfig": syscall(431, 3, 6, None, None, 0),
+        "fsmount": syscall(432, 3, 0, 0),
+        "fspick": syscall(433, -100, b"/", 0),
+        "open_tree": syscall(428, -100, b"/usr", 1),
+        "move_mount": syscall(429, -100, b"/usr", -100, b"/tmp", 0),
+        "mount_setattr": syscall(442, -100, b"/usr", 0, zeros, 32),
+    }
+"""
+
+
+@pytest.mark.layer("seccomp")
+def test_mounts_cannot_be_changed(attempt):
+    assert set(attempt(MOUNTS).values()) == {"EPERM"}
+
+
+@pytest.mark.layer("capabilities", "Landlock")
+@pytest.mark.parametrize("without", [("seccomp",), ("seccomp", "landlock")])
+def test_without_seccomp_mounts_still_cannot_be_changed(attempt_without, without):
+    tried = attempt_without(MOUNTS, *without)["result"]
+    assert set(tried.values()) <= {"EPERM", "EBADF", "EINVAL"}, tried
+
+
+@pytest.mark.layer("mount namespace")
+def test_every_mount_is_read_only_but_the_jobs_own(attempt):
+    lines = attempt("def main(): return open('/proc/self/mountinfo').read().splitlines()")
+    writable = set()
+    for line in lines:
+        before, after = line.split(" - ")
+        point, options = before.split()[4], set(before.split()[5].split(","))
+        assert "nosuid" in options, line
+        assert "nodev" in options or point.startswith("/dev"), line
+        assert "shared:" not in before and "master:" not in before, line
+        if "ro" not in options:
+            writable.add(point)
+        assert not (set(after.split()) & {"devtmpfs"}) or point.startswith("/dev/"), line
+    assert writable == {"/tmp", "/dev/shm", "/proc"}
+
+
+WRITES = """
+def main():
+    targets = ["/x", "/usr/x", "/usr/bin/python3", os.__file__, "/proc/self/exe", "/proc/self/mem", "/proc/self/uid_map", "/proc/self/oom_score_adj",
+               "/dev/x", "/dev/null/x", "/proc/self/attr/current", "/lib64/ld-linux-x86-64.so.2"]
+    tried = {t: attempt(lambda p: os.close(os.open(p, os.O_WRONLY | os.O_CREAT)), t) for t in targets}
+    tried["chmod"] = attempt(os.chmod, os.__file__, 0o777)
+    tried["unlink"] = attempt(os.unlink, os.__file__)
+    tried["rename"] = attempt(os.rename, "/usr", "/tmp/usr")
+    tried["link"] = attempt(os.link, os.__file__, "/tmp/hard")
+    return tried
+"""
+
+
+@pytest.mark.layer("root file system", "Landlock")
+@pytest.mark.parametrize("without", [(), ("landlock",), ("seccomp", "landlock")])
+def test_nothing_outside_tmp_can_be_written(attempt, attempt_without, without):
+    tried = attempt_without(WRITES, *without)["result"] if without else attempt(WRITES)
+    if without:
+        # Anyone may open it; what can be written to it concerns the process's own label only.
+        tried.pop("/proc/self/attr/current")
+    assert set(tried.values()) <= {"EROFS", "EACCES", "EPERM", "ENOENT", "EXDEV", "ENOTDIR", "EBUSY", "ETXTBSY", "EINVAL"}, tried
+
+
+@pytest.mark.layer("Landlock")
+def test_landlock_refuses_what_mounts_alone_would_show(attempt, attempt_without):
+    listing = "def main(): return attempt(os.listdir, '/')"
+    assert attempt(listing) == "EACCES"
+    assert "usr" in attempt_without(listing, "landlock")["result"]
+
+
+@pytest.mark.layer("Landlock")
+def test_landlock_holds_in_a_child_interpreter(attempt):
+    attack = """
+    import subprocess, sys
+    def main():
+        return subprocess.run([sys.executable, "-c", "import os; os.listdir('/')"], capture_output=True, text=True).stderr[-100:]
+    """
+    assert "PermissionError" in attempt(attack)
+
+
+@pytest.mark.layer("nosuid", "no_new_privs", "mount flags")
+def test_set_user_id_programs_and_foreign_programs_give_nothing(attempt):
+    attack = """
+    import shutil, stat, subprocess
+    def main():
+        shutil.copy("/usr/lib64/ld-linux-x86-64.so.2", "/tmp/x")
+        os.chmod("/tmp/x", 0o6755)
+        return [oct(os.stat("/tmp/x").st_mode & 0o7000), attempt(os.setxattr, "/tmp/x", "security.capability", b"\\1" * 20),
+                attempt(subprocess.run, ["/tmp/x", "--version"])]
+    """
+    _, xattr, ran = attempt(attack)
+    assert xattr in ("EPERM", "EINVAL", "ENOTSUP", "EOPNOTSUPP") and ran in ("EACCES", "EPERM")
+
+
+@pytest.mark.layer("exec")
+def test_a_program_run_from_memory_is_just_as_confined(attempt):
+    attack = """
+    def main():
+        fd = os.memfd_create("x")
+        with open("/usr/lib64/ld-linux-x86-64.so.2", "rb") as loader:
+            os.write(fd, loader.read())
+        read, write = os.pipe()
+        if os.fork() == 0:
+            os.dup2(write, 1)
+            os.dup2(write, 2)
+            code = "import os\\ntry: print(os.listdir('/'))\\nexcept OSError as e: print(e.errno)\\ntry: os.setuid(0)\\nexcept OSError as e: print(e.errno)"
+            try:
+                os.execve(fd, ["x", "/usr/bin/python3", "-c", code], {})
+            except OSError as error:
+                os.write(1, str(error.errno).encode())
+            os._exit(0)
+        os.close(write)
+        os.wait()
+        return os.read(read, 1000).decode()
+    """
+    # The loader may not read the interpreter, which is there to be run and not to be read; if it
+    # could, what it ran would be told no all the same.
+    said = attempt(attack)
+    assert said and "usr" not in said.replace("/usr", ""), said
+
+
+@pytest.mark.layer("capabilities", "seccomp")
+def test_no_device_node_can_be_made(attempt, attempt_without):
+    attack = "import stat\ndef main(): return [attempt(os.mknod, '/tmp/d', stat.S_IFCHR | 0o666, os.makedev(1, 1)), attempt(os.mknod, '/tmp/b', stat.S_IFBLK, 0)]"
+    assert set(attempt(attack)) == {"EPERM"}
+    assert set(attempt_without(attack, "seccomp", "landlock")["result"]) == {"EPERM"}
+
+
+@pytest.mark.layer("seccomp", "capabilities")
+def test_handles_open_nothing(attempt, attempt_without):
+    attack = """
+    def main():
+        handle = struct.pack("Ii", 8, 1) + struct.pack("II", 2, 0) + bytes(120)
+        buffer = ctypes.create_string_buffer(handle)
+        mount = ctypes.c_int()
+        return [syscall(303, -100, b"/usr", buffer, ctypes.addressof(mount), 0), syscall(304, 0, buffer, 0)]
+    """
+    assert set(attempt(attack)) == {"EPERM"}
+    assert attempt_without(attack, "seccomp")["result"][1] in ("EPERM", "EBADF", "ESTALE")
+
+
+@pytest.mark.layer("/proc")
+def test_proc_shows_the_jobs_processes_only(attempt):
+    attack = "def main(): return [sorted(os.listdir('/proc')), os.getpid()]"
+    names, pid = attempt(attack)
+    assert set(names) == {str(pid), "self", "thread-self"}
+
+
+@pytest.mark.layer("descriptors")
+def test_descriptors_are_four_pipes_and_lead_nowhere(attempt):
+    attack = """
+    import stat
+    def main():
+        fds = [fd for fd in range(1024) if attempt(os.fstat, fd) != "EBADF"]
+        kinds = [stat.S_ISFIFO(os.fstat(fd).st_mode) for fd in fds]
+        links = [attempt(os.readlink, f"/proc/self/fd/{fd}") for fd in fds]
+        return [fds, kinds, links, [attempt(os.listdir, f"/proc/self/fd/{fd}/..") for fd in fds]]
+    """
+    fds, kinds, links, beyond = attempt(attack)
+    assert fds == [0, 1, 2, 3] and all(kinds)
+    assert all(link.startswith("'pipe:") or link == "EACCES" for link in links)
+    assert set(beyond) <= {"ENOTDIR", "EACCES"}
+
+
+@pytest.mark.layer("environment")
+def test_environment_is_the_sandboxes_own(attempt):
+    seen = attempt("def main(): return dict(os.environ)")
+    assert set(seen) - {"LC_CTYPE"} == {"PATH", "HOME", "TMPDIR", "LANG"}
+    assert not set(seen.values()) & set(os.environ.values()) - {"C.UTF-8"}

@@ -1,0 +1,53 @@
+"""More requests than slots: they queue, and past the queue they are told at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from client import eventually
+
+HOLD = "import time\ndef main(seconds):\n    time.sleep(seconds)\n    return 'held'"
+
+
+def test_more_requests_than_slots_queue_and_all_are_answered(start_service):
+    service = start_service(supervisor={"slots": 2, "queue": 20, "queue_wait": '"30s"'})
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: service.client.execute(HOLD, args=[0.1]), range(12)))
+    assert [answer.result for answer in answers] == ["held"] * 12
+    assert len(service.slot_groups("cgroup.procs")) > 0
+
+
+def test_a_full_queue_is_told_at_once(start_service):
+    service = start_service(supervisor={"slots": 1, "queue": 1, "queue_wait": '"30s"'})
+    with ThreadPoolExecutor(8) as pool:
+        running = [pool.submit(service.client.execute, HOLD, args=[3]) for _ in range(4)]
+        refused = eventually(lambda: [future.result() for future in running if future.done()])
+        assert refused[0].status == 429 and refused[0].code == "overloaded"
+        assert int(refused[0].headers["retry-after"]) >= 1
+        # While it is said, the one slot is still busy.
+        assert service.job_processes()
+        statuses = sorted(future.result().status for future in running)
+    assert statuses == [200, 200, 429, 429]
+
+
+def test_a_wait_that_takes_too_long_is_told(start_service):
+    service = start_service(supervisor={"slots": 1, "queue": 5, "queue_wait": '"100ms"'})
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(service.client.execute, HOLD, args=[3])
+        eventually(lambda: service.job_processes())
+        second = service.client.execute(HOLD, args=[0])
+        assert second.code == "overloaded" and "in time" in second.error["message"]
+        assert first.result().result == "held"
+
+
+def test_a_client_that_hangs_up_has_its_job_ended_and_its_slot_freed(start_service):
+    import json
+    import socket
+
+    service = start_service(supervisor={"slots": 1, "queue": 0})
+    host, port = service.address.split(":")
+    body = json.dumps({"script": HOLD, "args": [9]}).encode()
+    head = f"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection((host, int(port))) as raw:
+        raw.sendall(head.encode() + body)
+        eventually(lambda: service.job_processes())
+    eventually(lambda: not service.job_processes(), within=5)
+    eventually(lambda: service.client.execute(HOLD, args=[0]).status == 200, within=5)

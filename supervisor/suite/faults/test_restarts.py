@@ -1,0 +1,150 @@
+"""Daemons that die, stop and come back: nobody is left hanging and no sandbox is left running."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from client import eventually
+from service import GATEWAY_ID
+
+HOLD = "import time\ndef main(seconds):\n    time.sleep(seconds)\n    return 'held'"
+
+
+def test_supervisor_killed_and_back(start_service):
+    service = start_service()
+    gateway = service.gateway.pid
+    with ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(service.client.execute, HOLD, args=[9]) for _ in range(3)]
+        eventually(lambda: len(service.job_processes()) >= 3)
+        service.supervisor.send_signal(signal.SIGKILL)
+        service.supervisor.wait()
+        # The kernel ends every sandbox with it; nothing else is there to do it.
+        eventually(lambda: not service.processes(), within=5)
+        for answer in (future.result() for future in running):
+            assert (answer.status, answer.code) == (503, "unavailable")
+            assert "retry-after" in answer.headers
+    assert service.client.execute("def main(): return 1").status == 503
+    assert service.client.http.get("/readyz").status_code == 503
+    assert service.client.http.get("/healthz").status_code == 200
+    left = service.cgroup_directories()
+    assert left, "the killed supervisor had no time to remove its control groups"
+
+    service.start_supervisor()
+    service.wait_until_ready()
+    assert service.client.execute("def main(): return 1").result == 1
+    assert service.gateway.pid == gateway and service.gateway.poll() is None
+
+
+def test_sigterm_lets_running_jobs_finish(start_service):
+    service = start_service()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(service.client.execute, HOLD, args=[1.5])
+        eventually(lambda: service.job_processes())
+        service.supervisor.send_signal(signal.SIGTERM)
+        assert running.result().result == "held"
+    assert service.supervisor.wait(30) == 0
+    assert not service.processes() and not service.cgroup_directories()
+    assert not service.socket.exists()
+    assert service.client.execute("def main(): return 1").code == "unavailable"
+
+
+def test_a_killed_launcher_gets_a_truthful_answer_and_is_replaced(start_service):
+    service = start_service()
+    launchers = service.processes()
+    assert len(launchers) == 1
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(service.client.execute, HOLD, args=[9])
+        eventually(lambda: service.job_processes())
+        os.kill(launchers[0], signal.SIGKILL)
+        answer = running.result()
+    assert (answer.status, answer.code) == (503, "unavailable"), answer
+    assert "launcher" in answer.error["message"]
+    assert service.client.execute("def main(): return 1").result == 1
+
+
+def test_two_supervisors_never_share_a_socket(start_service):
+    service = start_service()
+    second = service.spawn("supervisor", "serve", "--policy", service.policy, "--socket", service.socket, "--cgroup", "cloister-second")
+    assert second.wait(30) == 1
+    assert "another supervisor" in service.log("supervisor")
+    assert service.client.execute("def main(): return 1").result == 1
+
+
+def test_only_the_gateway_and_root_may_use_the_socket(service):
+    ask = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b'GET /readyz HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'); print(s.recv(100))"
+
+    def as_user(uid, gid):
+        return subprocess.run([sys.executable, "-c", ask, str(service.socket)], user=uid, group=gid, extra_groups=[], capture_output=True,
+                              text=True, executable="/usr/bin/python3")
+
+    assert "200 OK" in as_user(GATEWAY_ID, GATEWAY_ID).stdout
+    assert "PermissionError" in as_user(64511, 64511).stderr
+    # In the socket's group, so that it can connect, but not the gateway's user.
+    stranger = as_user(64511, GATEWAY_ID)
+    assert "200 OK" not in stranger.stdout
+
+
+def test_a_policy_with_mistakes_stops_the_start(tmp_path):
+    from service import binary
+
+    policy = tmp_path / "policy.toml"
+    policy.write_text('version = 1\n[runtime.python]\ninterpreter = "/usr/bin/python3"\nmounts = ["/etc"]\n[profile.default]\nmemroy = "1MiB"\n')
+    policy.chmod(0o644)
+    ended = subprocess.run([binary("cloister-supervisor"), "serve", "--policy", policy, "--socket", tmp_path / "s"], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "policy.toml:4:" in ended.stderr and "policy.toml:6:1" in ended.stderr and "did you mean `memory`?" in ended.stderr
+
+
+def test_the_gateway_holds_no_privilege(service):
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{service.gateway.pid}/status").read_text().splitlines() if ":\t" in line)
+    assert set(status["Uid"].split()) == set(status["Gid"].split()) == {str(GATEWAY_ID)}
+    assert status["Groups"].strip() == "" and status["NoNewPrivs"] == "1"
+    assert {status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+
+
+def test_the_gateway_serves_no_stranger_unless_told(service):
+    from service import binary
+
+    command = [binary("cloister-gateway"), "serve", "--listen", "0.0.0.0:0", "--user", str(GATEWAY_ID)]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 1 and "--no-auth" in ended.stderr
+    taken = subprocess.run([*command[:3], service.address, *command[4:]], capture_output=True, text=True)
+    assert taken.returncode == 1 and "the port is taken" in taken.stderr
+
+
+def test_a_slow_sender_holds_no_slot_and_is_cut_off(start_service):
+    service = start_service(supervisor={"slots": 1, "queue": 0}, gateway_options=["--header-timeout", "1s", "--body-timeout", "1s"])
+    host, port = service.address.split(":")
+    head = b"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+    slow = [socket.create_connection((host, int(port)), timeout=30) for _ in range(8)]
+    for number, raw in enumerate(slow):
+        raw.sendall(head[:40] if number % 2 else head + b'{"script"')
+    assert service.client.execute("def main(): return 'served'").result == "served"
+    for number, raw in enumerate(slow):
+        reply = b"".join(iter(lambda: raw.recv(65536), b""))
+        assert (b" 408 " in reply) if number % 2 == 0 else (reply == b"" or b" 408 " in reply)
+        raw.close()
+
+
+def test_connections_are_bounded(start_service):
+    service = start_service(gateway_options=["--max-connections", "4", "--header-timeout", "2s"])
+    service.client.http.close()
+    host, port = service.address.split(":")
+    idle = [socket.create_connection((host, int(port)), timeout=30) for _ in range(20)]
+    fds = len(os.listdir(f"/proc/{service.gateway.pid}/fd"))
+    assert fds < 20
+    # Idle ones are closed in time, so that others get their turn.
+    import httpx
+
+    assert httpx.get(f"http://{service.address}/healthz", timeout=60, trust_env=False).status_code == 200
+    for raw in idle:
+        raw.close()
+
+
+def test_a_header_that_is_too_large_is_refused(client):
+    reply = client.http.get("/healthz", headers={"X-Long": "x" * 100_000})
+    assert reply.status_code == 431

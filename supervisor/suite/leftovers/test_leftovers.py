@@ -1,0 +1,86 @@
+"""Nothing is left behind: by a job, by many jobs, by the service itself."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from client import eventually
+
+MIXED = [
+    "def main(): return 1",
+    "def main(): raise ValueError",
+    "import os\ndef main():\n    os.fork()\n    os.abort()",
+    "import os, time\ndef main():\n    if os.fork() == 0:\n        os.setsid()\n        time.sleep(60)\n    return 2",
+    "open('/tmp/x', 'w').write('x' * 100000)\ndef main(): return object()",
+    "import multiprocessing as m\ndef main():\n    q = m.Queue()\n    p = m.Process(target=q.put, args=(3,))\n    p.start()\n    return q.get()",
+]
+
+
+def snapshot(service):
+    """What the host shows of the service between jobs."""
+    pid = service.supervisor.pid
+    kinds = [re.sub(r"[0-9]+", "N", os.readlink(link)) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
+    namespaces = {os.readlink(link) for process in service.processes() for link in Path(f"/proc/{process}/ns").iterdir()}
+    return {
+        "processes": len(service.processes()),
+        "mounts": Path("/proc/self/mountinfo").read_text().count("\n"),
+        "cgroups": len(service.cgroup_directories()),
+        "descriptors": sorted(kinds),
+        "threads": len(os.listdir(f"/proc/{pid}/task")),
+        "namespaces": len(namespaces),
+        "/tmp": sorted(name for name in os.listdir("/tmp") if name.startswith("cloister")),
+        "/dev/shm": sorted(os.listdir("/dev/shm")),
+    }
+
+
+def settled(service):
+    # The launcher alone is left: jobs and the inits of their cells are gone.
+    eventually(lambda: len(service.processes()) == 1)
+
+
+def test_jobs_of_every_kind_leave_nothing(start_service):
+    service = start_service(supervisor={"slots": 1})
+    for script in MIXED:
+        service.client.execute(script, timeout_ms=3000)
+    settled(service)
+    before = snapshot(service)
+    for _ in range(5):
+        for script in MIXED:
+            service.client.execute(script, timeout_ms=3000)
+    settled(service)
+    after = snapshot(service)
+    assert after == before
+    for path in service.slot_groups("cgroup.procs"):
+        assert path.read_text() == ""
+
+
+def test_memory_of_the_supervisor_is_flat(start_service):
+    service = start_service()
+    jobs = int(os.environ.get("CLOISTER_SOAK_JOBS", "2000"))
+
+    def resident():
+        status = Path(f"/proc/{service.supervisor.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1])
+
+    def run(count):
+        for number in range(count):
+            assert service.client.execute("def main(n): return n", args=[number]).result == number
+
+    run(jobs // 4)
+    warm = resident()
+    run(jobs - jobs // 4)
+    assert resident() - warm < 2048, f"grew from {warm} kB to {resident()} kB over {jobs} jobs"
+
+
+@pytest.mark.parametrize("script", ["def main(): return 1", "def main():\n    while True: pass"])
+def test_descriptors_do_not_pile_up(service, execute, script):
+    count = lambda: len(os.listdir(f"/proc/{service.supervisor.pid}/fd"))
+    for _ in range(3):
+        execute(script, timeout_ms=200)
+    eventually(lambda: not service.job_processes())
+    before = count()
+    for _ in range(20):
+        execute(script, timeout_ms=200)
+    eventually(lambda: count() <= before)

@@ -1,0 +1,138 @@
+"""Memory: everything that can hold bytes counts, in all processes together."""
+
+import pytest
+
+from client import eventually
+
+# Each would hold 256 MiB in a profile of 64.
+HOARDS = {
+    "one process": "x = b'x' * (256 << 20)",
+    "children": """
+        import os, time
+        for _ in range(8):
+            if os.fork() == 0:
+                x = b'x' * (32 << 20)
+                time.sleep(600)
+        os.wait()""",
+    "memfd": """
+        import os
+        fds = [os.memfd_create(str(n)) for n in range(8)]
+        for fd in fds: os.write(fd, b'x' * (32 << 20))""",
+    "anonymous shared memory": """
+        import mmap
+        m = mmap.mmap(-1, 256 << 20)
+        for at in range(0, len(m), 4096): m[at] = 1""",
+}
+
+
+@pytest.mark.layer("cgroup")
+@pytest.mark.parametrize("how", HOARDS)
+def test_memory_limit_ends_it(service, execute, how):
+    lines = HOARDS[how].strip("\n").splitlines()
+    margin = min(len(line) - len(line.lstrip()) for line in lines)
+    body = "\n".join("    " + line[margin:] for line in lines)
+    answer = execute(f"def main():\n{body}\n    return 'held it all'", profile="tiny")
+    assert answer.code == "memory_limit", answer
+    assert answer.body["usage"]["memory_peak_bytes"] <= 64 << 20
+    assert not service.job_processes()
+
+
+@pytest.mark.layer("cgroup")
+def test_the_limit_is_the_kernels(service, execute):
+    execute("def main(): return 1", profile="tiny")
+    limits = [int(path.read_text()) for name in ("memory.limit_in_bytes", "memory.max") for path in service.slot_groups(name)
+              if path.read_text().strip().isdigit()]
+    assert 64 << 20 in limits
+
+
+@pytest.mark.layer("cgroup")
+def test_pipes_count_as_memory_or_are_few(execute):
+    def fill():
+        import fcntl
+        import os
+
+        def main():
+            held = 0
+            try:
+                while True:
+                    read, write = os.pipe()
+                    os.set_blocking(write, False)
+                    try:
+                        fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 1 << 20)
+                    except OSError:
+                        pass
+                    held += os.write(write, b"x" * (1 << 20))
+            except OSError as error:
+                return held, error.errno
+
+    answer = execute(fill, profile="tiny")
+    assert answer.code == "memory_limit" if answer.status == 422 else answer.result[0] <= 256 << 20
+
+
+@pytest.mark.layer("tmpfs", "cgroup")
+@pytest.mark.parametrize("place", ["/tmp", "/dev/shm"])
+def test_a_full_tmpfs_says_so_by_bytes_and_by_inodes(execute, place):
+    def fill():
+        import os
+
+        def main(place):
+            written = 0
+            try:
+                with open(f"{place}/bytes", "wb") as file:
+                    while True:
+                        written += file.write(b"x" * 65536)
+                        file.flush()
+            except OSError as error:
+                by_bytes = error.errno
+            os.unlink(f"{place}/bytes")
+            made = 0
+            try:
+                while True:
+                    open(f"{place}/{made}", "w").close()
+                    made += 1
+            except OSError as error:
+                return [by_bytes, written, error.errno, made]
+
+    by_bytes, written, by_inodes, made = execute(fill, args=[place], profile="tiny").result
+    assert (by_bytes, by_inodes) == (28, 28)  # ENOSPC
+    assert written <= 8 << 20 and made < 64
+
+
+@pytest.mark.layer("tmpfs")
+def test_nothing_of_a_tmpfs_is_left_for_the_next_job(service, execute):
+    assert execute("def main():\n    open('/tmp/mine', 'w').write('x' * 1000000)\n    open('/dev/shm/mine', 'w')").status == 200
+    eventually(lambda: not service.job_processes())
+    for _ in range(3):
+        assert execute("import os\ndef main(): return os.listdir('/tmp') + os.listdir('/dev/shm')").result == []
+
+
+@pytest.mark.layer("rlimits")
+def test_limits_of_one_process(execute):
+    def limits():
+        import resource
+
+        def main():
+            return {name: resource.getrlimit(getattr(resource, "RLIMIT_" + name)) for name in ("CORE", "MEMLOCK", "NOFILE", "FSIZE", "STACK")}
+
+    expected = {"CORE": 0, "MEMLOCK": 0, "NOFILE": 256, "FSIZE": 64 << 20, "STACK": 8 << 20}
+    assert execute(limits).result == {name: [value, value] for name, value in expected.items()}
+    answer = execute("import resource\ndef main(): resource.setrlimit(resource.RLIMIT_NOFILE, (9999, 9999))")
+    assert answer.error["exception"] in ("ValueError", "PermissionError")
+
+
+@pytest.mark.layer("report")
+def test_forged_data_on_every_descriptor_is_no_verdict_of_ours(execute):
+    def forge():
+        import os
+
+        def main(data):
+            for fd in range(256):
+                try:
+                    os.write(fd, data.encode("latin-1"))
+                except OSError:
+                    pass
+            return "real"
+
+    for data in ("junk" * 10, "E" + "\0" * 7 + "\x23" + '{"code": "timeout", "message": "x"}', "R" + "\xff" * 8, "F" + "\0" * 7 + "\1x", "P"):
+        answer = execute(forge, args=[data])
+        assert answer.code in ("exit", "result_too_large") and "usage" in answer.body, answer

@@ -1,0 +1,90 @@
+"""Time: a job is dead at its deadline, whatever it does, and the answer is sent only then."""
+
+import pytest
+
+from client import eventually
+
+ENDLESS = {
+    "a loop": "while True: pass",
+    "sleep": "import time; time.sleep(600)",
+    "all signals ignored": """
+        import signal
+        for number in range(1, 65):
+            try: signal.signal(number, signal.SIG_IGN)
+            except (OSError, ValueError): pass
+        while True: pass""",
+    "stopping itself": "import os, signal; os.kill(os.getpid(), signal.SIGSTOP); signal.pause()",
+    "a new session and a double fork": """
+        import os, time
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                os.closerange(0, 4)
+            while True: time.sleep(600)
+        time.sleep(600)""",
+    "printing": "while True: print('x' * 1000)",
+    "an exception handler that never gives up": """
+        while True:
+            try:
+                while True: pass
+            except BaseException: pass""",
+}
+
+
+def script(body):
+    lines = body.strip("\n").splitlines()
+    margin = min(len(line) - len(line.lstrip()) for line in lines)
+    return "def main():\n" + "\n".join("    " + line[margin:] for line in lines)
+
+
+@pytest.mark.layer("time")
+@pytest.mark.parametrize("how", ENDLESS)
+def test_wall_time_ends_it(service, execute, how):
+    answer = execute(script(ENDLESS[how]), timeout_ms=400)
+    assert (answer.status, answer.code) == (422, "timeout"), answer
+    # At once, not eventually: the answer is only sent when nothing is left.
+    assert not service.job_processes()
+
+
+@pytest.mark.layer("time", "cgroup")
+def test_cpu_time_ends_it(service, execute):
+    answer = execute("def main():\n    while True: pass", profile="tiny")
+    assert answer.code == "cpu_limit" and "0.5 s" in answer.error["message"]
+    assert answer.body["usage"]["wall_ms"] < 9000
+    assert not service.job_processes()
+
+
+@pytest.mark.layer("time", "cgroup")
+def test_cpu_time_of_children_counts(execute):
+    def spread():
+        import os
+
+        def main():
+            # Each child burns less than the limit of half a second; together they do not.
+            for _ in range(100):
+                pid = os.fork()
+                if pid == 0:
+                    for _ in range(3_000_000):
+                        pass
+                    os._exit(0)
+                os.waitpid(pid, 0)
+
+    assert execute(spread, profile="tiny").code == "cpu_limit"
+
+
+@pytest.mark.layer("time")
+def test_a_daemonised_grandchild_is_dead_after_a_result(service, execute):
+    def daemonise():
+        import os
+        import time
+
+        def main():
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork() == 0:
+                    time.sleep(600)
+                os._exit(0)
+            return os.wait()[1]
+
+    assert execute(daemonise).result == 0
+    eventually(lambda: not service.job_processes())

@@ -59,7 +59,7 @@ pub(crate) fn read_all(section: &Section<'_>) -> BTreeMap<String, Profile> {
             match parent(&section, &names, &done) {
                 Parent::Later => later.push((name, span, section)),
                 Parent::Known(parent) => {
-                    done.insert(name.to_owned(), read(name, &span, section, parent));
+                    done.insert(name.to_owned(), read(name, &span, section, *parent));
                 }
             }
         }
@@ -77,15 +77,15 @@ pub(crate) fn read_all(section: &Section<'_>) -> BTreeMap<String, Profile> {
 }
 
 enum Parent {
-    Known(Profile),
+    Known(Box<Profile>),
     Later,
 }
 
 fn parent(section: &Section<'_>, names: &BTreeSet<&str>, done: &BTreeMap<String, Profile>) -> Parent {
-    let Some(entry) = section.get("extends") else { return Parent::Known(built_in()) };
-    let Some(name) = entry.text() else { return Parent::Known(built_in()) };
+    let Some(entry) = section.get("extends") else { return Parent::Known(Box::new(built_in())) };
+    let Some(name) = entry.text() else { return Parent::Known(Box::new(built_in())) };
     if let Some(profile) = done.get(name) {
-        return Parent::Known(profile.clone());
+        return Parent::Known(Box::new(profile.clone()));
     }
     if names.contains(name) {
         return Parent::Later;
@@ -95,7 +95,7 @@ fn parent(section: &Section<'_>, names: &BTreeSet<&str>, done: &BTreeMap<String,
         None => format!("profiles are: {}", names.iter().copied().collect::<Vec<_>>().join(", ")),
     };
     let _: Option<()> = entry.refuse_with(format!("there is no profile {name:?} to extend"), "unknown profile", help);
-    Parent::Known(built_in())
+    Parent::Known(Box::new(built_in()))
 }
 
 fn read(name: &str, span: &Range<usize>, section: Section<'_>, from: Profile) -> Profile {

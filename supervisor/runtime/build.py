@@ -5,205 +5,276 @@ The tree is complete in itself: the interpreter that runs this script, the share
 the packages need, and nothing else of the host (no shell, no configuration, no set-user-ID file). It
 does not matter where that interpreter lives, /root included, for what a sandbox sees is a copy.
 
-Usage: build.py [TREE], default /var/lib/cloister/python. A tree that is up to date is left alone.
+Usage: build.py [TREE], default $CLOISTER_RUNTIME, then /var/lib/cloister/python. A tree that is up to
+date is left alone. One that is not is replaced at once, when the new one is complete and has been tried.
 """
 
 import compileall
+import ctypes
 import fcntl
 import hashlib
 import os
 import platform
 import re
 import shutil
+import site
 import stat
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 DEFAULT_TREE = "/var/lib/cloister/python"
-HERE = Path(__file__).resolve().parent
-REQUIREMENTS = HERE / "requirements.txt"
-VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
+REQUIREMENTS = Path(__file__).resolve().parent / "requirements.txt"
 
-# Parts of the standard library that need a screen, a package index or the host, and test suites.
-LEFT_OUT = ("test", "tests", "idlelib", "tkinter", "turtledemo", "turtle.py", "ensurepip", "lib2to3", "site-packages",
-            "dist-packages", "__pycache__", "*.a", "config-*")
+# The standard library as this interpreter has it, and where one installed under /usr looks for it.
+STDLIB = Path(sysconfig.get_path("stdlib"))
+TREE_STDLIB = f"usr/{sys.platlibdir}/{STDLIB.name}"
+
+# What needs a screen, a package index or a compiler, test suites, and the host's own settings.
+LEFT_OUT = ("test", "tests", "_test*.so", "_ctypes_test*.so", "xx*.so", "_xx*.so", "idlelib", "tkinter", "_tkinter*.so",
+            "turtledemo", "turtle.py", "ensurepip", "lib2to3", "nis*.so", "*.a", "config-*", "site-packages",
+            "dist-packages", "sitecustomize.py", "usercustomize.py", "EXTERNALLY-MANAGED", "__pycache__")
 
 
 def main():
-    tree = Path(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("CLOISTER_RUNTIME", DEFAULT_TREE))
+    os.umask(0o022)
     check_machine()
+    tree = Path(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("CLOISTER_RUNTIME") or DEFAULT_TREE).resolve()
     tree.parent.mkdir(parents=True, exist_ok=True)
     with open(tree.parent / f".{tree.name}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        stamp = fingerprint()
-        if (tree / "stamp").is_file() and (tree / "stamp").read_text() == stamp:
-            print(f"runtime: {tree} is up to date")
+        wait_for(lock)
+        if is_current(tree):
+            say(f"{tree} is up to date")
             return
-        build(tree, stamp)
+        new = tree.parent / f".{tree.name}.new"
+        shutil.rmtree(new, ignore_errors=True)
+        try:
+            build(new)
+            replace(tree, new)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+        say(f"{tree} is ready")
 
 
 def check_machine():
-    if os.geteuid() != 0:
-        sys.exit("runtime: the tree must belong to root; run this as root (sudo make runtime)")
-    if sys.version_info < (3, 10):
-        sys.exit(f"runtime: Python 3.10 or newer is needed, this is {platform.python_version()}; apt-get install python3")
     if platform.machine() != "x86_64":
         sys.exit(f"runtime: only x86-64 is supported, this is {platform.machine()}")
-    if run([sys.executable, "-m", "pip", "--version"], check=False).returncode != 0:
-        sys.exit("runtime: this Python has no pip; apt-get install python3-pip")
+    if sys.implementation.name != "cpython" or sys.version_info < (3, 10):
+        sys.exit(f"runtime: CPython 3.10 or newer is needed, {sys.executable} is {platform.python_implementation()} "
+                 f"{platform.python_version()}: make runtime PYTHON=python3.11 names another")
+    if os.geteuid() != 0:
+        sys.exit("runtime: the tree must belong to root: sudo make runtime")
 
 
-def build(tree, stamp):
-    new = tree.parent / f".{tree.name}.new"
-    shutil.rmtree(new, ignore_errors=True)
-    print(f"runtime: copying {VERSION} from {sys.base_prefix}")
+def wait_for(lock):
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say("waiting for another build of the tree to end")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def build(new):
+    say(f"copying Python {platform.python_version()} from {sys.base_prefix}")
     interpreter = copy_interpreter(new)
-    copy_standard_library(new)
-    print("runtime: installing the packages of requirements.txt")
-    packages = new / site_directory()
-    install_packages(packages)
-    print("runtime: copying the shared libraries that they need")
-    copy_libraries(new, interpreter)
+    shutil.copytree(STDLIB, new / TREE_STDLIB, ignore=shutil.ignore_patterns(*LEFT_OUT), ignore_dangling_symlinks=True)
     if Path("/usr/share/zoneinfo").is_dir():
-        shutil.copytree("/usr/share/zoneinfo", new / "usr/share/zoneinfo", symlinks=True, ignore=shutil.ignore_patterns("localtime", "posixrules"))
-    print("runtime: compiling")
-    for directory in (new / "usr/lib" / VERSION, packages):
-        compileall.compile_dir(directory, quiet=2, workers=os.cpu_count() or 1, stripdir=str(new), prependdir="/",
-                               invalidation_mode=__import__("py_compile").PycInvalidationMode.UNCHECKED_HASH)
+        shutil.copytree("/usr/share/zoneinfo", new / "usr/share/zoneinfo", symlinks=True,
+                        ignore=shutil.ignore_patterns("localtime", "posixrules"))
+    say("installing the packages of requirements.txt")
+    install_packages(new / site_directory())
+    say("copying the shared libraries that they need")
+    copied = copy_libraries(new, interpreter)
+    say("compiling")
+    compile_all(new)
     settle_modes(new, interpreter)
-    test(new)
-    (new / "stamp").write_text(stamp)
-    old = tree.parent / f".{tree.name}.old"
-    shutil.rmtree(old, ignore_errors=True)
-    if tree.exists():
-        tree.rename(old)
-    new.rename(tree)
-    shutil.rmtree(old, ignore_errors=True)
-    print(f"runtime: {tree} is ready")
-
-
-def fingerprint():
-    """What a tree is made from; a change in any of it makes the tree anew."""
-    binary = Path(base_executable())
-    digest = hashlib.sha256()
-    for part in (REQUIREMENTS.read_bytes(), Path(__file__).read_bytes(), sys.version.encode(), str(binary).encode(),
-                 str(binary.stat().st_mtime_ns).encode()):
-        digest.update(hashlib.sha256(part).digest())
-    return digest.hexdigest()
+    try_out(new)
+    write_stamp(new, [base_executable(), *copied])
 
 
 def base_executable():
-    return os.path.realpath(getattr(sys, "_base_executable", sys.executable) or sys.executable)
+    """The interpreter itself, not the virtual environment's or the version manager's name for it."""
+    return Path(getattr(sys, "_base_executable", None) or sys.executable).resolve()
 
 
 def copy_interpreter(new):
-    target = new / "usr/bin" / VERSION
+    target = new / "usr/bin" / STDLIB.name
     target.parent.mkdir(parents=True)
     shutil.copy(base_executable(), target)
     for name in ("python3", "python"):
-        (target.parent / name).symlink_to(VERSION)
+        (target.parent / name).symlink_to(target.name)
     return target
-
-
-def copy_standard_library(new):
-    source = Path(sysconfig.get_path("stdlib"))
-    shutil.copytree(source, new / "usr/lib" / VERSION, ignore=shutil.ignore_patterns(*LEFT_OUT), ignore_dangling_symlinks=True)
-    platstdlib = Path(sysconfig.get_path("platstdlib")) / "lib-dynload"
-    if not (new / "usr/lib" / VERSION / "lib-dynload").is_dir() and platstdlib.is_dir():
-        shutil.copytree(platstdlib, new / "usr/lib" / VERSION / "lib-dynload")
 
 
 def site_directory():
     """Where an interpreter under /usr looks for packages; Debian's has a place of its own."""
-    is_debian = "deb_system" in sysconfig.get_scheme_names() or hasattr(__import__("site"), "_get_default_scheme") \
-        or any("dist-packages" in path for path in sys.path)
-    return "usr/lib/python3/dist-packages" if is_debian else f"usr/lib/{VERSION}/site-packages"
+    return next(path for path in site.getsitepackages(["/usr"]) if path.startswith("/usr/lib")).lstrip("/")
 
 
 def install_packages(target):
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps", "--require-hashes",
-               "--only-binary", ":all:", "--no-warn-script-location", "--root-user-action", "ignore",
-               "--target", str(target), "-r", str(REQUIREMENTS)]
-    if run(command, check=False, quiet=False).returncode != 0:
-        sys.exit("runtime: pip could not install requirements.txt (its message is above); check the network and try again")
+    with tempfile.TemporaryDirectory(prefix="cloister-pip-") as scratch:
+        command = [*pip(Path(scratch) / "venv"), "install", "--quiet", "--no-compile", "--no-deps", "--require-hashes",
+                   "--only-binary", ":all:", "--target", str(target), "-r", str(REQUIREMENTS)]
+        if run(command, capture=False).returncode != 0:
+            sys.exit("runtime: pip could not install requirements.txt, its message is above: "
+                     "check the network and pip's configuration, then try again")
     shutil.rmtree(target / "bin", ignore_errors=True)
-    for name in ("tests", "test", "__pycache__"):
-        for directory in list(target.rglob(name)):
-            # numpy.testing and pandas.testing are used by scripts, their test suites are not.
-            if directory.is_dir() and directory.parent != target:
-                shutil.rmtree(directory, ignore_errors=True)
+    # Modules named `testing` are for scripts; `tests` are the packages' own.
+    for directory in [path for name in ("test", "tests") for path in target.glob(f"*/**/{name}") if path.is_dir()]:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def pip(venv):
+    """The command that runs pip: this interpreter's, or that of a virtual environment made for the purpose."""
+    for python in (sys.executable, venv / "bin/python"):
+        if python != sys.executable:
+            run([sys.executable, "-m", "venv", str(venv)])
+        if Path(python).exists() and run([str(python), "-m", "pip", "--version"]).returncode == 0:
+            return [str(python), "-m", "pip"]
+    sys.exit(f"runtime: {sys.executable} has no pip: apt-get install python3-pip")
 
 
 def copy_libraries(new, interpreter):
-    libraries = new / "usr/lib/x86_64-linux-gnu"
-    libraries.mkdir(parents=True)
-    wanted = {}
+    """Copy what the loader needs for every binary of the tree, wheels included; returns the host's files."""
+    needed = {}
     for path in [interpreter, *new.rglob("*.so"), *new.rglob("*.so.*")]:
-        if path.is_file() and not path.is_symlink():
-            wanted.update(needed_by(path))
-    for name, source in wanted.items():
-        if str(source).startswith(str(new)):
-            continue
-        if name.startswith("ld-linux"):
-            (new / "usr/lib64").mkdir(exist_ok=True)
-            shutil.copy(source, new / "usr/lib64" / name)
-        else:
-            shutil.copy(source, libraries / name)
-    # What glibc loads by name at run time: thread cancellation needs it.
-    for name in ("libgcc_s.so.1", "libstdc++.so.6"):
-        for directory in (Path("/lib/x86_64-linux-gnu"), Path("/usr/lib/x86_64-linux-gnu")):
-            if (directory / name).exists() and not (libraries / name).exists():
-                shutil.copy(directory / name, libraries / name)
+        if not path.is_symlink():
+            needed.update(needed_by(path))
+    # Beside the C library: there its loader looks without being told, and there is no ld.so.cache.
+    directory = new / in_usr(needed["libc.so.6"].resolve().parent)
+    directory.mkdir(parents=True, exist_ok=True)
+    copied = []
+    for name, source in needed.items():
+        if new not in source.parents:
+            target = new / in_usr(source) if name.startswith("ld-linux") else directory / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+            copied.append(source.resolve())
+    return copied
 
 
 def needed_by(path):
     """The shared libraries that a file is linked with, by the name that the loader looks for."""
     found = {}
-    for line in run(["ldd", str(path)], check=False).stdout.splitlines():
+    for line in run(["ldd", str(path)]).stdout.splitlines():
         match = re.match(r"\s*(?:(\S+) => )?(/\S+) \(0x", line)
         if match:
-            found[os.path.basename(match.group(1) or match.group(2))] = Path(os.path.realpath(match.group(2)))
+            source = Path(match.group(2))
+            found[os.path.basename(match.group(1) or source)] = source
     return found
+
+
+def in_usr(path):
+    """/lib and /lib64 are links into /usr in a sandbox, whatever they are on the host."""
+    relative = str(path).lstrip("/")
+    return relative if relative.startswith("usr/") else f"usr/{relative}"
+
+
+def compile_all(new):
+    """Compiled files are used without a look at the source: nothing in the tree can change."""
+    for directory in (TREE_STDLIB, site_directory()):
+        compileall.compile_dir(new / directory, quiet=2, force=True, workers=0, stripdir=str(new), prependdir="/",
+                               invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
 
 
 def settle_modes(new, interpreter):
     """Everything root's and readable; nothing writable by others, nothing set-user-ID."""
     for path in [new, *new.rglob("*")]:
         os.chown(path, 0, 0, follow_symlinks=False)
-        if path.is_symlink():
-            continue
-        mode = path.stat().st_mode
-        executable = path.is_dir() or mode & stat.S_IXUSR
-        path.chmod(0o755 if executable else 0o644)
+        if not path.is_symlink():
+            executable = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
+            path.chmod(0o755 if executable else 0o644)
     # A program that may be run but not read is not dumpable: its processes' memory is closed to
     # others of the same id, also right after a cold start. See prctl(2), PR_SET_DUMPABLE.
     interpreter.chmod(0o711)
 
 
-def test(new):
+TRIAL = """
+import sys
+import asyncio, bz2, ctypes, decimal, flask, hashlib, lzma, multiprocessing, numpy, numpy.testing, pandas, pandas.testing
+import sqlite3, ssl, uuid, zlib, zoneinfo
+assert sys.prefix == sys.base_prefix == "/usr", sys.prefix
+assert all(path.startswith("/usr/") for path in sys.path), sys.path
+ctypes.CDLL("libgcc_s.so.1")  # glibc loads it by name when a thread ends early
+zoneinfo.ZoneInfo("Europe/Berlin")
+assert pandas.DataFrame({"a": numpy.arange(3)})["a"].sum() == 3
+print(f"runtime: tried: numpy {numpy.__version__}, pandas {pandas.__version__}")
+"""
+
+
+def try_out(new):
     """Run the tree as a sandbox will see it: at /usr, with nothing else."""
-    script = "import numpy, pandas, flask, ssl, sqlite3, ctypes, zoneinfo, lzma, bz2, decimal, multiprocessing, asyncio, sys;" \
-             "assert sys.prefix == '/usr', sys.prefix; print('runtime: Python', sys.version.split()[0], 'numpy', numpy.__version__," \
-             "'pandas', pandas.__version__)"
-    for name, target in (("lib", "usr/lib"), ("lib64", "usr/lib64"), ("bin", "usr/bin")):
-        (new / name).symlink_to(target)
-    try:
-        finished = run([shutil.which("chroot") or "/usr/sbin/chroot", str(new), "/usr/bin/python3", "-I", "-X", "utf8", "-B", "-c", script], check=False, env={})
-    finally:
+    with tempfile.TemporaryDirectory(prefix="cloister-root-") as root:
         for name in ("lib", "lib64", "bin"):
-            (new / name).unlink()
-    if finished.returncode != 0:
-        sys.exit(f"runtime: the tree does not work:\n{finished.stdout}{finished.stderr}")
-    print(finished.stdout, end="")
+            (Path(root) / name).symlink_to(f"usr/{name}")
+        (Path(root) / "usr").mkdir()
+        # In a mount namespace of its own, so that the mount goes when the trial ends, however it ends.
+        script = 'mount --bind "$1/usr" "$2/usr" && exec chroot "$2" /usr/bin/python3 -I -X utf8 -B -c "$3"'
+        trial = run(["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", str(new), root, TRIAL])
+    if trial.returncode != 0:
+        sys.exit(f"runtime: the new tree does not work:\n{trial.stdout}{trial.stderr}")
+    print(trial.stdout, end="", flush=True)
 
 
-def run(command, check=True, quiet=True, env=None):
-    if env is None:
-        env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    return subprocess.run(command, check=check, env=env, text=True, capture_output=quiet)
+def write_stamp(new, sources):
+    lines = [fingerprint(), *(describe(path) for path in sorted(set(sources)))]
+    (new / "stamp").write_text("\n".join(lines) + "\n")
+
+
+def is_current(tree):
+    """Whether nothing that the tree was made from has changed, the host's libraries (security updates) included."""
+    try:
+        made_from, *sources = (tree / "stamp").read_text().splitlines()
+        return made_from == fingerprint() and all(describe(line.split(" ", 2)[2]) == line for line in sources)
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def fingerprint():
+    digest = hashlib.sha256()
+    for part in (REQUIREMENTS.read_bytes(), Path(__file__).read_bytes(), f"{base_executable()} {sys.version}".encode()):
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()
+
+
+def describe(path):
+    status = os.stat(path)
+    return f"{status.st_mtime_ns} {status.st_size} {path}"
+
+
+def replace(tree, new):
+    """Put the new tree in the old one's place in one step, where the file system can do that."""
+    old = tree.parent / f".{tree.name}.old"
+    shutil.rmtree(old, ignore_errors=True)
+    if tree.exists():
+        at_cwd, exchange = -100, 2
+        if ctypes.CDLL(None).renameat2(at_cwd, os.fsencode(new), at_cwd, os.fsencode(tree), exchange) == 0:
+            # Jobs that run keep the old tree open and import from it; the next build removes it.
+            new.rename(old)
+            return
+        tree.rename(old)
+    new.rename(tree)
+
+
+def run(command, capture=True):
+    """Run a program with the caller's settings for pip, proxies and certificates, but not for Python."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    env |= {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_ROOT_USER_ACTION": "ignore"}
+    return subprocess.run(command, env=env, text=True, capture_output=capture, stdin=subprocess.DEVNULL)
+
+
+def say(message):
+    print(f"runtime: {message}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except OSError as error:
+        sys.exit(f"runtime: {error}")
+    except KeyboardInterrupt:
+        sys.exit("runtime: interrupted")

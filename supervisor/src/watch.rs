@@ -12,5 +12,5 @@ use tokio::io::unix::AsyncFd;
 pub fn watch<T: AsFd + AsRawFd>(owner: T) -> io::Result<AsyncFd<T>> {
     // SAFETY: every owner that this program registers (a pidfd, an eventfd, a socket) keeps one
     // descriptor open from its making to its drop and always answers with that one.
-    unsafe { AsyncFd::register(owner) }.map_err(|error| io::Error::from(error.into_parts().1))
+    unsafe { AsyncFd::register(owner) }.map_err(|error| error.into_parts().1)
 }

@@ -18,7 +18,7 @@ import types
 # This module's own copy of the builtins: what a script assigns to `builtins.len` does not reach it.
 __builtins__ = dict(vars(builtins))
 
-_read, _write, _exit = os.read, os.write, os._exit
+_read, _write, _exit, _getpid = os.read, os.write, os._exit, os.getpid
 _loads = json.loads
 _c_make_encoder = json.encoder.c_make_encoder
 _c_string = json.encoder.encode_basestring
@@ -57,6 +57,8 @@ def serve():
     """Say that the interpreter is ready, then serve one request and end the process."""
     _write(RESULT_FD, b"P")
     report = b""
+    if hasattr(sys, "set_int_max_str_digits"):
+        sys.set_int_max_str_digits(0)  # numbers of any size pass both ways
     try:
         request = _loads(_receive())
         _open_streams()
@@ -116,11 +118,13 @@ def _open_streams():
 
 def _run(request):
     """The whole life of a script; always returns a frame."""
-    script = request["script"]
+    script = request["script"].removeprefix("\ufeff")
+    owner = _getpid()
     try:
         code = _compile(script)
         module = types.ModuleType("script")
         module.__file__ = FILE_NAME
+        module.__loader__ = _Source(script)
         _modules["script"] = module
         sys.argv = [FILE_NAME]
         exec(code, module.__dict__)
@@ -130,13 +134,39 @@ def _run(request):
         value = main(*request.get("args", ()), **request.get("kwargs", {}))
         if hasattr(type(value), "__await__"):
             value = _await(value)
+        if _getpid() != owner:
+            _end_child(None)
         frame = _result(value, request["result_bytes"])
     except Stop as stop:
         frame = _error(stop.error)
     except BaseException as error:
-        frame = _error(_describe(error, script))
+        if _getpid() != owner:
+            _end_child(error)
+        frame = _error(_describe(error))
     _flush()
     return frame
+
+
+class _Source:
+    """Lets tracebacks and `inspect` find the script's lines: a loader as PEP 302 has it."""
+
+    def __init__(self, script):
+        self.script = script
+
+    def get_source(self, name):
+        return self.script
+
+
+def _end_child(error):
+    """End a process that the script forked as its interpreter would: the report is its parent's to give."""
+    code = 0
+    if isinstance(error, SystemExit):
+        code = _exit_error(error.code)["exit_code"]
+    elif error is not None:
+        code = 1
+        _write(2, (_describe(error).get("traceback", "") + "\n").encode("utf-8", "backslashreplace"))
+    _flush()
+    _exit(code)
 
 
 def _compile(script):
@@ -333,7 +363,7 @@ def _a(noun):
 # --- failures --------------------------------------------------------------------------------------
 
 
-def _describe(error, script):
+def _describe(error):
     """The `error` object for an exception that nobody caught."""
     if isinstance(error, SystemExit):
         return _exit_error(error.code)
@@ -347,7 +377,7 @@ def _describe(error, script):
     if getattr(error, "errno", None) == 11 or "can't start new thread" in message:
         described["errno_hint"] = "EAGAIN"
     try:
-        described["traceback"], line = _traceback(error, script)
+        described["traceback"], line = _traceback(error)
         if line is not None:
             described["line"] = line
     except BaseException as broken:  # a hostile __str__ or a patched traceback module
@@ -366,12 +396,10 @@ def _exit_error(code):
     return {"code": "exit", "message": message, "exit_code": code}
 
 
-def _traceback(error, script):
+def _traceback(error):
     """Text as Python prints it, with the script's own frames only, and the last line of the script."""
-    import linecache
     import traceback
 
-    linecache.cache[FILE_NAME] = (len(script), None, script.splitlines(True), FILE_NAME)
     report = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
     seen, todo = [], [report]
     while todo:

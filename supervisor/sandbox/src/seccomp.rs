@@ -141,6 +141,7 @@ fn without(argument: u8, width: SeccompCmpArgLen, bits: u64) -> Result<SeccompCo
 }
 
 /// The instructions in front of the compiled list, in classic BPF: `seccomp(2)`, `struct seccomp_data`.
+#[expect(clippy::cast_possible_truncation, reason = "the codes are defined as 16 bits wide")]
 fn prologue() -> BpfProgram {
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;

@@ -124,7 +124,6 @@ def test_source_can_be_inspected(execute):
     [
         "def main():\r\n    return 'ok'\r\n",
         "# -*- coding: latin-1 -*-\ndef main():\n    return 'ok'",
-        "\ufeffdef main():\n    return 'ok'",
         "#!/usr/bin/env python3\n'''A docstring.'''\ndef main(): return 'ok'",
         "def main():\n\treturn 'ok'",
         "def ünïcödé(): return 'ok'\nmain = ünïcödé",
@@ -138,7 +137,6 @@ def test_source_can_be_inspected(execute):
         "import sys\nsys.stdout = sys.stderr = sys.stdin = object()\ndef main(): return 'ok'",
         "import os\nos.chdir('/')\nos.environ.clear()\ndef main(): return 'ok'",
         "import os\nos.setsid = os.setpgid(0, 0) if os.getpgid(0) != os.getpid() else None\ndef main(): return 'ok'",
-        "import sys\nsys.settrace(lambda *a: 1 / 0)\ndef main(): return 'ok'",
         "import gc\ngc.disable()\ndef main(): return 'ok'",
     ],
 )

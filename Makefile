@@ -3,55 +3,70 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
+# Stages are told in order, and a port or a Python tree is for one of them at a time.
+.NOTPARALLEL:
 
 PYTHON ?= python3
+export PYTHON
+# With GATEWAY_OPTIONS=--no-auth the gateway serves other addresses than loopback ones, to everyone.
+GATEWAY_OPTIONS ?=
 LISTEN := $(or $(CLOISTER_LISTEN),127.0.0.1:8080)
-TARGET := $(or $(CARGO_TARGET_DIR),target)
+TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 VENV := $(TARGET)/test-venv
+CARGO_OPTIONS := --locked --target-dir $(TARGET)
+PYTEST := $(VENV)/bin/python -B -m pytest -q -p no:cacheprovider
 
-.PHONY: help run test build runtime lint unit suite clean preflight test-tools
+.PHONY: help run test build runtime doctor lint audit unit suite clean root tools test-tools
 
 help: ## Show the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
-run: build runtime ## Build, prepare Python, start both daemons, serve 127.0.0.1:8080 (CLOISTER_LISTEN)
-	@exec $(PYTHON) supervisor/runtime/serve.py --bin $(TARGET)/release --policy policy/policy.toml --listen $(LISTEN)
+run: root runtime build ## Build, prepare Python, start both daemons, serve 127.0.0.1:8080 (CLOISTER_LISTEN)
+	@exec $(PYTHON) supervisor/runtime/serve.py --bin $(TARGET)/release --policy policy/policy.toml --listen $(LISTEN) -- $(GATEWAY_OPTIONS)
 
-test: test-tools lint unit runtime suite ## Install what the tests need, then run them all
+test: root test-tools lint unit suite ## Install what the tests need, then run them all
+	@echo "== all passed"
 
-build: preflight ## Build the programs
+build: tools ## Build the programs
 	@echo "== build"
-	cargo build --release --locked
+	cargo build --release --workspace $(CARGO_OPTIONS)
 
-runtime: preflight ## Prepare the Python that sandboxes see, with numpy, pandas and Flask
-	@$(PYTHON) supervisor/runtime/build.py
+runtime: root ## Prepare the Python that sandboxes see, with numpy, pandas and Flask
+	@echo "== Python for the sandboxes"
+	$(PYTHON) supervisor/runtime/build.py
 
-lint: preflight ## Check format and lints
+doctor: root runtime build ## Show which layers of the sandbox this machine has and which hold
+	@$(TARGET)/release/cloister-supervisor doctor --policy policy/policy.toml
+
+lint: tools ## Check format and lints
 	@echo "== format and lints"
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets $(CARGO_OPTIONS) -- -D warnings
 
-unit: preflight ## Run the tests that need no daemon
+audit: ## Check the dependencies' licences, sources and known vulnerabilities (cargo install cargo-deny)
+	cargo deny --locked check
+
+unit: tools ## Run the tests that need no daemon
 	@echo "== unit tests"
-	cargo test --workspace --locked
+	cargo test --workspace $(CARGO_OPTIONS)
 
-suite: build runtime test-tools ## Run the black-box suite against the real daemons
-	@echo "== the runner, over its pipes"
-	$(VENV)/bin/python -m pytest -q -p no:cacheprovider supervisor/zygote
+suite: root test-tools runtime build ## Run the black-box suite against the real daemons
+	@echo "== the runner over its pipes, the Python tree, starting and stopping"
+	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/zygote supervisor/runtime/tests
 	echo "== the black-box suite"
-	CLOISTER_BIN=$(TARGET)/release $(VENV)/bin/python -m pytest -q -p no:cacheprovider supervisor/suite
+	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite
 
-test-tools: preflight
-	@$(PYTHON) supervisor/runtime/test_tools.py $(VENV)
+test-tools: tools
+	@echo "== test tools"
+	$(PYTHON) supervisor/runtime/test_tools.py $(VENV)
 
 clean: ## Remove what was built (not the Python tree in /var/lib/cloister)
-	cargo clean
+	cargo clean --target-dir $(TARGET)
 	rm -rf $(VENV)
 
-preflight:
-	@say() { echo "cloister: $$1" >&2; exit 1; }
-	[ "$$(uname -sm)" = "Linux x86_64" ] || say "this runs on Linux on x86-64 only, this is $$(uname -sm)"
-	[ "$$(id -u)" = 0 ] || say "sandboxes need root to begin with: run it with sudo"
-	command -v cargo >/dev/null || say "there is no Rust toolchain: apt-get install rustup && rustup default stable"
-	command -v cc >/dev/null || say "there is no C linker: apt-get install gcc"
-	command -v $(PYTHON) >/dev/null || say "there is no python3: apt-get install python3 python3-pip"
+# What the machine must have; `root` for what makes or runs sandboxes.
+root:
+	@supervisor/runtime/preflight.sh root
+
+tools:
+	@supervisor/runtime/preflight.sh

@@ -82,9 +82,7 @@ def build(new):
     say(f"copying Python {platform.python_version()} from {sys.base_prefix}")
     interpreter = copy_interpreter(new)
     shutil.copytree(STDLIB, new / TREE_STDLIB, ignore=shutil.ignore_patterns(*LEFT_OUT), ignore_dangling_symlinks=True)
-    if Path("/usr/share/zoneinfo").is_dir():
-        shutil.copytree("/usr/share/zoneinfo", new / "usr/share/zoneinfo", symlinks=True,
-                        ignore=shutil.ignore_patterns("localtime", "posixrules"))
+    copy_data(new)
     say("installing the packages of requirements.txt")
     install_packages(new / site_directory())
     say("copying the shared libraries that they need")
@@ -110,6 +108,15 @@ def copy_interpreter(new):
     return target
 
 
+def copy_data(new):
+    """Time zones, and the one locale that jobs are given (LANG=C.UTF-8); both may be missing."""
+    for directory in ("usr/share/zoneinfo", "usr/lib/locale/C.utf8"):
+        source = Path("/") / directory
+        if source.is_dir():
+            shutil.copytree(source, new / directory, symlinks=True,
+                            ignore=shutil.ignore_patterns("localtime", "posixrules"))
+
+
 def site_directory():
     """Where an interpreter under /usr looks for packages; Debian's has a place of its own."""
     return next(path for path in site.getsitepackages(["/usr"]) if path.startswith("/usr/lib")).lstrip("/")
@@ -123,9 +130,10 @@ def install_packages(target):
             sys.exit("runtime: pip could not install requirements.txt, its message is above: "
                      "check the network and pip's configuration, then try again")
     shutil.rmtree(target / "bin", ignore_errors=True)
-    # Modules named `testing` are for scripts; `tests` are the packages' own.
-    for directory in [path for name in ("test", "tests") for path in target.glob(f"*/**/{name}") if path.is_dir()]:
-        shutil.rmtree(directory, ignore_errors=True)
+    # Only the tests themselves: what stands beside them in those directories is imported from elsewhere.
+    for directory in ("test", "tests"):
+        for path in target.glob(f"*/**/{directory}/**/test_*.py"):
+            path.unlink(missing_ok=True)
 
 
 def pip(venv):
@@ -195,8 +203,8 @@ def settle_modes(new, interpreter):
 
 TRIAL = """
 import sys
-import asyncio, bz2, ctypes, decimal, flask, hashlib, lzma, multiprocessing, numpy, numpy.testing, pandas, pandas.testing
-import sqlite3, ssl, uuid, zlib, zoneinfo
+import asyncio, bz2, ctypes, decimal, hashlib, lzma, multiprocessing, sqlite3, ssl, uuid, zlib, zoneinfo
+import flask, numpy, numpy.testing, pandas, pandas.testing
 assert sys.prefix == sys.base_prefix == "/usr", sys.prefix
 assert all(path.startswith("/usr/") for path in sys.path), sys.path
 ctypes.CDLL("libgcc_s.so.1")  # glibc loads it by name when a thread ends early
@@ -214,7 +222,8 @@ def try_out(new):
         (Path(root) / "usr").mkdir()
         # In a mount namespace of its own, so that the mount goes when the trial ends, however it ends.
         script = 'mount --bind "$1/usr" "$2/usr" && exec chroot "$2" /usr/bin/python3 -I -X utf8 -B -c "$3"'
-        trial = run(["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", str(new), root, TRIAL])
+        enter = ["unshare", "--mount", "--propagation", "private"]
+        trial = run([*enter, "sh", "-c", script, "sh", str(new), root, TRIAL])
     if trial.returncode != 0:
         sys.exit(f"runtime: the new tree does not work:\n{trial.stdout}{trial.stderr}")
     print(trial.stdout, end="", flush=True)

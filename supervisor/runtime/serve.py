@@ -1,13 +1,19 @@
 #!/usr/bin/env python3
-"""Start both daemons as a checkout has them, wait until they are ready, stop both on Ctrl-C."""
+"""Start both daemons as a checkout has them, wait until they are ready, stop both on Ctrl-C.
+
+Exit status 0 only after a stop that was asked for and went well. What follows `--` on the command line
+is handed to the gateway.
+"""
 
 import argparse
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-import threading
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -15,35 +21,36 @@ from pathlib import Path
 # An id that has no account: the gateway needs none, and a checkout should not make one.
 GATEWAY_ID = "64510"
 START_SECONDS = 60
+# Longer than the jobs that still run may take.
 STOP_SECONDS = 45
+
+STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+SIGNALS = STOP_SIGNALS | {signal.SIGCHLD}
 
 
 def main():
     arguments = parse()
-    signal.signal(signal.SIGTERM, lambda *_: interrupt())
-    with tempfile.TemporaryDirectory(prefix="cloister-") as directory:
+    if os.geteuid() != 0:
+        sys.exit("cloister: sandboxes need root to begin with: sudo env \"PATH=$PATH\" make run")
+    if port_is_taken(arguments.listen):
+        sys.exit(f"cloister: {arguments.listen} is taken: stop what listens there, "
+                 "or choose another: CLOISTER_LISTEN=127.0.0.1:8081 make run")
+    # Blocked, and taken from the queue where this script waits: none can come between two statements.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    daemons = {}
+    with tempfile.TemporaryDirectory(prefix="cloister-", dir="/run" if os.path.isdir("/run") else None) as directory:
         os.chmod(directory, 0o711)
-        socket = Path(directory) / "supervisor.sock"
-        commands = {
-            "supervisor": ["serve", "--policy", arguments.policy, "--socket", socket, "--gateway-uid", GATEWAY_ID],
-            "gateway": ["serve", "--listen", arguments.listen, "--socket", socket, "--user", GATEWAY_ID],
-        }
-        daemons = {}
         try:
-            for name, options in commands.items():
-                # In a session of their own, so that Ctrl-C reaches this script alone and the order of
-                # stopping is its to choose.
-                daemons[name] = subprocess.Popen([f"{arguments.bin}/cloister-{name}", *options], start_new_session=True)
-            died = wait_until_ready(arguments.listen, daemons)
-            if not died:
-                invite(arguments.listen)
-                died = wait_for_end(daemons)
-        except KeyboardInterrupt:
-            died = None
-        stop(daemons)
-    if died:
-        sys.exit(f"cloister: the {died} ended by itself; its message is above")
-    print("cloister: stopped")
+            for name, command in commands(arguments, Path(directory) / "supervisor.sock").items():
+                daemons[name] = start(command, before)
+            complaint = watch(daemons, arguments.listen)
+        except OSError as error:
+            complaint = f"{error}: make build"
+        finally:
+            failed = stop(daemons)
+    if complaint or failed:
+        sys.exit(f"cloister: {complaint or failed}")
+    say("stopped")
 
 
 def parse():
@@ -51,63 +58,116 @@ def parse():
     parser.add_argument("--bin", required=True, help="where the programs are")
     parser.add_argument("--policy", required=True, help="the policy file")
     parser.add_argument("--listen", required=True, help="address and port to serve")
+    parser.add_argument("gateway_options", nargs="*", help="options for the gateway")
     return parser.parse_args()
 
 
-def interrupt():
-    raise KeyboardInterrupt
+def commands(arguments, supervisor_socket):
+    return {
+        "supervisor": [f"{arguments.bin}/cloister-supervisor", "serve", "--policy", arguments.policy,
+                       "--socket", str(supervisor_socket), "--gateway-uid", GATEWAY_ID],
+        "gateway": [f"{arguments.bin}/cloister-gateway", "serve", "--listen", arguments.listen,
+                    "--socket", str(supervisor_socket), "--user", GATEWAY_ID, *arguments.gateway_options],
+    }
 
 
-def wait_until_ready(address, daemons):
-    """None once jobs can run, or the name of a daemon that died."""
-    pause = threading.Event()
-    for _ in range(START_SECONDS * 20):
+def start(command, mask):
+    """A session of its own each, so that Ctrl-C reaches this script alone, which knows the order of stopping."""
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True,
+                            preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, mask))
+
+
+def watch(daemons, listen):
+    """Returns when it is time to stop: None if that was asked for, or else what went wrong."""
+    ready, deadline = False, time.monotonic() + START_SECONDS
+    while True:
         for name, daemon in daemons.items():
             if daemon.poll() is not None:
-                return name
-        try:
-            with urllib.request.urlopen(f"http://{address}/readyz", timeout=5):
-                return None
-        except (urllib.error.URLError, OSError):
-            pause.wait(0.05)
-    sys.stderr.write(f"cloister: not ready after {START_SECONDS} seconds\n")
-    return "supervisor"
-
-
-def wait_for_end(daemons):
-    """The name of the first daemon to end."""
-    pids = {daemon.pid: name for name, daemon in daemons.items()}
-    while True:
-        pid, status = os.wait()
-        if pid in pids:
-            name = pids[pid]
-            daemons[name].returncode = os.waitstatus_to_exitcode(status)
-            return name
+                return f"the {name} ended by itself ({describe(daemon.returncode)}); its message is above"
+        if not ready:
+            state = readiness(listen)
+            ready = state == "ready"
+            if ready:
+                invite(listen)
+            elif time.monotonic() > deadline:
+                return f"not ready after {START_SECONDS} seconds: {state}"
+        got = signal.sigtimedwait(SIGNALS, 3600 if ready else 0.2)
+        if got and got.si_signo in STOP_SIGNALS:
+            say("stopping; jobs that run may finish")
+            return None
 
 
 def stop(daemons):
     """The gateway first, so that nobody is promised what the supervisor no longer does."""
+    failed = None
     for name in ("gateway", "supervisor"):
         daemon = daemons.get(name)
         if daemon is None or daemon.poll() is not None:
             continue
         daemon.terminate()
-        try:
-            daemon.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            daemon.kill()
-            daemon.wait()
+        deadline = time.monotonic() + STOP_SECONDS
+        while daemon.poll() is None:
+            got = signal.sigtimedwait(SIGNALS, max(0, deadline - time.monotonic()))
+            if got is None or got.si_signo == signal.SIGINT:
+                # Late, or Ctrl-C once more. The sandboxes die with the supervisor.
+                daemon.kill()
+                daemon.wait()
+        if daemon.returncode != 0:
+            failed = f"the {name} did not stop cleanly ({describe(daemon.returncode)})"
+    return failed
 
 
-def invite(address):
-    print(f"""
-Cloister serves http://{address}. Try:
+def describe(status):
+    return signal.Signals(-status).name if status < 0 else f"exit status {status}"
 
-  curl -s http://{address}/execute -H 'Content-Type: application/json' \\
+
+def port_is_taken(listen):
+    """Asked first, for otherwise the readiness of whoever has the port would be taken for ours."""
+    host, port = split(listen)
+    with contextlib.suppress(OSError), socket.create_connection((reachable(host), port), timeout=1):
+        return True
+    return False
+
+
+def readiness(listen):
+    """`ready`, or why not."""
+    host, port = split(listen)
+    host = reachable(host)
+    url = f"http://[{host}]:{port}/readyz" if ":" in host else f"http://{host}:{port}/readyz"
+    try:
+        # Not through the proxy that the environment may name.
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=5):
+            return "ready"
+    except urllib.error.HTTPError as error:
+        return f"{error}: {error.read(500).decode(errors='replace')}"
+    except OSError as error:
+        return str(error)
+
+
+def split(listen):
+    host, _, port = listen.rpartition(":")
+    if not port.isdigit():
+        sys.exit(f"cloister: {listen!r} is not an address and a port: CLOISTER_LISTEN=127.0.0.1:8080")
+    return host.strip("[]"), int(port)
+
+
+def reachable(host):
+    """Where to knock at a service that listens on all addresses."""
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
+def invite(listen):
+    say(f"""serving http://{listen}. Try:
+
+  curl -s http://{listen}/execute -H 'Content-Type: application/json' \\
     -d '{{"script": "def main():\\n    return {{\\"sum\\": 2 + 2}}"}}'
 
 Ctrl-C stops it.
-""", flush=True)
+""")
+
+
+def say(message):
+    print(f"cloister: {message}", flush=True)
 
 
 if __name__ == "__main__":

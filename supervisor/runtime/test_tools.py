@@ -1,5 +1,9 @@
 #!/usr/bin/env python3
-"""Make the virtual environment that the tests run in, with what requirements-test.txt pins."""
+"""Install what the tests need: the lints of the Rust toolchain, and a virtual environment with what
+requirements-test.txt pins.
+
+Usage: test_tools.py VENV. What is there already is left alone.
+"""
 
 import hashlib
 import os
@@ -8,38 +12,49 @@ import subprocess
 import sys
 from pathlib import Path
 
+from build import run
+
 REQUIREMENTS = Path(__file__).resolve().parent / "requirements-test.txt"
 
 
 def main():
+    for component in ("rustfmt", "clippy"):
+        install_component(component)
     venv = Path(sys.argv[1])
-    stamp = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
+    stamp = hashlib.sha256(REQUIREMENTS.read_bytes() + f"{sys.version} {sys.base_prefix}".encode()).hexdigest()
     if (venv / "stamp").is_file() and (venv / "stamp").read_text() == stamp:
         return
-    print("== test tools")
-    shutil.rmtree(venv, ignore_errors=True)
-    if not make(venv):
-        install_from_debian("python3-venv", "python3-pip")
-        if not make(venv):
-            sys.exit("cloister: python3 cannot make virtual environments: apt-get install python3-venv")
-    subprocess.run([venv / "bin/python", "-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:",
-                    "-r", REQUIREMENTS], check=True, env=clean())
+    make(venv)
+    install = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet", "--require-hashes",
+               "--only-binary", ":all:", "-r", str(REQUIREMENTS)]
+    if run(install, capture=False).returncode != 0:
+        sys.exit("cloister: pip could not install requirements-test.txt, its message is above: "
+                 "check the network and pip's configuration, then try again")
     (venv / "stamp").write_text(stamp)
 
 
+def install_component(name):
+    program = {"rustfmt": "fmt"}.get(name, name)
+    if run(["cargo", program, "--version"]).returncode == 0:
+        return
+    if not shutil.which("rustup") or run(["rustup", "component", "add", name], capture=False).returncode != 0:
+        sys.exit(f"cloister: the Rust toolchain has no {name}: rustup component add {name}")
+
+
 def make(venv):
-    made = subprocess.run([sys.executable, "-m", "venv", "--clear", venv], capture_output=True, env=clean())
-    return made.returncode == 0
-
-
-def install_from_debian(*packages):
-    if shutil.which("apt-get"):
-        subprocess.run(["apt-get", "update", "-q"], check=False)
-        subprocess.run(["apt-get", "install", "-q", "-y", "--no-install-recommends", *packages], check=False)
-
-
-def clean():
-    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    print(f"making {venv}", flush=True)
+    create = [sys.executable, "-m", "venv", "--clear", str(venv)]
+    if run(create).returncode == 0:
+        return
+    # Debian packs the module's other half apart.
+    if shutil.which("apt-get") and os.geteuid() == 0:
+        print("installing python3-venv", flush=True)
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", "python3-venv"]):
+            subprocess.run(["apt-get", *command], env=environment, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.DEVNULL, check=False)
+    if run(create).returncode != 0:
+        sys.exit("cloister: python3 cannot make virtual environments: apt-get install python3-venv")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ pub fn doctor(arguments: &Common) -> Result<ExitCode, String> {
         let group = format!("cloister-doctor-{}", std::process::id());
         rows.extend(runtime()?.block_on(async {
             match Service::start(&policy, &group, &[]).await {
-                Ok(service) => {
+                Ok(mut service) => {
                     let attempts = canary::all(&service).await;
                     service.drain().await;
                     attempts

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use cloister_protocol::{Answer, ErrorCode, ExecuteRequest, Failure, JobId, Stream, Usage};
 use cloister_sandbox::cgroup::{self, Limits};
-use cloister_sandbox::launcher::GATE;
+use cloister_sandbox::forker::GATE;
 use cloister_sandbox::wire::End;
 use rustix::process::{Signal, pidfd_send_signal};
 use serde_json::value::RawValue;
@@ -18,7 +18,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
-use crate::launcher::{Launcher, LauncherError};
+use crate::connection::LauncherError;
+use crate::host::Forkers;
 use crate::output::Output;
 use crate::profile::Bounds;
 use crate::report::{self, NotReady, Report};
@@ -62,6 +63,8 @@ pub struct Prepared {
     result: pipe::Receiver,
     ended: oneshot::Receiver<End>,
     oom: Option<AsyncFd<OwnedFd>>,
+    /// Kept as long as the job: the process that forked it is the one that can tell of its end.
+    _forkers: Forkers,
 }
 
 /// What a job came to.
@@ -98,7 +101,7 @@ impl Prepared {
     /// # Errors
     /// The step that failed. The slot goes back to the others either way.
     pub async fn new(
-        launcher: &Launcher,
+        forkers: &Forkers,
         limits: Limits,
         mut lease: Lease,
         slots: &Arc<Slots>,
@@ -107,7 +110,7 @@ impl Prepared {
             slots.release(lease);
             return Err(error.into());
         }
-        let cell = match launcher.cell(lease.slot).await {
+        let cell = match forkers.launcher.connection().cell(lease.slot).await {
             Ok(cell) => cell,
             Err(error) => {
                 slots.release(lease);
@@ -115,13 +118,13 @@ impl Prepared {
             }
         };
         let sandbox = Sandbox { inner: Some((lease, watch(cell)?)), slots: Arc::clone(slots) };
-        match tokio::time::timeout(START_TIME, Self::start(launcher, sandbox)).await {
+        match tokio::time::timeout(START_TIME, Self::start(forkers, sandbox)).await {
             Ok(prepared) => prepared,
             Err(_) => Err(PrepareError::TooSlow),
         }
     }
 
-    async fn start(launcher: &Launcher, sandbox: Sandbox) -> Result<Self, PrepareError> {
+    async fn start(forkers: &Forkers, sandbox: Sandbox) -> Result<Self, PrepareError> {
         let (stdin_theirs, stdin) =
             rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let mut stdin = pipe::Sender::from_owned_fd(stdin)?;
@@ -129,13 +132,14 @@ impl Prepared {
         let [stdout_theirs, stderr_theirs, result_theirs] = theirs;
         let (lease, cell) = sandbox.parts();
         let fds = [stdin_theirs, stdout_theirs, stderr_theirs, result_theirs];
+        let forker = forkers.zygote.as_deref().unwrap_or(forkers.launcher.connection());
         let (process, mut ended) =
-            launcher.start_job(lease.slot, cell.get_ref(), fds, lease.cgroup.start_directory()).await?;
+            forker.start_job(lease.slot, cell.get_ref(), fds, lease.cgroup.start_directory()).await?;
         lease.cgroup.attach(pid_of(&process)?)?;
         let oom = lease.cgroup.oom_event()?.map(watch).transpose()?;
         stdin.write_all(&[GATE]).await?;
         match report::wait_until_ready(&mut result).await {
-            Ok(()) => Ok(Self { sandbox, stdin, stdout, stderr, result, ended, oom }),
+            Ok(()) => Ok(Self { sandbox, stdin, stdout, stderr, result, ended, oom, _forkers: forkers.clone() }),
             Err(NotReady::Ended) => match (&mut ended).await {
                 Err(_) => Err(LauncherError::Dead.into()),
                 Ok(_) if lease.cgroup.usage()?.oom_kills > 0 => Err(PrepareError::TooLittleMemory),
@@ -145,12 +149,17 @@ impl Prepared {
         }
     }
 
+    /// Whether its process still waits.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.ended.try_recv(), Err(oneshot::error::TryRecvError::Empty))
+    }
+
     /// Hands the request over and waits for the verdict. Dropping the future kills the job.
     ///
     /// # Errors
     /// When the job's control group can no longer be read, or its launcher died.
     pub async fn run(self, request: &ExecuteRequest, bounds: &Bounds) -> Result<Outcome, PrepareError> {
-        let Self { mut sandbox, mut stdin, stdout, stderr, mut result, mut ended, oom } = self;
+        let Self { mut sandbox, mut stdin, stdout, stderr, mut result, mut ended, oom, _forkers } = self;
         let mut stdout = Output::new(stdout, bounds.stdout_bytes);
         let mut stderr = Output::new(stderr, bounds.stderr_bytes);
         sandbox.parts_mut().0.cgroup.restart_count()?;

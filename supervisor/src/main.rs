@@ -2,7 +2,9 @@
 
 mod args;
 mod canary;
+mod connection;
 mod doctor;
+mod host;
 mod job;
 mod launcher;
 mod output;

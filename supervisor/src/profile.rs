@@ -9,6 +9,9 @@ use cloister_sandbox::spec::{Layer, Mount, Rlimits, Spec, Tmpfs};
 /// The Python part of a job, part of this program so that the two can never differ.
 const RUNNER: &str = include_str!("../zygote/runner.py");
 
+/// The Python part of a zygote.
+const ZYGOTE: &str = include_str!("../zygote/zygote.py");
+
 /// Bounds of one job that are enforced from outside the sandbox.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
@@ -56,6 +59,13 @@ pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer]) -> Spec {
         landlock_min_abi: policy.supervisor.landlock_min_abi,
         without: without.to_vec(),
     }
+}
+
+/// The command of a zygote of this profile: as a job's, with another program.
+pub fn zygote_command(spec: &Spec, imports: &[String]) -> Vec<String> {
+    let (_, interpreter) = spec.command.split_last().expect("a command is never empty");
+    let own = [ZYGOTE, RUNNER].map(str::to_owned);
+    interpreter.iter().cloned().chain(own).chain(imports.iter().cloned()).collect()
 }
 
 /// What the control group of a slot is set to.

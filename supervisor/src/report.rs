@@ -60,7 +60,7 @@ pub enum NotReady {
 pub async fn wait_until_ready(pipe: &mut (impl AsyncRead + Unpin)) -> Result<(), NotReady> {
     match pipe.read_u8().await {
         Ok(READY) => Ok(()),
-        Ok(cloister_sandbox::launcher::FAILED) => {
+        Ok(cloister_sandbox::forker::FAILED) => {
             let mut message = String::new();
             let mut rest = pipe.take(4096);
             let _ = rest.read_u64().await;

@@ -35,7 +35,7 @@ pub fn run(arguments: &args::Run) -> Result<ExitCode, String> {
     let without: Vec<Layer> = arguments.without.iter().map(|&layer| layer.into()).collect();
     let group = format!("cloister-run-{}", std::process::id());
     runtime()?.block_on(async {
-        let service = Service::start(&policy, &group, &without).await.map_err(|error| error.to_string())?;
+        let mut service = Service::start(&policy, &group, &without).await.map_err(|error| error.to_string())?;
         if arguments.explain {
             eprintln!("{}", service.explain(&request).unwrap_or_default());
         }

@@ -47,7 +47,10 @@ async fn run(arguments: &Serve, policy: &Policy) -> Result<ExitCode, String> {
         "ready"
     );
     serving.await.map_err(|error| format!("serve: {error}"))?;
-    service.drain().await;
+    drop(server);
+    if let Ok(mut service) = Arc::try_unwrap(service) {
+        service.drain().await;
+    }
     let _ = std::fs::remove_file(&arguments.socket);
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use cloister_policy::Policy;
+use cloister_policy::{Policy, Supervisor};
 use cloister_protocol::{ErrorCode, ExecuteRequest, Failure};
 use cloister_sandbox::cgroup::{self, Tree};
-use cloister_sandbox::spec::{IdRange, Layer, Slot, Spec};
+use cloister_sandbox::spec::{IdRange, Layer, Slot};
 use cloister_sandbox::{landlock, seccomp};
-use tokio::sync::Mutex;
 
-use crate::job::{Outcome, PrepareError, Prepared};
-use crate::launcher::{Launcher, LauncherError};
-use crate::profile::{self, Bounds};
-use crate::slots::Slots;
+use crate::connection::LauncherError;
+use crate::host::Host;
+use crate::job::{Outcome, PrepareError};
+use crate::profile;
+use crate::slots::{Door, Overloaded, Slots};
 
 /// The profile of a request that names none.
 const DEFAULT_PROFILE: &str = "default";
@@ -22,24 +22,14 @@ const DEFAULT_PROFILE: &str = "default";
 /// Everything that serves jobs. Dropping it ends every sandbox and removes the control groups.
 #[derive(Debug)]
 pub struct Service {
-    hosts: BTreeMap<String, Host>,
+    hosts: BTreeMap<String, Arc<Host>>,
+    door: Door,
     slots: Arc<Slots>,
+    slot_count: u32,
     digest: String,
     cgroup_version: cgroup::Version,
     // Last, so that the launchers are gone when the tree is removed.
-    tree: Arc<Tree>,
-}
-
-/// One profile and its launcher.
-#[derive(Debug)]
-struct Host {
-    name: String,
-    spec: Spec,
-    limits: cgroup::Limits,
-    bounds: Bounds,
-    ids: IdRange,
-    launcher: Mutex<Option<Arc<Launcher>>>,
-    filter_length: usize,
+    _tree: Arc<Tree>,
 }
 
 /// Why the service could not start.
@@ -66,39 +56,40 @@ impl Service {
     /// The first step that failed.
     pub async fn start(policy: &Policy, cgroup_name: &str, without: &[Layer]) -> Result<Self, StartError> {
         let tree = Arc::new(Tree::create(cgroup_name)?);
-        let count = policy.supervisor.slots;
-        let ids = IdRange { base: policy.supervisor.uid_base, count: count + 1 };
+        let Supervisor { slots: running, queue, queue_wait, uid_base, .. } = policy.supervisor;
+        let parked: u32 =
+            policy.profiles.values().filter_map(|profile| profile.warm.as_ref()).map(|warm| warm.parked).sum();
+        let slot_count = running + parked;
+        let ids = IdRange { base: uid_base, count: slot_count + 1 };
         tree.delegate_to(ids.base)?;
         let mut slots = Vec::new();
-        for number in (0..count).rev() {
+        for number in (0..slot_count).rev() {
             slots.push((Slot(number), tree.slot(number, ids.base)?));
         }
-        let slots = Arc::new(Slots::new(slots, policy.supervisor.queue, policy.supervisor.queue_wait));
+        let slots = Arc::new(Slots::new(slots));
         let mut hosts = BTreeMap::new();
-        for (name, of) in &policy.profiles {
-            let spec = profile::spec(policy, of, without);
-            let filter_length = seccomp::compile(&spec.syscalls)?.len();
-            let host = Host {
-                name: name.clone(),
-                spec,
-                limits: profile::limits(of),
-                bounds: profile::bounds(of),
-                ids,
-                launcher: Mutex::new(None),
-                filter_length,
-            };
-            host.launcher(&tree).await.map_err(|source| StartError::Launcher { profile: name.clone(), source })?;
+        for (name, profile) in &policy.profiles {
+            seccomp::compile(&profile::spec(policy, profile, &[]).syscalls)?;
+            let host = Host::start(policy, profile, ids, &slots, &tree, without).await;
+            let host = host.map_err(|source| StartError::Launcher { profile: name.clone(), source })?;
             hosts.insert(name.clone(), host);
         }
-        let cgroup_version = tree.version();
-        Ok(Self { hosts, slots, digest: policy.digest.clone(), cgroup_version, tree })
+        Ok(Self {
+            hosts,
+            door: Door::new(running, queue, queue_wait),
+            slots,
+            slot_count,
+            digest: policy.digest.clone(),
+            cgroup_version: tree.version(),
+            _tree: tree,
+        })
     }
 
     /// The profile that a request is for.
     ///
     /// # Errors
     /// A failure that names those there are.
-    fn host(&self, request: &ExecuteRequest) -> Result<&Host, Failure> {
+    fn host(&self, request: &ExecuteRequest) -> Result<&Arc<Host>, Failure> {
         let name = request.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
         self.hosts.get(name).ok_or_else(|| {
             let known = self.hosts.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -121,18 +112,9 @@ impl Service {
                 format!("script is {size} bytes, profile {:?} accepts {}", host.name, host.bounds.script_bytes);
             return Err(Failure::new(ErrorCode::TooLarge, message));
         }
-        let lease = self.slots.acquire().await.map_err(|full| Failure::new(ErrorCode::Overloaded, full.to_string()))?;
-        let run = async {
-            let launcher = match host.launcher(&self.tree).await {
-                Ok(launcher) => launcher,
-                Err(error) => {
-                    self.slots.release(lease);
-                    return Err(error.into());
-                }
-            };
-            let prepared = Prepared::new(&launcher, host.limits, lease, &self.slots).await?;
-            prepared.run(request, &host.bounds).await
-        };
+        let overloaded = |full: Overloaded| Failure::new(ErrorCode::Overloaded, full.to_string());
+        let _place = self.door.enter().await.map_err(overloaded)?;
+        let run = async { host.child().await?.run(request, &host.bounds).await };
         run.await.map_err(|error: PrepareError| Failure::new(ErrorCode::from(&error), error.to_string()))
     }
 
@@ -141,12 +123,13 @@ impl Service {
     pub fn explain(&self, request: &ExecuteRequest) -> Option<String> {
         let host = self.host(request).ok()?;
         Some(format!(
-            "policy={}; profile={}; landlock={}; filter={}; cgroup={}; warm=false",
+            "policy={}; profile={}; landlock={}; filter={}; cgroup={}; warm={}",
             self.digest.get(..12).unwrap_or_default(),
             host.name,
             landlock::abi(),
-            host.filter_length,
+            seccomp::compile(&host.spec.syscalls).map_or(0, |filter| filter.len()),
             self.cgroup_version,
+            host.is_warm(),
         ))
     }
 
@@ -161,28 +144,16 @@ impl Service {
         self.hosts.get(profile).map_or("", |host| &host.spec.hostname)
     }
 
-    /// Waits until every slot is free again: all that ran has ended and is cleaned up.
-    pub async fn drain(&self) {
-        self.slots.all_free().await;
+    /// Ends every profile and waits until all of its sandboxes are gone.
+    pub async fn drain(&mut self) {
+        self.hosts.clear();
+        self.slots.wait_for(self.slot_count).await;
     }
 
     /// Which control group version holds the jobs.
     #[must_use]
     pub fn cgroup_version(&self) -> cgroup::Version {
         self.cgroup_version
-    }
-}
-
-impl Host {
-    /// The profile's launcher, started again if it has died.
-    async fn launcher(&self, tree: &Tree) -> Result<Arc<Launcher>, LauncherError> {
-        let mut current = self.launcher.lock().await;
-        if let Some(launcher) = current.as_ref().filter(|launcher| launcher.is_alive()) {
-            return Ok(Arc::clone(launcher));
-        }
-        let launcher = Launcher::start(self.spec.clone(), self.ids, |pid| tree.adopt_launcher(pid)).await?;
-        tracing::info!(profile = self.name, pid = launcher.pid(), "launcher ready");
-        Ok(Arc::clone(current.insert(Arc::new(launcher))))
     }
 }
 

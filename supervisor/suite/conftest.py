@@ -9,7 +9,10 @@ import os
 import pytest
 
 from client import Client
+from host import Host, check_that_nothing_is_left
 from service import Service
+
+INSTALLED = os.environ.get("CLOISTER_URL")
 
 # Profiles that tests of limits run into quickly.
 PROFILES = """
@@ -22,45 +25,90 @@ wall_time = "10s"
 result_bytes = "64KiB"
 script_bytes = "4KiB"
 filesystem = { tmp = "8MiB", tmp_inodes = 64, shm = "8MiB", shm_inodes = 32 }
+
+[profile.hoard]
+extends = "tiny"
+cpu_time = "10s"
+filesystem = { tmp = "48MiB", shm = "48MiB" }
 """
+
+running = []
 
 
 @pytest.fixture(scope="session")
-def service():
-    """A service that tests share; they must leave it as it was."""
-    if url := os.environ.get("CLOISTER_URL"):
-        pytest.skip(f"{url} was not started by these tests")
-    service = Service(policy=PROFILES).start()
-    yield service
+def names():
+    """The names of all services that were started. After the tests nothing on the host bears one."""
+    names = []
+    before = Host.now(names)
+    yield names
+    check_that_nothing_is_left(before, names)
+
+
+def begin(names, **options):
+    service = Service(**options)
+    names += [service.cgroup, service.directory.name]
+    running.append(service)
+    return service
+
+
+def end(service):
+    running.remove(service)
     service.stop()
+
+
+@pytest.fixture(scope="session")
+def service(names):
+    """A service that tests share; they must leave it as it was."""
+    if INSTALLED:
+        pytest.skip(f"{INSTALLED} was not started by these tests")
+    service = begin(names, policy=PROFILES)
+    yield service.start()
+    end(service)
 
 
 @pytest.fixture(scope="session")
 def client(request):
     """A client of the shared service."""
-    if url := os.environ.get("CLOISTER_URL"):
-        return Client(url)
-    return request.getfixturevalue("service").client
+    return Client(INSTALLED) if INSTALLED else request.getfixturevalue("service").client
 
 
 @pytest.fixture(scope="session")
 def execute(client):
-    """Run a script on the shared service."""
-    return client.execute
+    """Run a script on the shared service: `execute(script, **fields)`, see `client.script_of`."""
+
+    def run(script, **fields):
+        if INSTALLED and f"[profile.{fields.get('profile')}]" in PROFILES:
+            pytest.skip(f"the installed service has no profile {fields['profile']}")
+        return client.execute(script, **fields)
+
+    return run
 
 
 @pytest.fixture
-def start_service():
-    """Start services of the test's own; they are stopped after it."""
-    if os.environ.get("CLOISTER_URL"):
+def start_service(names):
+    """Start services of the test's own; they are stopped after it. Options: see `Service`."""
+    if INSTALLED:
         pytest.skip("needs services of its own")
-    started = []
+    own = []
 
     def start(**options):
-        service = Service(**options)
-        started.append(service)
+        service = begin(names, **options)
+        own.append(service)
         return service.start()
 
     yield start
-    for service in started:
-        service.stop()
+    for service in own:
+        end(service)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With a failure, what the daemons logged last."""
+    report = yield
+    if report.failed:
+        report.sections += [(f"log of the {name}", tail(service.log(name))) for service in running for name in ("supervisor", "gateway")]
+    return report
+
+
+def tail(log):
+    return "\n".join(log.splitlines()[-12:])

@@ -16,6 +16,8 @@ from client import Client, eventually
 REPOSITORY = Path(__file__).resolve().parents[2]
 POLICY = REPOSITORY / "policy/policy.toml"
 GATEWAY_ID = 64510
+# The shipped policy keeps children parked. With CLOISTER_COLD the same tests run against cold starts.
+WARM = not os.environ.get("CLOISTER_COLD")
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -48,6 +50,9 @@ class Service:
 
     def write_policy(self, extra, supervisor):
         text = POLICY.read_text()
+        if not WARM:
+            text, count = re.subn(r"(?m)^warm = \{.*\}", "warm = false", text, count=1)
+            assert count == 1, "warm"
         for key, value in {"uid_base": self.uid_base, **supervisor}.items():
             text, count = re.subn(rf"(?m)^{key} = \S+", f"{key} = {value}", text, count=1)
             assert count == 1, key
@@ -108,12 +113,31 @@ class Service:
         return [path for group in self.cgroup_directories() if (path := group / file).exists() and "slot-" in str(group)]
 
     def job_processes(self):
-        """Host processes that run as a job's id."""
-        return [pid for pid, uid in host_processes() if self.uid_base < uid <= self.uid_base + 8192]
+        """Host processes that run as a job's id, but for the parked ones that wait for a request."""
+        return [pid for pid, uid in host_processes() if self.uid_base < uid <= self.uid_base + 8192 and name_of(pid) != "parked"]
+
+    def id_of(self, process):
+        """The host id that a process runs as."""
+        return dict(host_processes()).get(process)
+
+    def launcher(self):
+        """The process whose end is the end of every sandbox: the first of the ids."""
+        return min(self.processes())
+
+    def settle(self):
+        """Wait until no job is left: the launcher alone, or with its zygote and parked children (each with an init)."""
+        eventually(lambda: len(self.processes()) == (10 if WARM else 1) and not self.job_processes())
 
     def processes(self):
         """Host processes of any id of this service: jobs, cells, launchers."""
         return [pid for pid, uid in host_processes() if self.uid_base <= uid <= self.uid_base + 8192]
+
+
+def name_of(pid):
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def host_processes():

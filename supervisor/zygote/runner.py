@@ -53,14 +53,19 @@ class NotJson(Exception):
         self.path, self.what, self.hint = path, what, hint
 
 
-def serve():
-    """Say that the interpreter is ready, then serve one request and end the process."""
+def serve(begun=None):
+    """Say that the interpreter is ready, then serve one request and end the process.
+
+    `begun` is called once the request has come.
+    """
     _write(RESULT_FD, b"P")
     report = b""
     if hasattr(sys, "set_int_max_str_digits"):
         sys.set_int_max_str_digits(0)  # numbers of any size pass both ways
     try:
         request = _loads(_receive())
+        if begun is not None:
+            begun()
         _open_streams()
         report = _run(request)
     except BaseException as error:  # whatever the script did to us, something true is said
@@ -241,7 +246,10 @@ def _encode_result(value):
         return _dump(value)
     except (TypeError, ValueError, RecursionError, OverflowError):
         # Slowly: convert what can be converted, name what cannot.
-        return _dump(_plain(value, "", 0, []))
+        try:
+            return _dump(_plain(value, "", 0, []))
+        except (TypeError, ValueError, RecursionError, OverflowError) as error:
+            raise NotJson("", f"something that pretends to be what it is not ({type(error).__name__})") from None
 
 
 def _dump(value):

@@ -16,6 +16,7 @@ pub mod cgroup;
 pub mod credentials;
 pub mod enter;
 mod error;
+pub mod forker;
 pub mod landlock;
 pub mod launcher;
 pub mod limits;

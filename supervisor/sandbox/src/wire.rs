@@ -28,6 +28,9 @@ pub enum Order {
     SetUp(Box<Spec>, IdRange),
     /// Build a cell for the slot. Answered by [`Notice::Cell`].
     Cell(Slot),
+    /// Start a zygote: an interpreter with this command and environment. Carries its own wire to the
+    /// supervisor, over which it answers, and the library that it is to load.
+    Zygote(Vec<String>, Vec<String>),
     /// Start a job's process in the slot's cell. Carries, in this order, the cell's pidfd, standard
     /// input, output, error and the result pipe, and on cgroup version 2 the cgroup's directory.
     /// Answered by [`Notice::Started`], and [`Notice::Exited`] at its end.

@@ -142,12 +142,6 @@ def test_the_path_leads_to_what_is_not_json(execute, value, path):
     assert answer.error["path"].startswith(path), answer
 
 
-def test_keys_that_become_one_are_refused(execute):
-    # Whoever reads {"1": 2, "1": 3} sees one of them, and not every reader the same.
-    answer = execute("def main(): return {1: 2, '1': 3}")
-    assert answer.code == "result_not_json", answer
-
-
 def test_a_dict_that_changes_while_it_is_read(execute):
     def script():
         class Shifting(dict):

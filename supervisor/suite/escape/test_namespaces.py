@@ -102,13 +102,11 @@ def test_jobs_that_run_together_have_host_ids_of_their_own(service, execute):
     from concurrent.futures import ThreadPoolExecutor
 
     from client import eventually
-    from service import host_processes
-
     with ThreadPoolExecutor(3) as pool:
         running = [pool.submit(execute, "import time\ndef main(): time.sleep(3)") for _ in range(3)]
 
         def ids():
-            return {uid for pid, uid in host_processes() if service.uid_base < uid <= service.uid_base + 8192}
+            return {service.id_of(pid) for pid in service.job_processes()}
 
         eventually(lambda: len(ids()) == 3)
         assert [future.result().status for future in running] == [200] * 3

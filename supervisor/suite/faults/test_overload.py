@@ -1,5 +1,7 @@
 """More requests than slots: they queue, and past the queue they are told at once."""
 
+import json
+import socket
 from concurrent.futures import ThreadPoolExecutor
 
 from client import eventually
@@ -39,9 +41,6 @@ def test_a_wait_that_takes_too_long_is_told(start_service):
 
 
 def test_a_client_that_hangs_up_has_its_job_ended_and_its_slot_freed(start_service):
-    import json
-    import socket
-
     service = start_service(supervisor={"slots": 1, "queue": 0})
     host, port = service.address.split(":")
     body = json.dumps({"script": HOLD, "args": [9]}).encode()
@@ -51,3 +50,32 @@ def test_a_client_that_hangs_up_has_its_job_ended_and_its_slot_freed(start_servi
         eventually(lambda: service.job_processes())
     eventually(lambda: not service.job_processes(), within=5)
     eventually(lambda: service.client.execute(HOLD, args=[0]).status == 200, within=5)
+
+
+def test_a_place_in_the_queue_is_given_up_by_who_hangs_up(start_service):
+    service = start_service(supervisor={"slots": 1, "queue": 1, "queue_wait": '"30s"'})
+    host, port = service.address.split(":")
+    body = json.dumps({"script": "open('/tmp/x', 'w')\ndef main(): return 'never'"}).encode()
+    head = f"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(service.client.execute, HOLD, args=[4])
+        eventually(lambda: service.job_processes())
+        with socket.create_connection((host, int(port))) as waiting:
+            waiting.sendall(head.encode() + body)
+            # The queue is full once another is refused.
+            eventually(lambda: service.client.execute(HOLD, args=[0]).status == 429, within=3)
+        second = eventually(lambda: (answer := service.client.execute(HOLD, args=[0])).status == 200 and answer)
+        assert (first.result().result, second.result) == ("held", "held")
+
+
+def test_answers_are_never_mixed_up(start_service):
+    service = start_service(supervisor={"slots": 4, "queue": 128, "queue_wait": '"60s"'})
+
+    def one(number):
+        answer = service.client.execute(
+            "import sys\ndef main(n):\n    print(n)\n    print(sys.stdin.read(), file=sys.stderr, end='')\n    return n", args=[number], stdin=str(number)
+        )
+        return answer.result, answer.stdout, answer.stderr
+
+    with ThreadPoolExecutor(40) as pool:
+        assert list(pool.map(one, range(120))) == [(number, f"{number}\n", str(number)) for number in range(120)]

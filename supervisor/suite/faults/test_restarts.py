@@ -52,14 +52,37 @@ def test_sigterm_lets_running_jobs_finish(start_service):
     assert service.client.execute("def main(): return 1").code == "unavailable"
 
 
+def test_what_an_earlier_life_left_is_removed(start_service):
+    service = start_service(supervisor={"slots": 10})
+    service.supervisor.kill()
+    service.supervisor.wait()
+    left = {path for path in service.cgroup_directories() if path.name == "slot-9"}
+    assert left, "the killed supervisor had no time to remove its control groups"
+    service.write_policy("", {"slots": 2})
+    service.start_supervisor()
+    service.wait_until_ready()
+    assert not [path for path in left if path.exists()]
+    assert service.client.execute("def main(): return 1").result == 1
+
+
+def test_requests_during_a_stop_are_told_that_it_is_away(start_service):
+    service = start_service()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(service.client.execute, HOLD, args=[3])
+        eventually(lambda: service.job_processes())
+        service.supervisor.send_signal(signal.SIGTERM)
+        answer = eventually(lambda: (late := service.client.execute("def main(): return 1")).status != 200 and late)
+        assert (answer.status, answer.code) == (503, "unavailable")
+        assert not running.done() and running.result().result == "held"
+    assert service.supervisor.wait(30) == 0
+
+
 def test_a_killed_launcher_gets_a_truthful_answer_and_is_replaced(start_service):
     service = start_service()
-    launchers = service.processes()
-    assert len(launchers) == 1
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(service.client.execute, HOLD, args=[9])
         eventually(lambda: service.job_processes())
-        os.kill(launchers[0], signal.SIGKILL)
+        os.kill(service.launcher(), signal.SIGKILL)
         answer = running.result()
     assert (answer.status, answer.code) == (503, "unavailable"), answer
     assert "launcher" in answer.error["message"]

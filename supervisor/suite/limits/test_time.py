@@ -23,6 +23,24 @@ ENDLESS = {
             while True: time.sleep(600)
         time.sleep(600)""",
     "printing": "while True: print('x' * 1000)",
+    "every descriptor closed": "import os; os.closerange(0, 256)\nwhile True: pass",
+    "waiting for input that never comes": "import os; r, w = os.pipe(); os.read(r, 1)",
+    "children that stop their parent": """
+        import os, signal, time
+        parent = os.getpid()
+        for _ in range(4):
+            if os.fork() == 0:
+                while True:
+                    os.kill(parent, signal.SIGSTOP)
+                    time.sleep(0.01)
+        while True: pass""",
+    "children without end": """
+        import os
+        os.fork()
+        while True:
+            pid = os.fork()
+            if pid == 0: os._exit(0)
+            os.waitpid(pid, 0)""",
     "an exception handler that never gives up": """
         while True:
             try:
@@ -87,4 +105,20 @@ def test_a_daemonised_grandchild_is_dead_after_a_result(service, execute):
             return os.wait()[1]
 
     assert execute(daemonise).result == 0
-    eventually(lambda: not service.job_processes())
+    assert not service.job_processes()
+
+
+@pytest.mark.layer("time", "pid namespace")
+def test_a_chain_of_children_ends_with_the_first(service, execute):
+    def main():
+        import os
+
+        # Each child outlives its parent by as little as it takes to fork again.
+        while os.fork() == 0:
+            pass
+        os._exit(0)
+
+    for _ in range(5):
+        answer = execute(main)
+        assert (answer.code, answer.error["exit_code"]) == ("exit", 0)
+        assert not service.job_processes()

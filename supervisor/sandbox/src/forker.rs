@@ -1,0 +1,202 @@
+//! What a launcher and a zygote have in common: forking jobs into cells and telling of their end.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::enter::{Confinement, JobFds, place_fds};
+use crate::spec::{Slot, Spec};
+use crate::sys::{self, Forked};
+use crate::wire::{End, Notice, Wire, exactly};
+use crate::{Context, Error, Result};
+
+/// The byte on a job's standard input that lets it begin: it is in its cgroup now.
+pub const GATE: u8 = b'g';
+
+/// The tag on the result pipe of a job that could not be confined; a message follows.
+pub const FAILED: u8 = b'F';
+
+/// Forks jobs and waits for them. One thread only.
+pub struct Forker {
+    confinement: Confinement,
+    own_pids: OwnedFd,
+    jobs: HashMap<Pid, Slot>,
+    child_ended: SignalFd,
+}
+
+/// What a fork returned: the parent's view, or the place of the child.
+pub enum Started {
+    /// In the parent: a pidfd of the job's process.
+    Parent(OwnedFd),
+    /// In the job's process, which has to [`Place::take`] its place and nothing else.
+    Job(Place),
+}
+
+/// A job's process before it is confined.
+pub struct Place {
+    slot: Slot,
+    cell: OwnedFd,
+    fds: JobFds,
+}
+
+/// What [`Forker::wait`] waited for.
+pub enum Event {
+    /// There is something to read on the wire.
+    Order,
+    /// A child has ended.
+    Child,
+}
+
+impl Forker {
+    /// Prepares a profile's confinement and listens for the ends of children.
+    ///
+    /// # Errors
+    /// The step that failed.
+    pub fn new(spec: Spec) -> Result<Self> {
+        let mut signals = SigSet::empty();
+        signals.add(Signal::SIGCHLD);
+        signals.thread_block().doing(|| "block SIGCHLD")?;
+        let child_ended =
+            SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).doing(|| "signalfd")?;
+        let own_pids = open_namespace("pid")?;
+        Ok(Self { confinement: Confinement::prepare(spec)?, own_pids, jobs: HashMap::new(), child_ended })
+    }
+
+    /// The profile's confinement.
+    #[must_use]
+    pub fn confinement(&self) -> &Confinement {
+        &self.confinement
+    }
+
+    /// Waits for an order or for the end of a child; a child's end first.
+    ///
+    /// # Errors
+    /// The call that failed.
+    pub fn wait(&self, wire: &Wire) -> Result<Event> {
+        loop {
+            let mut waited = [
+                PollFd::new(self.child_ended.as_fd(), PollFlags::POLLIN),
+                PollFd::new(wire.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut waited, PollTimeout::NONE) {
+                Err(Errno::EINTR) => continue,
+                result => result.doing(|| "poll")?,
+            };
+            return Ok(if waited[0].any().unwrap_or(true) { Event::Child } else { Event::Order });
+        }
+    }
+
+    /// Forks the slot's job into its cell with the descriptors of an [`Order::Start`](crate::wire::Order).
+    ///
+    /// `fork` makes the process: its id in this PID namespace and a pidfd, or the child.
+    ///
+    /// # Errors
+    /// The step that failed.
+    pub fn start(
+        &mut self,
+        slot: Slot,
+        mut fds: Vec<OwnedFd>,
+        fork: impl FnOnce(Option<&OwnedFd>) -> Result<Forked>,
+    ) -> Result<Started> {
+        let cgroup = if fds.len() == 6 { fds.pop() } else { None };
+        let [cell, stdin, stdout, stderr, result] = exactly(fds)?;
+        setns(&cell, CloneFlags::CLONE_NEWPID).doing(|| "setns the cell's PID namespace")?;
+        match fork(cgroup.as_ref()) {
+            Ok(Forked::Child) => Ok(Started::Job(Place { slot, cell, fds: [stdin, stdout, stderr, result] })),
+            forked => {
+                // A cell can only be made from the namespace that this process itself is in.
+                setns(&self.own_pids, CloneFlags::CLONE_NEWPID).doing(|| "setns the own PID namespace")?;
+                let Forked::Parent { pid, pidfd } = forked? else { unreachable!("the child was dealt with") };
+                self.jobs.insert(pid, slot);
+                Ok(Started::Parent(pidfd))
+            }
+        }
+    }
+
+    /// Tells the supervisor of every job that has ended.
+    ///
+    /// # Errors
+    /// The call that failed.
+    pub fn reap(&mut self, wire: &Wire) -> Result<()> {
+        while self.child_ended.read_signal().doing(|| "read signalfd")?.is_some() {}
+        loop {
+            let (pid, end) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(pid, code)) => (pid, End::Code(code)),
+                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, End::Signal(signal as i32)),
+                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
+                Ok(_) => continue,
+                Err(errno) => return Err(errno).doing(|| "waitpid"),
+            };
+            // Others are the inits of cells, which the supervisor watches through their pidfds.
+            if let Some(slot) = self.jobs.remove(&pid) {
+                wire.send(&Notice::Exited(slot, end), &[]).doing(|| "tell of a job's end")?;
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Makes this process the job: its descriptors, its cgroup, its confinement. On an error the
+    /// supervisor has been told and the process must end.
+    ///
+    /// # Errors
+    /// The step that failed.
+    pub fn take(self, confinement: &Confinement) -> Result<()> {
+        let confined = place_fds(self.fds)
+            .and_then(|()| await_gate())
+            .and_then(|()| SigSet::empty().thread_set_mask().doing(|| "unblock signals"))
+            .and_then(|()| confinement.enter(self.slot, &self.cell));
+        // Its number may be another's by now: all from 4 up were closed.
+        std::mem::forget(self.cell);
+        if let Err(error) = &confined {
+            report_failure(&error.to_string());
+        }
+        confined
+    }
+}
+
+/// Writes why a job could not be confined or begun to its result pipe, number 3.
+pub fn report_failure(message: &str) {
+    let mut frame = vec![FAILED];
+    frame.extend((message.len() as u64).to_be_bytes());
+    frame.extend(message.as_bytes());
+    // SAFETY: number 3 is the result pipe, and is not closed by this borrow.
+    let result = unsafe { BorrowedFd::borrow_raw(3) };
+    let _ = nix::unistd::write(result, &frame);
+}
+
+/// Forks with nothing but a pidfd, into a cgroup where the supervisor gave one.
+///
+/// # Errors
+/// The kernel's errno.
+///
+/// # Safety
+/// The process has one thread.
+pub unsafe fn fork_plain(cgroup: Option<&OwnedFd>) -> Result<Forked> {
+    // SAFETY: the caller vouches for the one thread.
+    unsafe { sys::clone3(0, cgroup) }.doing(|| "clone3 a job")
+}
+
+/// Waits until the supervisor has put this process into its cgroup.
+fn await_gate() -> Result<()> {
+    let mut byte = [0];
+    // SAFETY: number 0 is open (it was just placed) and is not closed by this borrow.
+    let stdin = unsafe { BorrowedFd::borrow_raw(0) };
+    match nix::unistd::read(stdin, &mut byte).doing(|| "wait for the cgroup")? {
+        1 if byte[0] == GATE => Ok(()),
+        _ => Err(Error::Peer("the supervisor went away".to_owned())),
+    }
+}
+
+/// Opens one of this process's namespaces.
+pub(crate) fn open_namespace(kind: &str) -> Result<OwnedFd> {
+    let path = format!("/proc/self/ns/{kind}");
+    std::fs::File::open(&path).map(OwnedFd::from).doing(|| format!("open {path}"))
+}

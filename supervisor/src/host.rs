@@ -1,0 +1,199 @@
+//! A profile that is being served: its launcher, its zygote if it keeps one, and its parked children.
+//!
+//! Whatever of these dies is started again when next needed; what was asked of it gets a truthful answer.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use cloister_policy::{Policy, Profile, Warm};
+use cloister_sandbox::cgroup::{self, Tree};
+use cloister_sandbox::spec::{IdRange, Layer, Spec};
+use tokio::sync::{Mutex, mpsc};
+
+use crate::connection::{Connection, LauncherError};
+use crate::job::{PrepareError, Prepared};
+use crate::launcher::Launcher;
+use crate::profile::{self, Bounds};
+use crate::slots::Slots;
+
+/// How long to wait before trying again to park a child, after a failure.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A profile that is being served.
+#[derive(Debug)]
+pub struct Host {
+    /// The profile's name.
+    pub name: String,
+    /// What its sandboxes are made from.
+    pub spec: Spec,
+    /// What is enforced on its jobs from outside.
+    pub bounds: Bounds,
+    limits: cgroup::Limits,
+    ids: IdRange,
+    warm: Option<Warm>,
+    slots: Arc<Slots>,
+    tree: Arc<Tree>,
+    forkers: Mutex<Option<Forkers>>,
+    parked: Mutex<mpsc::UnboundedReceiver<Result<Prepared, PrepareError>>>,
+    park: mpsc::UnboundedSender<Result<Prepared, PrepareError>>,
+    waiting: AtomicUsize,
+}
+
+/// What jobs are forked from.
+#[derive(Clone, Debug)]
+pub struct Forkers {
+    /// Builds cells, and starts cold jobs.
+    pub launcher: Arc<Launcher>,
+    /// Starts warm jobs.
+    pub zygote: Option<Arc<Connection>>,
+    since: Instant,
+}
+
+impl Host {
+    /// Starts the profile's launcher and zygote, and begins to park children.
+    ///
+    /// # Errors
+    /// What could not be started; a module that cannot be imported, for one.
+    pub async fn start(
+        policy: &Policy,
+        of: &Profile,
+        ids: IdRange,
+        slots: &Arc<Slots>,
+        tree: &Arc<Tree>,
+        without: &[Layer],
+    ) -> Result<Arc<Self>, LauncherError> {
+        let (park, parked) = mpsc::unbounded_channel();
+        let host = Arc::new(Self {
+            name: of.name.clone(),
+            spec: profile::spec(policy, of, without),
+            bounds: profile::bounds(of),
+            limits: profile::limits(of),
+            ids,
+            warm: of.warm.clone(),
+            slots: Arc::clone(slots),
+            tree: Arc::clone(tree),
+            forkers: Mutex::new(None),
+            parked: Mutex::new(parked),
+            park,
+            waiting: AtomicUsize::new(0),
+        });
+        host.forkers().await?;
+        for _ in 0..host.warm.as_ref().map_or(0, |warm| warm.parked) {
+            tokio::spawn(park_one(Arc::downgrade(&host)));
+        }
+        Ok(host)
+    }
+
+    /// A child that waits for its request: a parked one, or one that is started now.
+    ///
+    /// # Errors
+    /// Why none could be prepared.
+    pub async fn child(self: &Arc<Self>) -> Result<Prepared, PrepareError> {
+        if self.warm.is_none() {
+            return self.prepare().await;
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let mut parked = self.parked.lock().await;
+        let child = loop {
+            let child = parked.recv().await.expect("this host holds the other end");
+            // The place that this one leaves is filled at once, off the request's path.
+            tokio::spawn(park_one(Arc::downgrade(self)));
+            let Ok(mut child) = child else { break child };
+            // One that died while it waited is nobody's loss.
+            if child.is_alive() {
+                break Ok(child);
+            }
+        };
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        child
+    }
+
+    /// Whether children are kept parked.
+    #[must_use]
+    pub fn is_warm(&self) -> bool {
+        self.warm.is_some()
+    }
+
+    async fn prepare(&self) -> Result<Prepared, PrepareError> {
+        let forkers = self.forkers().await?;
+        let lease = self.slots.lease().await;
+        Prepared::new(&forkers, self.limits, lease, &self.slots).await
+    }
+
+    /// What jobs are forked from, started again if it has died or its time is up.
+    async fn forkers(&self) -> Result<Forkers, LauncherError> {
+        let mut current = self.forkers.lock().await;
+        let launcher = match current.as_ref().filter(|forkers| forkers.launcher.connection().is_alive()) {
+            Some(forkers) => Arc::clone(&forkers.launcher),
+            None => {
+                let launcher =
+                    Launcher::start(self.spec.clone(), self.ids, |pid| self.tree.adopt_launcher(pid)).await?;
+                tracing::info!(profile = self.name, pid = launcher.pid(), "launcher ready");
+                *current = None;
+                Arc::new(launcher)
+            }
+        };
+        let Some(warm) = &self.warm else {
+            return Ok(current.insert(Forkers { launcher, zygote: None, since: Instant::now() }).clone());
+        };
+        if let Some(forkers) = current.as_ref()
+            && forkers.zygote.as_ref().is_some_and(|zygote| zygote.is_alive())
+            && forkers.since.elapsed() < warm.renew
+        {
+            return Ok(forkers.clone());
+        }
+        let zygote = self.start_zygote(&launcher, warm).await?;
+        // The one before goes when the last job that it forked has.
+        Ok(current.insert(Forkers { launcher, zygote: Some(Arc::new(zygote)), since: Instant::now() }).clone())
+    }
+
+    async fn start_zygote(&self, launcher: &Launcher, warm: &Warm) -> Result<Connection, LauncherError> {
+        let library = open_library()?;
+        let command = profile::zygote_command(&self.spec, &warm.imports);
+        let began = Instant::now();
+        let zygote =
+            launcher.zygote(self.spec.clone(), self.ids, &command, &self.spec.environment, library.as_fd()).await?;
+        tracing::info!(profile = self.name, milliseconds = began.elapsed().as_millis(), "zygote ready");
+        Ok(zygote)
+    }
+}
+
+/// Parks one child for a profile that is still served. A failure is told to a request that waits for
+/// a child, if one does, and is tried again.
+async fn park_one(host: Weak<Host>) {
+    loop {
+        let Some(host) = host.upgrade() else { return };
+        match host.prepare().await {
+            Ok(child) => {
+                let _ = host.park.send(Ok(child));
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(profile = host.name, %error, "a child could not be parked");
+                if host.waiting.load(Ordering::Relaxed) > 0 {
+                    // Whoever takes it starts the next attempt.
+                    tokio::time::sleep(PAUSE / 10).await;
+                    let _ = host.park.send(Err(error));
+                    return;
+                }
+            }
+        }
+        drop(host);
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// The native library of a zygote lies beside this program, or where a package puts it.
+fn open_library() -> std::io::Result<OwnedFd> {
+    const NAME: &str = "libcloister_zygote.so";
+    let beside = std::env::current_exe()?.with_file_name(NAME);
+    let packaged = PathBuf::from("/usr/lib/cloister").join(NAME);
+    let found = std::fs::File::open(&beside).or_else(|_| std::fs::File::open(&packaged));
+    found.map(OwnedFd::from).map_err(|error| {
+        let places = format!("neither {} nor {} can be opened: {error}", beside.display(), packaged.display());
+        std::io::Error::new(error.kind(), places)
+    })
+}

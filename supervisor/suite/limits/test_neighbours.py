@@ -1,0 +1,89 @@
+"""Jobs at their limits disturb no other job and not the service."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+HOSTILE = {
+    "fork bomb": "import os\ndef main():\n    while True:\n        try: os.fork()\n        except OSError: pass",
+    "memory": "def main():\n    x = []\n    while True: x.append(bytearray(1 << 20))",
+    "output": "def main():\n    while True: print('x' * 4096)",
+    "descriptors": "import os\ndef main():\n    while True:\n        try: os.pipe()\n        except OSError: pass",
+    "files": "import os\ndef main():\n    n = 0\n    while True:\n        try: open(str(n), 'w').write('x' * 9999)\n        except OSError: pass\n        n += 1",
+    "threads": "import threading, time\ndef main():\n    while True:\n        try: threading.Thread(target=time.sleep, args=(60,)).start()\n        except RuntimeError: pass",
+}
+
+
+@pytest.mark.layer("cgroup", "rlimits", "time")
+def test_all_at_once(service, execute):
+    def innocent(number):
+        return execute("def main(n): return sum(range(n))", args=[number]).result
+
+    with ThreadPoolExecutor(len(HOSTILE) + 2) as pool:
+        attacks = [pool.submit(execute, script, profile="tiny", timeout_ms=3000) for script in HOSTILE.values()]
+        assert list(pool.map(innocent, range(30))) == [sum(range(number)) for number in range(30)]
+        codes = {name: attack.result().code for name, attack in zip(HOSTILE, attacks)}
+    assert codes.pop("memory") == "memory_limit", codes
+    assert set(codes.values()) <= {"timeout", "cpu_limit", "process_limit", "memory_limit"}, codes
+    assert not service.job_processes()
+
+
+@pytest.mark.layer("pid namespace")
+def test_signals_reach_the_job_alone(service, execute):
+    def main():
+        import os
+        import signal
+
+        children = []
+        for _ in range(3):
+            pid = os.fork()
+            if pid == 0:
+                signal.pause()
+                os._exit(0)
+            children.append(pid)
+        for target in (-1, 0, 1, os.getppid()):
+            # The first ends the children; none ends the caller, its init or anything else.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            try:
+                os.kill(target, signal.SIGTERM)
+            except OSError:
+                pass
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+        return [os.waitpid(pid, 0)[1] != 0 for pid in children]
+
+    supervisor, gateway = service.supervisor.pid, service.gateway.pid
+    assert execute(main).result == [True] * 3
+    assert service.supervisor.poll() is None and service.gateway.poll() is None
+    assert (service.supervisor.pid, service.gateway.pid) == (supervisor, gateway)
+
+
+@pytest.mark.layer("rlimits")
+def test_a_stack_without_end_is_the_scripts_own_failure(execute):
+    def main():
+        import sys
+
+        sys.setrecursionlimit(10**9)
+        nested = []
+        for _ in range(10**6):
+            nested = [nested]
+        return repr(nested)
+
+    answer = execute(main)
+    assert answer.status == 422 and answer.code in ("killed", "exception", "memory_limit"), answer
+
+
+@pytest.mark.layer("rlimits")
+def test_open_files_are_bounded(execute):
+    def main():
+        import errno
+
+        held = []
+        try:
+            while True:
+                held.append(open("/dev/null"))
+        except OSError as error:
+            return [len(held), errno.errorcode[error.errno]]
+
+    count, why = execute(main).result
+    assert why == "EMFILE" and 200 < count < 256

@@ -1,0 +1,133 @@
+//! The native half of a zygote, loaded into the warm interpreter by `zygote.py`.
+//!
+//! It takes the supervisor's orders on descriptor 0 and forks a child for each. The child confines
+//! itself with the same code as a cold start and only then returns to Python; the parent never runs
+//! anything of a script's.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use cloister_sandbox::forker::{Event, Forker, Started};
+use cloister_sandbox::sys::Forked;
+use cloister_sandbox::wire::{Notice, Order, Wire};
+use cloister_sandbox::{Context, Error, Result};
+use nix::unistd::ForkResult;
+use rustix::process::PidfdFlags;
+
+/// What [`cloister_zygote_serve`] returns in a confined child.
+const CHILD: c_int = 1;
+/// What it returns in the zygote when there will be no more orders.
+const DONE: c_int = 0;
+/// What it returns when it failed; the reason was told.
+const FAILED: c_int = -1;
+
+/// CPython's own steps around a fork, `PyOS_BeforeFork` and its kin.
+#[derive(Clone, Copy)]
+struct Hooks {
+    before: extern "C" fn(),
+    after_in_parent: extern "C" fn(),
+    after_in_child: extern "C" fn(),
+}
+
+/// Serves orders until the supervisor closes its end: 0 then, -1 on a failure, and 1 in each child.
+///
+/// # Safety
+/// The process has one thread and holds the interpreter's lock; descriptor 0 is the wire and is not
+/// owned by anything else; the functions are CPython's own.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cloister_zygote_serve(
+    before: extern "C" fn(),
+    after_in_parent: extern "C" fn(),
+    after_in_child: extern "C" fn(),
+) -> c_int {
+    // SAFETY: as the caller vouches.
+    let wire = Wire::from_fd(unsafe { OwnedFd::from_raw_fd(0) });
+    match serve(&wire, Hooks { before, after_in_parent, after_in_child }) {
+        Ok(returned) => {
+            // In a child 0 is its standard input now.
+            std::mem::forget(wire);
+            returned
+        }
+        Err(error) => {
+            let _ = wire.send(&Notice::Failed(None, error.to_string()), &[]);
+            FAILED
+        }
+    }
+}
+
+/// Tells the supervisor why the interpreter cannot serve, in UTF-8.
+///
+/// # Safety
+/// `text` points to `length` bytes; descriptor 0 is the wire.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cloister_zygote_failed(text: *const u8, length: usize) {
+    // SAFETY: as the caller vouches; the bytes are only read.
+    let text = unsafe { std::slice::from_raw_parts(text, length) };
+    // SAFETY: as the caller vouches; the descriptor stays open with the process.
+    let wire = std::mem::ManuallyDrop::new(Wire::from_fd(unsafe { OwnedFd::from_raw_fd(0) }));
+    let _ = wire.send(&Notice::Failed(None, String::from_utf8_lossy(text).into_owned()), &[]);
+}
+
+/// Sets this process's name as `ps` shows it, so that an operator can tell parked children from jobs.
+///
+/// # Safety
+/// `name` is a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cloister_zygote_name(name: *const c_char) {
+    // SAFETY: as the caller vouches.
+    let _ = nix::sys::prctl::set_name(unsafe { CStr::from_ptr(name) });
+}
+
+fn serve(wire: &Wire, hooks: Hooks) -> Result<c_int> {
+    let Some((Order::SetUp(spec, _), _)) = wire.receive().doing(|| "receive the profile")? else {
+        return Err(Error::Peer("the supervisor sent no profile".to_owned()));
+    };
+    let mut forker = Forker::new(*spec)?;
+    wire.send(&Notice::Ready, &[]).doing(|| "tell the supervisor")?;
+    loop {
+        match forker.wait(wire)? {
+            Event::Child => forker.reap(wire)?,
+            Event::Order => match wire.receive().doing(|| "receive an order")? {
+                None => return Ok(DONE),
+                Some((Order::Start(slot), fds)) => match forker.start(slot, fds, |_| fork(hooks)) {
+                    Ok(Started::Parent(pidfd)) => wire.send(&Notice::Started(slot), &[pidfd.as_raw_fd()]),
+                    Ok(Started::Job(place)) => {
+                        if place.take(forker.confinement()).is_err() {
+                            cloister_sandbox::sys::exit_now(127);
+                        }
+                        // Its descriptors are closed already, and a job has no use for the rest.
+                        std::mem::forget(forker);
+                        return Ok(CHILD);
+                    }
+                    Err(error) => wire.send(&Notice::Failed(Some(slot), error.to_string()), &[]),
+                }
+                .doing(|| "answer the supervisor")?,
+                Some(_) => return Err(Error::Peer("a zygote was asked for what only a launcher does".to_owned())),
+            },
+        }
+    }
+}
+
+/// Forks as `os.fork()` does. The C library's own fork, not a bare `clone3`, because the child goes
+/// on to use threads and locks, for which the library must know its new thread id.
+fn fork(hooks: Hooks) -> Result<Forked> {
+    (hooks.before)();
+    // SAFETY: the process has one thread, which the start has made sure of.
+    match unsafe { nix::unistd::fork() } {
+        Ok(ForkResult::Child) => {
+            (hooks.after_in_child)();
+            Ok(Forked::Child)
+        }
+        Ok(ForkResult::Parent { child }) => {
+            (hooks.after_in_parent)();
+            let pid = rustix::process::Pid::from_raw(child.as_raw()).expect("a child's id is positive");
+            // The child is not waited for yet, so the id is still its own.
+            let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).doing(|| "pidfd_open a job")?;
+            Ok(Forked::Parent { pid: child, pidfd })
+        }
+        Err(errno) => {
+            (hooks.after_in_parent)();
+            Err(errno).doing(|| "fork a job")
+        }
+    }
+}

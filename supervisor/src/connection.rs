@@ -6,9 +6,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use cloister_sandbox::launcher::start_fds;
 use cloister_sandbox::spec::Slot;
-use cloister_sandbox::wire::{End, Notice, Order, Wire, exactly};
+use cloister_sandbox::wire::{End, Entry, Notice, Order, Wire, exactly};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
@@ -84,13 +83,13 @@ impl Connection {
         slot: Slot,
         cell: &OwnedFd,
         fds: [OwnedFd; 4],
-        cgroup: Option<&OwnedFd>,
+        entry: Entry,
+        doors: &[OwnedFd],
     ) -> Result<(OwnedFd, oneshot::Receiver<End>), LauncherError> {
         let (tell_end, end) = oneshot::channel();
         self.lock().ends.insert(slot, tell_end);
-        let numbers =
-            start_fds(cell.as_raw_fd(), fds.each_ref().map(AsRawFd::as_raw_fd), cgroup.map(AsRawFd::as_raw_fd));
-        let pidfd = self.order(&Order::Start(slot), slot, &numbers).await?;
+        let numbers: Vec<_> = std::iter::once(cell).chain(&fds).chain(doors).map(AsRawFd::as_raw_fd).collect();
+        let pidfd = self.order(&Order::Start(slot, entry), slot, &numbers).await?;
         Ok((pidfd, end))
     }
 

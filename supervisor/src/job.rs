@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use cloister_protocol::{Answer, ErrorCode, ExecuteRequest, Failure, JobId, Stream, Usage};
 use cloister_sandbox::cgroup::{self, Limits};
-use cloister_sandbox::forker::GATE;
-use cloister_sandbox::wire::End;
+use cloister_sandbox::wire::{End, Entry};
 use rustix::process::{Signal, pidfd_send_signal};
 use serde_json::value::RawValue;
 use tokio::io::AsyncWriteExt;
@@ -127,17 +126,21 @@ impl Prepared {
     async fn start(forkers: &Forkers, sandbox: Sandbox) -> Result<Self, PrepareError> {
         let (stdin_theirs, stdin) =
             rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(io::Error::from)?;
-        let mut stdin = pipe::Sender::from_owned_fd(stdin)?;
+        let stdin = pipe::Sender::from_owned_fd(stdin)?;
         let ([stdout, stderr, mut result], theirs) = output_pipes()?;
         let [stdout_theirs, stderr_theirs, result_theirs] = theirs;
         let (lease, cell) = sandbox.parts();
         let fds = [stdin_theirs, stdout_theirs, stderr_theirs, result_theirs];
-        let forker = forkers.zygote.as_deref().unwrap_or(forkers.launcher.connection());
-        let (process, mut ended) =
-            forker.start_job(lease.slot, cell.get_ref(), fds, lease.cgroup.start_directory()).await?;
-        lease.cgroup.attach(pid_of(&process)?)?;
+        let cgroup = &lease.cgroup;
+        // A cold job is born in its group where that is possible; a warm one is forked by the C library,
+        // which knows nothing of groups.
+        let (forker, entry, doors) = match (&forkers.zygote, cgroup.start_directory()) {
+            (Some(zygote), _) => (&**zygote, Entry::Walks, cgroup.doors()),
+            (None, Some(directory)) => (forkers.launcher.connection(), Entry::Born, std::slice::from_ref(directory)),
+            (None, None) => (forkers.launcher.connection(), Entry::Walks, cgroup.doors()),
+        };
+        let (_process, mut ended) = forker.start_job(lease.slot, cell.get_ref(), fds, entry, doors).await?;
         let oom = lease.cgroup.oom_event()?.map(watch).transpose()?;
-        stdin.write_all(&[GATE]).await?;
         match report::wait_until_ready(&mut result).await {
             Ok(()) => Ok(Self { sandbox, stdin, stdout, stderr, result, ended, oom, _forkers: forkers.clone() }),
             Err(NotReady::Ended) => match (&mut ended).await {
@@ -204,8 +207,10 @@ impl Prepared {
             // In front of the answer, whatever it is: nothing of the job outlives it.
             kill(lease, cell);
             // What the job wrote before its end is in the pipes, a report included; and only when it
-            // is dead has the kernel counted all that it used.
+            // is dead has the kernel counted all that it used. A job that has reported ends by itself,
+            // with what was killed above on its heels; any other is waited for to the last process.
             tokio::select! {
+                _ = &mut ended, if matches!(stop, Stop::Reported(_)) => {}
                 () = dead(cell) => {}
                 () = &mut pump => unreachable!("the pump never ends"),
             }
@@ -221,8 +226,7 @@ impl Prepared {
         stderr.read_available();
         let used = sandbox.parts().0.cgroup.usage()?;
         let usage = usage(started.elapsed(), &used);
-        // All in it is dead, so whoever has read the answer finds the slot free.
-        sandbox.release();
+        drop(sandbox);
         let mut truncated = Vec::new();
         let mut text = |output: Output, stream| {
             let (text, cut) = output.into_text();
@@ -250,15 +254,6 @@ impl Sandbox {
     fn parts_mut(&mut self) -> (&mut Lease, &AsyncFd<OwnedFd>) {
         let (lease, cell) = self.inner.as_mut().expect("taken only by drop");
         (lease, cell)
-    }
-}
-
-impl Sandbox {
-    /// Gives the slot back at once; everything in the cell is known to be dead.
-    fn release(mut self) {
-        if let Some((lease, _)) = self.inner.take() {
-            give_back(&self.slots, lease);
-        }
     }
 }
 
@@ -343,15 +338,6 @@ fn output_pipes() -> io::Result<([pipe::Receiver; 3], [OwnedFd; 3])> {
     };
     let (one, two, three) = (one()?, one()?, one()?);
     Ok(([one.0, two.0, three.0], [one.1, two.1, three.1]))
-}
-
-/// The process id that a pidfd refers to, in our PID namespace: `pidfd_open(2)`, fdinfo.
-fn pid_of(pidfd: &OwnedFd) -> io::Result<u32> {
-    let path = format!("/proc/self/fdinfo/{}", std::os::fd::AsRawFd::as_raw_fd(pidfd));
-    std::fs::read_to_string(path)?
-        .lines()
-        .find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok())
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the process has ended already"))
 }
 
 fn usage(wall: Duration, used: &cgroup::Usage) -> Usage {

@@ -1,16 +1,18 @@
 """Fixtures: a service that all tests share, and services of a test's own.
 
-With CLOISTER_URL the tests run against an installed service, and those that must start, stop or look
-into one are skipped.
+With CLOISTER_URL the tests run against an installed service on this host, and those that must start,
+stop or reconfigure one, or look into its daemons, are skipped.
 """
 
 import os
+import re
+from pathlib import Path
 
 import pytest
 
 from client import Client
 from host import Host, check_that_nothing_is_left
-from service import Service
+from service import POLICY, Service, host_processes
 
 INSTALLED = os.environ.get("CLOISTER_URL")
 
@@ -33,6 +35,21 @@ filesystem = { tmp = "48MiB", shm = "48MiB" }
 """
 
 running = []
+
+
+class Installed:
+    """The service at CLOISTER_URL, of which the suite knows its address and its jobs' host ids."""
+
+    def __init__(self):
+        self.client = Client(INSTALLED)
+        policy = Path("/etc/cloister/policy.toml")
+        self.uid_base = int(re.search(r"(?m)^uid_base = (\d+)", (policy if policy.exists() else POLICY).read_text())[1])
+
+    def job_processes(self):
+        return [pid for pid, uid in host_processes() if self.uid_base < uid <= self.uid_base + 8192]
+
+    def __getattr__(self, name):
+        pytest.skip(f"an installed service has no {name} for the tests to use")
 
 
 @pytest.fixture(scope="session")
@@ -60,16 +77,17 @@ def end(service):
 def service(names):
     """A service that tests share; they must leave it as it was."""
     if INSTALLED:
-        pytest.skip(f"{INSTALLED} was not started by these tests")
-    service = begin(names, policy=PROFILES)
-    yield service.start()
-    end(service)
+        yield Installed()
+    else:
+        service = begin(names, policy=PROFILES)
+        yield service.start()
+        end(service)
 
 
 @pytest.fixture(scope="session")
-def client(request):
+def client(service):
     """A client of the shared service."""
-    return Client(INSTALLED) if INSTALLED else request.getfixturevalue("service").client
+    return service.client
 
 
 @pytest.fixture(scope="session")

@@ -14,11 +14,8 @@ use nix::unistd::Pid;
 use crate::enter::{Confinement, JobFds, place_fds};
 use crate::spec::{Slot, Spec};
 use crate::sys::{self, Forked};
-use crate::wire::{End, Notice, Wire, exactly};
-use crate::{Context, Error, Result};
-
-/// The byte on a job's standard input that lets it begin: it is in its cgroup now.
-pub const GATE: u8 = b'g';
+use crate::wire::{End, Entry, Notice, Wire, exactly};
+use crate::{Context, Result};
 
 /// The tag on the result pipe of a job that could not be confined; a message follows.
 pub const FAILED: u8 = b'F';
@@ -44,6 +41,7 @@ pub struct Place {
     slot: Slot,
     cell: OwnedFd,
     fds: JobFds,
+    doors: Vec<OwnedFd>,
 }
 
 /// What [`Forker::wait`] waited for.
@@ -102,14 +100,16 @@ impl Forker {
     pub fn start(
         &mut self,
         slot: Slot,
+        entry: Entry,
         mut fds: Vec<OwnedFd>,
         fork: impl FnOnce(Option<&OwnedFd>) -> Result<Forked>,
     ) -> Result<Started> {
-        let cgroup = if fds.len() == 6 { fds.pop() } else { None };
+        let mut doors = fds.split_off(fds.len().min(5));
+        let cgroup = if entry == Entry::Born { doors.pop() } else { None };
         let [cell, stdin, stdout, stderr, result] = exactly(fds)?;
         setns(&cell, CloneFlags::CLONE_NEWPID).doing(|| "setns the cell's PID namespace")?;
         match fork(cgroup.as_ref()) {
-            Ok(Forked::Child) => Ok(Started::Job(Place { slot, cell, fds: [stdin, stdout, stderr, result] })),
+            Ok(Forked::Child) => Ok(Started::Job(Place { slot, cell, fds: [stdin, stdout, stderr, result], doors })),
             forked => {
                 // A cell can only be made from the namespace that this process itself is in.
                 setns(&self.own_pids, CloneFlags::CLONE_NEWPID).doing(|| "setns the own PID namespace")?;
@@ -150,11 +150,11 @@ impl Place {
     /// The step that failed.
     pub fn take(self, confinement: &Confinement) -> Result<()> {
         let confined = place_fds(self.fds)
-            .and_then(|()| await_gate())
+            .and_then(|()| walk_in(&self.doors))
             .and_then(|()| SigSet::empty().thread_set_mask().doing(|| "unblock signals"))
             .and_then(|()| confinement.enter(self.slot, &self.cell));
         // Its number may be another's by now: all from 4 up were closed.
-        std::mem::forget(self.cell);
+        std::mem::forget((self.cell, self.doors));
         if let Err(error) = &confined {
             report_failure(&error.to_string());
         }
@@ -184,15 +184,9 @@ pub unsafe fn fork_plain(cgroup: Option<&OwnedFd>) -> Result<Forked> {
     unsafe { sys::clone3(0, cgroup) }.doing(|| "clone3 a job")
 }
 
-/// Waits until the supervisor has put this process into its cgroup.
-fn await_gate() -> Result<()> {
-    let mut byte = [0];
-    // SAFETY: number 0 is open (it was just placed) and is not closed by this borrow.
-    let stdin = unsafe { BorrowedFd::borrow_raw(0) };
-    match nix::unistd::read(stdin, &mut byte).doing(|| "wait for the cgroup")? {
-        1 if byte[0] == GATE => Ok(()),
-        _ => Err(Error::Peer("the supervisor went away".to_owned())),
-    }
+/// Moves this process, which has one thread, into its control groups: `cgroups(7)`.
+fn walk_in(doors: &[OwnedFd]) -> Result<()> {
+    doors.iter().try_for_each(|door| nix::unistd::write(door, b"0").map(drop).doing(|| "enter the cgroup"))
 }
 
 /// Opens one of this process's namespaces.

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl;
@@ -19,7 +19,7 @@ use nix::sys::wait::waitpid;
 use crate::forker::{Event, Forker, Started, fork_plain, open_namespace, report_failure};
 use crate::spec::{Slot, Spec};
 use crate::sys::{self, Forked};
-use crate::wire::{Notice, Order, Wire, exactly};
+use crate::wire::{Entry, Notice, Order, Wire, exactly};
 use crate::{Context, Error, Result, cell, credentials, root};
 
 /// The namespaces that a launcher is born into.
@@ -115,7 +115,9 @@ impl Launcher {
     fn obey(&mut self, wire: &Wire, order: Order, fds: Vec<OwnedFd>) -> Result<()> {
         let (slot, outcome) = match order {
             Order::Cell(slot) => (slot, self.build_cell(slot).map(|pidfd| (Notice::Cell(slot), pidfd))),
-            Order::Start(slot) => (slot, self.start(slot, fds).map(|pidfd| (Notice::Started(slot), pidfd))),
+            Order::Start(slot, entry) => {
+                (slot, self.start(slot, entry, fds).map(|pidfd| (Notice::Started(slot), pidfd)))
+            }
             Order::Zygote(command, environment) => {
                 return self.start_zygote(&Program::new(&command, &environment)?, fds);
             }
@@ -140,9 +142,9 @@ impl Launcher {
     }
 
     /// A cold job: forked from here, and an interpreter started in it.
-    fn start(&mut self, slot: Slot, fds: Vec<OwnedFd>) -> Result<OwnedFd> {
+    fn start(&mut self, slot: Slot, entry: Entry, fds: Vec<OwnedFd>) -> Result<OwnedFd> {
         // SAFETY: a launcher has one thread.
-        match self.forker.start(slot, fds, |cgroup| unsafe { fork_plain(cgroup) })? {
+        match self.forker.start(slot, entry, fds, |cgroup| unsafe { fork_plain(cgroup) })? {
             Started::Parent(pidfd) => Ok(pidfd),
             Started::Job(place) => {
                 if place.take(self.forker.confinement()).is_ok() {
@@ -201,10 +203,4 @@ impl Program {
         let errno = sys::execve(command[0], &command, &environment);
         format!("execve {}: {errno}", command[0].to_string_lossy())
     }
-}
-
-/// The numbers of the descriptors of a [`Order::Start`] message, in its order.
-#[must_use]
-pub fn start_fds(cell: RawFd, job: [RawFd; 4], cgroup: Option<RawFd>) -> Vec<RawFd> {
-    std::iter::once(cell).chain(job).chain(cgroup).collect()
 }

@@ -19,7 +19,7 @@ use crate::{Context, Error, Result};
 const LARGEST: usize = 192 * 1024;
 
 /// No message carries more descriptors.
-const MOST_FDS: usize = 8;
+const MOST_FDS: usize = 16;
 
 /// What the supervisor asks for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,9 +32,18 @@ pub enum Order {
     /// supervisor, over which it answers, and the library that it is to load.
     Zygote(Vec<String>, Vec<String>),
     /// Start a job's process in the slot's cell. Carries, in this order, the cell's pidfd, standard
-    /// input, output, error and the result pipe, and on cgroup version 2 the cgroup's directory.
-    /// Answered by [`Notice::Started`], and [`Notice::Exited`] at its end.
-    Start(Slot),
+    /// input, output, error and the result pipe, and then what [`Entry`] says. Answered by
+    /// [`Notice::Started`], and [`Notice::Exited`] at its end.
+    Start(Slot, Entry),
+}
+
+/// How a job's process gets into its control group, before anything that it uses is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Entry {
+    /// It is born there: the message carries the group's directory.
+    Born,
+    /// It goes there itself, with a `0` to each file that the message carries.
+    Walks,
 }
 
 /// What the launcher answers.
@@ -44,7 +53,7 @@ pub enum Notice {
     Ready,
     /// The cell exists; carries a pidfd of its init, whose end is the end of all in the cell.
     Cell(Slot),
-    /// The job's process exists, and waits for a byte on its standard input; carries its pidfd.
+    /// The job's process exists; carries its pidfd.
     Started(Slot),
     /// The job's process has ended; others of the cell may live on until the cell is ended.
     Exited(Slot, End),

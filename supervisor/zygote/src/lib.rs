@@ -89,7 +89,7 @@ fn serve(wire: &Wire, hooks: Hooks) -> Result<c_int> {
             Event::Child => forker.reap(wire)?,
             Event::Order => match wire.receive().doing(|| "receive an order")? {
                 None => return Ok(DONE),
-                Some((Order::Start(slot), fds)) => match forker.start(slot, fds, |_| fork(hooks)) {
+                Some((Order::Start(slot, entry), fds)) => match forker.start(slot, entry, fds, |_| fork(hooks)) {
                     Ok(Started::Parent(pidfd)) => wire.send(&Notice::Started(slot), &[pidfd.as_raw_fd()]),
                     Ok(Started::Job(place)) => {
                         if place.take(forker.confinement()).is_err() {

@@ -10,7 +10,7 @@ use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Layout, attach, has, make, open_directory, remove_tree, unreadable, write};
+use super::{Layout, has, make, open_directory, remove_tree, unreadable, write};
 use crate::{Context, Result};
 
 /// What a job may use.
@@ -48,8 +48,8 @@ pub struct SlotCgroup {
 
 #[derive(Debug)]
 enum Groups {
-    V1 { memory: PathBuf, pids: PathBuf, cpu: PathBuf, cpuacct: PathBuf },
-    V2 { group: PathBuf, directory: OwnedFd, peak: Option<File> },
+    V1 { memory: PathBuf, pids: PathBuf, cpu: PathBuf, cpuacct: PathBuf, doors: Vec<OwnedFd> },
+    V2 { group: PathBuf, directory: OwnedFd, peak: Option<File>, doors: Vec<OwnedFd> },
 }
 
 /// The period over which a CPU share is counted, in microseconds.
@@ -60,17 +60,25 @@ const NEGLIGIBLE: u64 = 256 * 1024;
 
 impl SlotCgroup {
     pub(super) fn create(layout: &Layout, name: &str, launcher_uid: u32) -> Result<Self> {
-        let groups = match layout {
+        let mut groups = match layout {
             Layout::V1 { memory, pids, cpu, cpuacct } => Groups::V1 {
                 memory: memory.join(name),
                 pids: pids.join(name),
                 cpu: cpu.join(name),
                 cpuacct: cpuacct.join(name),
+                doors: Vec::new(),
             },
             Layout::V2 { mount } => open_v2(&mount.join(name), launcher_uid)?,
         };
         for group in groups.paths() {
             make(group)?;
+        }
+        if let Groups::V1 { .. } = &groups {
+            let opened =
+                groups.paths().into_iter().map(|group| open_door(&group.join("tasks"))).collect::<Result<_>>()?;
+            if let Groups::V1 { doors, .. } = &mut groups {
+                *doors = opened;
+            }
         }
         Ok(Self { groups, launcher_uid, limits: None, at_reset: Usage::default() })
     }
@@ -104,23 +112,24 @@ impl SlotCgroup {
         Ok(())
     }
 
-    /// Moves a process in, where it could not be started in the group.
-    ///
-    /// # Errors
-    /// The file that could not be written.
-    pub fn attach(&self, pid: u32) -> Result<()> {
-        match &self.groups {
-            Groups::V1 { .. } => self.groups.paths().into_iter().try_for_each(|group| attach(group, pid)),
-            Groups::V2 { .. } => Ok(()),
-        }
-    }
-
     /// The directory that a process can be started in; version 2 only.
     #[must_use]
     pub fn start_directory(&self) -> Option<&OwnedFd> {
         match &self.groups {
             Groups::V1 { .. } => None,
             Groups::V2 { directory, .. } => Some(directory),
+        }
+    }
+
+    /// The files by which a process of one thread moves itself in: it writes `0` to each.
+    ///
+    /// The kernel checks who opened such a file, not who writes to it, and on version 1 a thread that
+    /// moves itself takes none of the locks that stop every fork and exit on the host
+    /// (`cgroup_procs_write_start` in the kernel's `kernel/cgroup/cgroup.c`).
+    #[must_use]
+    pub fn doors(&self) -> &[OwnedFd] {
+        match &self.groups {
+            Groups::V1 { doors, .. } | Groups::V2 { doors, .. } => doors,
         }
     }
 
@@ -195,7 +204,7 @@ impl Drop for SlotCgroup {
 impl Groups {
     fn paths(&self) -> Vec<&Path> {
         match self {
-            Self::V1 { memory, pids, cpu, cpuacct } => {
+            Self::V1 { memory, pids, cpu, cpuacct, .. } => {
                 let mut paths = vec![memory.as_path(), pids, cpu, cpuacct];
                 paths.dedup();
                 paths
@@ -301,7 +310,12 @@ fn open_v2(group: &Path, launcher_uid: u32) -> Result<Groups> {
         .open(group.join("memory.peak"))
         .ok()
         .filter(|mut peak| peak.write_all(b"reset").is_ok());
-    Ok(Groups::V2 { group: group.to_owned(), directory: open_directory(group)?, peak })
+    let doors = vec![open_door(&group.join("cgroup.procs"))?];
+    Ok(Groups::V2 { group: group.to_owned(), directory: open_directory(group)?, peak, doors })
+}
+
+fn open_door(path: &Path) -> Result<OwnedFd> {
+    File::options().write(true).open(path).map(OwnedFd::from).doing(|| format!("open {}", path.display()))
 }
 
 fn reread(mut file: &File) -> Result<u64> {

@@ -93,22 +93,22 @@ impl Host {
     /// Why none could be prepared.
     pub async fn child(self: &Arc<Self>) -> Result<Prepared, PrepareError> {
         if self.warm.is_none() {
-            return self.prepare().await;
+            // In a task of its own, which a client that hangs up does not cut short halfway.
+            let host = Arc::clone(self);
+            return tokio::spawn(async move { host.prepare().await }).await.expect("preparing does not panic");
         }
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting::new(&self.waiting);
         let mut parked = self.parked.lock().await;
-        let child = loop {
+        loop {
             let child = parked.recv().await.expect("this host holds the other end");
             // The place that this one leaves is filled at once, off the request's path.
             tokio::spawn(park_one(Arc::downgrade(self)));
-            let Ok(mut child) = child else { break child };
+            let Ok(mut child) = child else { return child };
             // One that died while it waited is nobody's loss.
             if child.is_alive() {
-                break Ok(child);
+                return Ok(child);
             }
-        };
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        child
+        }
     }
 
     /// Whether children are kept parked.
@@ -158,6 +158,22 @@ impl Host {
             launcher.zygote(self.spec.clone(), self.ids, &command, &self.spec.environment, library.as_fd()).await?;
         tracing::info!(profile = self.name, milliseconds = began.elapsed().as_millis(), "zygote ready");
         Ok(zygote)
+    }
+}
+
+/// A request that waits for a parked child, counted for as long as it does.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -95,7 +95,8 @@ impl Outcome {
 }
 
 impl Prepared {
-    /// Builds a sandbox in the leased slot and starts an interpreter in it.
+    /// Builds a sandbox in the leased slot and starts an interpreter in it. Must run to its end: what
+    /// the launcher was asked for would otherwise come to nobody.
     ///
     /// # Errors
     /// The step that failed. The slot goes back to the others either way.
@@ -116,7 +117,8 @@ impl Prepared {
                 return Err(error.into());
             }
         };
-        let sandbox = Sandbox { inner: Some((lease, watch(cell)?)), slots: Arc::clone(slots) };
+        let cell = watch(cell)?;
+        let sandbox = Sandbox { inner: Some((lease, cell)), slots: Arc::clone(slots) };
         match tokio::time::timeout(START_TIME, Self::start(forkers, sandbox)).await {
             Ok(prepared) => prepared,
             Err(_) => Err(PrepareError::TooSlow),

@@ -2,6 +2,7 @@
 
 mod args;
 mod canary;
+mod confine;
 mod connection;
 mod doctor;
 mod host;

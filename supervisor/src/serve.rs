@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::{LogFormat, Serve};
 use crate::canary;
+use crate::confine;
 use crate::server::{self, Server};
 use crate::service::{Service, load_policy};
 
@@ -20,6 +21,7 @@ pub fn serve(arguments: &Serve) -> Result<ExitCode, String> {
     start_log(arguments.log_format);
     require_root()?;
     let policy = load_policy(&arguments.common.policy)?;
+    confine::confine()?;
     runtime()?.block_on(run(arguments, &policy))
 }
 

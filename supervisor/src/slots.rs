@@ -90,7 +90,19 @@ pub struct Lease {
     pub slot: Slot,
     /// Its control group.
     pub cgroup: SlotCgroup,
-    permit: OwnedSemaphorePermit,
+    permit: Permit,
+}
+
+/// A permit that is only given back on purpose, together with its slot.
+#[derive(Debug)]
+struct Permit(Option<OwnedSemaphorePermit>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(lost) = self.0.take() {
+            lost.forget();
+        }
+    }
 }
 
 impl Slots {
@@ -105,14 +117,14 @@ impl Slots {
     pub async fn lease(&self) -> Lease {
         let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
         let (slot, cgroup) = self.free().pop().expect("a permit stands for a free slot");
-        Lease { slot, cgroup, permit }
+        Lease { slot, cgroup, permit: Permit(Some(permit)) }
     }
 
     /// Gives a slot back. Its control group must be empty.
     pub fn release(&self, lease: Lease) {
-        let Lease { slot, cgroup, permit } = lease;
+        let Lease { slot, cgroup, mut permit } = lease;
         self.free().push((slot, cgroup));
-        drop(permit);
+        drop(permit.0.take());
     }
 
     /// Waits until `count` slots are free, for five seconds at most: one that was lost never will be.

@@ -112,6 +112,55 @@ pub fn compile_waiting() -> Result<BpfProgram> {
     ])
 }
 
+/// A filter for the supervisor itself and all that descends from it: every family of sockets but Unix
+/// is refused, and the calls that no part of it makes.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_supervisor() -> Result<BpfProgram> {
+    const NEVER: [i64; 24] = [
+        libc::SYS_acct,
+        libc::SYS_add_key,
+        libc::SYS_bpf,
+        libc::SYS_clock_settime,
+        libc::SYS_delete_module,
+        libc::SYS_finit_module,
+        libc::SYS_init_module,
+        libc::SYS_io_uring_setup,
+        libc::SYS_ioperm,
+        libc::SYS_iopl,
+        libc::SYS_kexec_file_load,
+        libc::SYS_kexec_load,
+        libc::SYS_modify_ldt,
+        libc::SYS_open_by_handle_at,
+        libc::SYS_perf_event_open,
+        libc::SYS_process_vm_readv,
+        libc::SYS_process_vm_writev,
+        libc::SYS_ptrace,
+        libc::SYS_reboot,
+        libc::SYS_request_key,
+        libc::SYS_settimeofday,
+        libc::SYS_swapoff,
+        libc::SYS_swapon,
+        libc::SYS_userfaultfd,
+    ];
+    let not_unix = |number| {
+        let other = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, libc::AF_UNIX as u64)?;
+        Ok((number, vec![SeccompRule::new(vec![other])?]))
+    };
+    [libc::SYS_socket, libc::SYS_socketpair]
+        .map(not_unix)
+        .into_iter()
+        .chain(NEVER.map(|number| Ok((number, Vec::new()))))
+        .collect::<Result<_, seccompiler::BackendError>>()
+        .and_then(|rules| {
+            let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+            SeccompFilter::new(rules, SeccompAction::Allow, refuse, TargetArch::x86_64)
+        })
+        .and_then(BpfProgram::try_from)
+        .map_err(|error| Error::layer("compile the supervisor's filter", error))
+}
+
 /// What the arguments must hold; no condition means that the call is allowed as it is.
 fn conditions(number: i64) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
     let one = |condition| Ok(vec![SeccompRule::new(vec![condition?])?]);

@@ -69,14 +69,14 @@ def test_an_async_exception(execute):
         "class E(Exception):\n    def __str__(self): import os; os.abort\ndef main(): raise E",
         "class E(Exception):\n    __module__ = None\ndef main(): raise E",
         "class E(Exception):\n    __module__ = property(lambda s: 1 / 0)\ndef main(): raise E()",
-        "class M(type):\n    __qualname__ = property(lambda s: 1 / 0)\n    __name__ = property(lambda s: 1 / 0)\nclass E(Exception, metaclass=M): pass\ndef main(): raise E",
+        "class M(type):\n    __qualname__ = __name__ = property(lambda s: 1 / 0)\nclass E(Exception, metaclass=M): pass\ndef main(): raise E",
         "class E(Exception):\n    __cause__ = property(lambda s: s)\n    __context__ = property(lambda s: s)\ndef main(): raise E",
         "class E(Exception):\n    def __getattribute__(self, name): raise RuntimeError\ndef main(): raise E",
         "class E(SystemExit):\n    code = property(lambda s: 1 / 0)\ndef main(): raise E",
         "def main():\n    e = ValueError('loop')\n    e.__cause__ = e\n    raise e",
         "import sys, traceback, linecache\nsys.modules['traceback'] = sys.modules['linecache'] = None\ndef main(): 1 / 0",
         "def main():\n    raise ValueError('\\x00\\ud800\\u2028' + chr(0x10ffff))",
-        "def main():\n    e = ValueError(0)\n    for n in range(5000):\n        try: raise ValueError(n) from e\n        except ValueError as x: e = x\n    raise e",
+        "e = ValueError(0)\nfor n in range(5000):\n    try: raise ValueError(n) from e\n    except ValueError as x: e = x\ndef main(): raise e",
     ],
 )
 def test_a_hostile_exception_is_still_an_answer(execute, script):

@@ -91,7 +91,8 @@ def test_files_in_the_working_directory(execute):
         database.commit()
         with tempfile.NamedTemporaryFile() as scratch:
             inside = scratch.name.startswith("/tmp/")
-        return [os.getcwd(), os.path.expanduser("~"), sorted(os.listdir()), inside, open("note.txt").read(), database.execute("select x from t").fetchone()]
+        places = [os.getcwd(), os.path.expanduser("~"), sorted(os.listdir())]
+        return [*places, inside, open("note.txt").read(), database.execute("select x from t").fetchone()]
 
     assert execute(main).result == ["/tmp", "/tmp", ["data.db", "note.txt"], True, "kept", [1]]
 
@@ -109,7 +110,8 @@ def test_the_script_is_a_module(execute):
 
         def main():
             copy = pickle.loads(pickle.dumps(Point(3)))
-            return [asdict(copy), str(typing.get_type_hints(Point)["x"]), __name__, __file__, sys.argv, sys.modules[__name__].main is main]
+            found = sys.modules[__name__].main is main
+            return [asdict(copy), str(typing.get_type_hints(Point)["x"]), __name__, __file__, sys.argv, found]
 
     answer = execute("from __future__ import annotations\n" + script_of(script))
     assert answer.result == [{"x": 3}, "<class 'int'>", "script", "script.py", ["script.py"], True]
@@ -131,7 +133,7 @@ def test_source_can_be_inspected(execute):
         "class Callable:\n    def __call__(self): return 'ok'\nmain = Callable()",
         "class main:\n    def __new__(cls): return 'ok'",
         "len = print = str = dict = list = type = Exception = None\ndef main(): return 'ok'",
-        "import builtins\nfor name in list(vars(builtins)):\n    if name not in ('__build_class__', '__import__'): delattr(builtins, name)\ndef main(): return 'ok'",
+        "import builtins\nfor name in set(vars(builtins)) - {'__build_class__', '__import__'}: delattr(builtins, name)\ndef main(): return 'ok'",
         "import signal\nfor n in (2, 13, 15, 17): signal.signal(n, signal.SIG_IGN)\ndef main(): return 'ok'",
         "import os, sys\nsys.stdin.close()\nsys.stdout.close()\nsys.stderr.close()\nfor fd in (0, 1, 2): os.close(fd)\ndef main(): return 'ok'",
         "import sys\nsys.stdout = sys.stderr = sys.stdin = object()\ndef main(): return 'ok'",
@@ -158,13 +160,22 @@ def test_main_is_called_as_asked(execute):
     assert missing.code == "exception" and missing.error["exception"] == "TypeError"
     assert "missing 1 required positional argument: 'a'" in missing.error["message"]
     assert execute("def main(**named): return named", kwargs={"a b": 1, "": 2, "é": 3}).result == {"a b": 1, "": 2, "é": 3}
-    assert execute("def main(a, b=2, *rest, c, **named): return [a, b, rest, c, named]", args=[1], kwargs={"c": 3, "d": 4}).result == [1, 2, [], 3, {"d": 4}]
+    script = "def main(a, b=2, *rest, c, **named): return [a, b, rest, c, named]"
+    assert execute(script, args=[1], kwargs={"c": 3, "d": 4}).result == [1, 2, [], 3, {"d": 4}]
     assert execute("def main(): return None").result is None
     assert execute("def main(): pass").result is None
 
 
 def test_threads_that_fail_do_not_fail_main(execute):
-    answer = execute("import threading\ndef main():\n    t = threading.Thread(target=lambda: 1 / 0)\n    t.start()\n    t.join()\n    return 'ok'")
+    def main():
+        import threading
+
+        failing = threading.Thread(target=lambda: 1 / 0)
+        failing.start()
+        failing.join()
+        return "ok"
+
+    answer = execute(main)
     assert answer.result == "ok" and "ZeroDivisionError" in answer.stderr
 
 

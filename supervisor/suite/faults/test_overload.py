@@ -71,11 +71,35 @@ def test_a_place_in_the_queue_is_given_up_by_who_hangs_up(start_service):
 def test_answers_are_never_mixed_up(start_service):
     service = start_service(supervisor={"slots": 4, "queue": 128, "queue_wait": '"60s"'})
 
+    def main(number):
+        import sys
+
+        print(number)
+        print(sys.stdin.read(), file=sys.stderr, end="")
+        return number
+
     def one(number):
-        answer = service.client.execute(
-            "import sys\ndef main(n):\n    print(n)\n    print(sys.stdin.read(), file=sys.stderr, end='')\n    return n", args=[number], stdin=str(number)
-        )
+        answer = service.client.execute(main, args=[number], stdin=str(number))
         return answer.result, answer.stdout, answer.stderr
 
     with ThreadPoolExecutor(40) as pool:
         assert list(pool.map(one, range(120))) == [(number, f"{number}\n", str(number)) for number in range(120)]
+
+
+def test_clients_that_hang_up_at_every_moment_cost_no_slot(start_service):
+    import json
+    import socket
+    import time
+
+    service = start_service(supervisor={"slots": 2, "queue": 50})
+    host, port = service.address.split(":")
+    body = json.dumps({"script": HOLD, "args": [9]}).encode()
+    head = f"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    for number in range(60):
+        with socket.create_connection((host, int(port))) as raw:
+            raw.sendall(head.encode() + body)
+            # Before, while and after the sandbox is built: which, is up to the machine.
+            time.sleep(number / 1000)
+    service.settle()
+    with ThreadPoolExecutor(2) as pool:
+        assert [answer.result for answer in pool.map(lambda _: service.client.execute(HOLD, args=[0.2]), range(4))] == ["held"] * 4

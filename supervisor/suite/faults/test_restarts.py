@@ -154,7 +154,7 @@ def test_a_slow_sender_holds_no_slot_and_is_cut_off(start_service):
 
 
 def test_connections_are_bounded(start_service):
-    service = start_service(gateway_options=["--max-connections", "4", "--header-timeout", "2s"])
+    service = start_service(gateway_options=["--max-connections", "4", "--header-timeout", "500ms"])
     service.client.http.close()
     host, port = service.address.split(":")
     idle = [socket.create_connection((host, int(port)), timeout=30) for _ in range(20)]
@@ -171,3 +171,11 @@ def test_connections_are_bounded(start_service):
 def test_a_header_that_is_too_large_is_refused(client):
     reply = client.http.get("/healthz", headers={"X-Long": "x" * 100_000})
     assert reply.status_code == 431
+
+
+def test_the_supervisor_holds_what_it_needs_and_no_more(service):
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{service.supervisor.pid}/status").read_text().splitlines() if ":\t" in line)
+    # chown, dac_override, kill, setgid, setuid, setpcap: capabilities(7)
+    kept = sum(1 << number for number in (0, 1, 5, 6, 7, 8))
+    assert all(int(status[name], 16) & ~kept == 0 for name in ("CapPrm", "CapEff", "CapBnd")), status
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")

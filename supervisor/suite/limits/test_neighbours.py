@@ -4,14 +4,19 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+# Each goes on for ever, one statement a line inside main.
 HOSTILE = {
-    "fork bomb": "import os\ndef main():\n    while True:\n        try: os.fork()\n        except OSError: pass",
-    "memory": "def main():\n    x = []\n    while True: x.append(bytearray(1 << 20))",
-    "output": "def main():\n    while True: print('x' * 4096)",
-    "descriptors": "import os\ndef main():\n    while True:\n        try: os.pipe()\n        except OSError: pass",
-    "files": "import os\ndef main():\n    n = 0\n    while True:\n        try: open(str(n), 'w').write('x' * 9999)\n        except OSError: pass\n        n += 1",
-    "threads": "import threading, time\ndef main():\n    while True:\n        try: threading.Thread(target=time.sleep, args=(60,)).start()\n        except RuntimeError: pass",
+    "fork bomb": ("import os", "os.fork()"),
+    "memory": ("x = []", "x.append(bytearray(1 << 20))"),
+    "output": ("", "print('x' * 4096)"),
+    "descriptors": ("import os", "os.pipe()"),
+    "files": ("import uuid", "open(uuid.uuid4().hex, 'w').write('x' * 9999)"),
+    "threads": ("import threading, time", "threading.Thread(target=time.sleep, args=(60,)).start()"),
 }
+
+
+def forever(before, statement):
+    return f"{before}\ndef main():\n    while True:\n        try: {statement}\n        except (OSError, RuntimeError): pass"
 
 
 @pytest.mark.layer("cgroup", "rlimits", "time")
@@ -20,7 +25,7 @@ def test_all_at_once(service, execute):
         return execute("def main(n): return sum(range(n))", args=[number]).result
 
     with ThreadPoolExecutor(len(HOSTILE) + 2) as pool:
-        attacks = [pool.submit(execute, script, profile="tiny", timeout_ms=3000) for script in HOSTILE.values()]
+        attacks = [pool.submit(execute, forever(*how), profile="tiny", timeout_ms=3000) for how in HOSTILE.values()]
         assert list(pool.map(innocent, range(30))) == [sum(range(number)) for number in range(30)]
         codes = {name: attack.result().code for name, attack in zip(HOSTILE, attacks)}
     assert codes.pop("memory") == "memory_limit", codes

@@ -2,8 +2,6 @@
 
 import pytest
 
-from client import eventually
-
 ENDLESS = {
     "a loop": "while True: pass",
     "sleep": "import time; time.sleep(600)",

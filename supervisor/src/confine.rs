@@ -1,0 +1,41 @@
+//! The daemon's own confinement: what a supervisor never needs, it gives up before it serves anyone.
+//!
+//! Launchers start below it and inherit the filter; their capabilities are those of a user namespace
+//! of their own, whatever is given up here.
+
+use caps::{CapSet, Capability};
+use cloister_sandbox::seccomp;
+
+/// Capabilities that remain: to map ids into launchers' namespaces, to end processes of other ids, to
+/// write to control groups whoever owns them (some hosts mount them writable for nobody), to
+/// hand the socket and the control groups' doors over, and to drop the rest.
+const KEPT: [Capability; 6] = [
+    Capability::CAP_CHOWN,
+    Capability::CAP_DAC_OVERRIDE,
+    Capability::CAP_KILL,
+    Capability::CAP_SETGID,
+    Capability::CAP_SETUID,
+    Capability::CAP_SETPCAP,
+];
+
+/// Bounds the capabilities and refuses whole families of system calls, for good.
+///
+/// # Errors
+/// The step that failed, for a person.
+pub fn confine() -> Result<(), String> {
+    let failed = |error: caps::errors::CapsError| format!("give up capabilities: {error}");
+    let kept = KEPT.into_iter().collect();
+    for given_up in caps::all().difference(&kept) {
+        // One that the bounding set lacks already is no loss, and one this kernel lacks cannot be had.
+        if caps::has_cap(None, CapSet::Bounding, *given_up).unwrap_or(false) {
+            caps::drop(None, CapSet::Bounding, *given_up).map_err(failed)?;
+        }
+    }
+    caps::clear(None, CapSet::Ambient).map_err(failed)?;
+    caps::clear(None, CapSet::Inheritable).map_err(failed)?;
+    let held = caps::read(None, CapSet::Permitted).map_err(failed)?.intersection(&kept).copied().collect();
+    caps::set(None, CapSet::Effective, &held).map_err(failed)?;
+    caps::set(None, CapSet::Permitted, &held).map_err(failed)?;
+    seccomp::apply(&seccomp::compile_supervisor().map_err(|error| error.to_string())?)
+        .map_err(|error| error.to_string())
+}

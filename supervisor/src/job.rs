@@ -60,6 +60,7 @@ pub struct Prepared {
     stdout: pipe::Receiver,
     stderr: pipe::Receiver,
     result: pipe::Receiver,
+    process: AsyncFd<OwnedFd>,
     ended: oneshot::Receiver<End>,
     oom: Option<AsyncFd<OwnedFd>>,
     /// Kept as long as the job: the process that forked it is the one that can tell of its end.
@@ -141,10 +142,13 @@ impl Prepared {
             (None, Some(directory)) => (forkers.launcher.connection(), Entry::Born, std::slice::from_ref(directory)),
             (None, None) => (forkers.launcher.connection(), Entry::Walks, cgroup.doors()),
         };
-        let (_process, mut ended) = forker.start_job(lease.slot, cell.get_ref(), fds, entry, doors).await?;
+        let (process, mut ended) = forker.start_job(lease.slot, cell.get_ref(), fds, entry, doors).await?;
+        let process = watch(process)?;
         let oom = lease.cgroup.oom_event()?.map(watch).transpose()?;
         match report::wait_until_ready(&mut result).await {
-            Ok(()) => Ok(Self { sandbox, stdin, stdout, stderr, result, ended, oom, _forkers: forkers.clone() }),
+            Ok(()) => {
+                Ok(Self { sandbox, stdin, stdout, stderr, result, process, ended, oom, _forkers: forkers.clone() })
+            }
             Err(NotReady::Ended) => match (&mut ended).await {
                 Err(_) => Err(LauncherError::Dead.into()),
                 Ok(_) if lease.cgroup.usage()?.oom_kills > 0 => Err(PrepareError::TooLittleMemory),
@@ -164,7 +168,7 @@ impl Prepared {
     /// # Errors
     /// When the job's control group can no longer be read, or its launcher died.
     pub async fn run(self, request: &ExecuteRequest, bounds: &Bounds) -> Result<Outcome, PrepareError> {
-        let Self { mut sandbox, mut stdin, stdout, stderr, mut result, mut ended, oom, _forkers } = self;
+        let Self { mut sandbox, mut stdin, stdout, stderr, mut result, process, mut ended, oom, _forkers } = self;
         let mut stdout = Output::new(stdout, bounds.stdout_bytes);
         let mut stderr = Output::new(stderr, bounds.stderr_bytes);
         sandbox.parts_mut().0.cgroup.restart_count()?;
@@ -209,11 +213,20 @@ impl Prepared {
             // In front of the answer, whatever it is: nothing of the job outlives it.
             kill(lease, cell);
             // What the job wrote before its end is in the pipes, a report included; and only when it
-            // is dead has the kernel counted all that it used. A job that has reported ends by itself,
-            // with what was killed above on its heels; any other is waited for to the last process.
+            // is dead has the kernel counted all that it used. After a report there is in most cases
+            // one process, whose end is quicker told than that of its cell; whoever else there is, or
+            // ends in another way, is waited for to the last process.
+            let gone = async {
+                if matches!(stop, Stop::Reported(_)) {
+                    dead(&process).await;
+                    if lease.cgroup.is_empty() {
+                        return;
+                    }
+                }
+                dead(cell).await;
+            };
             tokio::select! {
-                _ = &mut ended, if matches!(stop, Stop::Reported(_)) => {}
-                () = dead(cell) => {}
+                () = gone => {}
                 () = &mut pump => unreachable!("the pump never ends"),
             }
             match stop {
@@ -280,10 +293,11 @@ fn give_back(slots: &Slots, lease: Lease) {
     }
 }
 
-/// Waits until nothing in the cell runs any more. A pidfd becomes readable only when the kernel has
-/// ended the whole PID namespace: `pid_namespaces(7)`, `pidfd_open(2)`.
-async fn dead(cell: &AsyncFd<OwnedFd>) {
-    let _ = cell.readable().await;
+/// Waits for the end of the process that a pidfd refers to, `pidfd_open(2)`. If that is the cell's
+/// init, nothing in the cell runs any more: the kernel ends the whole PID namespace before it,
+/// `pid_namespaces(7)`.
+async fn dead(process: &AsyncFd<OwnedFd>) {
+    let _ = process.readable().await;
 }
 
 /// Begins the end of everything in the cell.

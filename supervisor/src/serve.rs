@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use cloister_policy::Policy;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -21,6 +22,7 @@ pub fn serve(arguments: &Serve) -> Result<ExitCode, String> {
     start_log(arguments.log_format);
     require_root()?;
     let policy = load_policy(&arguments.common.policy)?;
+    allow_open_files(&policy)?;
     confine::confine()?;
     runtime()?.block_on(run(arguments, &policy))
 }
@@ -87,6 +89,25 @@ pub fn require_root() -> Result<(), String> {
     } else {
         Err("this needs root, to map ids and to make control groups: run it with sudo".to_owned())
     }
+}
+
+/// What a slot takes at most: ten files of its cgroup, seven of a job in it, and its connection.
+const FILES_A_SLOT: u64 = 18;
+
+/// What everything else takes: launchers, zygotes, the event loop, connections that wait in the queue.
+const FILES_BESIDE: u64 = 512;
+
+/// Allows as many open files as all slots together may take. Root may raise even the hard limit, up to
+/// the kernel's own, `fs.nr_open`.
+fn allow_open_files(policy: &Policy) -> Result<(), String> {
+    let needed =
+        u64::from(Service::slot_count(policy)) * FILES_A_SLOT + u64::from(policy.supervisor.queue) + FILES_BESIDE;
+    let (_, hard) =
+        getrlimit(Resource::RLIMIT_NOFILE).map_err(|error| format!("read the limit on open files: {error}"))?;
+    let limit = needed.max(hard);
+    setrlimit(Resource::RLIMIT_NOFILE, limit, limit).map_err(|error| {
+        format!("the policy's slots need {needed} open files and this process may have {hard}: lower slots, or raise fs.nr_open and the unit's LimitNOFILE ({error})")
+    })
 }
 
 fn start_log(format: LogFormat) {

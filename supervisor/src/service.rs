@@ -57,9 +57,7 @@ impl Service {
     pub async fn start(policy: &Policy, cgroup_name: &str, without: &[Layer]) -> Result<Self, StartError> {
         let tree = Arc::new(Tree::create(cgroup_name)?);
         let Supervisor { slots: running, queue, queue_wait, uid_base, .. } = policy.supervisor;
-        let parked: u32 =
-            policy.profiles.values().filter_map(|profile| profile.warm.as_ref()).map(|warm| warm.parked).sum();
-        let slot_count = running + parked;
+        let slot_count = Self::slot_count(policy);
         let ids = IdRange { base: uid_base, count: slot_count + 1 };
         tree.delegate_to(ids.base)?;
         let mut slots = Vec::new();
@@ -83,6 +81,13 @@ impl Service {
             cgroup_version: tree.version(),
             _tree: tree,
         })
+    }
+
+    /// How many slots a policy asks for: one for each job that may run, and one for each parked child.
+    #[must_use]
+    pub fn slot_count(policy: &Policy) -> u32 {
+        let parked = policy.profiles.values().filter_map(|profile| profile.warm.as_ref()).map(|warm| warm.parked);
+        policy.supervisor.slots + parked.sum::<u32>()
     }
 
     /// The profile that a request is for.

@@ -12,13 +12,14 @@ import builtins
 import io
 import json
 import os
+import select
 import sys
 import types
 
 # This module's own copy of the builtins: what a script assigns to `builtins.len` does not reach it.
 __builtins__ = dict(vars(builtins))
 
-_read, _write, _exit, _getpid = os.read, os.write, os._exit, os.getpid
+_read, _write, _exit, _getpid, _select = os.read, os.write, os._exit, os.getpid, select.select
 _loads = json.loads
 _c_make_encoder = json.encoder.c_make_encoder
 _c_string = json.encoder.encode_basestring
@@ -26,6 +27,7 @@ _float_repr = float.__repr__
 _modules = sys.modules
 
 RESULT_FD = 3
+CALM = 0.05  # seconds
 LONGEST_TEXT = 64 * 1024
 DEEPEST = 128
 FILE_NAME = "script.py"
@@ -53,20 +55,22 @@ class NotJson(Exception):
         self.path, self.what, self.hint = path, what, hint
 
 
-def serve(begun=None):
+def serve(begun, meanwhile=()):
     """Say that the interpreter is ready, then serve one request and end the process.
 
-    `begun` is called once the request has come.
+    `begun` is called once the request has come and before the script can print anything. `meanwhile` is gone
+    through step by step for as long as no request has come for a while: not where requests are waiting.
     """
     _write(RESULT_FD, b"P")
     report = b""
     if hasattr(sys, "set_int_max_str_digits"):
         sys.set_int_max_str_digits(0)  # numbers of any size pass both ways
     try:
+        for _ in meanwhile:
+            if _select((0,), (), (), CALM)[0]:
+                break
         request = _loads(_receive())
-        if begun is not None:
-            begun()
-        _open_streams()
+        begun()
         report = _run(request)
     except BaseException as error:  # whatever the script did to us, something true is said
         report = _frame(b"E", _encode_error({"code": "exception", "message": "the script broke the runner: " + type(error).__name__}))
@@ -111,7 +115,8 @@ class _Unbuffered(io.FileIO):
         return total
 
 
-def _open_streams():
+def open_streams():
+    """Make `sys.stdin`, `sys.stdout` and `sys.stderr` of the descriptors 0, 1 and 2, which must be pipes by now."""
     # Undecodable input and unencodable output must not cost a script its answer.
     sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8", "surrogateescape")
     for name, fd in (("stdout", 1), ("stderr", 2)):
@@ -473,4 +478,4 @@ def _send(report):
 
 
 if __name__ == "__main__":
-    serve()
+    serve(open_streams)

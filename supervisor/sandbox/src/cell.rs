@@ -64,7 +64,7 @@ fn init(spec: &Spec, slot: Slot, mut tell: std::io::PipeWriter) -> ! {
     // SAFETY: what owned a descriptor is never used again: from here this process only sleeps.
     let confined = unsafe { sys::close_from(0) }
         .doing(|| "close_range")
-        .and_then(|()| credentials::drop_capabilities())
+        .and_then(|()| credentials::lay_down_capabilities())
         // Left dumpable: whoever joins the cell through its pidfd is asked for PTRACE_MODE_READ,
         // setns(2). A job has another uid, no capability and no ptrace.
         .and_then(|()| credentials::forgo_new_privileges())

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 
-use caps::CapSet;
+use caps::{CapSet, Capability};
 use nix::fcntl::{OFlag, openat};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
@@ -90,21 +90,36 @@ pub fn open_user_sysctls() -> Result<OwnedFd> {
         .doing(|| "open /proc/sys/user")
 }
 
-/// Gives up every capability for good: bounding and ambient sets, securebits with their locks,
-/// then permitted, effective and inheritable.
+/// The capabilities that this kernel knows of: what [`drop_capabilities`] takes out of the bounding set.
+#[must_use]
+pub fn known_capabilities() -> Vec<Capability> {
+    caps::all().into_iter().filter(|&known| caps::has_cap(None, CapSet::Bounding, known).is_ok()).collect()
+}
+
+/// Gives up every capability for good, those that an exec could bring back included: bounding set,
+/// securebits with their locks, then all that [`lay_down_capabilities`] does.
 ///
 /// # Errors
 /// The set that the kernel would not change.
-pub fn drop_capabilities() -> Result<()> {
-    let clear = |set: CapSet| {
-        caps::clear(None, set).map_err(|error| Error::layer(format_args!("clear the {set:?} capabilities"), error))
-    };
-    clear(CapSet::Ambient)?;
-    clear(CapSet::Bounding)?;
+pub fn drop_capabilities(known: &[Capability]) -> Result<()> {
+    for &capability in known {
+        caps::drop(None, CapSet::Bounding, capability)
+            .map_err(|error| Error::layer(format_args!("drop {capability} from the bounding set"), error))?;
+    }
     sys::set_securebits(SECUREBITS_LOCKED).doing(|| "prctl PR_SET_SECUREBITS")?;
-    clear(CapSet::Inheritable)?;
-    clear(CapSet::Effective)?;
-    clear(CapSet::Permitted)
+    lay_down_capabilities()
+}
+
+/// Empties the ambient, inheritable, effective and permitted sets. Enough for a process that can
+/// start no program.
+///
+/// # Errors
+/// The set that the kernel would not change.
+pub fn lay_down_capabilities() -> Result<()> {
+    for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
+        caps::clear(None, set).map_err(|error| Error::layer(format_args!("clear the {set:?} capabilities"), error))?;
+    }
+    Ok(())
 }
 
 /// No exec grants privileges any more: `PR_SET_NO_NEW_PRIVS`, which Landlock and seccomp require.

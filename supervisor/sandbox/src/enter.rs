@@ -6,6 +6,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
+use caps::Capability;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{chdir, setsid};
@@ -18,6 +19,7 @@ use crate::{Context, Result, credentials, landlock, limits, root, seccomp, sys};
 pub struct Confinement {
     spec: Spec,
     filter: BpfProgram,
+    capabilities: Vec<Capability>,
     user_sysctls: OwnedFd,
     writable: [PathBuf; 2],
 }
@@ -33,7 +35,8 @@ impl Confinement {
     pub fn prepare(spec: Spec) -> Result<Self> {
         let filter = seccomp::compile(&spec.syscalls)?;
         let user_sysctls = credentials::open_user_sysctls()?;
-        Ok(Self { spec, filter, user_sysctls, writable: root::writable_paths() })
+        let capabilities = credentials::known_capabilities();
+        Ok(Self { spec, filter, capabilities, user_sysctls, writable: root::writable_paths() })
     }
 
     /// The profile.
@@ -69,7 +72,7 @@ impl Confinement {
         }
         credentials::leave_keyrings()?;
         if !leaves_out(Layer::Capabilities) {
-            credentials::drop_capabilities()?;
+            credentials::drop_capabilities(&self.capabilities)?;
         }
         credentials::forgo_new_privileges()?;
         credentials::close_to_peers()?;

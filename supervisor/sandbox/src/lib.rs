@@ -22,6 +22,7 @@ pub mod launcher;
 pub mod limits;
 pub mod mount;
 pub mod root;
+mod search_tree;
 pub mod seccomp;
 pub mod spec;
 pub mod sys;

@@ -4,12 +4,14 @@
 //! a name safe to allow, and the three ways to refuse: `EPERM` for what is not on the list, `ENOSYS`
 //! for what programs probe and fall back from, death for another architecture's calls.
 
+use std::collections::BTreeMap;
+
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch, sock_filter,
 };
 
-use crate::{Error, Result};
+use crate::{Error, Result, search_tree};
 
 /// `CLONE_NEW*` of `clone(2)`, and `CLONE_PARENT`, which would hand a child to the process outside.
 const CLONE_REFUSED: u64 = (libc::CLONE_NEWNS
@@ -65,6 +67,11 @@ const NEWEST: u32 = 470;
 
 /// Compiles the filter for the calls whose numbers are given.
 ///
+/// Calls that are allowed whatever their arguments are found by a search tree, in some ten steps; only
+/// the rest goes through the list that `seccompiler` makes. A list of everything would be right as well,
+/// but the kernel translates a filter, and runs it once for every number, each time that it is put in
+/// force, which is once a job: `seccomp_cache_prepare` in the kernel's `kernel/seccomp.c`.
+///
 /// # Errors
 /// When this is no x86-64, or the program would be too long for the kernel.
 pub fn compile(syscalls: &[i64]) -> Result<BpfProgram> {
@@ -77,14 +84,16 @@ pub fn compile(syscalls: &[i64]) -> Result<BpfProgram> {
         .iter()
         .filter(|number| !PROBED.contains(number))
         .map(|&number| Ok((number, conditions(number)?)))
-        .collect::<Result<_, seccompiler::BackendError>>();
-    let listed = rules
-        .and_then(|rules| {
-            SeccompFilter::new(rules, SeccompAction::Errno(libc::EPERM.unsigned_abs()), SeccompAction::Allow, arch)
-        })
-        .and_then(BpfProgram::try_from)
+        .collect::<Result<BTreeMap<_, _>, seccompiler::BackendError>>()
         .map_err(|error| Error::layer("compile the filter", error))?;
+    let (plain, conditional): (BTreeMap<_, _>, _) = rules.into_iter().partition(|(_, rules)| rules.is_empty());
+    let plain = plain.into_keys().filter_map(|number| u32::try_from(number).ok()).collect();
+    let listed =
+        SeccompFilter::new(conditional, SeccompAction::Errno(libc::EPERM.unsigned_abs()), SeccompAction::Allow, arch)
+            .and_then(BpfProgram::try_from)
+            .map_err(|error| Error::layer("compile the filter", error))?;
     let mut program = prologue();
+    program.extend(search_tree::allow(&plain));
     program.extend(listed);
     Ok(program)
 }

@@ -7,7 +7,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, recvmsg, sendmsg,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, recv, recvmsg, sendmsg,
     setsockopt, socketpair, sockopt,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -119,7 +119,9 @@ impl Wire {
     /// `WouldBlock` on a non-blocking socket with nothing to read; `InvalidData` for a packet that is
     /// cut off or no message.
     pub fn receive<M: DeserializeOwned>(&self) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
-        let mut bytes = vec![0; LARGEST];
+        // Asked for first: room for the largest would be mapped and given back for each small message.
+        let peek = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
+        let mut bytes = vec![0; recv(self.0.as_raw_fd(), &mut [], peek)?.min(LARGEST)];
         let mut control = nix::cmsg_space!([RawFd; MOST_FDS]);
         let mut parts = [IoSliceMut::new(&mut bytes)];
         let received =

@@ -4,15 +4,18 @@
 //! itself with the same code as a cold start and only then returns to Python; the parent never runs
 //! anything of a script's.
 
+mod memory;
+
 use std::ffi::{CStr, c_char, c_int};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use cloister_sandbox::forker::{Event, Forker, Started};
-use cloister_sandbox::sys::Forked;
+use cloister_sandbox::sys::{Forked, exit_now};
 use cloister_sandbox::wire::{Notice, Order, Wire};
 use cloister_sandbox::{Context, Error, Result};
 use nix::unistd::ForkResult;
 use rustix::process::PidfdFlags;
+use rustix::rand::GetRandomFlags;
 
 /// What [`cloister_zygote_serve`] returns in a confined child.
 const CHILD: c_int = 1;
@@ -21,28 +24,35 @@ const DONE: c_int = 0;
 /// What it returns when it failed; the reason was told.
 const FAILED: c_int = -1;
 
-/// CPython's own steps around a fork, `PyOS_BeforeFork` and its kin.
+/// What is done in this process around a fork.
 #[derive(Clone, Copy)]
-struct Hooks {
-    before: extern "C" fn(),
-    after_in_parent: extern "C" fn(),
-    after_in_child: extern "C" fn(),
+struct Around {
+    /// CPython's own steps, `PyOS_BeforeFork` and its kin; none where the interpreter needs none.
+    before: Option<extern "C" fn()>,
+    after_in_parent: Option<extern "C" fn()>,
+    after_in_child: Option<extern "C" fn()>,
+    /// Memory that is filled with random bytes in each child.
+    random: *mut u8,
+    random_length: usize,
 }
 
 /// Serves orders until the supervisor closes its end: 0 then, -1 on a failure, and 1 in each child.
 ///
 /// # Safety
 /// The process has one thread and holds the interpreter's lock; descriptor 0 is the wire and is not
-/// owned by anything else; the functions are CPython's own.
+/// owned by anything else; the functions are CPython's own or null; `random` points to
+/// `random_length` bytes that may be anything, and nothing reads them meanwhile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloister_zygote_serve(
-    before: extern "C" fn(),
-    after_in_parent: extern "C" fn(),
-    after_in_child: extern "C" fn(),
+    before: Option<extern "C" fn()>,
+    after_in_parent: Option<extern "C" fn()>,
+    after_in_child: Option<extern "C" fn()>,
+    random: *mut u8,
+    random_length: usize,
 ) -> c_int {
     // SAFETY: as the caller vouches.
     let wire = Wire::from_fd(unsafe { OwnedFd::from_raw_fd(0) });
-    match serve(&wire, Hooks { before, after_in_parent, after_in_child }) {
+    match serve(&wire, Around { before, after_in_parent, after_in_child, random, random_length }) {
         Ok(returned) => {
             // In a child 0 is its standard input now.
             std::mem::forget(wire);
@@ -68,6 +78,16 @@ pub unsafe extern "C" fn cloister_zygote_failed(text: *const u8, length: usize) 
     let _ = wire.send(&Notice::Failed(None, String::from_utf8_lossy(text).into_owned()), &[]);
 }
 
+/// Lays the interpreter's memory out for cheap forks; without effect where that fails.
+///
+/// # Safety
+/// The process has one thread, which runs on its initial stack.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cloister_zygote_settle() -> usize {
+    // SAFETY: as the caller vouches.
+    unsafe { memory::settle() }.unwrap_or(0)
+}
+
 /// Sets this process's name as `ps` shows it, so that an operator can tell parked children from jobs.
 ///
 /// # Safety
@@ -78,7 +98,7 @@ pub unsafe extern "C" fn cloister_zygote_name(name: *const c_char) {
     let _ = nix::sys::prctl::set_name(unsafe { CStr::from_ptr(name) });
 }
 
-fn serve(wire: &Wire, hooks: Hooks) -> Result<c_int> {
+fn serve(wire: &Wire, around: Around) -> Result<c_int> {
     let Some((Order::SetUp(spec, _), _)) = wire.receive().doing(|| "receive the profile")? else {
         return Err(Error::Peer("the supervisor sent no profile".to_owned()));
     };
@@ -89,11 +109,11 @@ fn serve(wire: &Wire, hooks: Hooks) -> Result<c_int> {
             Event::Child => forker.reap(wire)?,
             Event::Order => match wire.receive().doing(|| "receive an order")? {
                 None => return Ok(DONE),
-                Some((Order::Start(slot, entry), fds)) => match forker.start(slot, entry, fds, |_| fork(hooks)) {
+                Some((Order::Start(slot, entry), fds)) => match forker.start(slot, entry, fds, |_| fork(around)) {
                     Ok(Started::Parent(pidfd)) => wire.send(&Notice::Started(slot), &[pidfd.as_raw_fd()]),
                     Ok(Started::Job(place)) => {
                         if place.take(forker.confinement()).is_err() {
-                            cloister_sandbox::sys::exit_now(127);
+                            exit_now(127);
                         }
                         // Its descriptors are closed already, and a job has no use for the rest.
                         std::mem::forget(forker);
@@ -110,24 +130,43 @@ fn serve(wire: &Wire, hooks: Hooks) -> Result<c_int> {
 
 /// Forks as `os.fork()` does. The C library's own fork, not a bare `clone3`, because the child goes
 /// on to use threads and locks, for which the library must know its new thread id.
-fn fork(hooks: Hooks) -> Result<Forked> {
-    (hooks.before)();
+fn fork(around: Around) -> Result<Forked> {
+    let step = |step: Option<extern "C" fn()>| step.map_or((), |step| step());
+    step(around.before);
     // SAFETY: the process has one thread, which the start has made sure of.
     match unsafe { nix::unistd::fork() } {
         Ok(ForkResult::Child) => {
-            (hooks.after_in_child)();
+            step(around.after_in_child);
+            // Never back into the parent's code from here, whatever happens.
+            if randomise(around).is_err() {
+                exit_now(127);
+            }
             Ok(Forked::Child)
         }
         Ok(ForkResult::Parent { child }) => {
-            (hooks.after_in_parent)();
+            step(around.after_in_parent);
             let pid = rustix::process::Pid::from_raw(child.as_raw()).expect("a child's id is positive");
             // The child is not waited for yet, so the id is still its own.
             let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).doing(|| "pidfd_open a job")?;
             Ok(Forked::Parent { pid: child, pidfd })
         }
         Err(errno) => {
-            (hooks.after_in_parent)();
+            step(around.after_in_parent);
             Err(errno).doing(|| "fork a job")
         }
     }
+}
+
+/// Fills the generator's state anew: `getrandom(2)`.
+fn randomise(around: Around) -> Result<()> {
+    if around.random_length == 0 {
+        return Ok(());
+    }
+    // SAFETY: as the caller of the start vouched, and this process has one thread.
+    let mut state = unsafe { std::slice::from_raw_parts_mut(around.random, around.random_length) };
+    while !state.is_empty() {
+        let filled = rustix::rand::getrandom(&mut *state, GetRandomFlags::empty()).doing(|| "getrandom")?;
+        state = &mut state[filled..];
+    }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 //! Version 2 is preferred; version 1 and hybrid layouts, each controller in a hierarchy of its own,
 //! are supported. Only the supervisor touches these files; a job sees none of them.
 
+mod knob;
 mod layout;
 mod slot;
 
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 pub use layout::{Layout, Version};
 pub use slot::{Limits, SlotCgroup, Usage};
 
-use crate::{Context, Error, Result};
+use crate::{Context, Result};
 
 /// Cloister's own part of the hierarchies, removed again when dropped.
 #[derive(Debug)]
@@ -163,8 +164,4 @@ pub(crate) fn open_directory(group: &Path) -> Result<OwnedFd> {
 /// Whether a group's file exists, which tells what this kernel can do.
 pub(crate) fn has(group: &Path, file: &str) -> bool {
     fs::metadata(group.join(file)).is_ok_and(|metadata| metadata.mode() != 0)
-}
-
-pub(crate) fn unreadable(path: &Path, content: &str) -> Error {
-    Error::layer(format_args!("read {}", path.display()), format_args!("unexpected content {content:?}"))
 }

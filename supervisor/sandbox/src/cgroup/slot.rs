@@ -4,13 +4,15 @@
 //! taken as differences, or it is made anew where the kernel cannot reset its peak.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Layout, has, make, open_directory, remove_tree, unreadable, write};
+use super::knob::Knob;
+use super::{Layout, has, make, open_directory, remove_tree, write};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
 use crate::{Context, Result};
 
 /// What a job may use.
@@ -47,40 +49,58 @@ pub struct SlotCgroup {
 }
 
 #[derive(Debug)]
-enum Groups {
-    V1 { memory: PathBuf, pids: PathBuf, cpu: PathBuf, cpuacct: PathBuf, doors: Vec<OwnedFd> },
-    V2 { group: PathBuf, directory: OwnedFd, peak: Option<File>, doors: Vec<OwnedFd> },
+struct Groups {
+    paths: Paths,
+    /// What a job's process is born into; version 2 only.
+    directory: Option<OwnedFd>,
+    doors: Vec<OwnedFd>,
+    knobs: Knobs,
+    /// Version 1 tells of its OOM killer here, once for each time that it strikes.
+    oom: Option<OwnedFd>,
+}
+
+#[derive(Clone, Debug)]
+enum Paths {
+    V1 { memory: PathBuf, pids: PathBuf, cpu: PathBuf, cpuacct: PathBuf },
+    V2 { group: PathBuf },
+}
+
+/// The files that are read or written for each job, kept open.
+#[derive(Debug)]
+struct Knobs {
+    cpu: Knob,
+    peak: Knob,
+    /// Whether a write resets the peak: always on version 1, since Linux 6.12 on version 2.
+    peak_resets: bool,
+    oom_kills: Knob,
+    refused_forks: Knob,
+    count: Knob,
 }
 
 /// The period over which a CPU share is counted, in microseconds.
 const CPU_PERIOD: u64 = 100_000;
 
-/// What a group may still be charged with between jobs before it is asked to let go.
-const NEGLIGIBLE: u64 = 256 * 1024;
+/// Which part of its limit a group may still be charged with between jobs before it is asked to let go.
+/// Being asked is slow, and the kernel sets some memory aside for each processor in any case.
+const NEGLIGIBLE: u64 = 64;
 
 impl SlotCgroup {
     pub(super) fn create(layout: &Layout, name: &str, launcher_uid: u32) -> Result<Self> {
-        let mut groups = match layout {
-            Layout::V1 { memory, pids, cpu, cpuacct } => Groups::V1 {
+        let paths = match layout {
+            Layout::V1 { memory, pids, cpu, cpuacct } => Paths::V1 {
                 memory: memory.join(name),
                 pids: pids.join(name),
                 cpu: cpu.join(name),
                 cpuacct: cpuacct.join(name),
-                doors: Vec::new(),
             },
-            Layout::V2 { mount } => open_v2(&mount.join(name), launcher_uid)?,
+            Layout::V2 { mount } => Paths::V2 { group: mount.join(name) },
         };
-        for group in groups.paths() {
-            make(group)?;
-        }
-        if let Groups::V1 { .. } = &groups {
-            let opened =
-                groups.paths().into_iter().map(|group| open_door(&group.join("tasks"))).collect::<Result<_>>()?;
-            if let Groups::V1 { doors, .. } = &mut groups {
-                *doors = opened;
-            }
-        }
-        Ok(Self { groups, launcher_uid, limits: None, at_reset: Usage::default() })
+        Ok(Self {
+            groups: Groups::create(paths, launcher_uid)?,
+            launcher_uid,
+            limits: None,
+            at_reset: Usage::default(),
+        })
     }
 
     /// Sets the limits and starts counting from zero. The group must be empty.
@@ -88,17 +108,15 @@ impl SlotCgroup {
     /// # Errors
     /// The file that could not be written.
     pub fn reset(&mut self, limits: Limits) -> Result<()> {
-        if let Groups::V2 { group, peak: None, .. } = &self.groups {
-            let group = group.clone();
-            remove_tree(&group)?;
-            self.groups = open_v2(&group, self.launcher_uid)?;
+        if !self.groups.knobs.peak_resets {
+            self.groups = self.groups.renew(self.launcher_uid)?;
             self.limits = None;
         }
         if self.limits != Some(limits) {
-            self.groups.limit(limits)?;
+            self.groups.paths.limit(limits)?;
             self.limits = Some(limits);
         }
-        self.groups.let_go()?;
+        self.groups.let_go(limits)?;
         self.restart_count()
     }
 
@@ -108,17 +126,14 @@ impl SlotCgroup {
     /// The file that could not be read or written.
     pub fn restart_count(&mut self) -> Result<()> {
         self.groups.reset_peak()?;
-        self.at_reset = self.groups.read()?;
+        self.at_reset = self.groups.knobs.usage()?;
         Ok(())
     }
 
     /// The directory that a process can be started in; version 2 only.
     #[must_use]
     pub fn start_directory(&self) -> Option<&OwnedFd> {
-        match &self.groups {
-            Groups::V1 { .. } => None,
-            Groups::V2 { directory, .. } => Some(directory),
-        }
+        self.groups.directory.as_ref()
     }
 
     /// The files by which a process of one thread moves itself in: it writes `0` to each.
@@ -128,9 +143,7 @@ impl SlotCgroup {
     /// (`cgroup_procs_write_start` in the kernel's `kernel/cgroup/cgroup.c`).
     #[must_use]
     pub fn doors(&self) -> &[OwnedFd] {
-        match &self.groups {
-            Groups::V1 { doors, .. } | Groups::V2 { doors, .. } => doors,
-        }
+        &self.groups.doors
     }
 
     /// What was used since the last reset.
@@ -138,7 +151,7 @@ impl SlotCgroup {
     /// # Errors
     /// The file that could not be read.
     pub fn usage(&self) -> Result<Usage> {
-        let now = self.groups.read()?;
+        let now = self.groups.knobs.usage()?;
         let then = &self.at_reset;
         Ok(Usage {
             cpu: now.cpu.saturating_sub(then.cpu),
@@ -153,63 +166,100 @@ impl SlotCgroup {
     /// # Errors
     /// The file that could not be read.
     pub fn cpu(&self) -> Result<Duration> {
-        Ok(self.groups.cpu()?.saturating_sub(self.at_reset.cpu))
+        Ok(self.groups.knobs.cpu()?.saturating_sub(self.at_reset.cpu))
     }
 
     /// A descriptor that becomes readable when the group runs out of memory, for version 1, whose OOM
     /// killer takes one process only. Version 2 ends the whole group by itself (`memory.oom.group`).
     ///
     /// # Errors
-    /// The file that could not be opened or written.
+    /// When it cannot be copied or emptied.
     pub fn oom_event(&self) -> Result<Option<OwnedFd>> {
-        let Groups::V1 { memory, .. } = &self.groups else { return Ok(None) };
-        let event = nix::sys::eventfd::EventFd::from_value_and_flags(
-            0,
-            nix::sys::eventfd::EfdFlags::EFD_CLOEXEC | nix::sys::eventfd::EfdFlags::EFD_NONBLOCK,
-        )
-        .doing(|| "eventfd")?;
-        let control = memory.join("memory.oom_control");
-        let control = File::open(&control).doing(|| format!("open {}", control.display()))?;
-        let registration =
-            format!("{} {}", std::os::fd::AsRawFd::as_raw_fd(&event), std::os::fd::AsRawFd::as_raw_fd(&control));
-        write(&memory.join("cgroup.event_control"), registration)?;
-        Ok(Some(event.into()))
+        let Some(event) = &self.groups.oom else { return Ok(None) };
+        // What it told of an earlier job is forgotten; there may be nothing to forget.
+        let _ = nix::unistd::read(event, &mut [0; 8]);
+        event.try_clone().doing(|| "copy an eventfd").map(Some)
     }
 
     /// Sends SIGKILL to all in the group at once, where the kernel can.
     pub fn kill(&self) {
-        if let Groups::V2 { group, .. } = &self.groups {
+        if let Paths::V2 { group } = &self.groups.paths {
             let _ = fs::write(group.join("cgroup.kill"), "1");
         }
     }
 
-    /// Whether no process is left in it.
+    /// Whether no process runs in it. One that is dead but not yet reaped may be counted, but not listed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.groups
-            .paths()
-            .iter()
-            .all(|group| fs::read_to_string(group.join("cgroup.procs")).is_ok_and(|listed| listed.trim().is_empty()))
+        let lists_nothing =
+            |group| Knob::read(group, "cgroup.procs").and_then(|listed| listed.is_blank()).unwrap_or(false);
+        self.groups.knobs.count.number().is_ok_and(|count| count == 0)
+            || self.groups.paths.all().into_iter().all(lists_nothing)
     }
 }
 
 impl Drop for SlotCgroup {
     fn drop(&mut self) {
-        for group in self.groups.paths() {
+        for group in self.groups.paths.all() {
             let _ = fs::remove_dir(group);
         }
     }
 }
 
 impl Groups {
-    fn paths(&self) -> Vec<&Path> {
+    fn create(paths: Paths, launcher_uid: u32) -> Result<Self> {
+        paths.all().into_iter().try_for_each(make)?;
+        let knobs = Knobs::open(&paths)?;
+        Ok(match &paths {
+            Paths::V1 { memory, .. } => {
+                let doors =
+                    paths.all().into_iter().map(|group| open_door(&group.join("tasks"))).collect::<Result<_>>()?;
+                let oom = Some(register_oom_event(memory)?);
+                Self { directory: None, doors, knobs, oom, paths }
+            }
+            Paths::V2 { group } => {
+                delegate(group, launcher_uid)?;
+                let doors = vec![open_door(&group.join("cgroup.procs"))?];
+                Self { directory: Some(open_directory(group)?), doors, knobs, oom: None, paths }
+            }
+        })
+    }
+
+    /// The same groups made anew, with counters that start from nothing.
+    fn renew(&self, launcher_uid: u32) -> Result<Self> {
+        self.paths.all().into_iter().try_for_each(remove_tree)?;
+        Self::create(self.paths.clone(), launcher_uid)
+    }
+
+    /// Gives back cached pages that a job's end did not.
+    fn let_go(&self, limits: Limits) -> Result<()> {
+        if let Paths::V1 { memory, .. } = &self.paths
+            && Knob::read(memory, "memory.usage_in_bytes")?.number()? > limits.memory / NEGLIGIBLE
+        {
+            write(&memory.join("memory.force_empty"), "0")?;
+        }
+        Ok(())
+    }
+
+    fn reset_peak(&self) -> Result<()> {
+        match &self.paths {
+            Paths::V1 { .. } => self.knobs.peak.set("0"),
+            Paths::V2 { .. } if self.knobs.peak_resets => self.knobs.peak.set("reset"),
+            Paths::V2 { .. } => Ok(()),
+        }
+    }
+}
+
+impl Paths {
+    /// The group in each hierarchy, each once.
+    fn all(&self) -> Vec<&Path> {
         match self {
-            Self::V1 { memory, pids, cpu, cpuacct, .. } => {
+            Self::V1 { memory, pids, cpu, cpuacct } => {
                 let mut paths = vec![memory.as_path(), pids, cpu, cpuacct];
                 paths.dedup();
                 paths
             }
-            Self::V2 { group, .. } => vec![group],
+            Self::V2 { group } => vec![group],
         }
     }
 
@@ -232,7 +282,7 @@ impl Groups {
                 write(&cpu.join("cpu.cfs_period_us"), CPU_PERIOD.to_string())?;
                 write(&cpu.join("cpu.cfs_quota_us"), quota.to_string())
             }
-            Self::V2 { group, .. } => {
+            Self::V2 { group } => {
                 write(&group.join("memory.max"), limits.memory.to_string())?;
                 if has(group, "memory.swap.max") {
                     write(&group.join("memory.swap.max"), "0")?;
@@ -243,55 +293,61 @@ impl Groups {
             }
         }
     }
+}
 
-    /// Gives back cached pages that a job's end did not.
-    fn let_go(&self) -> Result<()> {
-        if let Self::V1 { memory, .. } = self
-            && read_number(&memory.join("memory.usage_in_bytes"))? > NEGLIGIBLE
-        {
-            write(&memory.join("memory.force_empty"), "0")?;
-        }
-        Ok(())
-    }
-
-    fn reset_peak(&self) -> Result<()> {
-        match self {
-            Self::V1 { memory, .. } => write(&memory.join("memory.max_usage_in_bytes"), "0"),
-            Self::V2 { peak: Some(peak), .. } => {
-                let mut peak = peak;
-                peak.write_all(b"reset").doing(|| "reset memory.peak")
+impl Knobs {
+    fn open(paths: &Paths) -> Result<Self> {
+        match paths {
+            Paths::V1 { memory, pids, cpuacct, .. } => Ok(Self {
+                cpu: Knob::read(cpuacct, "cpuacct.usage")?,
+                peak: Knob::read_and_write(memory, "memory.max_usage_in_bytes")?,
+                peak_resets: true,
+                oom_kills: Knob::read(memory, "memory.oom_control")?,
+                refused_forks: Knob::read(pids, "pids.events")?,
+                count: Knob::read(pids, "pids.current")?,
+            }),
+            Paths::V2 { group } => {
+                // The reset holds for what is read through the same descriptor.
+                let resets = Knob::read_and_write(group, "memory.peak").ok().filter(|peak| peak.set("reset").is_ok());
+                Ok(Self {
+                    cpu: Knob::read(group, "cpu.stat")?,
+                    peak_resets: resets.is_some(),
+                    peak: resets.map_or_else(|| Knob::read(group, "memory.peak"), Ok)?,
+                    oom_kills: Knob::read(group, "memory.events")?,
+                    refused_forks: Knob::read(group, "pids.events")?,
+                    count: Knob::read(group, "pids.current")?,
+                })
             }
-            Self::V2 { peak: None, .. } => Ok(()),
         }
     }
 
+    /// CPU time since the group was made: nanoseconds on version 1, microseconds in a field on version 2.
     fn cpu(&self) -> Result<Duration> {
-        match self {
-            Self::V1 { cpuacct, .. } => Ok(Duration::from_nanos(read_number(&cpuacct.join("cpuacct.usage"))?)),
-            Self::V2 { group, .. } => Ok(Duration::from_micros(read_field(&group.join("cpu.stat"), "usage_usec")?)),
-        }
-    }
-
-    fn read(&self) -> Result<Usage> {
-        let cpu = self.cpu()?;
-        Ok(match self {
-            Self::V1 { memory, pids, .. } => Usage {
-                cpu,
-                memory_peak: read_number(&memory.join("memory.max_usage_in_bytes"))?,
-                oom_kills: read_field(&memory.join("memory.oom_control"), "oom_kill")?,
-                forks_refused: read_field(&pids.join("pids.events"), "max")?,
-            },
-            Self::V2 { group, peak, .. } => Usage {
-                cpu,
-                memory_peak: match peak {
-                    Some(peak) => reread(peak)?,
-                    None => read_number(&group.join("memory.peak"))?,
-                },
-                oom_kills: read_field(&group.join("memory.events"), "oom_kill")?,
-                forks_refused: read_field(&group.join("pids.events"), "max")?,
-            },
+        Ok(match self.cpu.number() {
+            Ok(nanoseconds) => Duration::from_nanos(nanoseconds),
+            Err(_) => Duration::from_micros(self.cpu.field("usage_usec")?),
         })
     }
+
+    fn usage(&self) -> Result<Usage> {
+        Ok(Usage {
+            cpu: self.cpu()?,
+            memory_peak: self.peak.number()?,
+            oom_kills: self.oom_kills.field("oom_kill")?,
+            forks_refused: self.refused_forks.field("max")?,
+        })
+    }
+}
+
+/// Asks the kernel for an event each time that a version 1 group runs out of memory:
+/// `admin-guide/cgroup-v1/memory`, section 10.
+fn register_oom_event(memory: &Path) -> Result<OwnedFd> {
+    let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+    let event = EventFd::from_value_and_flags(0, flags).doing(|| "eventfd")?;
+    let control = memory.join("memory.oom_control");
+    let control = File::open(&control).doing(|| format!("open {}", control.display()))?;
+    write(&memory.join("cgroup.event_control"), format!("{} {}", event.as_raw_fd(), control.as_raw_fd()))?;
+    Ok(event.into())
 }
 
 /// Hands the file by which processes enter a group to a launcher's root.
@@ -300,36 +356,6 @@ pub(super) fn delegate(group: &Path, uid: u32) -> Result<()> {
     chown(&procs, Some(uid), None).doing(|| format!("chown {} to {uid}", procs.display()))
 }
 
-fn open_v2(group: &Path, launcher_uid: u32) -> Result<Groups> {
-    make(group)?;
-    delegate(group, launcher_uid)?;
-    // Since Linux 6.12 a write resets the peak as seen through the same descriptor.
-    let peak = File::options()
-        .read(true)
-        .write(true)
-        .open(group.join("memory.peak"))
-        .ok()
-        .filter(|mut peak| peak.write_all(b"reset").is_ok());
-    let doors = vec![open_door(&group.join("cgroup.procs"))?];
-    Ok(Groups::V2 { group: group.to_owned(), directory: open_directory(group)?, peak, doors })
-}
-
 fn open_door(path: &Path) -> Result<OwnedFd> {
     File::options().write(true).open(path).map(OwnedFd::from).doing(|| format!("open {}", path.display()))
-}
-
-fn reread(mut file: &File) -> Result<u64> {
-    let mut text = String::new();
-    file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text)).doing(|| "read memory.peak")?;
-    text.trim().parse().map_err(|_| unreadable(Path::new("memory.peak"), &text))
-}
-
-fn read_number(path: &Path) -> Result<u64> {
-    let text = fs::read_to_string(path).doing(|| format!("read {}", path.display()))?;
-    text.trim().parse().map_err(|_| unreadable(path, &text))
-}
-
-fn read_field(path: &Path, field: &str) -> Result<u64> {
-    let text = fs::read_to_string(path).doing(|| format!("read {}", path.display()))?;
-    text.lines().find_map(|line| line.strip_prefix(field)?.trim().parse().ok()).ok_or_else(|| unreadable(path, &text))
 }

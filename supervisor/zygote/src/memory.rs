@@ -1,0 +1,194 @@
+//! Lays a warm interpreter's memory out anew, so that forking it is cheap.
+//!
+//! An interpreter with numpy and pandas has some 550 mappings, nearly all of them pieces of shared
+//! libraries. A fork copies each mapping and each page table entry, and the child then faults in
+//! every page of a file that it looks at. Here everything private is copied, address for address,
+//! into a few anonymous mappings of huge pages: a fork copies some dozens of entries, and a child
+//! takes a fault only where it writes.
+//!
+//! The price: code, constants and data lie in mappings that are readable, writable and executable
+//! alike. Between a script and the kernel that changes nothing, for a script may map executable
+//! memory as it likes; see `docs/warm-pool.md`.
+
+use std::io;
+use std::ops::Range;
+
+use cloister_sandbox::{Context, Result};
+
+/// What a huge page holds, and the alignment at which one can be mapped.
+const HUGE: usize = 2 << 20;
+
+/// The granularity in which memory is copied.
+const PAGE: usize = 4096;
+
+/// Mappings closer together than this are moved as one; what was a gap is then zeroes.
+const GAP: usize = 256 << 10;
+
+/// A reserved range without access that is larger than this is left as it is.
+const RESERVED: usize = 8 << 20;
+
+/// Moves every private mapping but the stack and the kernel's own into anonymous memory, in place.
+/// Returns how many bytes were moved.
+///
+/// # Errors
+/// The call that failed; memory is as it was, or moved in part, and good to use either way.
+///
+/// # Safety
+/// The process has one thread, which runs on its initial stack.
+pub unsafe fn settle() -> Result<usize> {
+    let maps = std::fs::read_to_string("/proc/self/maps").doing(|| "read /proc/self/maps")?;
+    let runs = runs(&maps);
+    // Nothing below may allocate: what the allocator wrote after its pages were copied would be lost.
+    let mut moved = 0;
+    for run in &runs {
+        // SAFETY: the run consists of this process's own mappings, and as the caller vouches no other
+        // thread writes to them meanwhile.
+        unsafe { replace(run) }.doing(|| "move the interpreter's memory")?;
+        moved += run.all.len();
+    }
+    Ok(moved)
+}
+
+/// A range of addresses that is moved at once, and the parts of it that have content.
+struct Run {
+    all: Range<usize>,
+    parts: Vec<Range<usize>>,
+}
+
+/// The runs of movable mappings in the text of `/proc/self/maps`: `proc_pid_maps(5)`.
+fn runs(maps: &str) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    let mut blocked = true;
+    for line in maps.lines() {
+        let Some((range, permissions, name)) = parse(line) else {
+            blocked = true;
+            continue;
+        };
+        let special = name.starts_with('[') && name != "[heap]";
+        let accessible = permissions.starts_with('r');
+        if special || !permissions.ends_with('p') || (!accessible && range.len() > RESERVED) {
+            blocked = true;
+            continue;
+        }
+        let near = runs.last().is_some_and(|run| range.start - run.all.end <= GAP);
+        if blocked || !near {
+            runs.push(Run { all: range.start..range.start, parts: Vec::new() });
+        }
+        let run = runs.last_mut().expect("one was pushed if there was none");
+        run.all.end = range.end;
+        if accessible {
+            run.parts.push(range);
+        }
+        blocked = false;
+    }
+    runs.retain(|run| run.all.len() >= HUGE);
+    runs
+}
+
+fn parse(line: &str) -> Option<(Range<usize>, &str, &str)> {
+    let mut fields = line.split_whitespace();
+    let (start, end) = fields.next()?.split_once('-')?;
+    let number = |text| usize::from_str_radix(text, 16).ok();
+    let permissions = fields.next()?;
+    Some((number(start)?..number(end)?, permissions, fields.nth(3).unwrap_or_default()))
+}
+
+/// Copies a run to new memory and puts that in its place.
+///
+/// # Safety
+/// As [`settle`].
+unsafe fn replace(run: &Run) -> io::Result<()> {
+    let length = run.all.len();
+    let reserved = length + 2 * HUGE;
+    // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
+    let base = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            reserved,
+            libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+            -1,
+            0,
+        )
+    };
+    if base == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // At the same distance from a huge page's start as the original, so that huge pages stay whole.
+    let base = base as usize;
+    let target = base + HUGE - base % HUGE + run.all.start % HUGE;
+    // SAFETY: the margins on both sides lie within the mapping just made, and hold nothing.
+    unsafe { unmap(base..target) };
+    // SAFETY: as above.
+    unsafe { unmap(target + length..base + reserved) };
+    // Without huge pages all is as right, and a little slower.
+    // SAFETY: advice on a mapping of our own.
+    unsafe { libc::madvise(target as *mut libc::c_void, length, libc::MADV_HUGEPAGE) };
+    for part in &run.parts {
+        for page in part.clone().step_by(PAGE) {
+            // SAFETY: the page is mapped and readable, as the kernel has just listed it.
+            let original = unsafe { std::slice::from_raw_parts(page as *const u64, PAGE / 8) };
+            // Zeroes are there already, and memory that was never used stays unused.
+            if original.iter().any(|word| *word != 0) {
+                let copy = (target + (page - run.all.start)) as *mut u64;
+                // SAFETY: the target is as long as the run, and no part of it.
+                unsafe { std::ptr::copy_nonoverlapping(original.as_ptr(), copy, PAGE / 8) };
+            }
+        }
+    }
+    // SAFETY: what lies at the run's addresses is replaced by its exact copy in one step, and only this
+    // thread could have changed it since.
+    let placed = unsafe {
+        libc::mremap(
+            target as *mut libc::c_void,
+            length,
+            length,
+            libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
+            run.all.start as *mut libc::c_void,
+        )
+    };
+    if placed == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Gives a range back.
+///
+/// # Safety
+/// Nothing uses the range.
+unsafe fn unmap(range: Range<usize>) {
+    if !range.is_empty() {
+        // SAFETY: as the caller vouches.
+        unsafe { libc::munmap(range.start as *mut libc::c_void, range.len()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::runs;
+
+    #[test]
+    fn what_is_shared_special_or_reserved_is_left_alone() {
+        let maps = "\
+556266f20000-556266f25000 r-xp 00000000 fe:00 12 /usr/bin/python3.11
+556274000000-556274400000 rw-p 00000000 00:00 0 [heap]
+7f0000000000-7f0000300000 r-xp 00000000 fe:00 13 /usr/lib/one.so
+7f0000300000-7f0000400000 rw-p 00300000 fe:00 13 /usr/lib/one.so
+7f0000400000-7f0000401000 ---p 00000000 00:00 0
+7f0000401000-7f0000500000 rw-p 00000000 00:00 0
+7f0000500000-7f0000900000 rw-s 00000000 00:01 14 /dev/zero (deleted)
+7f0000900000-7f0000c00000 rw-p 00000000 00:00 0
+7f1000000000-7f1004000000 ---p 00000000 00:00 0
+7f1004000000-7f1004400000 rw-p 00000000 00:00 0
+7ffd00000000-7ffd00400000 rw-p 00000000 00:00 0 [stack]
+7ffd00500000-7ffd00502000 r-xp 00000000 00:00 0 [vdso]";
+        let found: Vec<_> = runs(maps).into_iter().map(|run| (run.all, run.parts.len())).collect();
+        assert_eq!(
+            found,
+            [
+                (0x5562_7400_0000..0x5562_7440_0000, 1),
+                (0x7f00_0000_0000..0x7f00_0050_0000, 3),
+                (0x7f00_0090_0000..0x7f00_00c0_0000, 1),
+                (0x7f10_0400_0000..0x7f10_0440_0000, 1),
+            ]
+        );
+    }
+}

@@ -10,13 +10,15 @@ PYTHON ?= python3
 export PYTHON
 # With GATEWAY_OPTIONS=--no-auth the gateway serves other addresses than loopback ones, to everyone.
 GATEWAY_OPTIONS ?=
+# Such as --rounds 5, or --help.
+BENCH_OPTIONS ?=
 LISTEN := $(or $(CLOISTER_LISTEN),127.0.0.1:8080)
 TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 VENV := $(TARGET)/test-venv
 CARGO_OPTIONS := --locked --target-dir $(TARGET)
 PYTEST := $(VENV)/bin/python -B -m pytest -q -p no:cacheprovider
 
-.PHONY: help run test build runtime doctor lint audit unit suite clean root tools test-tools
+.PHONY: help run test build runtime doctor lint audit unit suite bench clean root tools test-tools
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -57,6 +59,11 @@ suite: root test-tools runtime build ## Run the black-box suite against the real
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite
 	echo "== the black-box suite, with cold starts"
 	CLOISTER_COLD=1 CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite
+
+bench: root runtime build ## Measure warm and cold jobs beside bare forks and the predecessor's way (BENCH_OPTIONS)
+	@echo "== bench"
+	$(PYTHON) supervisor/runtime/test_tools.py $(TARGET)/bench-venv requirements-bench.txt wrk
+	CLOISTER_BIN=$(TARGET)/release $(TARGET)/bench-venv/bin/python -B supervisor/bench/bench.py --out $(TARGET)/bench $(BENCH_OPTIONS)
 
 test-tools: tools
 	@echo "== test tools"

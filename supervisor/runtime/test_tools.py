@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Install what the tests need: the lints of the Rust toolchain, and a virtual environment with what
-requirements-test.txt pins.
+"""Install what the tests or the benchmark need: the lints of the Rust toolchain, Debian's packages, and a
+virtual environment with what a file of requirements pins.
 
-Usage: test_tools.py VENV. What is there already is left alone.
+Usage: test_tools.py VENV [requirements-NAME.txt [PACKAGE...]]. What is there already is left alone.
 """
 
 import hashlib
@@ -14,21 +14,24 @@ from pathlib import Path
 
 from build import run
 
-REQUIREMENTS = Path(__file__).resolve().parent / "requirements-test.txt"
+HERE = Path(__file__).resolve().parent
 
 
 def main():
     for component in ("rustfmt", "clippy"):
         install_component(component)
-    venv = Path(sys.argv[1])
-    stamp = hashlib.sha256(REQUIREMENTS.read_bytes() + f"{sys.version} {sys.base_prefix}".encode()).hexdigest()
+    venv, name, packages = Path(sys.argv[1]), (sys.argv[2:3] or ["requirements-test.txt"])[0], sys.argv[3:]
+    for package in packages:
+        install_package(package)
+    requirements = HERE / name
+    stamp = hashlib.sha256(requirements.read_bytes() + f"{sys.version} {sys.base_prefix}".encode()).hexdigest()
     if (venv / "stamp").is_file() and (venv / "stamp").read_text() == stamp:
         return
     make(venv)
     install = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet", "--require-hashes",
-               "--only-binary", ":all:", "-r", str(REQUIREMENTS)]
+               "--only-binary", ":all:", "-r", str(requirements)]
     if run(install, capture=False).returncode != 0:
-        sys.exit("cloister: pip could not install requirements-test.txt, its message is above: "
+        sys.exit(f"cloister: pip could not install {name}, its message is above: "
                  "check the network and pip's configuration, then try again")
     (venv / "stamp").write_text(stamp)
 
@@ -41,18 +44,31 @@ def install_component(name):
         sys.exit(f"cloister: the Rust toolchain has no {name}: rustup component add {name}")
 
 
+def install_package(name):
+    """A program that Debian's package of the same name brings."""
+    if shutil.which(name):
+        return
+    apt_install(name)
+    if not shutil.which(name):
+        sys.exit(f"cloister: {name} is needed: apt-get install {name}")
+
+
+def apt_install(package):
+    if shutil.which("apt-get") and os.geteuid() == 0:
+        print(f"installing {package}", flush=True)
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", package]):
+            subprocess.run(["apt-get", *command], env=environment, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.DEVNULL, check=False)
+
+
 def make(venv):
     print(f"making {venv}", flush=True)
     create = [sys.executable, "-m", "venv", "--clear", str(venv)]
     if run(create).returncode == 0:
         return
     # Debian packs the module's other half apart.
-    if shutil.which("apt-get") and os.geteuid() == 0:
-        print("installing python3-venv", flush=True)
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", "python3-venv"]):
-            subprocess.run(["apt-get", *command], env=environment, stdin=subprocess.DEVNULL,
-                           stdout=subprocess.DEVNULL, check=False)
+    apt_install("python3-venv")
     if run(create).returncode != 0:
         sys.exit("cloister: python3 cannot make virtual environments: apt-get install python3-venv")
 

@@ -33,7 +33,7 @@ def binary(name):
 class Service:
     """One supervisor and one gateway, with a policy of their own."""
 
-    def __init__(self, policy="", supervisor=None, gateway_options=()):
+    def __init__(self, policy="", supervisor=None, gateway_options=(), warm=WARM):
         self.directory = Path(tempfile.mkdtemp(prefix="cloister-suite-"))
         self.directory.chmod(0o711)
         self.cgroup = f"cloister-{uuid.uuid4().hex[:8]}"
@@ -41,6 +41,7 @@ class Service:
         self.uid_base = 0x70000000 + int(uuid.uuid4().hex[:4], 16) * 0x1000
         self.socket = self.directory / "supervisor.sock"
         self.policy = self.directory / "policy.toml"
+        self.warm = warm
         self.write_policy(policy, supervisor or {})
         self.gateway_options = list(gateway_options)
         self.address = f"127.0.0.1:{free_port()}"
@@ -50,7 +51,7 @@ class Service:
 
     def write_policy(self, extra, supervisor):
         text = POLICY.read_text()
-        if not WARM:
+        if not self.warm:
             text, count = re.subn(r"(?m)^warm = \{.*\}", "warm = false", text, count=1)
             assert count == 1, "warm"
         for key, value in {"uid_base": self.uid_base, **supervisor}.items():
@@ -126,7 +127,7 @@ class Service:
 
     def settle(self):
         """Wait until no job is left: the launcher alone, or with its zygote and parked children (each with an init)."""
-        eventually(lambda: len(self.processes()) == (10 if WARM else 1) and not self.job_processes())
+        eventually(lambda: len(self.processes()) == (10 if self.warm else 1) and not self.job_processes())
 
     def processes(self):
         """Host processes of any id of this service: jobs, cells, launchers."""

@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""Measure Cloister beside what it is compared with, in one run, and say where it must get to.
+
+Every figure is a median of several rounds in which the subjects take turns, so that a machine that
+becomes slower does so for all of them. Only ratios are worth quoting.
+
+Writes bench.json and latency.svg to the directory that --out names, and a table to standard output.
+"""
+
+import argparse
+import json
+import platform
+import shutil
+import sys
+from pathlib import Path
+from statistics import median
+
+import density
+import report
+from subjects import Cloister, Floor, Nsjail, Predecessor
+from workloads import WORKLOADS
+
+CLIENTS = (1, 2, 8, 64)
+
+
+def main():
+    arguments = parse()
+    subjects = [Cloister("warm", warm=True), Cloister("cold", warm=False), Floor(), Predecessor()]
+    if shutil.which("nsjail"):
+        subjects.append(Nsjail())
+    started = []
+    try:
+        for subject in subjects:
+            started.append(subject)
+            subject.start()
+        check(subjects)
+        latencies = sequential(subjects, arguments)
+        rates = throughput([subject for subject in subjects if subject.name != "nsjail"], latencies, arguments)
+    finally:
+        for subject in started:
+            subject.stop()
+    figures = {
+        "machine": f"{platform.processor() or platform.machine()}, {platform.release()}, Python {platform.python_version()}",
+        "sequential": {load: {name: sample.percentiles for name, sample in of.items()} for load, of in latencies.items()},
+        "throughput": rates,
+        "density": {} if arguments.without_density else density.measure(arguments.jobs),
+    }
+    figures["goals"] = report.goals(figures)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "bench.json").write_text(json.dumps(figures, indent=1) + "\n")
+    (arguments.out / "latency.svg").write_text(report.picture(figures["sequential"]))
+    print(report.table(figures))
+    print(f"\nwritten: {arguments.out}/bench.json, {arguments.out}/latency.svg")
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("target/bench"), help="where the files go")
+    parser.add_argument("--rounds", type=int, default=3, help="how often the subjects take turns (median of these)")
+    parser.add_argument("--seconds", type=int, default=2, help="how long each measurement takes")
+    parser.add_argument("--jobs", type=int, default=10_000, help="how many jobs in a row the last part runs")
+    parser.add_argument("--without-density", action="store_true", help="leave out the part about many jobs at once and in a row")
+    parser.add_argument("--workload", action="append", choices=list(WORKLOADS), help="measure these only")
+    return parser.parse_args()
+
+
+def check(subjects):
+    """Nothing is measured that does not answer right."""
+    for subject in subjects:
+        for name, (script, expected) in WORKLOADS.items():
+            answer = subject.ask(script)
+            if answer is not None and answer != expected:
+                sys.exit(f"bench: {subject.name} answers {name!r} with {str(answer)[:200]}")
+
+
+def chosen(arguments):
+    return {name: script for name, (script, _) in WORKLOADS.items() if not arguments.workload or name in arguments.workload}
+
+
+def sequential(subjects, arguments):
+    """For each workload and subject the round whose median is the median of all rounds."""
+    measured = {}
+    for name, script in chosen(arguments).items():
+        rounds = {subject.name: [] for subject in subjects}
+        for _ in range(arguments.rounds):
+            for subject in subjects:
+                rounds[subject.name].append(faultless(subject, subject.load(script, 1, arguments.seconds)))
+        measured[name] = {subject: sorted(samples, key=lambda sample: sample.p50)[len(samples) // 2] for subject, samples in rounds.items()}
+        say(name, {subject: f"{sample.p50:.2f} ms" for subject, sample in measured[name].items()})
+    return measured
+
+
+def throughput(subjects, latencies, arguments):
+    """Answers a second for each workload, subject and number of clients, as medians."""
+    measured = {}
+    for name, script in chosen(arguments).items():
+        measured[name] = {subject.name: {} for subject in subjects}
+        for clients in CLIENTS:
+            rounds = {subject.name: [] for subject in subjects}
+            for number in range(arguments.rounds):
+                for subject in subjects:
+                    seconds = long_enough(latencies[name][subject.name].p50, clients, arguments.seconds)
+                    # What takes long says enough the first time.
+                    if number == 0 or seconds == arguments.seconds:
+                        rounds[subject.name].append(faultless(subject, subject.load(script, clients, seconds)).rate)
+            for subject, rates in rounds.items():
+                measured[name][subject][clients] = median(rates)
+        say(f"{name}, answers a second", {subject: [round(rate, 1) for rate in of.values()] for subject, of in measured[name].items()})
+    return measured
+
+
+def long_enough(p50, clients, seconds):
+    """Seconds in which each client is answered several times, for what is still under way at the end is not counted."""
+    return min(40, max(seconds, round(4 * p50 / 1000 * clients / 2)))
+
+
+def faultless(subject, sample):
+    if sample.failed:
+        sys.exit(f"bench: {sample.failed} of {sample.requests} requests to {subject.name} failed")
+    return sample
+
+
+def say(what, figures):
+    print(f"{what}: " + ", ".join(f"{name} {figure}" for name, figure in figures.items()), file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

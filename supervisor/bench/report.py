@@ -1,0 +1,86 @@
+"""The figures as a table, as goals that are met or not, and as a picture."""
+
+import io
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot  # noqa: E402
+
+# Subjects in the order of the tables.
+ORDER = ("warm", "cold", "floor", "predecessor", "nsjail")
+
+
+def goals(figures):
+    """Where it must get to, as ratios within this run: what, the ratio, its bound, and whether it holds."""
+    rows = []
+
+    def at_most(what, ratio, bound):
+        rows.append({"goal": what, "ratio": round(ratio, 3), "bound": f"at most {bound}", "met": ratio <= bound})
+
+    def at_least(what, ratio, bound):
+        rows.append({"goal": what, "ratio": round(ratio, 3), "bound": f"at least {bound}", "met": ratio >= bound})
+
+    p50 = {load: {name: of[50] for name, of in subjects.items()} for load, subjects in figures["sequential"].items()}
+    for load, bound in (("2 + 2", 0.4), ("pandas", 0.5)):
+        if load in p50:
+            at_most(f"p50 of {load}, warm to the floor", p50[load]["warm"] / p50[load]["floor"], bound)
+    for load in ("2 + 2", "pandas"):
+        if load in figures["throughput"]:
+            warm, floor = figures["throughput"][load]["warm"], figures["throughput"][load]["floor"]
+            at_least(f"rate of {load} at 8 clients, warm to the floor on two cores", warm[8] / floor[8], 0.6)
+            at_least(f"rate of {load} at 64 clients to that at 8", warm[64] / warm[8], 0.9)
+    for load, bound in (("2 + 2", 10), ("pandas", 80)):
+        for other in ("predecessor", "nsjail"):
+            if load in p50 and other in p50[load]:
+                at_least(f"p50 of {load}, {other} to warm", p50[load][other] / p50[load]["warm"], bound)
+    if dense := figures["density"]:
+        at_least("of 1,000 jobs asleep at once, answered", dense["at once"]["answered"] / dense["at once"]["jobs"], 1)
+        at_most("private memory of a parked child, in MiB", dense["parked"]["private_kib"] / 1024, 6)
+        at_most("time of the last tenth of jobs in a row to the first", dense["in a row"]["last_ms"] / dense["in a row"]["first_ms"], 1.1)
+    return rows
+
+
+def table(figures):
+    parts = [figures["machine"]]
+    for load, subjects in figures["sequential"].items():
+        rows = [("", "p50 ms", "p90 ms", "p99 ms", "to warm")]
+        for name in filter(subjects.get, ORDER):
+            of = subjects[name]
+            rows.append((name, *(f"{of[percentile]:.2f}" for percentile in (50, 90, 99)), f"{of[50] / subjects['warm'][50]:.2f}"))
+        parts.append(f"{load}: one client, one request after another\n" + aligned(rows))
+    for load, subjects in figures["throughput"].items():
+        clients = list(next(iter(subjects.values())))
+        rows = [("clients", *map(str, clients))]
+        rows += [(name, *(f"{subjects[name][count]:.1f}" for count in clients)) for name in filter(subjects.get, ORDER)]
+        parts.append(f"{load}: answers a second\n" + aligned(rows))
+    if dense := figures["density"]:
+        parts.append("\n".join(f"{what}: " + ", ".join(f"{name} {round(value, 2)}" for name, value in of.items()) for what, of in dense.items()))
+    rows = [("goal", "ratio", "bound", "")]
+    rows += [(row["goal"], f"{row['ratio']:.2f}", row["bound"], "met" if row["met"] else "NOT MET") for row in figures["goals"]]
+    parts.append(aligned(rows))
+    return "\n\n".join(parts)
+
+
+def aligned(rows):
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for first, *rest in rows:
+        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:]))]
+        lines.append(("  " + "  ".join(cells)).rstrip())
+    return "\n".join(lines)
+
+
+def picture(sequential):
+    """How many of the answers came within which time, a panel a workload, as SVG."""
+    figure, panels = pyplot.subplots(1, len(sequential), figsize=(4.2 * len(sequential), 4), squeeze=False, layout="constrained")
+    for panel, (load, subjects) in zip(panels[0], sequential.items()):
+        for name in filter(subjects.get, ORDER):
+            percentiles = subjects[name]
+            panel.plot(list(percentiles.values()), list(percentiles), marker=".", label=name)
+        panel.set(title=load, xscale="log", xlabel="latency, ms", ylabel="% of answers", ylim=(0, 101))
+        panel.grid(True, which="both", alpha=0.3)
+        panel.legend()
+    image = io.StringIO()
+    figure.savefig(image, format="svg")
+    return image.getvalue()

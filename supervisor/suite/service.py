@@ -141,6 +141,14 @@ class Service:
         return [pid for pid, uid in host_processes() if self.uid_base <= uid <= self.uid_base + 8192]
 
 
+def standard_library():
+    """Where the runtime's standard library lies, as a job sees it."""
+    text = POLICY.read_text()
+    host, inside = re.search(r'"(/[^:"]*):(/usr)"', text).groups()
+    [directory] = Path(host).glob("lib/python3*")
+    return f"{inside}/{directory.relative_to(host)}"
+
+
 def name_of(pid):
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()

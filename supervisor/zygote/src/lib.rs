@@ -92,6 +92,8 @@ fn serve(wire: &Wire, hooks: Hooks) -> Result<c_int> {
                 Some((Order::Start(slot, entry), fds)) => match forker.start(slot, entry, fds, |_| fork(hooks)) {
                     Ok(Started::Parent(pidfd)) => wire.send(&Notice::Started(slot), &[pidfd.as_raw_fd()]),
                     Ok(Started::Job(place)) => {
+                        // From its first moment as another user, so that nobody takes it for a running job.
+                        let _ = nix::sys::prctl::set_name(c"parked");
                         if place.take(forker.confinement()).is_err() {
                             cloister_sandbox::sys::exit_now(127);
                         }

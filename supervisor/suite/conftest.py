@@ -103,8 +103,7 @@ def execute(client):
     return run
 
 
-@pytest.fixture
-def start_service(names):
+def starting(names):
     """Start services of the test's own; they are stopped after it. Options: see `Service`."""
     if INSTALLED:
         pytest.skip("needs services of its own")
@@ -118,6 +117,10 @@ def start_service(names):
     yield start
     for service in own:
         end(service)
+
+
+start_service = pytest.fixture(name="start_service")(starting)
+start_for_module = pytest.fixture(name="start_for_module", scope="module")(starting)
 
 
 class OwnModule:

@@ -29,15 +29,9 @@ WORK = re.compile(r"^(Pid|Tgid|Ngid|NS[a-z]*|FDSize|Vm\w+|Rss\w+|Hugetlb\w+|Thre
 
 
 @pytest.fixture(scope="module")
-def both(names):
+def both(start_for_module):
     """A service with a profile of each kind that differ in nothing else."""
-    from conftest import INSTALLED, begin, end
-
-    if INSTALLED:
-        pytest.skip("needs a service of its own")
-    service = begin(names, policy=PROFILES)
-    yield service.start()
-    end(service)
+    return start_for_module(policy=PROFILES)
 
 
 def each(service, script, **fields):

@@ -120,10 +120,6 @@ pub const GROUPS: [(&str, &str, &[&str]); 10] = [
             "getdents",
             "getdents64",
             "getxattr",
-            "inotify_add_watch",
-            "inotify_init",
-            "inotify_init1",
-            "inotify_rm_watch",
             "lchown",
             "lgetxattr",
             "link",
@@ -152,9 +148,7 @@ pub const GROUPS: [(&str, &str, &[&str]); 10] = [
             "statx",
             "symlink",
             "symlinkat",
-            "sync",
             "sync_file_range",
-            "syncfs",
             "truncate",
             "unlink",
             "unlinkat",
@@ -321,8 +315,10 @@ pub const GROUPS: [(&str, &str, &[&str]); 10] = [
     ),
 ];
 
-/// Calls that change mounts, namespaces, other processes, the kernel or the machine. A policy that
-/// names one is refused: no program that belongs in a sandbox needs it.
+/// Calls that change mounts, namespaces, other processes, the kernel or the machine, or that reach other
+/// jobs: `inotify` tells what these open of the runtime, and has few instances for all of the host;
+/// `sync` makes all wait for the host's disks. A policy that names one is refused: no program that
+/// belongs in a sandbox needs it.
 pub const NEVER: &[&str] = &[
     "acct",
     "add_key",
@@ -343,6 +339,10 @@ pub const NEVER: &[&str] = &[
     "fspick",
     "get_kernel_syms",
     "init_module",
+    "inotify_add_watch",
+    "inotify_init",
+    "inotify_init1",
+    "inotify_rm_watch",
     "io_uring_enter",
     "io_uring_register",
     "io_uring_setup",
@@ -398,6 +398,8 @@ pub const NEVER: &[&str] = &[
     "setuid",
     "swapoff",
     "swapon",
+    "sync",
+    "syncfs",
     "sysfs",
     "syslog",
     "umount2",

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cloister_sandbox::spec::Slot;
 use cloister_sandbox::wire::{End, Entry, Notice, Order, Wire, exactly};
+use rustix::process::{Signal, pidfd_send_signal};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
@@ -23,27 +24,44 @@ pub enum LauncherError {
     #[error("{0}")]
     Refused(String),
     /// It is dead, and with it every sandbox it had.
-    #[error("the launcher of the profile died, and with it the script's sandbox; try again")]
+    #[error("the launcher or zygote of the profile died, and with it the script's sandbox; try again")]
     Dead,
     /// It did not become ready.
     #[error("it was not ready within {} seconds", .0.as_secs())]
     TooSlow(Duration),
+    /// It was ready once and hangs.
+    #[error("the process that starts this profile's scripts did not answer for {} seconds and was replaced; try again", SILENCE.as_secs())]
+    Silent,
 }
+
+/// How long an answer may be due while nothing at all is heard from the other end. It answers in
+/// milliseconds, and each answer, to whomever, shows that it works off what it was asked.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Our end of a wire. Dropping it tells the other end to go.
 #[derive(Debug)]
 pub struct Connection {
     wire: Arc<AsyncFd<Wire>>,
     waiting: Arc<Mutex<Waiting>>,
+    /// The process at the other end.
+    process: Option<OwnedFd>,
     reader: Option<tokio::task::AbortHandle>,
 }
 
 /// Who waits for which answer. A slot has one order under way at most.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waiting {
     dead: bool,
-    answers: HashMap<Slot, oneshot::Sender<Result<OwnedFd, LauncherError>>>,
+    heard: Instant,
+    answers: HashMap<Slot, Asked>,
     ends: HashMap<Slot, oneshot::Sender<End>>,
+}
+
+/// An order under way: whom to tell that it was carried out, and whom to tell of the job's end.
+#[derive(Debug)]
+struct Asked {
+    tell: oneshot::Sender<Result<OwnedFd, LauncherError>>,
+    tell_end: Option<oneshot::Sender<End>>,
 }
 
 impl Connection {
@@ -53,17 +71,32 @@ impl Connection {
     /// What the other end could not do.
     pub async fn open(wire: Wire, first: &Order, within: Duration) -> Result<Self, LauncherError> {
         rustix::io::ioctl_fionbio(&wire, true).map_err(io::Error::from)?;
-        let mut connection = Self { wire: Arc::new(watch(wire)?), waiting: Arc::default(), reader: None };
-        connection.send(first, &[]).await?;
-        let ready = tokio::time::timeout(within, receive(&connection.wire)).await;
-        match ready.map_err(|_| LauncherError::TooSlow(within))?? {
-            Some((Notice::Ready, _)) => {}
-            Some((Notice::Failed(_, why), _)) => return Err(LauncherError::Refused(why)),
-            _ => return Err(LauncherError::Dead),
-        }
+        let waiting = Waiting { dead: false, heard: Instant::now(), answers: HashMap::new(), ends: HashMap::new() };
+        let (wire, waiting) = (Arc::new(watch(wire)?), Arc::new(Mutex::new(waiting)));
+        let mut connection = Self { wire, waiting, process: None, reader: None };
+        // One that has failed before it was sent this has still said why.
+        let sent = connection.send(first, &[]).await;
+        let ready = tokio::time::timeout(within, connection.greet()).await;
+        ready.map_err(|_| LauncherError::TooSlow(within))??;
+        sent?;
         let reader = tokio::spawn(dispatch(Arc::clone(&connection.wire), Arc::clone(&connection.waiting)));
         connection.reader = Some(reader.abort_handle());
         Ok(connection)
+    }
+
+    /// Waits until the other end has said who it is and that it is ready.
+    async fn greet(&mut self) -> Result<(), LauncherError> {
+        loop {
+            match receive(&self.wire).await? {
+                Some((Notice::Begun, fds)) => {
+                    let [process] = exactly(fds).map_err(refused)?;
+                    self.process = Some(process);
+                }
+                Some((Notice::Ready, _)) => return Ok(()),
+                Some((Notice::Failed(_, why), _)) => return Err(LauncherError::Refused(why)),
+                _ => return Err(LauncherError::Dead),
+            }
+        }
     }
 
     /// Builds the slot's cell; a pidfd of its init. Launchers only.
@@ -71,7 +104,7 @@ impl Connection {
     /// # Errors
     /// What the launcher could not do.
     pub async fn cell(&self, slot: Slot) -> Result<OwnedFd, LauncherError> {
-        self.order(&Order::Cell(slot), slot, &[]).await
+        self.order(&Order::Cell(slot), slot, &[], None).await
     }
 
     /// Starts a job's process in the slot's cell: its pidfd, and its end when it comes.
@@ -87,9 +120,8 @@ impl Connection {
         doors: &[OwnedFd],
     ) -> Result<(OwnedFd, oneshot::Receiver<End>), LauncherError> {
         let (tell_end, end) = oneshot::channel();
-        self.lock().ends.insert(slot, tell_end);
         let numbers: Vec<_> = std::iter::once(cell).chain(&fds).chain(doors).map(AsRawFd::as_raw_fd).collect();
-        let pidfd = self.order(&Order::Start(slot, entry), slot, &numbers).await?;
+        let pidfd = self.order(&Order::Start(slot, entry), slot, &numbers, Some(tell_end)).await?;
         Ok((pidfd, end))
     }
 
@@ -112,17 +144,58 @@ impl Connection {
         !self.lock().dead
     }
 
-    async fn order(&self, order: &Order, slot: Slot, fds: &[i32]) -> Result<OwnedFd, LauncherError> {
+    /// Completes once nothing was heard from the other end for as long as it may be silent, counted from
+    /// now at the earliest. For whoever waits for something that only the other end can do.
+    pub async fn silence(&self) {
+        let mut since = Instant::now();
+        loop {
+            tokio::time::sleep_until((since + SILENCE).into()).await;
+            match self.lock().heard {
+                heard if heard > since => since = heard,
+                _ => return,
+            }
+        }
+    }
+
+    /// Ends the process at the other end, which hangs. Everyone who waits for it is told that it is dead.
+    pub fn give_up(&self) {
+        tracing::error!(seconds = SILENCE.as_secs(), "a launcher or zygote hangs; ended");
+        self.kill();
+        self.lock().forget_all();
+    }
+
+    fn kill(&self) {
+        if let Some(process) = &self.process {
+            let _ = pidfd_send_signal(process, Signal::KILL);
+        }
+    }
+
+    async fn order(
+        &self,
+        order: &Order,
+        slot: Slot,
+        fds: &[i32],
+        tell_end: Option<oneshot::Sender<End>>,
+    ) -> Result<OwnedFd, LauncherError> {
         let (tell, answer) = oneshot::channel();
         {
             let mut waiting = self.lock();
             if waiting.dead {
                 return Err(LauncherError::Dead);
             }
-            waiting.answers.insert(slot, tell);
+            waiting.answers.insert(slot, Asked { tell, tell_end });
         }
-        self.send(order, fds).await?;
-        answer.await.unwrap_or(Err(LauncherError::Dead))
+        let answered = async {
+            self.send(order, fds).await?;
+            answer.await.unwrap_or(Err(LauncherError::Dead))
+        };
+        tokio::select! {
+            answer = answered => answer,
+            () = self.silence() => {
+                self.give_up();
+                Err(LauncherError::Silent)
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -136,6 +209,8 @@ impl Drop for Connection {
         if let Some(reader) = &self.reader {
             reader.abort();
         }
+        // It goes by itself when its wire closes, unless it hangs, or imports for too long.
+        self.kill();
     }
 }
 
@@ -153,14 +228,21 @@ async fn dispatch(wire: Arc<AsyncFd<Wire>>, waiting: Arc<Mutex<Waiting>>) {
         }
     };
     tracing::warn!(why, "a launcher or zygote is gone");
-    let mut waiting = lock(&waiting);
-    waiting.dead = true;
-    waiting.answers.clear();
-    waiting.ends.clear();
+    lock(&waiting).forget_all();
+}
+
+impl Waiting {
+    /// There will be no more answers: whoever waits for one sees its channel close.
+    fn forget_all(&mut self) {
+        self.dead = true;
+        self.answers.clear();
+        self.ends.clear();
+    }
 }
 
 fn deliver(waiting: &Mutex<Waiting>, notice: Notice, fds: Vec<OwnedFd>) {
     let mut waiting = lock(waiting);
+    waiting.heard = Instant::now();
     let (slot, answer) = match notice {
         Notice::Cell(slot) | Notice::Started(slot) => (slot, exactly::<1>(fds).map(|[pidfd]| pidfd).map_err(refused)),
         Notice::Failed(Some(slot), why) => (slot, Err(LauncherError::Refused(why))),
@@ -170,12 +252,16 @@ fn deliver(waiting: &Mutex<Waiting>, notice: Notice, fds: Vec<OwnedFd>) {
             }
             return;
         }
-        Notice::Ready | Notice::Failed(None, _) => {
+        Notice::Begun | Notice::Ready | Notice::Failed(None, _) => {
             tracing::error!(?notice, "a launcher said what it was not asked");
             return;
         }
     };
-    if let Some(tell) = waiting.answers.remove(&slot) {
+    if let Some(Asked { tell, tell_end }) = waiting.answers.remove(&slot) {
+        // Only from here on is an end that of this job, and not of the one that had the slot before.
+        if let (Ok(_), Some(tell_end)) = (&answer, tell_end) {
+            waiting.ends.insert(slot, tell_end);
+        }
         let _ = tell.send(answer);
     }
 }
@@ -183,8 +269,11 @@ fn deliver(waiting: &Mutex<Waiting>, notice: Notice, fds: Vec<OwnedFd>) {
 async fn receive(wire: &AsyncFd<Wire>) -> io::Result<Option<(Notice, Vec<OwnedFd>)>> {
     loop {
         let mut ready = wire.readable().await?;
-        if let Ok(received) = ready.try_io(|wire| wire.get_ref().receive()) {
-            return received;
+        match ready.try_io(|wire| wire.get_ref().receive()) {
+            // It ended without having read all that it was sent. Told once, ahead of what it said before.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => {}
+            Ok(received) => return received,
+            Err(_) => {}
         }
     }
 }

@@ -145,9 +145,17 @@ impl Host {
         {
             return Ok(forkers.clone());
         }
-        let zygote = self.start_zygote(&launcher, warm).await?;
         // The one before goes when the last job that it forked has.
-        Ok(current.insert(Forkers { launcher, zygote: Some(Arc::new(zygote)), since: Instant::now() }).clone())
+        let before = current.as_ref().and_then(|forkers| forkers.zygote.clone()).filter(|zygote| zygote.is_alive());
+        let zygote = match (self.start_zygote(&launcher, warm).await, before) {
+            (Ok(zygote), _) => Arc::new(zygote),
+            (Err(error), Some(before)) => {
+                tracing::error!(profile = self.name, %error, "the zygote could not be renewed; the one before goes on");
+                before
+            }
+            (Err(error), None) => return Err(error),
+        };
+        Ok(current.insert(Forkers { launcher, zygote: Some(zygote), since: Instant::now() }).clone())
     }
 
     async fn start_zygote(&self, launcher: &Launcher, warm: &Warm) -> Result<Connection, LauncherError> {
@@ -158,6 +166,20 @@ impl Host {
             launcher.zygote(self.spec.clone(), self.ids, &command, &self.spec.environment, library.as_fd()).await?;
         tracing::info!(profile = self.name, milliseconds = began.elapsed().as_millis(), "zygote ready");
         Ok(zygote)
+    }
+}
+
+impl Forkers {
+    /// Ends the zygote and then the launcher, should they hang, for whoever waits until a cell is dead: a
+    /// process stays in its namespace until the one that forked it has asked for its end. Never completes.
+    pub async fn end_if_silent(&self) {
+        if let Some(zygote) = &self.zygote {
+            zygote.silence().await;
+            zygote.give_up();
+        }
+        self.launcher.connection().silence().await;
+        self.launcher.connection().give_up();
+        std::future::pending().await
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use cloister_protocol::{Answer, ErrorCode, ExecuteRequest, Failure, JobId, Stream, Usage};
 use cloister_sandbox::cgroup::{self, Limits};
 use cloister_sandbox::wire::{End, Entry};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 use serde_json::value::RawValue;
 use tokio::io::AsyncWriteExt;
@@ -63,8 +64,6 @@ pub struct Prepared {
     process: AsyncFd<OwnedFd>,
     ended: oneshot::Receiver<End>,
     oom: Option<AsyncFd<OwnedFd>>,
-    /// Kept as long as the job: the process that forked it is the one that can tell of its end.
-    _forkers: Forkers,
 }
 
 /// What a job came to.
@@ -119,7 +118,7 @@ impl Prepared {
             }
         };
         let cell = watch(cell)?;
-        let sandbox = Sandbox { inner: Some((lease, cell)), slots: Arc::clone(slots) };
+        let sandbox = Sandbox { inner: Some((lease, cell)), slots: Arc::clone(slots), forkers: forkers.clone() };
         match tokio::time::timeout(START_TIME, Self::start(forkers, sandbox)).await {
             Ok(prepared) => prepared,
             Err(_) => Err(PrepareError::TooSlow),
@@ -146,9 +145,7 @@ impl Prepared {
         let process = watch(process)?;
         let oom = lease.cgroup.oom_event()?.map(watch).transpose()?;
         match report::wait_until_ready(&mut result).await {
-            Ok(()) => {
-                Ok(Self { sandbox, stdin, stdout, stderr, result, process, ended, oom, _forkers: forkers.clone() })
-            }
+            Ok(()) => Ok(Self { sandbox, stdin, stdout, stderr, result, process, ended, oom }),
             Err(NotReady::Ended) => match (&mut ended).await {
                 Err(_) => Err(LauncherError::Dead.into()),
                 Ok(_) if lease.cgroup.usage()?.oom_kills > 0 => Err(PrepareError::TooLittleMemory),
@@ -158,9 +155,12 @@ impl Prepared {
         }
     }
 
-    /// Whether its process still waits.
+    /// Whether its process still waits: asked of the kernel, for the news of its end may be on its way.
     pub fn is_alive(&mut self) -> bool {
-        matches!(self.ended.try_recv(), Err(oneshot::error::TryRecvError::Empty))
+        // Readable once it has ended: pidfd_open(2).
+        let mut polled = [PollFd::new(self.process.get_ref().as_fd(), PollFlags::POLLIN)];
+        let runs = matches!(poll(&mut polled, PollTimeout::ZERO), Ok(0));
+        runs && matches!(self.ended.try_recv(), Err(oneshot::error::TryRecvError::Empty))
     }
 
     /// Hands the request over and waits for the verdict. Dropping the future kills the job.
@@ -168,7 +168,7 @@ impl Prepared {
     /// # Errors
     /// When the job's control group can no longer be read, or its launcher died.
     pub async fn run(self, request: &ExecuteRequest, bounds: &Bounds) -> Result<Outcome, PrepareError> {
-        let Self { mut sandbox, mut stdin, stdout, stderr, mut result, process, mut ended, oom, _forkers } = self;
+        let Self { mut sandbox, mut stdin, stdout, stderr, mut result, process, mut ended, oom } = self;
         let mut stdout = Output::new(stdout, bounds.stdout_bytes);
         let mut stderr = Output::new(stderr, bounds.stderr_bytes);
         sandbox.parts_mut().0.cgroup.restart_count()?;
@@ -227,6 +227,7 @@ impl Prepared {
             };
             tokio::select! {
                 () = gone => {}
+                () = sandbox.forkers.end_if_silent() => unreachable!("there is always someone to wait for"),
                 () = &mut pump => unreachable!("the pump never ends"),
             }
             match stop {
@@ -258,6 +259,8 @@ impl Prepared {
 struct Sandbox {
     inner: Option<(Lease, AsyncFd<OwnedFd>)>,
     slots: Arc<Slots>,
+    /// Kept until all is dead: the process that forked a job is the one that can tell of its end.
+    forkers: Forkers,
 }
 
 impl Sandbox {
@@ -276,12 +279,22 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         let Some((lease, cell)) = self.inner.take() else { return };
         kill(&lease, &cell);
-        let slots = Arc::clone(&self.slots);
+        let (slots, forkers) = (Arc::clone(&self.slots), self.forkers.clone());
         tokio::spawn(async move {
-            dead(&cell).await;
+            tokio::select! {
+                () = dead(&cell) => {}
+                () = forkers.end_if_silent() => unreachable!("there is always someone to wait for"),
+            }
+            sweep();
             give_back(&slots, lease);
         });
     }
+}
+
+/// Makes the kernel look for sockets that hold one another and so, and with them whatever else was sent,
+/// outlive their job. Closing any Unix socket does: `net/unix/garbage.c`.
+fn sweep() {
+    let _ = std::os::unix::net::UnixStream::pair();
 }
 
 /// A slot is used again only when its control group is seen to be empty.
@@ -366,7 +379,9 @@ impl From<&PrepareError> for ErrorCode {
     fn from(error: &PrepareError) -> Self {
         match error {
             PrepareError::TooLittleMemory => Self::MemoryLimit,
-            PrepareError::Launcher(LauncherError::Dead) => Self::Unavailable,
+            PrepareError::Launcher(LauncherError::Dead | LauncherError::Silent) | PrepareError::TooSlow => {
+                Self::Unavailable
+            }
             _ => Self::Internal,
         }
     }

@@ -56,7 +56,7 @@ impl Launcher {
     /// Starts a zygote and waits until it has imported what it should.
     ///
     /// # Errors
-    /// What the zygote could not do, such as import a module.
+    /// What the zygote could not do, such as import a module. One that takes too long is ended.
     pub async fn zygote(
         &self,
         spec: Spec,
@@ -69,7 +69,12 @@ impl Launcher {
         let fds = [theirs.as_fd().as_raw_fd(), library.as_raw_fd()];
         self.connection.send(&Order::Zygote(command.to_vec(), environment.to_vec()), &fds).await?;
         drop(theirs);
-        Connection::open(ours, &Order::SetUp(Box::new(spec), ids), IMPORT_TIME).await
+        Connection::open(ours, &Order::SetUp(Box::new(spec), ids), IMPORT_TIME).await.map_err(|error| match error {
+            LauncherError::Dead | LauncherError::Io(_) => {
+                LauncherError::Refused("the interpreter ended while it imported".to_owned())
+            }
+            error => error,
+        })
     }
 
     /// The wire to it.

@@ -6,13 +6,14 @@ stop or reconfigure one, or look into its daemons, are skipped.
 
 import os
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from client import Client
 from host import Host, check_that_nothing_is_left
-from service import POLICY, Service, host_processes
+from service import POLICY, Service, host_processes, standard_library
 
 INSTALLED = os.environ.get("CLOISTER_URL")
 
@@ -102,8 +103,7 @@ def execute(client):
     return run
 
 
-@pytest.fixture
-def start_service(names):
+def starting(names):
     """Start services of the test's own; they are stopped after it. Options: see `Service`."""
     if INSTALLED:
         pytest.skip("needs services of its own")
@@ -117,6 +117,42 @@ def start_service(names):
     yield start
     for service in own:
         end(service)
+
+
+start_service = pytest.fixture(name="start_service")(starting)
+start_for_module = pytest.fixture(name="start_for_module", scope="module")(starting)
+
+
+class OwnModule:
+    """A module of an operator's own, and the profile `own` that imports it ahead.
+
+    Its directory covers that of `wsgiref` in the standard library, and so lies on the interpreter's path.
+    """
+
+    def __init__(self, directory):
+        self.file = directory / "__init__.py"
+        directory.chmod(0o755)
+
+    def profile(self, source, options=""):
+        """The profile, for a module with this source. It can be rewritten while a service runs."""
+        self.rewrite(source)
+        return f"""
+[profile.own]
+extends = "default"
+warm = {{ imports = ["wsgiref"], parked = 2{options} }}
+filesystem = {{ read_only = ["{self.file.parent}:{standard_library()}/wsgiref"] }}
+"""
+
+    def rewrite(self, source):
+        self.file.write_text(source)
+        self.file.chmod(0o644)
+
+
+@pytest.fixture
+def own_module():
+    """See `OwnModule`."""
+    with tempfile.TemporaryDirectory(prefix="cloister-module-") as directory:
+        yield OwnModule(Path(directory))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -125,6 +125,14 @@ class Service:
         """The process whose end is the end of every sandbox: the first of the ids."""
         return min(self.processes())
 
+    def zygotes(self):
+        """The warm interpreters that jobs are forked from; none with cold starts."""
+        return [pid for pid, uid in host_processes() if uid == self.uid_base and name_of(pid).startswith("python")]
+
+    def parked(self):
+        """The children that wait for a request."""
+        return [pid for pid in self.processes() if name_of(pid) == "parked"]
+
     def settle(self):
         """Wait until no job is left: the launcher alone, or with its zygote and parked children (each with an init)."""
         eventually(lambda: len(self.processes()) == (10 if self.warm else 1) and not self.job_processes())
@@ -132,6 +140,14 @@ class Service:
     def processes(self):
         """Host processes of any id of this service: jobs, cells, launchers."""
         return [pid for pid, uid in host_processes() if self.uid_base <= uid <= self.uid_base + 8192]
+
+
+def standard_library():
+    """Where the runtime's standard library lies, as a job sees it."""
+    text = POLICY.read_text()
+    host, inside = re.search(r'"(/[^:"]*):(/usr)"', text).groups()
+    [directory] = Path(host).glob("lib/python3*")
+    return f"{inside}/{directory.relative_to(host)}"
 
 
 def name_of(pid):

@@ -10,6 +10,7 @@ import gc
 import importlib
 import os
 import sys
+import time
 import types
 
 # While importing, numeric libraries are told to start no threads; a forked child could not use them.
@@ -38,14 +39,13 @@ def main():
     sys.argv[:] = ["script.py"]
     sys.orig_argv[:] = sys.orig_argv[:1]
     open_streams(runner)
-    forget()
-    generator = numpy_state()
     gc.collect()
+    states, generators = twisters(random_generators())
     gc.freeze()
     library.cloister_zygote_settle()
-    if library.cloister_zygote_serve(*fork_functions(hooks), *map(ctypes.c_size_t, generator or (0, 0))) == 1:
-        library.cloister_zygote_name(b"parked")
-        renew(generator is None)
+    states = (ctypes.c_size_t * len(states))(*states)
+    if library.cloister_zygote_serve(*fork_functions(hooks), states, ctypes.c_size_t(len(states) // 2)) == 1:
+        reseed(generators)
         runner.pretouch()
         runner.serve(lambda: library.cloister_zygote_name(b"python3"), meanwhile=exercise(BASICS))
 
@@ -67,7 +67,7 @@ def fork_functions(modules):
 
     They renew locks that another thread might hold, and call the modules that asked for it. A zygote has
     one thread, which forks while it holds no lock; of the standard library's modules that ask, `random`
-    alone has something to renew, and `renew` does that. Any other module gets what it asked for.
+    alone has something to renew, and `reseed` does that. Any other module gets what it asked for.
     """
     if set(modules) <= {"concurrent.futures.thread", "logging", "random", "threading"}:
         return [ctypes.c_void_p()] * 3
@@ -91,22 +91,47 @@ def open_streams(runner):
 
 def warm_up(modules):
     """Import the modules; what went wrong, if something did."""
+    before = {name: os.environ.get(name) for name in SINGLE}
     os.environ.update(dict.fromkeys(SINGLE, "1"))
     for name in modules:
         try:
             importlib.import_module(name)
         except BaseException as error:
             return f"import {name}: {type(error).__name__}: {error}"
-        if len(os.listdir("/proc/self/task")) > 1:
-            return f"import {name} started threads, which a fork does not keep; take it out of the profile's warm imports"
+        unfit = left_behind()
+        if unfit:
+            return f"import {name} {unfit}; take it out of the profile's warm imports"
     for _ in range(ROUNDS):
         for parts in (BASICS, MORE):
             for _ in exercise(parts):
                 pass
-    for name in SINGLE:
-        del os.environ[name]
+    unfit = left_behind()
+    if unfit:
+        return f"the use of what is imported {unfit}; take it out of the profile's warm imports"
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
+    return None
+
+
+def left_behind():
+    """What an import has started or made that forked children must not inherit, if it has."""
     if len(os.listdir("/proc/self/task")) > 1:
-        return "the imported modules start threads when they are used, which a fork does not keep; take them out of the profile's warm imports"
+        return "started threads, which a fork does not keep"
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+        return "started a process, which no job may depend on"
+    except ChildProcessError:
+        pass
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            _, access, _, _, _, *path = line.split(maxsplit=5)
+            path = path[0].rstrip("\n") if path else ""
+            if "s" in access and ("w" in access or not os.path.isfile(path) or os.access(path, os.W_OK)):
+                return f"made shared memory ({path or 'anonymous'}), through which jobs could reach one another"
     return None
 
 
@@ -151,39 +176,66 @@ BASICS = {"numpy": numpy_basics, "pandas": pandas_basics}
 MORE = {"numpy": numpy_more, "pandas": pandas_more}
 
 
-def forget():
-    """Nothing that is made once and is to be unique may be there before a fork."""
-    if "tempfile" in sys.modules:
-        sys.modules["tempfile"]._name_sequence = None
-    if "uuid" in sys.modules:
-        sys.modules["uuid"]._last_timestamp = None
+def random_generators():
+    """Every generator of random numbers that there is by now, whoever has made it."""
+    kinds = ()
+    if "random" in sys.modules:
+        kinds += (sys.modules["random"].Random,)
+    if "numpy.random" in sys.modules:
+        kinds += (sys.modules["numpy.random"].RandomState, sys.modules["numpy.random"].BitGenerator)
+    return [thing for thing in gc.get_objects() if issubclass(type(thing), kinds)]
 
 
-def numpy_state():
-    """Address and size of the state of numpy's global generator, which native code fills anew in each child.
+def twisters(generators):
+    """Where the states of NumPy's Mersenne twisters lie, as addresses and sizes, and the other generators.
 
-    It is a Mersenne twister: random bytes are as good a state of it as any. See numpy's documentation of
-    `BitGenerator.ctypes`. None where there is no such generator.
+    Random bytes are as good a state of a twister as any, so native code fills these anew in each child. See
+    NumPy's documentation of `BitGenerator.ctypes`.
     """
-    try:
-        generator = sys.modules["numpy.random"].mtrand._rand._bit_generator
-        words = len(generator.state["state"]["key"])
-        if generator.state["bit_generator"] == "MT19937" and words == 624:
-            return generator.ctypes.state_address, words * 4
-    except (AttributeError, KeyError):
-        pass
-    return None
+    states, others = [], []
+    for generator in generators:
+        try:
+            if type(generator).__name__ == "MT19937" and len(generator.state["state"]["key"]) == 624:
+                states += [generator.ctypes.state_address, 624 * 4]
+                continue
+            if type(generator).__name__ == "RandomState" and not generator.get_state(legacy=False)["has_gauss"]:
+                if type(generator._bit_generator).__name__ == "MT19937":
+                    continue  # all of its state is the twister's, which is in the list by itself
+        except (AttributeError, KeyError, TypeError):
+            pass
+        others.append(generator)
+    return states, others
 
 
-def renew(numpy_too):
-    """Nothing random or of this process alone may be the same in two children of one zygote."""
+def reseed(generators):
+    """Nothing random or unique may be the same in two children of one zygote. What cannot be changed is
+    the secret behind the hashes of strings, for every dict that the imports have filled depends on it."""
     modules = sys.modules
-    if "random" in modules:
-        modules["random"].seed()
-    if numpy_too and "numpy.random" in modules:
-        modules["numpy.random"].seed()
+    for generator in generators:
+        if hasattr(generator, "getrandbits"):
+            modules["random"].Random.seed(generator)
+        elif hasattr(generator, "random_raw"):
+            generator.state = type(generator)().state
+        else:
+            generator.__init__(type(generator._bit_generator)())
+    if "_ssl" in modules:
+        # Its own look at the process id does not tell it of the fork: the first of each namespace has the same.
+        modules["_ssl"].RAND_add(os.urandom(32), 32.0)
     if "threading" in modules:
         modules["threading"].main_thread()._set_native_id()
+    if "tempfile" in modules:
+        modules["tempfile"]._name_sequence = None
+    if "uuid" in modules:
+        # A network address that is none, as RFC 9562, 6.10 has it.
+        modules["uuid"]._node = int.from_bytes(os.urandom(6), "big") | 1 << 40
+        modules["uuid"]._last_timestamp = None
+    if "multiprocessing.process" in modules:
+        process = modules["multiprocessing.process"]
+        process.current_process().authkey = os.urandom(32)
+    if "logging" in modules:
+        # A time in seconds or, from Python 3.13 on, in nanoseconds.
+        now = time.time_ns() if isinstance(modules["logging"]._startTime, int) else time.time()
+        modules["logging"]._startTime = now
 
 
 main()

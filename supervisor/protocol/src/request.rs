@@ -32,6 +32,9 @@ pub struct ExecuteRequest {
 #[error("{0}")]
 pub struct InvalidRequest(String);
 
+/// The longest profile name, in bytes, that is looked up at all.
+const LONGEST_NAME: usize = 256;
+
 /// The fields before their types are known, so that a wrong type can be told with the field's name.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,7 +83,7 @@ impl ExecuteRequest {
             args: raw.args.map(|value| container("args", "an array", '[', value)).transpose()?,
             kwargs: raw.kwargs.map(|value| container("kwargs", "an object", '{', value)).transpose()?,
             stdin: raw.stdin.map(|value| string("stdin", value)).transpose()?,
-            profile: raw.profile.map(|value| string("profile", value)).transpose()?,
+            profile: raw.profile.map(profile).transpose()?,
             timeout_ms: raw.timeout_ms.map(milliseconds).transpose()?,
         };
         if request.script.trim().is_empty() {
@@ -96,6 +99,16 @@ fn string(field: &str, value: &RawValue) -> Result<String, InvalidRequest> {
     }
     serde_json::from_str(value.get())
         .map_err(|error| InvalidRequest(format!("{field} is not valid Unicode text: {error}")))
+}
+
+/// A name is logged and told again, so it is not as long as it likes.
+fn profile(value: &RawValue) -> Result<String, InvalidRequest> {
+    let name = string("profile", value)?;
+    if name.len() > LONGEST_NAME {
+        let size = name.len();
+        return Err(InvalidRequest(format!("profile is {size} bytes long, expected a name of at most {LONGEST_NAME}")));
+    }
+    Ok(name)
 }
 
 fn container(field: &str, expected: &str, opening: char, value: &RawValue) -> Result<Box<RawValue>, InvalidRequest> {

@@ -19,7 +19,7 @@ use nix::sys::wait::waitpid;
 use crate::forker::{Event, Forker, Started, fork_plain, open_namespace, report_failure};
 use crate::spec::{Slot, Spec};
 use crate::sys::{self, Forked};
-use crate::wire::{Entry, Notice, Order, Wire, exactly};
+use crate::wire::{self, Entry, Notice, Order, Wire, exactly};
 use crate::{Context, Error, Result, cell, credentials, root};
 
 /// The namespaces that a launcher is born into.
@@ -71,6 +71,7 @@ pub fn guard() -> Result<()> {
 
 fn run(wire: &Wire, spec: Spec) -> Result<()> {
     die_with_parent()?;
+    wire::announce(wire)?;
     credentials::become_namespace_root()?;
     // The change of ids cleared it: prctl(2), PR_SET_PDEATHSIG.
     die_with_parent()?;
@@ -91,12 +92,13 @@ struct Launcher {
     /// One network namespace a slot, made when first needed and reused: two jobs never share one at
     /// a time, and an empty namespace without interfaces keeps nothing from one job to the next.
     networks: HashMap<Slot, OwnedFd>,
+    own_network: OwnedFd,
 }
 
 impl Launcher {
     fn new(spec: Spec) -> Result<Self> {
         let job = Program::new(&spec.command, &spec.environment)?;
-        Ok(Self { forker: Forker::new(spec)?, job, networks: HashMap::new() })
+        Ok(Self { forker: Forker::new(spec)?, job, networks: HashMap::new(), own_network: open_namespace("net")? })
     }
 
     /// Carries out orders until the supervisor closes its end.
@@ -131,14 +133,26 @@ impl Launcher {
     }
 
     fn build_cell(&mut self, slot: Slot) -> Result<OwnedFd> {
-        match self.networks.get(&slot) {
-            Some(network) => setns(network, CloneFlags::CLONE_NEWNET).doing(|| "setns the slot's network")?,
-            None => {
-                unshare(CloneFlags::CLONE_NEWNET).doing(|| "unshare CLONE_NEWNET")?;
-                self.networks.insert(slot, open_namespace("net")?);
+        self.enter_network(slot)?;
+        let built = cell::build(self.forker.confinement().spec(), slot).map(|(_, pidfd)| pidfd);
+        // Neither this process nor a zygote that it starts later stays where a job is.
+        setns(&self.own_network, CloneFlags::CLONE_NEWNET).doing(|| "setns the own network")?;
+        built
+    }
+
+    /// Goes into the slot's network namespace, or into a new one if anything is left in that.
+    fn enter_network(&mut self, slot: Slot) -> Result<()> {
+        if let Some(network) = self.networks.get(&slot) {
+            setns(network, CloneFlags::CLONE_NEWNET).doing(|| "setns the slot's network")?;
+            // Sockets that were sent over one another are held by no process and outlive their job until
+            // the kernel sweeps: `net/unix/garbage.c`. Their names could be a message to the next.
+            if !has_sockets()? {
+                return Ok(());
             }
         }
-        cell::build(self.forker.confinement().spec(), slot).map(|(_, pidfd)| pidfd)
+        unshare(CloneFlags::CLONE_NEWNET).doing(|| "unshare CLONE_NEWNET")?;
+        self.networks.insert(slot, open_namespace("net")?);
+        Ok(())
     }
 
     /// A cold job: forked from here, and an interpreter started in it.
@@ -159,9 +173,11 @@ impl Launcher {
     /// profile asks for and fork jobs itself. Its wire to the supervisor lies at 0, its library at 3.
     fn start_zygote(&self, program: &Program, fds: Vec<OwnedFd>) -> Result<()> {
         let [wire, library] = exactly(fds)?;
+        let wire = Wire::from_fd(wire);
         // SAFETY: a launcher has one thread.
         if let Forked::Child = unsafe { sys::clone3(0, None) }.doing(|| "clone3 a zygote")? {
             let placed = SigSet::empty().thread_set_mask().doing(|| "unblock signals").and_then(|()| {
+                wire::announce(&wire)?;
                 // SAFETY: this process is about to exec; nothing of the launcher's is used again.
                 unsafe { sys::place_fd(wire.as_raw_fd(), 0) }.doing(|| "dup2 to 0")?;
                 // SAFETY: as above.
@@ -171,11 +187,19 @@ impl Launcher {
                 Ok(()) => program.exec(),
                 Err(error) => error.to_string(),
             };
-            let _ = Wire::from_fd(wire).send(&Notice::Failed(None, error), &[]);
+            let _ = wire.send(&Notice::Failed(None, error), &[]);
             sys::exit_now(127);
         }
         Ok(())
     }
+}
+
+/// Whether there is a Unix socket in this process's network namespace, `proc_net(5)`.
+fn has_sockets() -> Result<bool> {
+    let path = "/proc/self/net/unix";
+    let listed = std::fs::read_to_string(path).doing(|| format!("read {path}"))?;
+    // The first line is a heading.
+    Ok(listed.lines().nth(1).is_some())
 }
 
 /// A program with its arguments and environment, ready for `execve(2)`.

@@ -54,6 +54,55 @@ const PRCTLS: [libc::c_int; 11] = [
     PR_SET_VMA,
 ];
 
+/// What may be asked of a descriptor. Left out are leases and `F_NOTIFY`, which would tell a job what
+/// other jobs open in the runtime's directories, for these are the same directories.
+const FCNTLS: [libc::c_int; 20] = [
+    libc::F_DUPFD,
+    libc::F_DUPFD_CLOEXEC,
+    libc::F_GETFD,
+    libc::F_SETFD,
+    libc::F_GETFL,
+    libc::F_SETFL,
+    libc::F_GETLK,
+    libc::F_SETLK,
+    libc::F_SETLKW,
+    libc::F_OFD_GETLK,
+    libc::F_OFD_SETLK,
+    libc::F_OFD_SETLKW,
+    libc::F_GETOWN,
+    libc::F_SETOWN,
+    F_GETSIG,
+    F_SETSIG,
+    libc::F_GETPIPE_SZ,
+    libc::F_SETPIPE_SZ,
+    libc::F_ADD_SEALS,
+    libc::F_GET_SEALS,
+];
+
+/// Which signal tells of a ready descriptor, `fcntl(2)`.
+const F_SETSIG: libc::c_int = 10;
+const F_GETSIG: libc::c_int = 11;
+
+/// Options of Unix sockets. Left out are above all the programs that a socket runs on what it receives
+/// (`SO_ATTACH_FILTER` and its kin): compiled into the kernel, and into room that all of the host shares.
+const SOCKET_OPTIONS: [libc::c_int; 15] = [
+    libc::SO_REUSEADDR,
+    libc::SO_REUSEPORT,
+    libc::SO_BROADCAST,
+    libc::SO_DONTROUTE,
+    libc::SO_KEEPALIVE,
+    libc::SO_OOBINLINE,
+    libc::SO_LINGER,
+    libc::SO_SNDBUF,
+    libc::SO_RCVBUF,
+    libc::SO_SNDTIMEO,
+    libc::SO_RCVTIMEO,
+    libc::SO_RCVLOWAT,
+    libc::SO_PASSCRED,
+    libc::SO_PEEK_OFF,
+    libc::SO_TIMESTAMP,
+];
+
 /// Calls that C libraries try first and do without on older kernels. `clone3` is one because a filter
 /// cannot read its flags, which lie in memory.
 const PROBED: [i64; 2] = [libc::SYS_clone3, libc::SYS_openat2];
@@ -177,6 +226,19 @@ fn conditions(number: i64) -> Result<Vec<SeccompRule>, seccompiler::BackendError
         values.iter().map(|&value| SeccompRule::new(vec![equal(argument, value)?])).collect::<Result<Vec<_>, _>>()
     };
     match number {
+        libc::SYS_fcntl => any(1, &FCNTLS.map(|command| command as u64)),
+        libc::SYS_setsockopt => SOCKET_OPTIONS
+            .iter()
+            .map(|&option| SeccompRule::new(vec![equal(1, libc::SOL_SOCKET as u64)?, equal(2, option as u64)?]))
+            .collect(),
+        // Huge pages are set aside by the host and counted by no memory limit: hugetlbpage in the
+        // kernel's admin-guide.
+        libc::SYS_mmap => one(without(3, SeccompCmpArgLen::Dword, libc::MAP_HUGETLB as u64)),
+        libc::SYS_memfd_create => one(without(1, SeccompCmpArgLen::Dword, u64::from(libc::MFD_HUGETLB))),
+        // Who can drop the runtime's pages from memory can see which of them other jobs bring back.
+        libc::SYS_fadvise64 => {
+            one(SeccompCondition::new(3, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, libc::POSIX_FADV_DONTNEED as u64))
+        }
         libc::SYS_clone => one(without(0, SeccompCmpArgLen::Qword, CLONE_REFUSED)),
         libc::SYS_socket | libc::SYS_socketpair => one(equal(0, libc::AF_UNIX as u64)),
         libc::SYS_ioctl => any(1, &IOCTLS),

@@ -49,6 +49,8 @@ pub enum Entry {
 /// What the launcher answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Notice {
+    /// First of all: here I am. Carries a pidfd of the launcher's or zygote's process.
+    Begun,
     /// The launcher's own confinement is complete.
     Ready,
     /// The cell exists; carries a pidfd of its init, whose end is the end of all in the cell.
@@ -142,6 +144,16 @@ impl Wire {
         }
         Ok(Some((serde_json::from_slice(&bytes[..length])?, fds)))
     }
+}
+
+/// Says first of all which process is at this end, so that it can be ended if it hangs.
+///
+/// # Errors
+/// The call that failed.
+pub fn announce(wire: &Wire) -> Result<()> {
+    let own = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())
+        .doing(|| "pidfd_open itself")?;
+    wire.send(&Notice::Begun, &[own.as_raw_fd()]).doing(|| "tell the supervisor")
 }
 
 impl AsRawFd for Wire {

@@ -16,7 +16,8 @@ def test_what_was_printed_before_any_failure_is_returned(execute):
     }
     for code, ending in endings.items():
         script = f"import sys\ndef main():\n    print('out', end='')\n    print('err', end='', file=sys.stderr)\n    {ending}"
-        answer = execute(script, timeout_ms=2000)
+        # Only the one that would not end by itself: the others may take as long as they need.
+        answer = execute(script, **{"timeout_ms": 2000} if code == "timeout" else {})
         assert (answer.status, answer.code) == (422, code), answer
         assert (answer.body["stdout"], answer.body["stderr"]) == ("out", "err"), code
         assert "result" not in answer.body and answer.body["truncated"] == []
@@ -195,6 +196,48 @@ def test_when_main_returns_the_job_is_over(execute):
 
     answer = execute(script)
     assert (answer.result, answer.body["stdout"]) == ("done", "")
+
+
+def test_threading_may_be_busy_when_main_returns(execute):
+    def script():
+        def main():
+            import threading
+            import time
+
+            def work():
+                import email.mime.multipart  # an import of its own, under way or not
+                while True:
+                    time.sleep(0.001)
+                    print(end="")
+
+            for _ in range(4):
+                threading.Thread(target=work).start()
+            return threading.active_count()
+
+    assert execute(script).result == 5
+
+
+def test_an_import_that_another_thread_is_in_the_middle_of(execute):
+    def script():
+        import sys
+        import threading
+
+        inside, never = threading.Event(), threading.Event()
+
+        class Finder:
+            def find_spec(self, name, path=None, target=None):
+                if name == "slow":
+                    inside.set()
+                    never.wait()
+
+        def main():
+            sys.meta_path.insert(0, Finder())
+            threading.Thread(target=__import__, args=("slow",), daemon=True).start()
+            inside.wait()
+            # Had the report to import something, it must not wait for that thread.
+            return {"a": [1.5, None]}
+
+    assert execute(script).result == {"a": [1.5, None]}
 
 
 def test_the_two_examples_of_the_readme(client):

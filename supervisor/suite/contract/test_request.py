@@ -26,6 +26,7 @@ ECHO = "def main(*args, **kwargs):\n    return [list(args), kwargs]"
         ('{"script": "x", "stdin": 1}', "stdin is the number 1, expected a string"),
         ('{"script": "x", "profile": []}', "profile is an array, expected a string"),
         ('{"script": "x", "profile": "nope"}', 'there is no profile "nope", expected one of'),
+        ('{"script": "x", "profile": "' + "p" * 3_000_000 + '"}', "profile is 3000000 bytes long, expected a name of at most 256"),
         ('{"script": "x", "timeout_ms": 0}', "timeout_ms is the number 0, expected a whole number"),
         ('{"script": "x", "timeout_ms": -1}', "timeout_ms is the number -1"),
         ('{"script": "x", "timeout_ms": 1.5}', "timeout_ms is the number 1.5"),

@@ -113,6 +113,73 @@ def test_nothing_outside_tmp_can_be_written(attempt, attempt_without, without):
     assert set(tried.values()) <= {"EROFS", "EACCES", "EPERM", "ENOENT", "EXDEV", "ENOTDIR", "EBUSY", "ETXTBSY", "EINVAL"}, tried
 
 
+CHROOTS = """
+def main():
+    # The old way out: a root further down while the working directory stays above it.
+    os.makedirs("/tmp/jail", exist_ok=True)
+    directory = os.open("/tmp", os.O_RDONLY)
+    tried = [syscall(161, b"/tmp/jail"), syscall(155, b"/tmp", b"/tmp/jail")]
+    os.fchdir(directory)
+    for _ in range(64): os.chdir("..")
+    tried.append(attempt(os.listdir, "."))
+    tried.append(sorted(n for n in ("etc", "home", "var", "root", "sys", "cell") if os.path.exists(n)))
+    return tried
+"""
+
+
+@pytest.mark.layer("seccomp", "capabilities", "pivot_root")
+@pytest.mark.parametrize("without", [(), ("seccomp",), ("landlock",), ("seccomp", "landlock")])
+def test_chroot_leads_nowhere(attempt, attempt_without, without):
+    *refused, listed, above = attempt_without(CHROOTS, *without)["result"] if without else attempt(CHROOTS)
+    assert set(refused) == {"EPERM"} and above == []
+    assert listed == "EACCES" or "'usr'" in listed and "'cell'" not in listed, listed
+
+
+OWN_PROGRAM = """
+def main():
+    tried = {}
+    for path in ("/proc/self/exe", "/usr/bin/python3", os.path.realpath("/proc/self/exe")):
+        for name, flags in (("write", os.O_WRONLY), ("both", os.O_RDWR), ("append", os.O_WRONLY | os.O_APPEND), ("truncate", os.O_WRONLY | os.O_TRUNC)):
+            tried[name + " " + path] = attempt(os.open, path, flags)
+        tried["chmod " + path] = attempt(os.chmod, path, 0o777)
+        tried["truncate by name " + path] = attempt(os.truncate, path, 0)
+    # Through a descriptor of it that a child inherits, as runc was overcome: CVE-2019-5736.
+    fd = os.open("/proc/self/exe", os.O_PATH)
+    tried["through a descriptor"] = attempt(os.open, f"/proc/self/fd/{fd}", os.O_WRONLY)
+    return tried
+"""
+
+
+@pytest.mark.layer("mount flags", "Landlock")
+@pytest.mark.parametrize("without", [(), ("landlock",), ("seccomp", "landlock")])
+def test_the_interpreter_cannot_be_overwritten(attempt, attempt_without, without):
+    runtime = Path(os.path.realpath("/var/lib/cloister/python/usr/bin/python3"))
+    before = runtime.stat() if runtime.exists() else None
+    tried = attempt_without(OWN_PROGRAM, *without)["result"] if without else attempt(OWN_PROGRAM)
+    assert set(tried.values()) <= {"EROFS", "EACCES", "EPERM", "ETXTBSY"}, tried
+    if before:
+        now = runtime.stat()
+        assert (now.st_size, now.st_mtime_ns, now.st_mode) == (before.st_size, before.st_mtime_ns, before.st_mode)
+
+
+@pytest.mark.layer("cgroup", "mount namespace", "user namespace", "capabilities")
+def test_the_kernels_helpers_cannot_be_set_even_with_one_layer_only(attempt_without):
+    # release_agent and core_pattern would run a program as the host's root.
+    attack = """
+    def main():
+        tried = [syscall(165, b"x", b"/tmp", kind, 0, data) for kind in (b"cgroup", b"cgroup2", b"proc", b"sysfs", b"binfmt_misc", b"devtmpfs", b"debugfs", b"overlay")
+                 for data in (None, b"memory", b"none,name=x")]
+        paths = ["/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/kernel/hotplug", "/proc/sys/vm/overcommit_memory", "/proc/sys/user/max_user_namespaces",
+                 "/sys/fs/cgroup/release_agent", "/sys/fs/cgroup/memory/release_agent", "/sys/kernel/uevent_helper", "/proc/sysrq-trigger", "/proc/self/coredump_filter/../../sys/kernel/core_pattern"]
+        return [sorted(set(tried)), {p: attempt(lambda p: open(p, "w").write("|/tmp/x"), p) for p in paths}]
+    """
+    for without in (("seccomp",), ("seccomp", "landlock")):
+        mounted, written = attempt_without(attack, *without)["result"]
+        assert mounted == ["EPERM"], mounted
+        assert set(written.values()) <= {"ENOENT", "EACCES", "ENOTDIR"}, written
+    assert "/tmp/x" not in Path("/proc/sys/kernel/core_pattern").read_text()
+
+
 @pytest.mark.layer("Landlock")
 def test_landlock_refuses_what_mounts_alone_would_show(attempt, attempt_without):
     listing = "def main(): return attempt(os.listdir, '/')"

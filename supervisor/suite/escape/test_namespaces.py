@@ -103,7 +103,7 @@ def test_jobs_that_run_together_have_host_ids_of_their_own(service, execute):
 
     from client import eventually
     with ThreadPoolExecutor(3) as pool:
-        running = [pool.submit(execute, "import time\ndef main(): time.sleep(3)") for _ in range(3)]
+        running = [pool.submit(execute, "import time\ndef main(): time.sleep(8)") for _ in range(3)]
 
         def ids():
             return {service.id_of(pid) for pid in service.job_processes()}

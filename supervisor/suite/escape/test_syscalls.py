@@ -13,7 +13,8 @@ def main():
         "landlock": syscall(444, None, 0, 1), "process_madvise": syscall(440, 0, None, 0, 0, 0), "move_pages": syscall(279, 0, 0, None, None, None, 0),
         "lookup_dcookie": syscall(212, 0, zeros, 10), "memfd_secret": syscall(447, 0), "mq_open": syscall(240, b"x", 66, 384, None),
         "shmget": syscall(29, 7, 4096, 0o1666), "semget": syscall(64, 7, 1, 0o1666), "msgget": syscall(68, 7, 0o1666),
-        "uselib": syscall(134, b"x"), "nfsservctl": syscall(180, 0, None, None),
+        "process_mrelease": syscall(448, 0, 0), "pidfd_getfd": syscall(438, 0, 0, 0), "kcmp": syscall(312, 1, 1, 0, 0, 0), "migrate_pages": syscall(256, 0, 0, None, None),
+        "quotactl_fd": syscall(443, 0, 0, 0, None), "uselib": syscall(134, b"x"), "nfsservctl": syscall(180, 0, None, None),
     }
 """
 
@@ -22,6 +23,13 @@ def main():
 def test_deep_calls_are_refused(attempt):
     tried = attempt(DEEP)
     assert set(tried.values()) <= {"EPERM", "ENOSYS"}, tried
+
+
+@pytest.mark.layer("capabilities", "user namespace")
+def test_without_seccomp_the_deep_calls_that_need_privilege_are_still_refused(attempt_without):
+    needs = ("bpf", "perf_event_open", "quotactl_fd", "process_madvise", "lookup_dcookie")
+    tried = attempt_without(DEEP, "seccomp")["result"]
+    assert {tried[name] for name in needs} <= {"EPERM", "EACCES", "ENOSYS", "EBADF", "EINVAL", "ENODEV", "EOPNOTSUPP", "E2BIG", "EFAULT", "ENOENT"}, tried
 
 
 @pytest.mark.layer("seccomp")

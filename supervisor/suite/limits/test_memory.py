@@ -18,6 +18,51 @@ HOARDS = {
         import os
         fds = [os.memfd_create(str(n)) for n in range(8)]
         for fd in fds: os.write(fd, b'x' * (32 << 20))""",
+    "pipes": """
+        import fcntl, os, time
+        for _ in range(8):
+            if os.fork() == 0:
+                held = []
+                try:
+                    while True:
+                        read, write = os.pipe()
+                        os.set_blocking(write, False)
+                        held.append((read, write))
+                        try:
+                            while True: os.write(write, b'x' * 65536)
+                        except BlockingIOError: pass
+                except OSError: time.sleep(600)
+        os.wait()""",
+    "children that come and go": """
+        import os, time
+        held = os.memfd_create('held')
+        for number in range(64):
+            pid = os.fork()
+            if pid == 0:
+                os.pwrite(held, b'x' * (4 << 20), number * (4 << 20))
+                os._exit(0)
+            os.waitpid(pid, 0)""",
+    "page tables": """
+        import ctypes, mmap, os, time
+        for _ in range(8):
+            if os.fork() == 0:
+                m = mmap.mmap(-1, 64 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)
+                for at in range(0, len(m), 2 << 20): m[at]
+                time.sleep(600)
+        os.wait()""",
+    "descriptors in flight and epolls": """
+        import os, select, socket, time
+        for _ in range(12):
+            if os.fork() == 0:
+                held, ends = [], socket.socketpair()
+                big = bytearray(12 << 20)
+                try:
+                    while True:
+                        epoll = select.epoll()
+                        epoll.register(ends[0].fileno())
+                        held.append(epoll)
+                except OSError: time.sleep(600)
+        os.wait()""",
     "anonymous shared memory": """
         import mmap
         m = mmap.mmap(-1, 256 << 20)
@@ -124,6 +169,29 @@ def test_nothing_of_a_tmpfs_is_left_for_the_next_job(service, execute):
     eventually(lambda: not service.job_processes())
     for _ in range(3):
         assert execute("import os\ndef main(): return os.listdir('/tmp') + os.listdir('/dev/shm')").result == []
+
+
+@pytest.mark.layer("cgroup", "slot")
+def test_memory_that_outlives_its_processes_is_not_the_next_jobs_burden(start_service):
+    def leave():
+        import os
+        import socket
+
+        def main():
+            # Held by sockets that are held by one another, and by nothing else.
+            memory = [os.memfd_create(str(number)) for number in range(6)]
+            for fd in memory:
+                os.write(fd, b"x" * (50 << 20))
+            one, other = socket.socketpair()
+            socket.send_fds(one, [b"x"], [*memory, one.fileno(), other.fileno()])
+            return len(os.listdir("/tmp"))
+
+    service = start_service(supervisor={"slots": 1})
+    for _ in range(6):
+        assert service.client.execute(leave).result == 0
+        service.settle()
+        # More than would be left of the limit of 512.
+        assert service.client.execute("def main(): return len(bytes(1) * (400 << 20))").result == 400 << 20
 
 
 @pytest.mark.layer("rlimits")

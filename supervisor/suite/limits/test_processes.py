@@ -29,7 +29,7 @@ def test_a_fork_bomb_that_goes_on_stays_within_its_limit(service, execute):
     # Asked for first: an installed service has none to look at, and no such profile either.
     groups = service.slot_groups("pids.max")
     with ThreadPoolExecutor(1) as pool:
-        bombing = pool.submit(execute, bomb, profile="tiny", timeout_ms=2000)
+        bombing = pool.submit(execute, bomb, profile="hoard", timeout_ms=6000)
         eventually(lambda: len(service.job_processes()) > 8)
         assert len(service.job_processes()) <= 16
         assert "16" in [path.read_text().strip() for path in groups]

@@ -20,6 +20,19 @@ ENDLESS = {
                 os.closerange(0, 4)
             while True: time.sleep(600)
         time.sleep(600)""",
+    "timers and signals that are handled": """
+        import signal
+        for number in (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGTERM, signal.SIGINT, signal.SIGXCPU):
+            signal.signal(number, lambda *_: None)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        while True: signal.pause()""",
+    "processes that start one another": """
+        import os, sys
+        os.execv("/usr/bin/python3", ["python3", "-c", "import os\\nwhile True:\\n    if os.fork(): os.execv('/usr/bin/python3', ['python3', '-c', 'while True: pass'])\\n    os.setsid()\\n    while True: pass"])""",
+    "threads that hold the interpreter": """
+        import threading
+        for _ in range(8): threading.Thread(target=lambda: sum(range(10**12))).start()
+        sum(range(10**12))""",
     "printing": "while True: print('x' * 1000)",
     "every descriptor closed": "import os; os.closerange(0, 256)\nwhile True: pass",
     "waiting for input that never comes": "import os; r, w = os.pipe(); os.read(r, 1)",

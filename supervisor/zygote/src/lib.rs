@@ -31,28 +31,29 @@ struct Around {
     before: Option<extern "C" fn()>,
     after_in_parent: Option<extern "C" fn()>,
     after_in_child: Option<extern "C" fn()>,
-    /// Memory that is filled with random bytes in each child.
-    random: *mut u8,
-    random_length: usize,
+    /// Addresses and lengths of memory that is filled with random bytes in each child.
+    random: *const [usize; 2],
+    random_count: usize,
 }
 
 /// Serves orders until the supervisor closes its end: 0 then, -1 on a failure, and 1 in each child.
 ///
 /// # Safety
 /// The process has one thread and holds the interpreter's lock; descriptor 0 is the wire and is not
-/// owned by anything else; the functions are CPython's own or null; `random` points to
-/// `random_length` bytes that may be anything, and nothing reads them meanwhile.
+/// owned by anything else; the functions are CPython's own or null; `random` points to `random_count`
+/// pairs of an address and a length of memory whose bytes may be anything, and which nothing reads
+/// meanwhile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloister_zygote_serve(
     before: Option<extern "C" fn()>,
     after_in_parent: Option<extern "C" fn()>,
     after_in_child: Option<extern "C" fn()>,
-    random: *mut u8,
-    random_length: usize,
+    random: *const [usize; 2],
+    random_count: usize,
 ) -> c_int {
     // SAFETY: as the caller vouches.
     let wire = Wire::from_fd(unsafe { OwnedFd::from_raw_fd(0) });
-    match serve(&wire, Around { before, after_in_parent, after_in_child, random, random_length }) {
+    match serve(&wire, Around { before, after_in_parent, after_in_child, random, random_count }) {
         Ok(returned) => {
             // In a child 0 is its standard input now.
             std::mem::forget(wire);
@@ -112,6 +113,8 @@ fn serve(wire: &Wire, around: Around) -> Result<c_int> {
                 Some((Order::Start(slot, entry), fds)) => match forker.start(slot, entry, fds, |_| fork(around)) {
                     Ok(Started::Parent(pidfd)) => wire.send(&Notice::Started(slot), &[pidfd.as_raw_fd()]),
                     Ok(Started::Job(place)) => {
+                        // From its first moment as another user, so that nobody takes it for a running job.
+                        let _ = nix::sys::prctl::set_name(c"parked");
                         if place.take(forker.confinement()).is_err() {
                             exit_now(127);
                         }
@@ -157,16 +160,17 @@ fn fork(around: Around) -> Result<Forked> {
     }
 }
 
-/// Fills the generator's state anew: `getrandom(2)`.
+/// Fills the states of random number generators anew: `getrandom(2)`.
 fn randomise(around: Around) -> Result<()> {
-    if around.random_length == 0 {
-        return Ok(());
-    }
-    // SAFETY: as the caller of the start vouched, and this process has one thread.
-    let mut state = unsafe { std::slice::from_raw_parts_mut(around.random, around.random_length) };
-    while !state.is_empty() {
-        let filled = rustix::rand::getrandom(&mut *state, GetRandomFlags::empty()).doing(|| "getrandom")?;
-        state = &mut state[filled..];
+    for number in 0..around.random_count {
+        // SAFETY: as the caller of the start vouched: so many pairs lie there.
+        let [address, length] = unsafe { *around.random.add(number) };
+        // SAFETY: as above: the memory is there, may hold anything, and this process has one thread.
+        let mut state = unsafe { std::slice::from_raw_parts_mut(address as *mut u8, length) };
+        while !state.is_empty() {
+            let filled = rustix::rand::getrandom(&mut *state, GetRandomFlags::empty()).doing(|| "getrandom")?;
+            state = &mut state[filled..];
+        }
     }
     Ok(())
 }

@@ -1,0 +1,135 @@
+"""Warm interpreters that die, hang or cannot start: each has a true answer, and children are parked again."""
+
+import os
+import signal
+import subprocess
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from client import eventually
+from service import POLICY, WARM, binary
+
+HOLD = "import time\ndef main(seconds):\n    time.sleep(seconds)\n    return 'held'"
+
+pytestmark = pytest.mark.skipif(not WARM, reason="the profiles of cold starts keep no interpreter warm")
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("raise ValueError('is broken')", "import wsgiref: ValueError: is broken"),
+        ("import no_such_module", "import wsgiref: ModuleNotFoundError: No module named 'no_such_module'"),
+        ("raise SystemExit(3)", "import wsgiref: SystemExit: 3"),
+        ("def broken(:", "import wsgiref: SyntaxError"),
+        ("import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()", "import wsgiref started threads"),
+        ("import os, time\nif os.fork() == 0: time.sleep(600)", "import wsgiref started a process"),
+        ("import mmap\nkept = mmap.mmap(-1, 4096)", "import wsgiref made shared memory"),
+        ("import os\nos.abort()", "ended while it imported"),
+        ("import os\nos._exit(0)", "ended while it imported"),
+    ],
+)
+def test_an_import_that_cannot_be_kept_warm_stops_the_start(refused_start, own_module, source, told):
+    said = refused_start(POLICY.read_text() + own_module.profile(source))
+    assert told in said and 'profile "own"' in said, said
+
+
+def test_a_module_that_is_not_there_is_named(refused_start):
+    said = refused_start(POLICY.read_text().replace('imports = ["numpy", "pandas"]', 'imports = ["numpy", "panda"]'))
+    assert "import panda: ModuleNotFoundError" in said, said
+
+
+@pytest.fixture
+def refused_start(tmp_path, names):
+    """Start a supervisor with a policy that keeps it from serving; what it says."""
+
+    def start(text):
+        group, policy = f"cloister-{uuid.uuid4().hex[:8]}", tmp_path / "policy.toml"
+        names.append(group)
+        policy.write_text(text)
+        policy.chmod(0o644)
+        command = [binary("cloister-supervisor"), "serve", "--policy", policy, "--socket", tmp_path / "s", "--cgroup", group]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert ended.returncode == 1, ended
+        return ended.stderr
+
+    return start
+
+
+def test_killed_its_jobs_get_a_true_answer_and_it_is_replaced(start_service):
+    service = start_service()
+    [zygote] = service.zygotes()
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(service.client.execute, HOLD, args=[9]) for _ in range(2)]
+        eventually(lambda: len(service.job_processes()) == 2)
+        os.kill(zygote, signal.SIGKILL)
+        for answer in (future.result() for future in running):
+            assert (answer.status, answer.code) == (503, "unavailable"), answer
+            assert "died" in answer.error["message"] and answer.headers["retry-after"]
+    # Children of the dead one that still wait are not used: their ends could not be told.
+    for _ in range(6):
+        assert service.client.execute(HOLD, args=[0]).result == "held"
+    service.settle()
+    assert service.zygotes() != [zygote]
+
+
+def test_killed_while_idle_costs_no_request(start_service):
+    service = start_service()
+    for _ in range(3):
+        [zygote] = service.zygotes()
+        os.kill(zygote, signal.SIGKILL)
+        eventually(lambda: zygote not in service.zygotes())
+        # One that is sent before the death is noticed may be told of it; the next is served.
+        eventually(lambda: service.client.execute(HOLD, args=[0]).status == 200)
+        service.settle()
+
+
+@pytest.mark.parametrize("which", ["zygote", "launcher"])
+def test_hanging_it_is_replaced_and_no_request_waits_for_ever(start_service, which):
+    service = start_service()
+    [hung] = service.zygotes() if which == "zygote" else [service.launcher()]
+    os.kill(hung, signal.SIGSTOP)
+    # Some find a parked child and some do not; some are in the middle of their work.
+    with ThreadPoolExecutor(8) as pool:
+        answers = [future.result() for future in [pool.submit(service.client.execute, HOLD, args=[0.1]) for _ in range(8)]]
+    for answer in answers:
+        assert answer.status == 200 and answer.result == "held" or (answer.status, answer.code) == (503, "unavailable"), answer
+    eventually(lambda: service.client.execute(HOLD, args=[0]).status == 200, within=60)
+    service.settle()
+    assert hung not in service.processes()
+
+
+def test_parked_children_that_die_are_nobodys_loss(start_service):
+    service = start_service()
+    for _ in range(5):
+        service.settle()
+        children = service.parked()
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+        # Dead, whether or not that has been told yet.
+        eventually(lambda: not set(children) & set(service.processes()))
+        assert service.client.execute(HOLD, args=[0]).result == "held"
+    service.settle()
+
+
+def test_more_requests_than_parked_children_and_slots(start_service):
+    service = start_service(supervisor={"slots": 3, "queue": 30, "queue_wait": '"60s"'})
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: service.client.execute(HOLD, args=[0.2]), range(20)))
+    assert [answer.result for answer in answers] == ["held"] * 20
+    service.settle()
+
+
+def test_it_is_renewed_on_time_and_goes_on_if_that_fails(start_service, own_module):
+    source = "import os\nborn = os.urandom(8).hex()"
+    service = start_service(policy=own_module.profile(source, ', renew = "1s"'))
+    born = lambda: service.client.execute("import wsgiref\ndef main(): return wsgiref.born", profile="own").result
+    first = born()
+    eventually(lambda: born() != first)
+    own_module.rewrite("raise ValueError('broken since')")
+    eventually(lambda: born() and "broken since" in service.log("supervisor"))
+    assert born() == born()
+    own_module.rewrite(source)
+    last = born()
+    eventually(lambda: born() != last)

@@ -5,6 +5,7 @@
 
 use caps::{CapSet, Capability};
 use cloister_sandbox::seccomp;
+use nix::sched::{CloneFlags, unshare};
 
 /// Capabilities that remain: to map ids into launchers' namespaces, to end processes of other ids, to
 /// write to control groups whoever owns them (some hosts mount them writable for nobody), to
@@ -20,9 +21,16 @@ const KEPT: [Capability; 6] = [
 
 /// Bounds the capabilities and refuses whole families of system calls, for good.
 ///
+/// Jobs inherit the filter. Where some have a loopback network, sockets of the internet families have to
+/// pass it; so that they lead nowhere here either, the supervisor then leaves the host's network for an
+/// empty one. Its socket is a file, which is found all the same.
+///
 /// # Errors
 /// The step that failed, for a person.
-pub fn confine() -> Result<(), String> {
+pub fn confine(loopback: bool) -> Result<(), String> {
+    if loopback {
+        unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| format!("leave the host's network: {errno}"))?;
+    }
     let failed = |error: caps::errors::CapsError| format!("give up capabilities: {error}");
     let kept = KEPT.into_iter().collect();
     for given_up in caps::all().difference(&kept) {
@@ -36,6 +44,6 @@ pub fn confine() -> Result<(), String> {
     let held = caps::read(None, CapSet::Permitted).map_err(failed)?.intersection(&kept).copied().collect();
     caps::set(None, CapSet::Effective, &held).map_err(failed)?;
     caps::set(None, CapSet::Permitted, &held).map_err(failed)?;
-    seccomp::apply(&seccomp::compile_supervisor().map_err(|error| error.to_string())?)
+    seccomp::apply(&seccomp::compile_supervisor(loopback).map_err(|error| error.to_string())?)
         .map_err(|error| error.to_string())
 }

@@ -17,10 +17,10 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::waitpid;
 
 use crate::forker::{Event, Forker, Started, fork_plain, open_namespace, report_failure};
-use crate::spec::{Slot, Spec};
+use crate::spec::{Network, Slot, Spec};
 use crate::sys::{self, Forked};
 use crate::wire::{Entry, Notice, Order, Wire, exactly};
-use crate::{Context, Error, Result, cell, credentials, root};
+use crate::{Context, Error, Result, cell, credentials, loopback, root};
 
 /// The namespaces that a launcher is born into.
 const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
@@ -132,6 +132,12 @@ impl Launcher {
 
     fn build_cell(&mut self, slot: Slot) -> Result<OwnedFd> {
         match self.networks.get(&slot) {
+            // What a job leaves behind in one with an interface, such as ports that linger, is the next one's
+            // to find, so that each gets a new one.
+            _ if self.forker.confinement().spec().network == Network::Loopback => {
+                unshare(CloneFlags::CLONE_NEWNET).doing(|| "unshare CLONE_NEWNET")?;
+                loopback::bring_up()?;
+            }
             Some(network) => setns(network, CloneFlags::CLONE_NEWNET).doing(|| "setns the slot's network")?,
             None => {
                 unshare(CloneFlags::CLONE_NEWNET).doing(|| "unshare CLONE_NEWNET")?;

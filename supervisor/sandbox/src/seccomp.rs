@@ -4,11 +4,17 @@
 //! a name safe to allow, and the three ways to refuse: `EPERM` for what is not on the list, `ENOSYS`
 //! for what programs probe and fall back from, death for another architecture's calls.
 
+mod loopback;
+mod rules;
+
+use std::collections::BTreeMap;
+
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch, sock_filter,
 };
 
+use crate::spec::{CallAction, Network, Spec};
 use crate::{Error, Result};
 
 /// `CLONE_NEW*` of `clone(2)`, and `CLONE_PARENT`, which would hand a child to the process outside.
@@ -63,30 +69,42 @@ const X32: u32 = 0x4000_0000;
 /// older kernel would say.
 const NEWEST: u32 = 470;
 
-/// Compiles the filter for the calls whose numbers are given.
+/// The longest program that the kernel takes, `BPF_MAXINSNS`.
+const LONGEST: usize = 4096;
+
+/// Compiles a profile's filter.
+///
+/// What no profile may change comes first, then its rules that refuse or log, in their order, and then
+/// the list of what is allowed.
 ///
 /// # Errors
 /// When this is no x86-64, or the program would be too long for the kernel.
-pub fn compile(syscalls: &[i64]) -> Result<BpfProgram> {
-    let arch =
-        TargetArch::try_from(std::env::consts::ARCH).map_err(|error| Error::layer("compile the filter", error))?;
-    if arch != TargetArch::x86_64 {
-        return Err(Error::layer("compile the filter", "only x86-64 is supported"));
-    }
-    let rules = syscalls
-        .iter()
-        .filter(|number| !PROBED.contains(number))
-        .map(|&number| Ok((number, conditions(number)?)))
-        .collect::<Result<_, seccompiler::BackendError>>();
-    let listed = rules
-        .and_then(|rules| {
-            SeccompFilter::new(rules, SeccompAction::Errno(libc::EPERM.unsigned_abs()), SeccompAction::Allow, arch)
-        })
-        .and_then(BpfProgram::try_from)
-        .map_err(|error| Error::layer("compile the filter", error))?;
+pub fn compile(spec: &Spec) -> Result<BpfProgram> {
+    let failed = |error| Error::layer("compile the filter", error);
     let mut program = prologue();
-    program.extend(listed);
+    for rule in spec.call_rules.iter().filter(|rule| rule.action != CallAction::Allow) {
+        program.extend(rules::block(rule, spec.network).map_err(failed)?);
+    }
+    program.extend(rules::allowed(spec).and_then(list).map_err(failed)?);
+    if program.len() > LONGEST {
+        let reason =
+            format!("{} instructions, the kernel takes {LONGEST}: allow less or have fewer rules", program.len());
+        return Err(Error::layer("compile the filter", reason));
+    }
     Ok(program)
+}
+
+/// Calls by number, each with the sets of conditions of which one has to hold; none means always.
+type Calls = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// The program that allows these calls and refuses all others.
+fn list(calls: Calls) -> Result<BpfProgram, seccompiler::BackendError> {
+    let arch = TargetArch::try_from(std::env::consts::ARCH)?;
+    if arch != TargetArch::x86_64 {
+        return Err(seccompiler::BackendError::InvalidTargetArch(std::env::consts::ARCH.to_owned()));
+    }
+    let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    SeccompFilter::new(calls, refuse, SeccompAction::Allow, arch).and_then(BpfProgram::try_from)
 }
 
 /// Puts the filter in force for this thread and all that descend from it. `no_new_privs` must be set.
@@ -102,22 +120,27 @@ pub fn apply(program: &BpfProgram) -> Result<()> {
 /// # Errors
 /// As [`compile`].
 pub fn compile_waiting() -> Result<BpfProgram> {
-    compile(&[
+    const CALLS: [i64; 6] = [
         libc::SYS_wait4,
         libc::SYS_exit_group,
         libc::SYS_exit,
         libc::SYS_rt_sigreturn,
         libc::SYS_pause,
         libc::SYS_restart_syscall,
-    ])
+    ];
+    let calls = CALLS.into_iter().map(|number| (number, Vec::new())).collect();
+    let mut program = prologue();
+    program.extend(list(calls).map_err(|error| Error::layer("compile the filter", error))?);
+    Ok(program)
 }
 
 /// A filter for the supervisor itself and all that descends from it: every family of sockets but Unix
-/// is refused, and the calls that no part of it makes.
+/// is refused, and the calls that no part of it makes. With `loopback`, jobs may have a network of their
+/// own, so the two families of the internet pass; the supervisor must then be where these lead nowhere.
 ///
 /// # Errors
 /// As [`compile`].
-pub fn compile_supervisor() -> Result<BpfProgram> {
+pub fn compile_supervisor(loopback: bool) -> Result<BpfProgram> {
     const NEVER: [i64; 24] = [
         libc::SYS_acct,
         libc::SYS_add_key,
@@ -145,8 +168,11 @@ pub fn compile_supervisor() -> Result<BpfProgram> {
         libc::SYS_userfaultfd,
     ];
     let not_unix = |number| {
-        let other = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, libc::AF_UNIX as u64)?;
-        Ok((number, vec![SeccompRule::new(vec![other])?]))
+        let families: &[i32] =
+            if loopback { &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6] } else { &[libc::AF_UNIX] };
+        let other = |&family| SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, family as u64);
+        let others = families.iter().map(other).collect::<Result<Vec<_>, _>>()?;
+        Ok((number, vec![SeccompRule::new(others)?]))
     };
     [libc::SYS_socket, libc::SYS_socketpair]
         .map(not_unix)
@@ -161,14 +187,19 @@ pub fn compile_supervisor() -> Result<BpfProgram> {
         .map_err(|error| Error::layer("compile the supervisor's filter", error))
 }
 
-/// What the arguments must hold; no condition means that the call is allowed as it is.
-fn conditions(number: i64) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
-    let one = |condition| Ok(vec![SeccompRule::new(vec![condition?])?]);
+/// The ways in which a call's arguments may be, all conditions of one of them; none means any.
+type Ways = Vec<Vec<SeccompCondition>>;
+
+/// What the arguments must be in any case, whatever a profile says.
+fn conditions(number: i64, network: Network) -> Result<Ways, seccompiler::BackendError> {
+    let one = |condition: Result<SeccompCondition, _>| Ok(vec![vec![condition?]]);
     let any = |argument, values: &[u64]| {
-        values.iter().map(|&value| SeccompRule::new(vec![equal(argument, value)?])).collect::<Result<Vec<_>, _>>()
+        values.iter().map(|&value| Ok(vec![equal(argument, value)?])).collect::<Result<Ways, _>>()
     };
     match number {
         libc::SYS_clone => one(without(0, SeccompCmpArgLen::Qword, CLONE_REFUSED)),
+        libc::SYS_socket if network == Network::Loopback => loopback::sockets(),
+        libc::SYS_setsockopt if network == Network::Loopback => loopback::options(),
         libc::SYS_socket | libc::SYS_socketpair => one(equal(0, libc::AF_UNIX as u64)),
         libc::SYS_ioctl => any(1, &IOCTLS),
         libc::SYS_prctl => any(0, &PRCTLS.map(|option| option as u64)),

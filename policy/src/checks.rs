@@ -199,12 +199,21 @@ fn path_rules(tables: &Tables, values: &Values, problems: &mut Diagnostics) {
     let Some(runtime) = tables.runtimes.get(values.text("runtime")) else { return };
     for item in values.path_rules("landlock.rules") {
         let path = &item.value.path;
-        let own = ["/dev", "/proc", "/tmp"].iter().any(|own| path.starts_with(own)) || path == Path::new("/");
+        let own = WRITABLE.iter().any(|own| path.starts_with(own));
         if own || is_mounted(runtime, "mounts", path) || is_mounted(values, "filesystem.read_only", path) {
             continue;
         }
-        let message = format!("{} is in none of the sandbox's mounts", path.display());
-        let problem = Diagnostic::error(span_of(item), message, "not in the sandbox");
-        problems.push(problem.help("name a path as it is inside, in the runtime's mounts or in filesystem.read_only"));
+        // What holds of these is tried when the supervisor starts, so it has to be the same in every profile.
+        let fixed = ["/dev", "/proc"].iter().any(|fixed| path.starts_with(fixed)) || path == Path::new("/");
+        let problem = if fixed {
+            let message = format!("what may be done with {} is the same in every sandbox", path.display());
+            Diagnostic::error(span_of(item), message, "not for a rule")
+        } else {
+            let message = format!("{} is in none of the sandbox's mounts", path.display());
+            Diagnostic::error(span_of(item), message, "not in the sandbox")
+        };
+        problems.push(
+            problem.help("rules are for paths in the runtime's mounts or filesystem.read_only, /tmp and /dev/shm"),
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! Looks at this host for what a policy names.
 
 use std::fs;
+use std::ops::Range;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -161,42 +162,60 @@ fn cpus(tables: &Tables, problems: &mut Diagnostics) {
 
 /// No account may have an id that jobs run as: it could send signals to them, and they to it.
 fn accounts(tables: &Tables, problems: &mut Diagnostics) {
-    let (base, count) = (tables.supervisor.whole("uid_base"), tables.supervisor.whole("uid_count"));
-    let span = place(&tables.supervisor, "uid_base");
+    let base = tables.supervisor.whole("uid_base");
+    let ids = base..base + tables.supervisor.whole("uid_count");
+    let (span, label) = (place(&tables.supervisor, "uid_base"), format!("{} ids from here", ids.end - base));
+    let read = |file| fs::read_to_string(file).unwrap_or_default();
     for (file, what) in [("/etc/passwd", "account"), ("/etc/group", "group")] {
-        for (name, id, _) in fields(file, 2) {
-            if (base..base + count).contains(&id) {
-                let message = format!("the {what} {name:?} has the id {id}, which is in the range that jobs run as");
-                let label = format!("{count} ids from here");
-                problems.push(Diagnostic::error(span.clone(), message, label).help("choose another uid_base"));
-            }
+        for (name, id) in in_use(&read(file), &ids) {
+            let message = format!("the {what} {name:?} has the id {id}, which is in the range that jobs run as");
+            let problem = Diagnostic::error(span.clone(), message, label.clone());
+            problems.push(problem.help("choose another uid_base"));
         }
     }
     for file in ["/etc/subuid", "/etc/subgid"] {
-        for (name, first, rest) in fields(file, 1) {
-            let length: u64 = rest.trim().parse().unwrap_or(0);
-            if first < base + count && base < first.saturating_add(length) {
-                let message = format!("{file} gives ids from {first} on to {name}, which overlap with those of jobs");
-                problems.push(Diagnostic::warning(span.clone(), message, format!("{count} ids from here")));
-            }
+        for (name, first) in given_out(&read(file), &ids) {
+            let message = format!("{file} gives ids from {first} on to {name:?}, which overlap with those of jobs");
+            problems.push(Diagnostic::warning(span.clone(), message, label.clone()).help("choose another uid_base"));
         }
     }
 }
 
-/// Lines of a file of fields between colons: the first, the number at `at`, and what follows it.
-fn fields(file: &str, at: usize) -> Vec<(String, u64, String)> {
-    let text = fs::read_to_string(file).unwrap_or_default();
+/// Accounts or groups with one of these ids: passwd(5), group(5).
+fn in_use(file: &str, ids: &Range<u64>) -> Vec<(String, u64)> {
     let read = |line: &str| {
-        let fields: Vec<&str> = line.split(':').collect();
-        let number = fields.get(at)?.parse().ok()?;
-        Some((fields[0].to_owned(), number, fields.get(at + 1).copied().unwrap_or_default().to_owned()))
+        let mut fields = line.split(':');
+        let name = fields.next()?.to_owned();
+        Some((name, fields.nth(1)?.parse().ok()?))
     };
-    text.lines().filter_map(read).collect()
+    file.lines().filter_map(read).filter(|(_, id)| ids.contains(id)).collect()
+}
+
+/// Who was given ids that overlap with these, and from where on: subuid(5).
+fn given_out(file: &str, ids: &Range<u64>) -> Vec<(String, u64)> {
+    let read = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?.to_owned();
+        let (first, count): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.trim().parse().ok()?);
+        (first < ids.end && ids.start < first.saturating_add(count)).then_some((name, first))
+    };
+    file.lines().filter_map(read).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, total_memory};
+    use super::{Bytes, given_out, in_use, total_memory};
+
+    #[test]
+    fn accounts_and_what_was_given_out_are_found_by_their_ids() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\nada:x:1000:1000::/home/ada:/bin/sh\nbroken\nx:y:z\n";
+        assert_eq!(in_use(passwd, &(1000..1001)), [("ada".to_owned(), 1000)]);
+        assert_eq!(in_use(passwd, &(1..1000)), []);
+        let subuid = "ada:100000:65536\nbob:300000:10\nbroken:1\n";
+        assert_eq!(given_out(subuid, &(165_535..200_000)), [("ada".to_owned(), 100_000)]);
+        assert_eq!(given_out(subuid, &(165_536..300_000)), []);
+        assert_eq!(given_out(subuid, &(0..u64::MAX)).len(), 2);
+    }
 
     #[test]
     fn the_memory_of_a_host_is_read_in_bytes() {

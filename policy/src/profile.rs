@@ -19,28 +19,26 @@ pub(crate) type Profiles = BTreeMap<String, Values>;
 /// Reads all profiles, parents before children.
 pub(crate) fn read_all(section: &Section<'_>) -> Profiles {
     let tables: BTreeMap<&str, Section<'_>> = section.sections().into_iter().collect();
-    let parents = parents(&tables);
+    let mut parents = parents(&tables);
     let circles = circles(&parents);
     report_circles(&tables, &circles);
+    // One in a circle has no parent that could be read first; what else is wrong with it is still told.
+    circles.iter().flatten().for_each(|name| {
+        parents.remove(name);
+    });
+    let defaults = Values::defaults(PROFILE);
     let mut done = Profiles::new();
-    while done.len() < tables.len() {
-        let before = done.len();
-        for (name, table) in &tables {
-            // One in a circle has no parent that could be read first; what else is wrong with it is still told.
-            let parent = parents.get(name).filter(|_| !circles.iter().any(|circle| circle.contains(name)));
-            let from = match parent {
-                None => Values::defaults(PROFILE),
-                Some(parent) => match done.get(*parent) {
-                    Some(values) => values.clone().forgetting("extends"),
-                    None => continue,
-                },
-            };
-            if !done.contains_key(*name) {
-                check_name(name, table);
-                done.insert((*name).to_owned(), from.read(table));
-            }
+    for name in tables.keys() {
+        let mut way = vec![*name];
+        while let Some(parent) = parents.get(way[way.len() - 1]).filter(|parent| !done.contains_key(**parent)) {
+            way.push(parent);
         }
-        assert!(done.len() > before, "whoever is in no circle has an ancestor that was read");
+        for name in way.into_iter().rev().filter(|name| !done.contains_key(*name)).collect::<Vec<_>>() {
+            let from = parents.get(name).map_or(&defaults, |parent| &done[*parent]);
+            let from = from.clone().forgetting("extends");
+            check_name(name, &tables[name]);
+            done.insert(name.to_owned(), from.read(&tables[name]));
+        }
     }
     done
 }
@@ -70,18 +68,16 @@ fn parents<'a>(tables: &BTreeMap<&'a str, Section<'a>>) -> BTreeMap<&'a str, &'a
 
 /// The circles, each as the profiles in it, in the order in which they extend one another.
 fn circles<'a>(parents: &BTreeMap<&'a str, &'a str>) -> Vec<Vec<&'a str>> {
-    let mut circles: Vec<Vec<&str>> = Vec::new();
+    let (mut circles, mut seen) = (Vec::new(), BTreeSet::new());
     for start in parents.keys() {
-        let mut way = vec![*start];
-        while let Some(next) = parents.get(way[way.len() - 1]) {
-            if let Some(at) = way.iter().position(|seen| seen == next) {
-                let circle = way.split_off(at);
-                if !circles.iter().any(|known| known.contains(next)) {
-                    circles.push(circle);
-                }
-                break;
-            }
-            way.push(next);
+        let (mut way, mut name) = (Vec::new(), Some(start));
+        while let Some(next) = name.filter(|name| seen.insert(**name)) {
+            way.push(*next);
+            name = parents.get(next);
+        }
+        // The way ended at a profile that extends nothing, at an earlier way, or at itself.
+        if let Some(at) = name.and_then(|name| way.iter().position(|passed| passed == name)) {
+            circles.push(way.split_off(at));
         }
     }
     circles

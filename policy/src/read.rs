@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::diagnostic::did_you_mean;
 use crate::keys::Kind;
 use crate::model::{Bytes, ReadOnlyMount};
+use crate::rules::{CallRule, PathRule};
 use crate::seccomp::{self, GROUPS, NEVER, Syscall};
 use crate::section::Entry;
 use crate::units::{self, UNLIMITED};
@@ -20,10 +21,10 @@ const SET_ALREADY: [&str; 4] = ["HOME", "LANG", "PATH", "TMPDIR"];
 pub(crate) fn value(kind: Kind, entry: Entry<'_>, inherited: Option<&Value>) -> Option<Value> {
     let inherited = inherited.filter(|_| kind.accumulates());
     Some(match kind {
-        Kind::Size { unlimited: true, .. } if entry.is_word(UNLIMITED) => Value::Size(Bytes(u64::MAX)),
+        Kind::Size { unlimited: true, .. } if entry.word() == Some(UNLIMITED) => Value::Size(Bytes(u64::MAX)),
         Kind::Size { least, most, .. } => Value::Size(size(entry, least, most)?),
         Kind::Time { least, most } => Value::Time(time(entry, least, most)?),
-        Kind::Whole { unlimited: true, .. } if entry.is_word(UNLIMITED) => Value::Whole(u64::MAX),
+        Kind::Whole { unlimited: true, .. } if entry.word() == Some(UNLIMITED) => Value::Whole(u64::MAX),
         Kind::Whole { least, most, .. } => Value::Whole(entry.integer(least, most)?),
         Kind::Number { least, most } => Value::Number(thousandths(entry, least, most)?),
         Kind::Switch => Value::Switch(switch(entry)?),
@@ -39,17 +40,15 @@ pub(crate) fn value(kind: Kind, entry: Entry<'_>, inherited: Option<&Value>) -> 
         Kind::Modules => Value::Words(words_of(entry, module)?),
         Kind::Calls => Value::Words(calls(entry, inherited)?),
         Kind::CallRules => {
-            let mut all = if let Some(Value::CallRules(rules)) = inherited { rules.clone() } else { Vec::new() };
-            all.extend(placed(entry, rules::call_rule)?);
-            Value::CallRules(all)
+            let all = if let Some(Value::CallRules(rules)) = inherited { rules.clone() } else { Vec::new() };
+            let of = |rule: &CallRule, name: &str| rule.call.name() == name;
+            Value::CallRules(rule_list(entry, all, of, rules::call_rule, |_, _| false)?)
         }
         Kind::PathRules => {
-            let mut all = if let Some(Value::PathRules(rules)) = inherited { rules.clone() } else { Vec::new() };
-            for rule in placed(entry, rules::path_rule)? {
-                all.retain(|earlier| earlier.value.path != rule.value.path);
-                all.push(rule);
-            }
-            Value::PathRules(all)
+            let all = if let Some(Value::PathRules(rules)) = inherited { rules.clone() } else { Vec::new() };
+            let of = |rule: &PathRule, path: &str| rule.path == Path::new(path);
+            let same = |one: &PathRule, other: &PathRule| one.path == other.path;
+            Value::PathRules(rule_list(entry, all, of, rules::path_rule, same)?)
         }
         Kind::Variables => Value::Pairs(pairs(entry, variable)?),
         Kind::Links => Value::Pairs(pairs(entry, link)?),
@@ -132,6 +131,30 @@ fn module(entry: Entry<'_>, text: &str) -> Option<String> {
 fn placed<'a, T>(entry: Entry<'a>, read: impl Fn(Entry<'a>) -> Option<T>) -> Option<Vec<Placed<T>>> {
     let item = |entry: Entry<'a>| Some(Placed { value: read(entry)?, origin: Origin::File(entry.span()) });
     Some(entry.array()?.into_iter().filter_map(item).collect())
+}
+
+/// A list of rules over the inherited ones. `"-name"` takes away those `of` that name; a new rule takes the
+/// place of one that is the `same`.
+fn rule_list<'a, T>(
+    entry: Entry<'a>,
+    mut all: Vec<Placed<T>>,
+    of: impl Fn(&T, &str) -> bool,
+    read: impl Fn(Entry<'a>) -> Option<T>,
+    same: impl Fn(&T, &T) -> bool,
+) -> Option<Vec<Placed<T>>> {
+    for entry in entry.array()? {
+        if let Some(away) = entry.word().and_then(|text| text.strip_prefix('-')) {
+            let before = all.len();
+            all.retain(|earlier| !of(&earlier.value, away));
+            if all.len() == before {
+                nothing_to_take_away(entry, away);
+            }
+        } else if let Some(rule) = read(entry) {
+            all.retain(|earlier| !same(&earlier.value, &rule));
+            all.push(Placed { value: rule, origin: Origin::File(entry.span()) });
+        }
+    }
+    Some(all)
 }
 
 fn words_of<'a>(entry: Entry<'a>, read: impl Fn(Entry<'a>, &'a str) -> Option<String>) -> Option<Vec<Placed<String>>> {

@@ -70,10 +70,16 @@ fn value(kind: Kind) -> String {
         Kind::Modules => "list of modules".to_owned(),
         Kind::Calls => "list of calls and groups; adds, `-` takes away".to_owned(),
         Kind::CallRules => {
-            format!("list of `{{ call, when, action, errno }}`, the action one of {}; adds", words(&ACTIONS))
+            format!(
+                "list of `{{ call, when, action, errno }}`, the action one of {}; adds, `-` takes away",
+                words(&ACTIONS)
+            )
         }
         Kind::PathRules => {
-            format!("list of `{{ path, access }}`, the access of {}; adds", words(&ACCESS.map(|(word, _)| word)))
+            format!(
+                "list of `{{ path, access }}`, the access of {}; adds, `-` takes away",
+                words(&ACCESS.map(|(word, _)| word))
+            )
         }
         Kind::Variables => "table of texts".to_owned(),
         Kind::Links => "table of names and relative paths".to_owned(),

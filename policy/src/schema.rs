@@ -45,6 +45,7 @@ fn definitions() -> Json {
     let access: Vec<_> = ACCESS.iter().map(|(word, _)| *word).collect();
     json!({
         "calls": { "enum": known.iter().cloned().chain(away).collect::<Vec<_>>() },
+        "away": { "type": "string", "pattern": "^-", "description": "Takes away what is inherited for this." },
         "callRule": {
             "type": "object",
             "additionalProperties": false,
@@ -127,6 +128,7 @@ fn property(key: &Key) -> Json {
 fn of_kind(kind: Kind) -> Json {
     let list = |items: Json| json!({ "type": "array", "items": items });
     let text = |pattern: &str| json!({ "type": "string", "pattern": pattern });
+    let or_away = |rule: &str| json!({ "anyOf": [{ "$ref": format!("#/definitions/{rule}") }, { "$ref": "#/definitions/away" }] });
     let or_unlimited = |of: Json| json!({ "anyOf": [of, { "const": "unlimited" }] });
     match kind {
         Kind::Size { unlimited: true, .. } => or_unlimited(text(SIZE)),
@@ -148,8 +150,8 @@ fn of_kind(kind: Kind) -> Json {
         Kind::Paths | Kind::Mounts => list(text(AWAY_PATH)),
         Kind::Modules => list(json!({ "type": "string" })),
         Kind::Calls => list(json!({ "$ref": "#/definitions/calls" })),
-        Kind::CallRules => list(json!({ "$ref": "#/definitions/callRule" })),
-        Kind::PathRules => list(json!({ "$ref": "#/definitions/pathRule" })),
+        Kind::CallRules => list(or_away("callRule")),
+        Kind::PathRules => list(or_away("pathRule")),
         Kind::Variables | Kind::Links => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
     }
 }

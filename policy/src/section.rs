@@ -43,7 +43,7 @@ impl<'a> Section<'a> {
 
     /// The value of a key, if it is there.
     pub(crate) fn get(&self, key: &str) -> Option<Entry<'a>> {
-        let value = self.table?.iter().find(|(name, _)| name.get_ref() == key)?.1;
+        let value = self.table?.get(key)?;
         Some(Entry { value, problems: self.problems })
     }
 
@@ -80,8 +80,11 @@ impl<'a> Section<'a> {
         table.map(move |(name, value)| (name.get_ref().as_ref(), Entry { value, problems }))
     }
 
-    /// Reports a key that has to be there.
+    /// Reports a key that has to be there. Of what is no table at all that was reported.
     pub(crate) fn missing(&self, key: &str, what: &str) {
+        if self.table.is_none() {
+            return;
+        }
         let message = format!("{} has no `{key}`", self.called());
         let problem = Diagnostic::error(self.span(), message, "expected in here").help(format!("add {what}"));
         self.problems.borrow_mut().push_of_whole(problem);
@@ -142,11 +145,8 @@ impl<'a> Entry<'a> {
         Section { table, name, span: self.span(), problems: self.problems }
     }
 
-    pub(crate) fn boolean(&self) -> Option<bool> {
-        match self.value.get_ref() {
-            DeValue::Boolean(value) => Some(*value),
-            _ => None,
-        }
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(self.value.get_ref(), DeValue::Table(_))
     }
 
     pub(crate) fn text(self) -> Option<&'a str> {
@@ -167,9 +167,12 @@ impl<'a> Entry<'a> {
         Some(self.array()?.into_iter().filter_map(|entry| Some((entry.text()?, entry))).collect())
     }
 
-    /// Whether this is the given word.
-    pub(crate) fn is_word(&self, word: &str) -> bool {
-        matches!(self.value.get_ref(), DeValue::String(text) if text == word)
+    /// The text, if it is some.
+    pub(crate) fn word(&self) -> Option<&'a str> {
+        match self.value.get_ref() {
+            DeValue::String(text) => Some(text),
+            _ => None,
+        }
     }
 
     /// A whole number within bounds.

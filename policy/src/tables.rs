@@ -104,7 +104,7 @@ fn runtimes(section: &Section<'_>) -> BTreeMap<String, Values> {
     let read = |(name, table): (&str, Section<'_>)| {
         for key in RUNTIME.iter().filter(|key| matches!(key.default, Default::Required)) {
             if table.get(key.name).is_none() {
-                table.missing(key.name, &format!("{} = …: {}", key.name, key.doc));
+                table.missing(key.name, &format!("`{}`: {}", key.name, key.doc));
             }
         }
         (name.to_owned(), Values::defaults(RUNTIME).read(&table))

@@ -92,7 +92,8 @@ impl Values {
             return (known, section.clone());
         }
         let names = self.table.iter().filter_map(|key| key.name.strip_prefix(prefix)?.strip_prefix('.'));
-        let switched = section.get(prefix).is_some_and(|entry| entry.boolean().is_some());
+        // Anything but a table is the switch's to read.
+        let switched = section.get(prefix).is_some_and(|entry| !entry.is_table());
         let inner = if switched && !is_prefix_only(self.table, prefix) {
             section.without(section.path_of(prefix))
         } else {

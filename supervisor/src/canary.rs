@@ -100,5 +100,5 @@ async fn run(service: &Service, profile: &str, script: &str, timeout_ms: Option<
         profile: Some(profile.to_owned()),
         timeout_ms,
     };
-    service.execute(&request).await.map_err(|failure| failure.message)
+    service.run(&request).await.map_err(|failure| failure.message)
 }

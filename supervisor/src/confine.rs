@@ -19,6 +19,13 @@ const KEPT: [Capability; 6] = [
     Capability::CAP_SETPCAP,
 ];
 
+/// Whether whoever started this process has put it into a network of its own already.
+fn has_no_network() -> bool {
+    let interfaces = std::fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
+    let mut names = interfaces.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim());
+    names.next() == Some("lo") && names.next().is_none()
+}
+
 /// Bounds the capabilities and refuses whole families of system calls, for good.
 ///
 /// Jobs inherit the filter. Where some have a loopback network, sockets of the internet families have to
@@ -28,8 +35,10 @@ const KEPT: [Capability; 6] = [
 /// # Errors
 /// The step that failed, for a person.
 pub fn confine(loopback: bool) -> Result<(), String> {
-    if loopback {
-        unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| format!("leave the host's network: {errno}"))?;
+    if loopback && !has_no_network() {
+        let failed =
+            |errno| format!("leave the host's network: {errno}: start it in one of its own (PrivateNetwork=yes)");
+        unshare(CloneFlags::CLONE_NEWNET).map_err(failed)?;
     }
     let failed = |error: caps::errors::CapsError| format!("give up capabilities: {error}");
     let kept = KEPT.into_iter().collect();

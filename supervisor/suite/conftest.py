@@ -102,9 +102,7 @@ def execute(client):
     return run
 
 
-@pytest.fixture
-def start_service(names):
-    """Start services of the test's own; they are stopped after it. Options: see `Service`."""
+def starting(names):
     if INSTALLED:
         pytest.skip("needs services of its own")
     own = []
@@ -117,6 +115,18 @@ def start_service(names):
     yield start
     for service in own:
         end(service)
+
+
+@pytest.fixture
+def start_service(names):
+    """Start services of the test's own; they are stopped after it. Options: see `Service`."""
+    yield from starting(names)
+
+
+@pytest.fixture(scope="module")
+def start_module_service(names):
+    """Start services that the tests of one file share."""
+    yield from starting(names)
 
 
 @pytest.hookimpl(wrapper=True)

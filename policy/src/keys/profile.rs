@@ -203,7 +203,7 @@ pub const PROFILE: &[Key] = &[
         "[]",
         More::Neither,
         "What becomes of single calls, by their arguments. Refusals and logging come first, in the order of the list; \
-         then `seccomp.allow` and the rules that allow.",
+         then `seccomp.allow` and the rules that allow. \"-name\" takes away the inherited rules for a call.",
     ),
     key(
         "landlock.rules",
@@ -211,6 +211,6 @@ pub const PROFILE: &[Key] = &[
         "[]",
         More::Neither,
         "What Landlock grants below a path, in place of what it would: read, list and execute on read-only paths, \
-         read, list and write on /tmp and /dev/shm.",
+         read, list and write on /tmp and /dev/shm. \"-/path\" takes away an inherited rule.",
     ),
 ];

@@ -119,6 +119,16 @@ impl Wire {
     /// `WouldBlock` on a non-blocking socket with nothing to read; `InvalidData` for a packet that is
     /// cut off or no message.
     pub fn receive<M: DeserializeOwned>(&self) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
+        match self.receive_once() {
+            // The peer has gone without reading all that it was sent. The kernel tells that once, before
+            // it hands out what the peer had said, which may well be why it went: unix_release_sock() in
+            // net/unix/af_unix.c.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => self.receive_once(),
+            received => received,
+        }
+    }
+
+    fn receive_once<M: DeserializeOwned>(&self) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
         let mut bytes = vec![0; LARGEST];
         let mut control = nix::cmsg_space!([RawFd; MOST_FDS]);
         let mut parts = [IoSliceMut::new(&mut bytes)];

@@ -297,7 +297,7 @@ pub const GROUPS: [(&str, &str, &[&str]); 10] = [
     ),
     (
         "@sockets",
-        "Unix sockets in the sandbox; every other family is refused whatever a policy says",
+        "Unix sockets in the sandbox, with a loopback network TCP and UDP; no other family whatever a policy says",
         &[
             "accept",
             "accept4",

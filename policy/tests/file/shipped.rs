@@ -34,17 +34,37 @@ fn the_shipped_policy_has_every_key_with_its_default_and_no_problem() {
     }
 }
 
+/// With BLESS set, what is printed now is what is expected from now on.
+fn expect(path: &str, expected: &str) {
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(path), expected).expect("writable");
+    }
+    assert!(read(path) == expected, "{path} is old; BLESS=1 cargo test -p cloister-policy writes it anew");
+}
+
 #[test]
 fn the_schema_beside_the_shipped_policy_is_the_one_that_the_program_prints() {
-    let printed = format!("{:#}\n", cloister_policy::schema());
-    assert!(read("policy.schema.json") == printed, "cloister-policy schema > policy/policy.schema.json");
+    expect("policy.schema.json", &format!("{:#}\n", cloister_policy::schema()));
     assert!(read("policy.toml").starts_with("#:schema ./policy.schema.json\n"));
 }
 
 #[test]
 fn the_reference_in_the_docs_is_the_one_that_the_program_prints() {
+    const PATH: &str = "../docs/policy.md";
+    const BEGIN: &str = "<!-- cloister-policy reference -->\n";
+    const END: &str = "<!-- end -->\n";
+    let docs = read(PATH);
+    let (before, rest) = docs.split_once(BEGIN).expect("a mark where it begins");
+    let (_, after) = rest.split_once(END).expect("a mark where it ends");
+    expect(PATH, &format!("{before}{BEGIN}\n{}\n{END}{after}", reference::reference()));
+}
+
+#[test]
+fn the_example_in_the_docs_is_a_policy() {
     let docs = read("../docs/policy.md");
-    assert!(docs.contains(&reference::reference()), "put what `cloister-policy reference` prints into docs/policy.md");
+    let example = docs.split("```").find_map(|block| block.strip_prefix("toml\n")).expect("it begins with one");
+    let checked = Checked::parse(example, "example".as_ref()).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(checked.warnings.problems().is_empty(), "{}", checked.warnings);
 }
 
 #[test]

@@ -29,11 +29,14 @@ pub(crate) fn read_all(section: &Section<'_>) -> Profiles {
     let defaults = Values::defaults(PROFILE);
     let mut done = Profiles::new();
     for name in tables.keys() {
+        if done.contains_key(*name) {
+            continue;
+        }
         let mut way = vec![*name];
         while let Some(parent) = parents.get(way[way.len() - 1]).filter(|parent| !done.contains_key(**parent)) {
             way.push(parent);
         }
-        for name in way.into_iter().rev().filter(|name| !done.contains_key(*name)).collect::<Vec<_>>() {
+        for name in way.into_iter().rev() {
             let from = parents.get(name).map_or(&defaults, |parent| &done[*parent]);
             let from = from.clone().forgetting("extends");
             check_name(name, &tables[name]);
@@ -103,16 +106,13 @@ fn check_name(name: &str, table: &Section<'_>) {
     }
 }
 
-/// The names of a list of words.
-pub(crate) fn plain(words: &[Placed<String>]) -> Vec<String> {
-    words.iter().map(|word| word.value.clone()).collect()
+/// The items of a list without their places.
+fn plain<T: Clone>(items: &[Placed<T>]) -> Vec<T> {
+    items.iter().map(|item| item.value.clone()).collect()
 }
 
 /// What the supervisor works from.
 pub(crate) fn build(name: &str, values: &Values) -> Profile {
-    let rules = |rules: &[Placed<_>]| rules.iter().map(|rule: &Placed<crate::CallRule>| rule.value.clone()).collect();
-    let allowed: BTreeSet<_> =
-        seccomp::resolve(values.words("seccomp.allow").iter().map(|word| word.value.as_str())).into_iter().collect();
     Profile {
         name: name.to_owned(),
         runtime: values.text("runtime").to_owned(),
@@ -135,7 +135,7 @@ pub(crate) fn build(name: &str, values: &Values) -> Profile {
             tmp_inodes: values.whole("filesystem.tmp_inodes"),
             shm: values.bytes("filesystem.shm"),
             shm_inodes: values.whole("filesystem.shm_inodes"),
-            read_only: values.mounts("filesystem.read_only").iter().map(|mount| mount.value.clone()).collect(),
+            read_only: plain(values.mounts("filesystem.read_only")),
         },
         rlimits: Rlimits {
             open_files: values.whole("rlimits.open_files"),
@@ -147,9 +147,9 @@ pub(crate) fn build(name: &str, values: &Values) -> Profile {
             pending_signals: values.whole("rlimits.pending_signals"),
             message_queues: values.bytes("rlimits.message_queues"),
         },
-        syscalls: allowed.into_iter().collect(),
-        call_rules: rules(values.call_rules("seccomp.rules")),
-        path_rules: values.path_rules("landlock.rules").iter().map(|rule| rule.value.clone()).collect(),
+        syscalls: seccomp::resolve(values.words("seccomp.allow").iter().map(|word| word.value.as_str())),
+        call_rules: plain(values.call_rules("seccomp.rules")),
+        path_rules: plain(values.path_rules("landlock.rules")),
         warm: values.switch("warm").then(|| Warm {
             imports: plain(values.words("warm.imports")),
             parked: values.small("warm.parked"),

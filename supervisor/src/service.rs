@@ -110,21 +110,21 @@ impl Service {
             let message = format!("timeout_ms: profile {:?} does not let requests lower their wall time", host.name);
             return Err(Failure::new(ErrorCode::InvalidRequest, message));
         }
-        self.run(request).await
-    }
-
-    /// The same for a request of our own, which may lower what it likes.
-    ///
-    /// # Errors
-    /// A failure when no job ran.
-    pub async fn run(&self, request: &ExecuteRequest) -> Result<Outcome, Failure> {
-        let host = self.host(request)?;
         let size = request.script.len() as u64;
         if size > host.bounds.script_bytes {
             let message =
                 format!("script is {size} bytes, profile {:?} accepts {}", host.name, host.bounds.script_bytes);
             return Err(Failure::new(ErrorCode::TooLarge, message));
         }
+        self.run(request).await
+    }
+
+    /// The same for a request of our own, to which the profile's bounds on requests do not apply.
+    ///
+    /// # Errors
+    /// A failure when no job ran.
+    pub async fn run(&self, request: &ExecuteRequest) -> Result<Outcome, Failure> {
+        let host = self.host(request)?;
         let overloaded = |full: Overloaded| Failure::new(ErrorCode::Overloaded, full.to_string());
         let _place = self.door.enter().await.map_err(overloaded)?;
         let run = async { host.child().await?.run(request, &host.bounds).await };

@@ -80,3 +80,9 @@ def test_the_daemon_does_not_start_with_what_check_refuses(write, old, new, said
     for program, command in (("cloister-policy", ["check", policy]), ("cloister-supervisor", ["run", "--policy", policy, "-"])):
         refused = run(program, *command)
         assert refused.returncode == 1 and said in refused.stderr, refused
+
+
+def test_more_rules_than_the_kernel_takes_are_refused(write):
+    rule = '{ call = "getpid", when = ["int0 == 1"], action = "errno" },'
+    refused = run("cloister-supervisor", "run", "--policy", write("", ("rules = []\n\n", f"rules = [{rule * 600}]\n\n")), "-")
+    assert refused.returncode == 1 and "the kernel takes 4096" in refused.stderr, refused

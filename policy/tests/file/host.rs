@@ -12,7 +12,7 @@ struct Place(PathBuf);
 
 impl Place {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("cloister-policy-{name}-{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("policy-test-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(path.join("usr/bin")).expect("writable");
         fs::write(path.join("usr/bin/python3"), "").expect("writable");

@@ -28,7 +28,7 @@ struct File(PathBuf);
 
 impl File {
     fn new(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("cloister-policy-{name}-{}.toml", std::process::id()));
+        let path = std::env::temp_dir().join(format!("policy-test-{name}-{}.toml", std::process::id()));
         fs::write(&path, text).expect("writable");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("ours");
         Self(path)
@@ -198,7 +198,7 @@ fn completions_and_man_pages_name_every_subcommand() {
         let (out, _, code) = run(&["completions", shell]);
         assert!(code == 0 && ["check", "explain", "diff", "schema"].iter().all(|word| out.contains(word)), "{shell}");
     }
-    let directory = std::env::temp_dir().join(format!("cloister-policy-man-{}", std::process::id()));
+    let directory = std::env::temp_dir().join(format!("policy-test-man-{}", std::process::id()));
     fs::create_dir_all(&directory).expect("writable");
     let (_, error, code) = run(&["man", directory.to_str().expect("UTF-8")]);
     let pages = fs::read_dir(&directory).expect("just made").count();

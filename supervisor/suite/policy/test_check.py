@@ -14,7 +14,7 @@ from service import POLICY, binary
 @pytest.fixture
 def write():
     """Write a policy that is the shipped one and more; its path."""
-    with tempfile.TemporaryDirectory(prefix="cloister-check-") as directory:
+    with tempfile.TemporaryDirectory(prefix="suite-check-") as directory:
 
         def write(more, *replaced):
             text = POLICY.read_text()
@@ -60,7 +60,7 @@ def test_what_runs_is_well(write):
 
 
 def test_a_socket_of_the_host_is_shown_to_no_job(write):
-    with tempfile.TemporaryDirectory(prefix="cloister-app-") as directory, socket.socket(socket.AF_UNIX) as listener:
+    with tempfile.TemporaryDirectory(prefix="suite-app-") as directory, socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{directory}/app.sock")
         policy = write(f'[profile.app]\nextends = "default"\nfilesystem.read_only = ["{directory}:/app"]\n')
         for program, command in (("cloister-policy", ["check", policy]), ("cloister-supervisor", ["run", "--policy", policy, "-"])):

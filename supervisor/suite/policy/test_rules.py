@@ -1,6 +1,5 @@
 """Rules of a profile for single system calls and single paths, as a job meets them."""
 
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -42,9 +41,8 @@ landlock.rules = ["-/closed", "-/dev/shm", {{ path = "/tmp", access = ["read", "
 """
 
 
-@pytest.fixture(scope="module")
-def ruled(start_module_service):
-    data = Path(tempfile.mkdtemp(prefix="cloister-data-"))
+def make(data):
+    """Two directories that jobs are shown, with a file to read and a program to run."""
     data.chmod(0o755)
     for place in ("open", "closed"):
         (data / place).mkdir()
@@ -52,8 +50,13 @@ def ruled(start_module_service):
         (data / place / "program").write_text("#!/usr/bin/python3\nprint('ran')\n")
         for path in (data / place, data / place / "program"):
             path.chmod(0o755)
-    yield start_module_service(policy=POLICY.format(data=data))
-    shutil.rmtree(data)
+
+
+@pytest.fixture(scope="module")
+def ruled(start_module_service):
+    with tempfile.TemporaryDirectory(prefix="suite-data-") as data:
+        make(Path(data))
+        yield start_module_service(policy=POLICY.format(data=data))
 
 
 @pytest.fixture

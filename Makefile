@@ -55,6 +55,8 @@ unit: tools ## Run the tests that need no daemon
 suite: root test-tools runtime build ## Run the black-box suite against the real daemons
 	@echo "== the runner over its pipes, the Python tree, starting and stopping"
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/zygote supervisor/runtime/tests
+	echo "== the policy's schema, by validators of others"
+	CLOISTER_BIN=$(TARGET)/release $(PYTEST) policy/tests
 	echo "== the black-box suite, with warm interpreters as shipped"
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite
 	echo "== the black-box suite, with cold starts"

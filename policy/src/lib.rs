@@ -18,17 +18,30 @@
 
 #![forbid(unsafe_code)]
 
+mod checks;
 mod diagnostic;
+pub mod diff;
+mod explain;
+mod host;
+pub mod keys;
 mod load;
 mod model;
 mod paths;
 mod profile;
-mod runtime;
+mod read;
+pub mod reference;
+pub mod rules;
+mod schema;
 pub mod seccomp;
 mod section;
-mod supervisor;
+mod show;
+mod tables;
 mod units;
+mod values;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use load::PolicyError;
+pub use explain::Explanation;
+pub use load::{Checked, PolicyError};
 pub use model::{Bytes, Filesystem, Network, Policy, Profile, ReadOnlyMount, Rlimits, Runtime, Supervisor, Warm};
+pub use rules::{CallRule, PathRule};
+pub use schema::schema;

@@ -2,72 +2,35 @@
 
 #![forbid(unsafe_code)]
 
-use std::path::PathBuf;
+mod args;
+mod commands;
+
+use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use cloister_policy::Policy;
-use cloister_policy::seccomp::{GROUPS, group};
+use clap::Parser;
 
-/// Check and understand Cloister's policy file.
-///
-/// Exit codes: 0 all is well, 1 the file has problems, 2 the command line has.
-#[derive(Parser)]
-#[command(version, about)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Read a policy file and tell everything that is wrong with it.
-    Check {
-        /// The file.
-        #[arg(default_value = "/etc/cloister/policy.toml")]
-        file: PathBuf,
-    },
-    /// List the groups of system calls, or the calls in one.
-    Syscalls {
-        /// A group, such as @python.
-        group: Option<String>,
-    },
-}
+use crate::args::{Arguments, Command};
+use crate::commands::{Said, check, describe, diff, explain, generate};
 
 fn main() -> ExitCode {
     let said = match Arguments::parse().command {
-        Command::Check { file } => check(&file),
-        Command::Syscalls { group: None } => Ok(list_groups()),
-        Command::Syscalls { group: Some(name) } => list_calls(&name),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Diff { old, new, output } => diff::diff(&old, &new, output),
+        Command::Schema => describe::schema(),
+        Command::Syscalls { group, output } => describe::syscalls(group.as_deref(), output),
+        Command::Init => describe::init(),
+        Command::Reference => describe::reference(),
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Man { directory } => generate::man(directory.as_deref()),
     };
-    match said {
-        Ok(text) => {
-            println!("{text}");
-            ExitCode::SUCCESS
-        }
-        Err(text) => {
-            eprintln!("{text}");
-            ExitCode::FAILURE
-        }
-    }
+    tell(said)
 }
 
-fn check(file: &std::path::Path) -> Result<String, String> {
-    let policy = Policy::load(file).map_err(|error| error.to_string())?;
-    let missing = policy.missing_on_host();
-    if !missing.is_empty() {
-        return Err(format!("{}: {}", file.display(), missing.join("\n")));
-    }
-    let profiles = policy.profiles.keys().cloned().collect::<Vec<_>>().join(", ");
-    Ok(format!("{}: no problems; profiles: {profiles}; digest {}", file.display(), &policy.digest[..12]))
-}
-
-fn list_groups() -> String {
-    GROUPS.map(|(name, purpose, _)| format!("{name:<12} {purpose}")).join("\n")
-}
-
-fn list_calls(name: &str) -> Result<String, String> {
-    let calls =
-        group(name).ok_or_else(|| format!("there is no group {name:?}; `cloister-policy syscalls` lists them"))?;
-    Ok(calls.iter().map(|call| call.name()).collect::<Vec<_>>().join("\n"))
+/// Prints what was said. A reader that goes away early, such as `head`, is no failure.
+fn tell(said: Said) -> ExitCode {
+    let _ = std::io::stdout().write_all(said.out.as_bytes());
+    let _ = std::io::stderr().write_all(said.error.as_bytes());
+    ExitCode::from(said.code)
 }

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::rules::{CallRule, PathRule};
 use crate::seccomp::Syscall;
 
-/// A size in bytes.
+/// A size in bytes; `u64::MAX` where a limit may be left out and was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bytes(pub u64);
 
@@ -36,6 +37,8 @@ pub struct Supervisor {
     pub queue_wait: Duration,
     /// First host uid (and gid) of the range that Cloister uses; no account may lie in it.
     pub uid_base: u32,
+    /// Ids in that range.
+    pub uid_count: u32,
     /// The least Landlock ABI that the kernel must offer.
     pub landlock_min_abi: u32,
 }
@@ -51,6 +54,8 @@ pub struct Runtime {
     pub links: Vec<(String, PathBuf)>,
     /// Environment of every job, beside PATH, HOME, TMPDIR and LANG.
     pub environment: BTreeMap<String, String>,
+    /// Where a job starts.
+    pub working_directory: PathBuf,
 }
 
 /// A host file or directory shown read-only, nosuid and nodev in the sandbox.
@@ -75,10 +80,14 @@ pub struct Profile {
     pub cpu_time: Duration,
     /// Memory of all processes together, tmpfs included.
     pub memory: Bytes,
+    /// Swap on top of it.
+    pub swap: Bytes,
     /// Processes and threads at once.
     pub processes: u32,
     /// CPUs' worth of time, in thousandths: 1000 is one CPU.
     pub millicpus: u32,
+    /// Share of CPU time where there is not enough for all, 1 to 10000; 100 is usual.
+    pub cpu_weight: u32,
     /// The network that a job sees.
     pub network: Network,
     /// Host name inside.
@@ -97,6 +106,12 @@ pub struct Profile {
     pub rlimits: Rlimits,
     /// The system calls that are allowed, sorted, each once.
     pub syscalls: Vec<Syscall>,
+    /// What becomes of single calls; those that refuse or log come before what is allowed.
+    pub call_rules: Vec<CallRule>,
+    /// What Landlock grants at these paths in place of what it would.
+    pub path_rules: Vec<PathRule>,
+    /// Whether a request may lower its wall time.
+    pub may_lower_timeout: bool,
     /// A warm pool, if the profile keeps one.
     pub warm: Option<Warm>,
 }
@@ -106,6 +121,8 @@ pub struct Profile {
 pub enum Network {
     /// A namespace of its own with no interface up.
     None,
+    /// A namespace of its own in which the loopback interface is up.
+    Loopback,
 }
 
 /// The writable and the extra read-only parts of a sandbox.
@@ -123,7 +140,8 @@ pub struct Filesystem {
     pub read_only: Vec<ReadOnlyMount>,
 }
 
-/// Limits of each process, `setrlimit(2)`.
+/// Limits of each process, `setrlimit(2)`; `u64::MAX` is what the supervisor itself has. Core files, locked
+/// memory and priorities are always 0.
 #[derive(Clone, Debug)]
 pub struct Rlimits {
     /// Open files.
@@ -132,6 +150,16 @@ pub struct Rlimits {
     pub file_size: Bytes,
     /// Stack of the main thread.
     pub stack: Bytes,
+    /// Address space.
+    pub address_space: Bytes,
+    /// Heap and private mappings.
+    pub data: Bytes,
+    /// Processes and threads of the job's id.
+    pub processes: u64,
+    /// Queued signals and timers.
+    pub pending_signals: u64,
+    /// POSIX message queues.
+    pub message_queues: Bytes,
 }
 
 /// Interpreters kept warm.

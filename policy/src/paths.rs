@@ -5,42 +5,116 @@ use std::path::{Component, Path, PathBuf};
 use crate::model::ReadOnlyMount;
 use crate::section::Entry;
 
-/// Places that hold secrets or the host's own state. Neither they nor what lies above them may be
-/// shown; below the first list, nothing may be shown at all.
-const CLOSED: [&str; 6] = ["/proc", "/sys", "/dev", "/run", "/var/run", "/root"];
-const NOT_WHOLE: [&str; 5] = ["/", "/etc", "/home", "/var", "/var/lib"];
+/// The kernel's own: a sandbox has its own of these and never the host's.
+const NEVER: [&str; 3] = ["/proc", "/sys", "/dev"];
+
+/// Secrets and the host's state: neither these, nor what is in them, nor what they are in.
+const SECRET: [&str; 16] = [
+    "/boot",
+    "/etc/cloister",
+    "/etc/gshadow",
+    "/etc/kubernetes",
+    "/etc/shadow",
+    "/etc/ssh",
+    "/etc/ssl/private",
+    "/etc/sudoers",
+    "/root",
+    "/run",
+    "/var/lib/containerd",
+    "/var/lib/docker",
+    "/var/lib/kubelet",
+    "/var/log",
+    "/var/run",
+    "/var/spool",
+];
+
+/// Places that hold secrets somewhere: not as a whole, though a path in them may be harmless.
+const NOT_WHOLE: [&str; 7] = ["/", "/etc", "/home", "/tmp", "/var", "/var/lib", "/var/tmp"];
+
+/// Names that are secrets wherever they lie.
+const SECRET_NAMES: [&str; 8] =
+    [".aws", ".docker", ".gnupg", ".kube", ".netrc", ".ssh", "containerd.sock", "docker.sock"];
 
 /// Where a sandbox's own file systems lie.
 const TAKEN_INSIDE: [&str; 5] = ["/", "/dev", "/proc", "/tmp", "/cell"];
+
+/// What showing a host path to a job would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Danger {
+    /// Nothing could make it right.
+    Never,
+    /// It shows secrets or state of the host, which an operator may want after all.
+    Exposes,
+}
 
 /// Reads `"/host/path"` or `"/host/path:/path/inside"`.
 pub(crate) fn read_only(entry: Entry<'_>, text: &str) -> Option<ReadOnlyMount> {
     let (host, inside) = text.split_once(':').unwrap_or((text, text));
     let (host, inside) = (absolute(entry, host)?, absolute(entry, inside)?);
-    let exposed = NOT_WHOLE.iter().any(|closed| host == Path::new(closed))
-        || CLOSED.iter().any(|closed| host.starts_with(closed) || Path::new(closed).starts_with(&host));
-    if exposed {
-        let message = format!("{} would show the host's secrets or its state to every job", host.display());
-        return entry.refuse_with(message, "too much", "copy what jobs need to a directory of its own and name that");
+    let mount = ReadOnlyMount { host, inside };
+    // Of a dangerous path it is told elsewhere, and more to the point, why it may not be shown.
+    if has_place(&mount) || (mount.host == mount.inside && danger(&mount.host).is_some()) {
+        return Some(mount);
     }
-    if TAKEN_INSIDE.iter().any(|taken| inside == Path::new(taken))
-        || TAKEN_INSIDE[1..].iter().any(|taken| inside.starts_with(taken))
-    {
-        let message = format!("{} is a file system of the sandbox's own", inside.display());
-        return entry.refuse_with(message, "choose another place inside", "for example /data");
+    let message = format!("{} is a file system of the sandbox's own", mount.inside.display());
+    entry.refuse_with(message, "choose another place inside", "for example /data")
+}
+
+/// Whether a mount can have its place inside at all.
+pub(crate) fn has_place(mount: &ReadOnlyMount) -> bool {
+    !TAKEN_INSIDE.iter().any(|taken| mount.inside == Path::new(taken))
+        && !TAKEN_INSIDE[1..].iter().any(|taken| mount.inside.starts_with(taken))
+}
+
+/// What showing this path would do, as far as its name tells.
+pub(crate) fn danger(host: &Path) -> Option<Danger> {
+    if NEVER.iter().any(|closed| host.starts_with(closed)) {
+        return Some(Danger::Never);
     }
-    Some(ReadOnlyMount { host, inside })
+    let secret = SECRET.iter().any(|closed| host.starts_with(closed) || Path::new(closed).starts_with(host))
+        || NOT_WHOLE.iter().any(|closed| host == Path::new(closed))
+        || host.iter().any(|part| SECRET_NAMES.iter().any(|name| part == *name));
+    secret.then_some(Danger::Exposes)
 }
 
 /// An absolute path in its plainest form.
 pub(crate) fn absolute(entry: Entry<'_>, text: &str) -> Option<PathBuf> {
     let path = Path::new(text);
     let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-    if !path.is_absolute() || !plain || text.contains('\0') {
+    if !path.is_absolute() || !plain || text.contains('\0') || text.split('/').any(|part| part == ".") {
         return entry.refuse(
             format!("{text:?} is not an absolute path without `.` and `..`"),
             "expected a path such as \"/opt/models\"",
         );
     }
     Some(path.components().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Danger, danger};
+
+    #[test]
+    fn secrets_and_what_they_are_in_are_dangerous_and_neighbours_are_not() {
+        for path in [
+            "/",
+            "/etc",
+            "/etc/shadow",
+            "/root",
+            "/root/x",
+            "/run/docker.sock",
+            "/var/run",
+            "/home",
+            "/home/a/.ssh",
+            "/srv/docker.sock",
+        ] {
+            assert_eq!(danger(path.as_ref()), Some(Danger::Exposes), "{path}");
+        }
+        for path in ["/proc", "/sys/fs", "/dev"] {
+            assert_eq!(danger(path.as_ref()), Some(Danger::Never), "{path}");
+        }
+        for path in ["/usr", "/opt/models", "/etc/ssl/certs", "/srv", "/var/lib/cloister/python/usr", "/etc/sshd"] {
+            assert_eq!(danger(path.as_ref()), None, "{path}");
+        }
+    }
 }

@@ -291,7 +291,7 @@ pub const GROUPS: [(&str, &str, &[&str]); 10] = [
     ),
     (
         "@sockets",
-        "Unix sockets in the sandbox; every other family is refused whatever a policy says",
+        "Unix sockets in the sandbox, with a loopback network TCP and UDP; no other family whatever a policy says",
         &[
             "accept",
             "accept4",
@@ -425,6 +425,24 @@ pub fn group(name: &str) -> Option<Vec<Syscall>> {
     calls.sort_unstable();
     calls.dedup();
     Some(calls)
+}
+
+/// The calls that a list of groups and calls comes to, read from its first entry to its last; `-` takes away.
+#[must_use]
+pub fn resolve<'a>(entries: impl IntoIterator<Item = &'a str>) -> Vec<Syscall> {
+    let mut calls = std::collections::BTreeSet::new();
+    for entry in entries {
+        let (away, name) = entry.strip_prefix('-').map_or((false, entry), |name| (true, name));
+        let named = group(name).unwrap_or_else(|| Syscall::by_name(name).into_iter().collect());
+        if away {
+            named.iter().for_each(|call| {
+                calls.remove(call);
+            });
+        } else {
+            calls.extend(named);
+        }
+    }
+    calls.into_iter().collect()
 }
 
 #[cfg(test)]

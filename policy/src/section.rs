@@ -1,4 +1,4 @@
-//! One table of the file, read key by key. What was not asked for by the end is an unknown key.
+//! One table of the file, and one value of it with its place.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -11,12 +11,12 @@ use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 /// Where problems are collected while several tables are read.
 pub(crate) type Problems<'a> = &'a RefCell<Diagnostics>;
 
-/// A table that is being read.
+/// A table that is being read; an empty one where the file has none.
+#[derive(Clone)]
 pub(crate) struct Section<'a> {
     table: Option<&'a DeTable<'a>>,
     name: String,
     span: Range<usize>,
-    asked: RefCell<Vec<&'static str>>,
     problems: Problems<'a>,
 }
 
@@ -29,11 +29,7 @@ pub(crate) struct Entry<'a> {
 
 impl<'a> Section<'a> {
     pub(crate) fn new(table: &'a Spanned<DeTable<'a>>, problems: Problems<'a>) -> Self {
-        Self::of(Some(table.get_ref()), String::new(), table.span(), problems)
-    }
-
-    fn of(table: Option<&'a DeTable<'a>>, name: String, span: Range<usize>, problems: Problems<'a>) -> Self {
-        Self { table, name, span, asked: RefCell::default(), problems }
+        Self { table: Some(table.get_ref()), name: String::new(), span: table.span(), problems }
     }
 
     /// Where the table is.
@@ -46,29 +42,33 @@ impl<'a> Section<'a> {
     }
 
     /// The value of a key, if it is there.
-    pub(crate) fn get(&self, key: &'static str) -> Option<Entry<'a>> {
-        self.asked.borrow_mut().push(key);
-        let value = self.table?.iter().find(|(name, _)| name.get_ref() == key)?.1;
+    pub(crate) fn get(&self, key: &str) -> Option<Entry<'a>> {
+        let value = self.table?.get(key)?;
         Some(Entry { value, problems: self.problems })
     }
 
-    /// A table inside this one; empty when it is not there.
-    pub(crate) fn section(&self, key: &'static str) -> Section<'a> {
+    /// A table inside this one.
+    pub(crate) fn section(&self, key: &str) -> Section<'a> {
         let name = self.path_of(key);
         match self.get(key) {
-            None => Self::of(None, name, self.span(), self.problems),
+            None => self.without(name),
             Some(entry) => entry.as_section(name),
         }
     }
 
-    /// The tables in this one, by their names.
-    pub(crate) fn sections(&self) -> Vec<(&'a str, Range<usize>, Section<'a>)> {
+    /// A table inside this one that is not there.
+    pub(crate) fn without(&self, name: String) -> Section<'a> {
+        Self { table: None, name, span: self.span(), problems: self.problems }
+    }
+
+    /// The tables in this one: their names, and themselves with their names as their places.
+    pub(crate) fn sections(&self) -> Vec<(&'a str, Section<'a>)> {
         let tables = self.table.into_iter().flat_map(|table| table.iter());
         tables
             .map(|(name, value)| {
                 let entry = Entry { value, problems: self.problems };
                 let section = entry.as_section(self.path_of(name.get_ref()));
-                (name.get_ref().as_ref(), name.span(), Section { span: name.span(), ..section })
+                (name.get_ref().as_ref(), Section { span: name.span(), ..section })
             })
             .collect()
     }
@@ -80,39 +80,38 @@ impl<'a> Section<'a> {
         table.map(move |(name, value)| (name.get_ref().as_ref(), Entry { value, problems }))
     }
 
-    /// Reports a key that has to be there.
+    /// Reports a key that has to be there. Of what is no table at all that was reported.
     pub(crate) fn missing(&self, key: &str, what: &str) {
-        let place = if self.name.is_empty() { "the file".to_owned() } else { format!("[{}]", self.name) };
-        let problem = Diagnostic::error(self.span(), format!("{place} has no `{key}`"), "expected in here");
-        self.problems.borrow_mut().push(problem.help(format!("add {what}")));
+        if self.table.is_none() {
+            return;
+        }
+        let message = format!("{} has no `{key}`", self.called());
+        let problem = Diagnostic::error(self.span(), message, "expected in here").help(format!("add {what}"));
+        self.problems.borrow_mut().push_of_whole(problem);
     }
 
-    /// Reads a key with a function that reports what is wrong with it.
-    pub(crate) fn read<T>(&self, key: &'static str, read: impl FnOnce(Entry<'a>) -> Option<T>) -> Option<T> {
-        self.get(key).and_then(read)
-    }
-
-    /// Reports every key that was never asked for.
-    pub(crate) fn finish(self) {
-        let asked = self.asked.borrow();
+    /// Reports every key that is not among the known; `elsewhere` says where a stray one belongs.
+    pub(crate) fn finish(&self, known: &[&str], elsewhere: impl Fn(&str) -> Option<String>) {
         for (name, _) in self.table.into_iter().flat_map(|table| table.iter()) {
             let key = name.get_ref().as_ref();
-            if asked.contains(&key) {
+            if known.contains(&key) {
                 continue;
             }
-            let place = if self.name.is_empty() { "the file".to_owned() } else { format!("[{}]", self.name) };
-            let problem =
-                Diagnostic::error(name.span(), format!("unknown key `{key}`"), format!("not a key of {place}"));
-            let help = match did_you_mean(key, asked.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("keys here are: {}", asked.join(", ")),
-            };
+            let help = elsewhere(key)
+                .or_else(|| did_you_mean(key, known.iter().copied()).map(|near| format!("did you mean `{near}`?")))
+                .unwrap_or_else(|| format!("keys here are: {}", known.join(", ")));
+            let label = format!("not a key of {}", self.called());
+            let problem = Diagnostic::error(name.span(), format!("unknown key `{key}`"), label);
             self.problems.borrow_mut().push(problem.help(help));
         }
     }
 
-    fn path_of(&self, key: &str) -> String {
+    pub(crate) fn path_of(&self, key: &str) -> String {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+    }
+
+    fn called(&self) -> String {
+        if self.name.is_empty() { "the file".to_owned() } else { format!("[{}]", self.name) }
     }
 }
 
@@ -133,12 +132,21 @@ impl<'a> Entry<'a> {
         None
     }
 
+    /// Reports something that is probably not meant.
+    pub(crate) fn warn(&self, message: impl Into<String>, label: &str, help: impl Into<String>) {
+        self.problems.borrow_mut().push(Diagnostic::warning(self.span(), message, label).help(help));
+    }
+
     pub(crate) fn as_section(&self, name: String) -> Section<'a> {
         let table = match self.value.get_ref() {
             DeValue::Table(table) => Some(table),
             other => self.refuse(format!("`{name}` is {}", kind(other)), "expected a table"),
         };
-        Section::of(table, name, self.span(), self.problems)
+        Section { table, name, span: self.span(), problems: self.problems }
+    }
+
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(self.value.get_ref(), DeValue::Table(_))
     }
 
     pub(crate) fn text(self) -> Option<&'a str> {
@@ -159,6 +167,14 @@ impl<'a> Entry<'a> {
         Some(self.array()?.into_iter().filter_map(|entry| Some((entry.text()?, entry))).collect())
     }
 
+    /// The text, if it is some.
+    pub(crate) fn word(&self) -> Option<&'a str> {
+        match self.value.get_ref() {
+            DeValue::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// A whole number within bounds.
     pub(crate) fn integer(self, least: u64, most: u64) -> Option<u64> {
         let DeValue::Integer(number) = self.value.get_ref() else {
@@ -167,9 +183,10 @@ impl<'a> Entry<'a> {
                 "a number without quotes",
             );
         };
+        let expected = if least == most { format!("expected {least}") } else { format!("expected {least} to {most}") };
         match u64::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) if (least..=most).contains(&number) => Some(number),
-            _ => self.refuse(format!("{} is out of range", number.as_str()), format!("expected {least} to {most}")),
+            _ => self.refuse(format!("{number} is out of range"), expected),
         }
     }
 
@@ -193,7 +210,7 @@ impl<'a> Entry<'a> {
         if let DeValue::Integer(number) = self.value.get_ref() {
             return self.refuse(
                 "a quantity without a unit",
-                format!("write it as text with its unit, such as {example}, not {}", number.as_str()),
+                format!("write it as text with its unit, such as {example}, not {number}"),
             );
         }
         match parse(self.text()?) {

@@ -16,6 +16,24 @@ const SIZES: [(&str, u64); 8] = [
     ("GB", 1_000_000_000),
 ];
 
+/// The word for no limit.
+pub(crate) const UNLIMITED: &str = "unlimited";
+
+/// A size in the largest binary unit that it is a whole number of.
+pub(crate) fn show_size(size: Bytes) -> String {
+    if size.0 == u64::MAX {
+        return UNLIMITED.to_owned();
+    }
+    let whole = |factor: u64| size.0 != 0 && size.0.is_multiple_of(factor);
+    let unit = SIZES[..5].iter().rev().find(|(_, factor)| whole(*factor)).unwrap_or(&SIZES[0]);
+    format!("{}{}", size.0 / unit.1, unit.0)
+}
+
+/// A time as a person would write it.
+pub(crate) fn show_time(time: Duration) -> String {
+    humantime::format_duration(time).to_string()
+}
+
 /// Reads a size.
 ///
 /// # Errors
@@ -53,7 +71,17 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, size};
+    use super::{duration, show_size, size};
+    use crate::model::Bytes;
+
+    #[test]
+    fn sizes_are_shown_so_that_they_can_be_read() {
+        for (bytes, shown) in
+            [(0, "0B"), (1000, "1000B"), (1 << 20, "1MiB"), (3 << 29, "1536MiB"), (u64::MAX, "unlimited")]
+        {
+            assert_eq!(show_size(Bytes(bytes)), shown);
+        }
+    }
 
     #[test]
     fn sizes_carry_their_units() {

@@ -61,7 +61,9 @@ pub async fn all_hold(service: &Service) -> Result<(), Vec<String>> {
 
 async fn in_profile(service: &Service, profile: &str) -> Vec<Attempt> {
     let attempt = |what: &str, broken| Attempt { profile: profile.to_owned(), what: what.to_owned(), broken };
-    let script = ATTEMPTS.replace("HOSTNAME", &format!("{:?}", service.hostname(profile)));
+    let loopback = if service.has_loopback(profile) { "True" } else { "False" };
+    let script =
+        ATTEMPTS.replace("HOSTNAME", &format!("{:?}", service.hostname(profile))).replace("LOOPBACK", loopback);
     let mut attempts = match run(service, profile, &script, None).await {
         Ok(Outcome { verdict: Ok(result), .. }) => {
             let told: BTreeMap<String, String> = serde_json::from_str(result.get()).unwrap_or_default();
@@ -98,5 +100,5 @@ async fn run(service: &Service, profile: &str, script: &str, timeout_ms: Option<
         profile: Some(profile.to_owned()),
         timeout_ms,
     };
-    service.execute(&request).await.map_err(|failure| failure.message)
+    service.run(&request).await.map_err(|failure| failure.message)
 }

@@ -5,6 +5,7 @@
 
 use caps::{CapSet, Capability};
 use cloister_sandbox::seccomp;
+use nix::sched::{CloneFlags, unshare};
 
 /// Capabilities that remain: to map ids into launchers' namespaces, to end processes of other ids, to
 /// write to control groups whoever owns them (some hosts mount them writable for nobody), to
@@ -18,11 +19,27 @@ const KEPT: [Capability; 6] = [
     Capability::CAP_SETPCAP,
 ];
 
+/// Whether whoever started this process has put it into a network of its own already.
+fn has_no_network() -> bool {
+    let interfaces = std::fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
+    let mut names = interfaces.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim());
+    names.next() == Some("lo") && names.next().is_none()
+}
+
 /// Bounds the capabilities and refuses whole families of system calls, for good.
+///
+/// Jobs inherit the filter. Where some have a loopback network, sockets of the internet families have to
+/// pass it; so that they lead nowhere here either, the supervisor then leaves the host's network for an
+/// empty one. Its socket is a file, which is found all the same.
 ///
 /// # Errors
 /// The step that failed, for a person.
-pub fn confine() -> Result<(), String> {
+pub fn confine(loopback: bool) -> Result<(), String> {
+    if loopback && !has_no_network() {
+        let failed =
+            |errno| format!("leave the host's network: {errno}: start it in one of its own (PrivateNetwork=yes)");
+        unshare(CloneFlags::CLONE_NEWNET).map_err(failed)?;
+    }
     let failed = |error: caps::errors::CapsError| format!("give up capabilities: {error}");
     let kept = KEPT.into_iter().collect();
     for given_up in caps::all().difference(&kept) {
@@ -36,6 +53,6 @@ pub fn confine() -> Result<(), String> {
     let held = caps::read(None, CapSet::Permitted).map_err(failed)?.intersection(&kept).copied().collect();
     caps::set(None, CapSet::Effective, &held).map_err(failed)?;
     caps::set(None, CapSet::Permitted, &held).map_err(failed)?;
-    seccomp::apply(&seccomp::compile_supervisor().map_err(|error| error.to_string())?)
+    seccomp::apply(&seccomp::compile_supervisor(loopback).map_err(|error| error.to_string())?)
         .map_err(|error| error.to_string())
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use cloister_policy::{Policy, Profile};
+use cloister_policy::rules::{self, Access, Action};
+use cloister_policy::{Network, Policy, Profile};
 use cloister_sandbox::cgroup::Limits;
-use cloister_sandbox::spec::{Layer, Mount, Rlimits, Spec, Tmpfs};
+use cloister_sandbox::spec::{self, CallRule, Layer, Mount, PathRule, Rlimits, Spec, Tmpfs};
 
 /// The Python part of a job, part of this program so that the two can never differ.
 const RUNNER: &str = include_str!("../zygote/runner.py");
@@ -29,6 +30,8 @@ pub struct Bounds {
     pub stdout_bytes: u64,
     /// Standard error kept.
     pub stderr_bytes: u64,
+    /// Whether a request may lower its wall time.
+    pub may_lower_timeout: bool,
 }
 
 /// What the launcher of a profile is told.
@@ -54,10 +57,63 @@ pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer]) -> Spec {
             stack: profile.rlimits.stack.0,
             // Whole seconds, and a second line only: the exact limit is enforced on the group.
             cpu_seconds: profile.cpu_time.as_secs() + 2,
+            address_space: profile.rlimits.address_space.0,
+            data: profile.rlimits.data.0,
+            processes: profile.rlimits.processes,
+            pending_signals: profile.rlimits.pending_signals,
+            message_queues: profile.rlimits.message_queues.0,
+        },
+        working_directory: runtime.working_directory.clone(),
+        network: match profile.network {
+            Network::None => spec::Network::None,
+            Network::Loopback => spec::Network::Loopback,
         },
         syscalls: profile.syscalls.iter().map(|call| call.number()).collect(),
+        call_rules: profile.call_rules.iter().map(call_rule).collect(),
+        path_rules: profile.path_rules.iter().map(path_rule).collect(),
         landlock_min_abi: policy.supervisor.landlock_min_abi,
         without: without.to_vec(),
+    }
+}
+
+fn call_rule(rule: &rules::CallRule) -> CallRule {
+    CallRule {
+        number: rule.call.number(),
+        conditions: rule.when.iter().map(condition).collect(),
+        action: match rule.action {
+            Action::Allow => spec::CallAction::Allow,
+            Action::Log => spec::CallAction::Log,
+            Action::Errno(errno) => spec::CallAction::Errno(errno.number()),
+            Action::Kill => spec::CallAction::Kill,
+        },
+    }
+}
+
+fn condition(condition: &rules::Condition) -> spec::Condition {
+    spec::Condition {
+        argument: condition.argument,
+        narrow: condition.narrow,
+        comparison: match (condition.comparison, condition.mask) {
+            (rules::Comparison::Equal, Some(mask)) => spec::Comparison::EqualIn(mask),
+            (rules::Comparison::Equal, None) => spec::Comparison::Equal,
+            (rules::Comparison::NotEqual, _) => spec::Comparison::NotEqual,
+            (rules::Comparison::Less, _) => spec::Comparison::Less,
+            (rules::Comparison::AtMost, _) => spec::Comparison::AtMost,
+            (rules::Comparison::More, _) => spec::Comparison::More,
+            (rules::Comparison::AtLeast, _) => spec::Comparison::AtLeast,
+        },
+        value: condition.value,
+    }
+}
+
+fn path_rule(rule: &rules::PathRule) -> PathRule {
+    let grants = |access| rule.access.contains(&access);
+    PathRule {
+        path: rule.path.clone(),
+        read: grants(Access::Read),
+        list: grants(Access::List),
+        execute: grants(Access::Execute),
+        write: grants(Access::Write),
     }
 }
 
@@ -70,7 +126,13 @@ pub fn zygote_command(spec: &Spec, imports: &[String]) -> Vec<String> {
 
 /// What the control group of a slot is set to.
 pub fn limits(profile: &Profile) -> Limits {
-    Limits { memory: profile.memory.0, processes: profile.processes, millicpus: profile.millicpus }
+    Limits {
+        memory: profile.memory.0,
+        swap: profile.swap.0,
+        processes: profile.processes,
+        millicpus: profile.millicpus,
+        cpu_weight: profile.cpu_weight,
+    }
 }
 
 /// What is enforced on a job from outside.
@@ -83,5 +145,6 @@ pub fn bounds(profile: &Profile) -> Bounds {
         result_bytes: profile.result_bytes.0,
         stdout_bytes: profile.stdout_bytes.0,
         stderr_bytes: profile.stderr_bytes.0,
+        may_lower_timeout: profile.may_lower_timeout,
     }
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use cloister_policy::Policy;
+use cloister_policy::{Network, Policy};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -23,7 +23,7 @@ pub fn serve(arguments: &Serve) -> Result<ExitCode, String> {
     require_root()?;
     let policy = load_policy(&arguments.common.policy)?;
     allow_open_files(&policy)?;
-    confine::confine()?;
+    confine::confine(policy.profiles.values().any(|profile| profile.network == Network::Loopback))?;
     runtime()?.block_on(run(arguments, &policy))
 }
 

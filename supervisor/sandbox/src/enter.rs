@@ -4,7 +4,7 @@
 //! The order matters: each step needs a power that a later one takes away.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use caps::Capability;
 use nix::sched::{CloneFlags, setns, unshare};
@@ -33,7 +33,7 @@ impl Confinement {
     /// # Errors
     /// The step that failed.
     pub fn prepare(spec: Spec) -> Result<Self> {
-        let filter = seccomp::compile(&spec.syscalls)?;
+        let filter = seccomp::compile(&spec)?;
         let user_sysctls = credentials::open_user_sysctls()?;
         let capabilities = credentials::known_capabilities();
         Ok(Self { spec, filter, capabilities, user_sysctls, writable: root::writable_paths() })
@@ -61,12 +61,13 @@ impl Confinement {
         setns(cell, namespaces).doing(|| "setns into the cell")?;
         // Only now, in its cgroup, does the process make that the root of what it sees.
         unshare(CloneFlags::CLONE_NEWCGROUP).doing(|| "unshare CLONE_NEWCGROUP")?;
-        chdir("/tmp").doing(|| "chdir /tmp")?;
         setsid().doing(|| "setsid")?;
         umask(Mode::from_bits_truncate(0o077));
         limits::apply(&spec.rlimits)?;
 
         credentials::enter_own_user_namespace(slot)?;
+        // As the job, which may not go everywhere that its launcher may.
+        go_to(&spec.working_directory)?;
         if !leaves_out(Layer::UsernsLimit) {
             credentials::forbid_user_namespaces(self.user_sysctls.as_fd())?;
         }
@@ -80,7 +81,7 @@ impl Confinement {
         // Landlock opens the paths it speaks of, so it comes before the last descriptors are closed.
         if !leaves_out(Layer::Landlock) {
             let writable = [self.writable[0].as_path(), self.writable[1].as_path()];
-            landlock::restrict(spec.landlock_min_abi, &root::read_only_paths(spec), &writable)?;
+            landlock::restrict(spec, &root::read_only_paths(spec), &writable)?;
         }
         // SAFETY: the objects that own these descriptors are not used after this in the process,
         // which execs, or runs an interpreter that never heard of them.
@@ -88,6 +89,14 @@ impl Confinement {
         // Last, for it refuses nearly all of the calls above.
         if leaves_out(Layer::Seccomp) { Ok(()) } else { seccomp::apply(&self.filter) }
     }
+}
+
+/// Makes the working directory, where that is on a file system of the job's own, and goes there.
+fn go_to(directory: &Path) -> Result<()> {
+    if root::writable_paths().iter().any(|writable| directory.starts_with(writable)) {
+        std::fs::create_dir_all(directory).doing(|| format!("mkdir {}", directory.display()))?;
+    }
+    chdir(directory).doing(|| format!("chdir {}", directory.display()))
 }
 
 /// Puts a job's descriptors at 0 to 3 and forgets the originals, which [`Confinement::enter`] closes.

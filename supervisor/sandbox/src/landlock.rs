@@ -10,6 +10,7 @@ use landlock::{
     RulesetCreatedAttr, RulesetStatus, Scope,
 };
 
+use crate::spec::{Network, PathRule, Spec};
 use crate::{Error, Result, sys};
 
 /// The newest ABI this code has been written for; a newer kernel is asked for this one.
@@ -22,14 +23,15 @@ pub fn abi() -> u32 {
 }
 
 /// Confines this process: read and execute below `read_only`, write below `writable`, use of the
-/// harmless devices, reading of `/proc`; no TCP, no signal and no abstract socket out of the sandbox.
+/// harmless devices, reading of `/proc`; no TCP where the profile has no network, no signal and no
+/// abstract socket out of the sandbox. The profile's own rules stand in place of these at their paths.
 ///
 /// # Errors
-/// When the kernel offers less than `min_abi`, or enforces less than was asked.
-pub fn restrict(min_abi: u32, read_only: &[&Path], writable: &[&Path]) -> Result<()> {
+/// When the kernel offers less than the profile's least ABI, or enforces less than was asked.
+pub fn restrict(spec: &Spec, read_only: &[&Path], writable: &[&Path]) -> Result<()> {
     let kernel = abi();
-    if kernel < min_abi {
-        let reason = format!("the kernel offers ABI {kernel}, the policy requires {min_abi}");
+    if kernel < spec.landlock_min_abi {
+        let reason = format!("the kernel offers ABI {kernel}, the policy requires {}", spec.landlock_min_abi);
         return Err(Error::layer("landlock", reason));
     }
     let abi = known(kernel);
@@ -37,14 +39,14 @@ pub fn restrict(min_abi: u32, read_only: &[&Path], writable: &[&Path]) -> Result
         let mut ruleset = Ruleset::default()
             .set_compatibility(CompatLevel::HardRequirement)
             .handle_access(AccessFs::from_all(abi))?;
-        if kernel >= 4 {
+        if kernel >= 4 && spec.network == Network::None {
             ruleset = ruleset.handle_access(AccessNet::from_all(abi))?;
         }
         if kernel >= 6 {
             ruleset = ruleset.scope(Scope::from_all(abi))?;
         }
         let mut created = ruleset.create()?;
-        for (path, access) in rules(abi, read_only, writable) {
+        for (path, access) in rules(abi, read_only, writable, &spec.path_rules) {
             let object = PathFd::new(path)?;
             created = created.add_rule(PathBeneath::new(object, access))?;
         }
@@ -58,21 +60,48 @@ pub fn restrict(min_abi: u32, read_only: &[&Path], writable: &[&Path]) -> Result
 }
 
 /// Each path with what may be done below it.
-fn rules<'a>(abi: ABI, read_only: &[&'a Path], writable: &[&'a Path]) -> Vec<(&'a Path, BitFlags<AccessFs>)> {
+fn rules<'a>(
+    abi: ABI,
+    read_only: &[&'a Path],
+    writable: &[&'a Path],
+    own: &'a [PathRule],
+) -> Vec<(&'a Path, BitFlags<AccessFs>)> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let run = read | AccessFs::Execute;
-    let write =
-        AccessFs::from_all(abi) & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock | ioctl_dev(abi));
+    let write = write_access(abi);
     let device = AccessFs::ReadFile | AccessFs::WriteFile;
-    let mut rules: Vec<_> = read_only
-        .iter()
-        .map(|path| (*path, if path.is_dir() { run } else { AccessFs::ReadFile | AccessFs::Execute }))
-        .collect();
+    let mut rules: Vec<_> = read_only.iter().map(|path| (*path, run)).collect();
     rules.extend(writable.iter().map(|path| (*path, write)));
     rules.extend(["/dev/null", "/dev/zero", "/dev/full"].map(|path| (Path::new(path), device)));
     rules.extend(["/dev/random", "/dev/urandom"].map(|path| (Path::new(path), AccessFs::ReadFile.into())));
     rules.push((Path::new("/proc"), read));
+    rules.retain(|(path, _)| !own.iter().any(|rule| rule.path == *path));
+    rules.extend(own.iter().map(|rule| (rule.path.as_path(), granted(rule, abi))));
+    // A file has no entries, and the kernel refuses a rule that grants what cannot be done to it.
+    for (path, access) in &mut rules {
+        if !path.is_dir() {
+            *access &= AccessFs::from_file(abi);
+        }
+    }
+    rules.retain(|(_, access)| !access.is_empty());
     rules
+}
+
+/// What may be done on a job's own file system.
+fn write_access(abi: ABI) -> BitFlags<AccessFs> {
+    AccessFs::from_all(abi) & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock | ioctl_dev(abi))
+}
+
+/// What a rule of the profile grants.
+fn granted(rule: &PathRule, abi: ABI) -> BitFlags<AccessFs> {
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    let kinds: [(bool, BitFlags<AccessFs>); 4] = [
+        (rule.read, AccessFs::ReadFile.into()),
+        (rule.list, AccessFs::ReadDir.into()),
+        (rule.execute, AccessFs::Execute.into()),
+        (rule.write, write_access(abi) & !read),
+    ];
+    kinds.into_iter().filter(|(wanted, _)| *wanted).fold(BitFlags::EMPTY, |all, (_, access)| all | access)
 }
 
 fn ioctl_dev(abi: ABI) -> BitFlags<AccessFs> {

@@ -17,10 +17,10 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::waitpid;
 
 use crate::forker::{Event, Forker, Started, fork_plain, open_namespace, report_failure};
-use crate::spec::{Slot, Spec};
+use crate::spec::{Network, Slot, Spec};
 use crate::sys::{self, Forked};
 use crate::wire::{self, Entry, Notice, Order, Wire, exactly};
-use crate::{Context, Error, Result, cell, credentials, root};
+use crate::{Context, Error, Result, cell, credentials, loopback, root};
 
 /// The namespaces that a launcher is born into.
 const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
@@ -142,6 +142,12 @@ impl Launcher {
 
     /// Goes into the slot's network namespace, or into a new one if anything is left in that.
     fn enter_network(&mut self, slot: Slot) -> Result<()> {
+        if self.forker.confinement().spec().network == Network::Loopback {
+            // What a job leaves behind in one with an interface, such as ports that linger, is the next one's
+            // to find, so that each gets a new one.
+            unshare(CloneFlags::CLONE_NEWNET).doing(|| "unshare CLONE_NEWNET")?;
+            return loopback::bring_up();
+        }
         if let Some(network) = self.networks.get(&slot) {
             setns(network, CloneFlags::CLONE_NEWNET).doing(|| "setns the slot's network")?;
             // Sockets that were sent over one another are held by no process and outlive their job until

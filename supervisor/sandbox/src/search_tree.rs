@@ -6,6 +6,7 @@ use seccompiler::sock_filter;
 
 #[expect(clippy::cast_possible_truncation, reason = "the codes are defined as 16 bits wide")]
 mod code {
+    pub const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     pub const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
     pub const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
     pub const IF_AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
@@ -14,10 +15,14 @@ mod code {
 /// A jump whose distance is not known before the tree is complete.
 const TO_THE_END: sock_filter = sock_filter { code: code::JUMP, jt: 0, jf: 0, k: u32::MAX };
 
-/// Instructions that allow the call in the accumulator if its number is one of these, and go on after
-/// the last instruction if not. The accumulator is left as it is.
+/// Where a call's number lies in `struct seccomp_data`, `seccomp(2)`.
+const NUMBER: u32 = 0;
+
+/// Instructions that allow a call if its number is one of these, and go on after the last instruction if
+/// not, the number in the accumulator.
 pub(crate) fn allow(numbers: &BTreeSet<u32>) -> Vec<sock_filter> {
-    let mut program = tree(&intervals(numbers));
+    let mut program = vec![sock_filter { code: code::LOAD, jt: 0, jf: 0, k: NUMBER }];
+    program.extend(tree(&intervals(numbers)));
     let length = program.len();
     for (position, step) in program.iter_mut().enumerate().filter(|(_, step)| **step == TO_THE_END) {
         step.k = small(length - position - 1);
@@ -77,6 +82,7 @@ mod tests {
         let mut at = 0;
         while let Some(step) = program.get(at) {
             at += 1 + match step.code {
+                code::LOAD => 0,
                 code::RETURN => return true,
                 code::JUMP => step.k as usize,
                 code::IF_AT_LEAST => usize::from(if number >= step.k { step.jt } else { step.jf }),

@@ -4,6 +4,9 @@
 //! a name safe to allow, and the three ways to refuse: `EPERM` for what is not on the list, `ENOSYS`
 //! for what programs probe and fall back from, death for another architecture's calls.
 
+mod loopback;
+mod rules;
+
 use std::collections::BTreeMap;
 
 use seccompiler::{
@@ -11,6 +14,7 @@ use seccompiler::{
     TargetArch, sock_filter,
 };
 
+use crate::spec::{CallAction, Network, Spec};
 use crate::{Error, Result, search_tree};
 
 /// `CLONE_NEW*` of `clone(2)`, and `CLONE_PARENT`, which would hand a child to the process outside.
@@ -83,7 +87,7 @@ const FCNTLS: [libc::c_int; 20] = [
 const F_SETSIG: libc::c_int = 10;
 const F_GETSIG: libc::c_int = 11;
 
-/// Options of Unix sockets. Left out are above all the programs that a socket runs on what it receives
+/// Options of any socket. Left out are above all the programs that a socket runs on what it receives
 /// (`SO_ATTACH_FILTER` and its kin): compiled into the kernel, and into room that all of the host shares.
 const SOCKET_OPTIONS: [libc::c_int; 15] = [
     libc::SO_REUSEADDR,
@@ -114,7 +118,13 @@ const X32: u32 = 0x4000_0000;
 /// older kernel would say.
 const NEWEST: u32 = 470;
 
-/// Compiles the filter for the calls whose numbers are given.
+/// The longest program that the kernel takes, `BPF_MAXINSNS`.
+const LONGEST: usize = 4096;
+
+/// Compiles a profile's filter.
+///
+/// What no profile may change comes first, then its rules that refuse or log, in their order, and then
+/// the list of what is allowed.
 ///
 /// Calls that are allowed whatever their arguments are found by a search tree, in some ten steps; only
 /// the rest goes through the list that `seccompiler` makes. A list of everything would be right as well,
@@ -123,27 +133,34 @@ const NEWEST: u32 = 470;
 ///
 /// # Errors
 /// When this is no x86-64, or the program would be too long for the kernel.
-pub fn compile(syscalls: &[i64]) -> Result<BpfProgram> {
-    let arch =
-        TargetArch::try_from(std::env::consts::ARCH).map_err(|error| Error::layer("compile the filter", error))?;
-    if arch != TargetArch::x86_64 {
-        return Err(Error::layer("compile the filter", "only x86-64 is supported"));
-    }
-    let rules = syscalls
-        .iter()
-        .filter(|number| !PROBED.contains(number))
-        .map(|&number| Ok((number, conditions(number)?)))
-        .collect::<Result<BTreeMap<_, _>, seccompiler::BackendError>>()
-        .map_err(|error| Error::layer("compile the filter", error))?;
-    let (plain, conditional): (BTreeMap<_, _>, _) = rules.into_iter().partition(|(_, rules)| rules.is_empty());
-    let plain = plain.into_keys().filter_map(|number| u32::try_from(number).ok()).collect();
-    let listed =
-        SeccompFilter::new(conditional, SeccompAction::Errno(libc::EPERM.unsigned_abs()), SeccompAction::Allow, arch)
-            .and_then(BpfProgram::try_from)
-            .map_err(|error| Error::layer("compile the filter", error))?;
+pub fn compile(spec: &Spec) -> Result<BpfProgram> {
+    let failed = |error| Error::layer("compile the filter", error);
     let mut program = prologue();
-    program.extend(search_tree::allow(&plain));
-    program.extend(listed);
+    for rule in spec.call_rules.iter().filter(|rule| rule.action != CallAction::Allow) {
+        program.extend(rules::block(rule, spec.network).map_err(failed)?);
+    }
+    program.extend(rules::allowed(spec).and_then(list).map_err(failed)?);
+    if program.len() > LONGEST {
+        let reason =
+            format!("{} instructions, the kernel takes {LONGEST}: allow less or have fewer rules", program.len());
+        return Err(Error::layer("compile the filter", reason));
+    }
+    Ok(program)
+}
+
+/// Calls by number, each with the sets of conditions of which one has to hold; none means always.
+type Calls = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// The program that allows these calls and refuses all others.
+fn list(calls: Calls) -> Result<BpfProgram, seccompiler::BackendError> {
+    let arch = TargetArch::try_from(std::env::consts::ARCH)?;
+    if arch != TargetArch::x86_64 {
+        return Err(seccompiler::BackendError::InvalidTargetArch(std::env::consts::ARCH.to_owned()));
+    }
+    let (plain, conditional): (Calls, Calls) = calls.into_iter().partition(|(_, ways)| ways.is_empty());
+    let mut program = search_tree::allow(&plain.into_keys().filter_map(|number| u32::try_from(number).ok()).collect());
+    let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    program.extend(SeccompFilter::new(conditional, refuse, SeccompAction::Allow, arch).and_then(BpfProgram::try_from)?);
     Ok(program)
 }
 
@@ -160,22 +177,27 @@ pub fn apply(program: &BpfProgram) -> Result<()> {
 /// # Errors
 /// As [`compile`].
 pub fn compile_waiting() -> Result<BpfProgram> {
-    compile(&[
+    const CALLS: [i64; 6] = [
         libc::SYS_wait4,
         libc::SYS_exit_group,
         libc::SYS_exit,
         libc::SYS_rt_sigreturn,
         libc::SYS_pause,
         libc::SYS_restart_syscall,
-    ])
+    ];
+    let calls = CALLS.into_iter().map(|number| (number, Vec::new())).collect();
+    let mut program = prologue();
+    program.extend(list(calls).map_err(|error| Error::layer("compile the filter", error))?);
+    Ok(program)
 }
 
 /// A filter for the supervisor itself and all that descends from it: every family of sockets but Unix
-/// is refused, and the calls that no part of it makes.
+/// is refused, and the calls that no part of it makes. With `loopback`, jobs may have a network of their
+/// own, so the two families of the internet pass; the supervisor must then be where these lead nowhere.
 ///
 /// # Errors
 /// As [`compile`].
-pub fn compile_supervisor() -> Result<BpfProgram> {
+pub fn compile_supervisor(loopback: bool) -> Result<BpfProgram> {
     const NEVER: [i64; 24] = [
         libc::SYS_acct,
         libc::SYS_add_key,
@@ -203,8 +225,11 @@ pub fn compile_supervisor() -> Result<BpfProgram> {
         libc::SYS_userfaultfd,
     ];
     let not_unix = |number| {
-        let other = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, libc::AF_UNIX as u64)?;
-        Ok((number, vec![SeccompRule::new(vec![other])?]))
+        let families: &[i32] =
+            if loopback { &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6] } else { &[libc::AF_UNIX] };
+        let other = |&family| SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, family as u64);
+        let others = families.iter().map(other).collect::<Result<Vec<_>, _>>()?;
+        Ok((number, vec![SeccompRule::new(others)?]))
     };
     [libc::SYS_socket, libc::SYS_socketpair]
         .map(not_unix)
@@ -219,18 +244,19 @@ pub fn compile_supervisor() -> Result<BpfProgram> {
         .map_err(|error| Error::layer("compile the supervisor's filter", error))
 }
 
-/// What the arguments must hold; no condition means that the call is allowed as it is.
-fn conditions(number: i64) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
-    let one = |condition| Ok(vec![SeccompRule::new(vec![condition?])?]);
+/// The ways in which a call's arguments may be, all conditions of one of them; none means any.
+type Ways = Vec<Vec<SeccompCondition>>;
+
+/// What the arguments must be in any case, whatever a profile says.
+fn conditions(number: i64, network: Network) -> Result<Ways, seccompiler::BackendError> {
+    let one = |condition: Result<SeccompCondition, _>| Ok(vec![vec![condition?]]);
     let any = |argument, values: &[u64]| {
-        values.iter().map(|&value| SeccompRule::new(vec![equal(argument, value)?])).collect::<Result<Vec<_>, _>>()
+        values.iter().map(|&value| Ok(vec![equal(argument, value)?])).collect::<Result<Ways, _>>()
     };
     match number {
         libc::SYS_fcntl => any(1, &FCNTLS.map(|command| command as u64)),
-        libc::SYS_setsockopt => SOCKET_OPTIONS
-            .iter()
-            .map(|&option| SeccompRule::new(vec![equal(1, libc::SOL_SOCKET as u64)?, equal(2, option as u64)?]))
-            .collect(),
+        libc::SYS_setsockopt if network == Network::Loopback => loopback::options(),
+        libc::SYS_setsockopt => socket_options(),
         // Huge pages are set aside by the host and counted by no memory limit: hugetlbpage in the
         // kernel's admin-guide.
         libc::SYS_mmap => one(without(3, SeccompCmpArgLen::Dword, libc::MAP_HUGETLB as u64)),
@@ -240,6 +266,7 @@ fn conditions(number: i64) -> Result<Vec<SeccompRule>, seccompiler::BackendError
             one(SeccompCondition::new(3, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, libc::POSIX_FADV_DONTNEED as u64))
         }
         libc::SYS_clone => one(without(0, SeccompCmpArgLen::Qword, CLONE_REFUSED)),
+        libc::SYS_socket if network == Network::Loopback => loopback::sockets(),
         libc::SYS_socket | libc::SYS_socketpair => one(equal(0, libc::AF_UNIX as u64)),
         libc::SYS_ioctl => any(1, &IOCTLS),
         libc::SYS_prctl => any(0, &PRCTLS.map(|option| option as u64)),
@@ -250,6 +277,11 @@ fn conditions(number: i64) -> Result<Vec<SeccompRule>, seccompiler::BackendError
         libc::SYS_sendmsg | libc::SYS_recvmsg => one(without(2, SeccompCmpArgLen::Dword, libc::MSG_OOB as u64)),
         _ => Ok(Vec::new()),
     }
+}
+
+fn socket_options() -> Result<Ways, seccompiler::BackendError> {
+    let way = |&option| Ok(vec![equal(1, libc::SOL_SOCKET as u64)?, equal(2, option as u64)?]);
+    SOCKET_OPTIONS.iter().map(way).collect()
 }
 
 fn equal(argument: u8, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {

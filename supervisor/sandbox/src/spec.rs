@@ -23,8 +23,16 @@ pub struct Spec {
     pub shm: Tmpfs,
     /// Limits of each process.
     pub rlimits: Rlimits,
+    /// Where a job starts.
+    pub working_directory: PathBuf,
+    /// The network that a job sees.
+    pub network: Network,
     /// Numbers of the system calls that are allowed.
     pub syscalls: Vec<i64>,
+    /// What becomes of single calls.
+    pub call_rules: Vec<CallRule>,
+    /// What Landlock grants at these paths, in place of what it would.
+    pub path_rules: Vec<PathRule>,
     /// The least Landlock ABI that will do.
     pub landlock_min_abi: u32,
     /// Layers left out, so that another can be seen to hold alone. Empty in a service.
@@ -49,7 +57,87 @@ pub struct Tmpfs {
     pub inodes: u64,
 }
 
-/// Bounds of each process, `setrlimit(2)`.
+/// The network that a job sees. In neither is there anything but what the job itself brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Network {
+    /// No interface is up, and no family of sockets but Unix is allowed.
+    None,
+    /// The loopback interface is up, with TCP and UDP.
+    Loopback,
+}
+
+/// What becomes of a system call with certain arguments.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CallRule {
+    /// The call's number.
+    pub number: i64,
+    /// What has to hold, all of it.
+    pub conditions: Vec<Condition>,
+    /// What becomes of it then.
+    pub action: CallAction,
+}
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CallAction {
+    /// It is made.
+    Allow,
+    /// It is made, and the kernel logs it.
+    Log,
+    /// It fails with this error.
+    Errno(u16),
+    /// It ends the job.
+    Kill,
+}
+
+/// A condition on an argument, without sign.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Condition {
+    /// Which argument, from 0.
+    pub argument: u8,
+    /// Whether its lower 32 bits alone are compared.
+    pub narrow: bool,
+    /// How.
+    pub comparison: Comparison,
+    /// With what.
+    pub value: u64,
+}
+
+/// How an argument is compared.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub enum Comparison {
+    /// `==`
+    Equal,
+    /// `==`, these bits alone.
+    EqualIn(u64),
+    /// `!=`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    AtMost,
+    /// `>`
+    More,
+    /// `>=`
+    AtLeast,
+}
+
+/// What Landlock grants at and below a path.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PathRule {
+    /// Absolute path inside.
+    pub path: PathBuf,
+    /// Files may be read.
+    pub read: bool,
+    /// Directories may be listed.
+    pub list: bool,
+    /// Files may be run.
+    pub execute: bool,
+    /// Files and directories may be made, written and removed.
+    pub write: bool,
+}
+
+/// Bounds of each process, `setrlimit(2)`. `u64::MAX` leaves what the supervisor itself has.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Rlimits {
     /// Open files.
@@ -60,6 +148,16 @@ pub struct Rlimits {
     pub stack: u64,
     /// CPU seconds; a second line behind the sandbox's own CPU limit.
     pub cpu_seconds: u64,
+    /// Address space in bytes.
+    pub address_space: u64,
+    /// Heap and private mappings in bytes.
+    pub data: u64,
+    /// Processes and threads of the job's id.
+    pub processes: u64,
+    /// Queued signals and timers.
+    pub pending_signals: u64,
+    /// POSIX message queues in bytes.
+    pub message_queues: u64,
 }
 
 /// A layer that a diagnostic run can leave out.

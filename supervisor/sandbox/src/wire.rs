@@ -121,6 +121,16 @@ impl Wire {
     /// `WouldBlock` on a non-blocking socket with nothing to read; `InvalidData` for a packet that is
     /// cut off or no message.
     pub fn receive<M: DeserializeOwned>(&self) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
+        match self.receive_once() {
+            // The peer has gone without reading all that it was sent. The kernel tells that once, before
+            // it hands out what the peer had said, which may well be why it went: unix_release_sock() in
+            // net/unix/af_unix.c.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => self.receive_once(),
+            received => received,
+        }
+    }
+
+    fn receive_once<M: DeserializeOwned>(&self) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
         // Asked for first: room for the largest would be mapped and given back for each small message.
         let peek = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
         let mut bytes = vec![0; recv(self.0.as_raw_fd(), &mut [], peek)?.min(LARGEST)];

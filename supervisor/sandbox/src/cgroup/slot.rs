@@ -9,21 +9,25 @@ use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::knob::Knob;
-use super::{Layout, has, make, open_directory, remove_tree, write};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::{Context, Result};
+use super::knob::Knob;
+use super::{Layout, has, make, open_directory, remove_tree, write};
+use crate::{Context, Error, Result};
 
 /// What a job may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Memory in bytes, all processes, tmpfs and pipes together; no swap on top.
+    /// Memory in bytes, all processes, tmpfs and pipes together.
     pub memory: u64,
+    /// Swap in bytes, on top.
+    pub swap: u64,
     /// Processes and threads.
     pub processes: u32,
     /// Thousandths of a CPU.
     pub millicpus: u32,
+    /// Share of CPU time against other groups, 1 to 10000; 100 is usual.
+    pub cpu_weight: u32,
 }
 
 /// What the group's processes have used since it was last reset.
@@ -79,6 +83,9 @@ struct Knobs {
 
 /// The period over which a CPU share is counted, in microseconds.
 const CPU_PERIOD: u64 = 100_000;
+
+/// How readily a version 1 group that may swap does so: the kernel's default.
+const USUAL_SWAPPINESS: &str = "60";
 
 /// Which part of its limit a group may still be charged with between jobs before it is asked to let go.
 /// Being asked is slow, and the kernel sets some memory aside for each processor in any case.
@@ -275,21 +282,30 @@ impl Paths {
                 }
                 write(&memory.join("memory.limit_in_bytes"), limits.memory.to_string())?;
                 if counts_swap {
-                    write(&with_swap, limits.memory.to_string())?;
+                    write(&with_swap, limits.memory.saturating_add(limits.swap).to_string())?;
+                } else if limits.swap > 0 {
+                    return Err(swap_is_not_counted(&with_swap));
                 }
-                write(&memory.join("memory.swappiness"), "0")?;
+                let swappiness = if limits.swap > 0 { USUAL_SWAPPINESS } else { "0" };
+                write(&memory.join("memory.swappiness"), swappiness)?;
                 write(&pids.join("pids.max"), limits.processes.to_string())?;
                 write(&cpu.join("cpu.cfs_period_us"), CPU_PERIOD.to_string())?;
-                write(&cpu.join("cpu.cfs_quota_us"), quota.to_string())
+                write(&cpu.join("cpu.cfs_quota_us"), quota.to_string())?;
+                // 1024 shares are what a weight of 100 is in version 2: the kernel's `cgroup-v2`.
+                let shares = (u64::from(limits.cpu_weight) * 1024 / 100).max(2);
+                write(&cpu.join("cpu.shares"), shares.to_string())
             }
             Self::V2 { group } => {
                 write(&group.join("memory.max"), limits.memory.to_string())?;
                 if has(group, "memory.swap.max") {
-                    write(&group.join("memory.swap.max"), "0")?;
+                    write(&group.join("memory.swap.max"), limits.swap.to_string())?;
+                } else if limits.swap > 0 {
+                    return Err(swap_is_not_counted(&group.join("memory.swap.max")));
                 }
                 write(&group.join("memory.oom.group"), "1")?;
                 write(&group.join("pids.max"), limits.processes.to_string())?;
-                write(&group.join("cpu.max"), format!("{quota} {CPU_PERIOD}"))
+                write(&group.join("cpu.max"), format!("{quota} {CPU_PERIOD}"))?;
+                write(&group.join("cpu.weight"), limits.cpu_weight.to_string())
             }
         }
     }
@@ -354,6 +370,11 @@ fn register_oom_event(memory: &Path) -> Result<OwnedFd> {
 pub(super) fn delegate(group: &Path, uid: u32) -> Result<()> {
     let procs = group.join("cgroup.procs");
     chown(&procs, Some(uid), None).doing(|| format!("chown {} to {uid}", procs.display()))
+}
+
+fn swap_is_not_counted(file: &Path) -> Error {
+    let reason = "this kernel does not count swap by group; boot with swapaccount=1 or set swap to \"0B\"";
+    Error::layer(format_args!("limit swap in {}", file.display()), reason)
 }
 
 fn open_door(path: &Path) -> Result<OwnedFd> {

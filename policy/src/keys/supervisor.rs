@@ -1,0 +1,43 @@
+//! The keys of `[supervisor]`: what holds for all profiles together.
+
+use super::{Key, More, key, time, whole};
+
+/// The least host id that may be used: below lie accounts, system and human.
+const LEAST_ID: u64 = 100_000;
+
+/// Slots at most; each has a host id and a control group.
+const MOST_SLOTS: u64 = 4096;
+
+/// The keys of `[supervisor]`.
+pub const SUPERVISOR: &[Key] = &[
+    key("slots", whole(1, MOST_SLOTS), "32", More::Looser, "Jobs at once."),
+    key(
+        "queue",
+        whole(0, 1_000_000),
+        "128",
+        More::Neither,
+        "Requests that wait for a slot; beyond that they get 429 at once.",
+    ),
+    key("queue_wait", time(1, 24), "\"2s\"", More::Neither, "How long a request waits at most; then it gets 429."),
+    key(
+        "uid_base",
+        whole(LEAST_ID, u32::MAX as u64 - 4 * MOST_SLOTS),
+        "1879048192",
+        More::Neither,
+        "First host uid and gid of the range that jobs run as. No account may have one of them.",
+    ),
+    key(
+        "uid_count",
+        whole(2, 65_536),
+        "8192",
+        More::Neither,
+        "Ids in that range. Used are one for the launchers, one for each slot and one for each parked child.",
+    ),
+    key(
+        "landlock_min_abi",
+        whole(1, 6),
+        "2",
+        More::Stricter,
+        "The least Landlock ABI that the kernel must offer; the highest that it has is used.",
+    ),
+];

@@ -1,0 +1,112 @@
+//! What is found on the host of what a policy names.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+
+use cloister_policy::Checked;
+
+/// A directory of the test's own, with an interpreter in it.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("policy-test-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(path.join("usr/bin")).expect("writable");
+        fs::write(path.join("usr/bin/python3"), "").expect("writable");
+        Self(path)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
+    /// What is said of a policy whose profile has this `filesystem` table.
+    fn said(&self, supervisor: &str, filesystem: &str) -> String {
+        let text = format!(
+            "version = 1\n[supervisor]\nslots = 1\n{supervisor}\n[runtime.python]\ninterpreter = \"/usr/bin/python3\"\n\
+             mounts = [\"{}:/usr\"]\n[profile.default]\nmemory = \"128MiB\"\nfilesystem = {{ {filesystem} }}\n",
+            self.file("usr")
+        );
+        let checked = Checked::parse(&text, "policy.toml".as_ref()).unwrap_or_else(|problems| panic!("{problems}"));
+        checked.check_host().to_string()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn what_is_there_is_no_problem() {
+    let place = Place::new("there");
+    let models = place.file("usr/bin");
+    assert_eq!(place.said("", &format!("read_only = [\"{models}:/models\"]")), "policy.toml: no problems");
+}
+
+#[test]
+fn a_path_that_is_not_there_is_told_with_what_is() {
+    let place = Place::new("missing");
+    let said = place.said("", &format!("read_only = [\"{}:/models\"]", place.file("usr/lib/models")));
+    assert!(said.contains("models does not exist on this host"), "{said}");
+    assert!(said.contains(&format!("{} does exist", place.file("usr"))), "{said}");
+    assert!(said.contains("--> policy.toml:10:"), "{said}");
+}
+
+#[test]
+fn an_interpreter_that_is_not_there_is_told() {
+    let place = Place::new("interpreter");
+    fs::remove_file(place.0.join("usr/bin/python3")).expect("it was there");
+    let said = place.said("", "read_only = []");
+    assert!(said.contains("/usr/bin/python3 is not there"), "{said}");
+}
+
+#[test]
+fn a_socket_is_refused_wherever_it_lies_unless_it_is_named() {
+    let place = Place::new("socket");
+    fs::create_dir_all(place.0.join("app/run")).expect("writable");
+    let path = place.file("app/run/app.sock");
+    let listener = UnixListener::bind(&path).expect("a short address");
+    for shown in [place.file("app"), path.clone()] {
+        let said = place.said("", &format!("read_only = [\"{shown}:/app\"]"));
+        assert!(said.contains("is a Unix socket of the host"), "{said}");
+        assert!(said.contains(&format!("filesystem.allow_dangerous = [\"{path}\"]")), "{said}");
+        let said = place.said("", &format!("read_only = [\"{shown}:/app\"], allow_dangerous = [\"{path}\"]"));
+        assert_eq!(said, "policy.toml: no problems");
+    }
+    drop(listener);
+}
+
+#[test]
+fn a_link_to_secrets_is_seen_through() {
+    let place = Place::new("link");
+    symlink("/etc", place.0.join("harmless")).expect("writable");
+    let harmless = place.file("harmless");
+    let said = place.said("", &format!("read_only = [\"{harmless}:/data\"]"));
+    assert!(said.contains("leads to /etc, which shows the host's secrets"), "{said}");
+    let said = place.said("", &format!("read_only = [\"{harmless}:/data\"], allow_dangerous = [\"/etc\"]"));
+    assert!(!said.contains("error"), "{said}");
+}
+
+#[test]
+fn slots_that_need_more_memory_than_there_is_are_a_warning() {
+    let place = Place::new("memory");
+    let text = |slots: u32| {
+        format!(
+            "version = 1\n[supervisor]\nslots = {slots}\n[runtime.python]\ninterpreter = \"/usr/bin/python3\"\n\
+             mounts = [\"{}:/usr\"]\n[profile.default]\nmemory = \"1TiB\"\n",
+            place.file("usr")
+        )
+    };
+    let checked = Checked::parse(&text(4000), "policy.toml".as_ref()).unwrap_or_else(|problems| panic!("{problems}"));
+    let found = checked.check_host();
+    assert!(!found.has_errors());
+    assert!(
+        found.to_string().contains("4000 slots of 1TiB each (profile \"default\") are 4000TiB, more than"),
+        "{found}"
+    );
+}

@@ -9,7 +9,7 @@ use cloister_sandbox::landlock;
 use crate::args::Common;
 use crate::canary;
 use crate::serve::{require_root, runtime};
-use crate::service::{Service, load_policy};
+use crate::service::{Service, id_range, load_policy};
 
 /// One line of the table.
 struct Row {
@@ -29,13 +29,14 @@ pub fn doctor(arguments: &Common) -> Result<ExitCode, String> {
     let mut rows = host(policy.supervisor.landlock_min_abi);
     rows.extend(policy.missing_on_host().into_iter().map(|missing| row("runtime", "its paths", missing, false)));
     if rows.iter().all(|row| row.holds) {
-        policy.supervisor.uid_base += 2 * policy.supervisor.slots + 64;
+        // Beside the ids that a running supervisor uses.
+        policy.supervisor.uid_base += id_range(&policy).count;
         policy.supervisor.slots = 2;
         let group = format!("cloister-doctor-{}", std::process::id());
         rows.extend(runtime()?.block_on(async {
             match Service::start(&policy, &group, &[]).await {
                 Ok(mut service) => {
-                    let attempts = canary::all(&service).await;
+                    let attempts = canary::all(&service.hosts()).await;
                     service.drain().await;
                     attempts
                         .into_iter()

@@ -10,6 +10,7 @@ mod job;
 mod launcher;
 mod output;
 mod profile;
+mod reload;
 mod report;
 mod run;
 mod serve;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 /// Everything a launcher and the jobs under it need to know.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
     /// The interpreter's arguments, its absolute path inside the sandbox first.
     pub command: Vec<String>,
@@ -32,7 +32,7 @@ pub struct Spec {
 }
 
 /// A host path shown read-only in the sandbox.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     /// Absolute path on the host.
     pub host: PathBuf,
@@ -41,7 +41,7 @@ pub struct Mount {
 }
 
 /// Bounds of a tmpfs.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tmpfs {
     /// Size in bytes.
     pub bytes: u64,
@@ -50,7 +50,7 @@ pub struct Tmpfs {
 }
 
 /// Bounds of each process, `setrlimit(2)`.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rlimits {
     /// Open files.
     pub open_files: u64,
@@ -89,7 +89,7 @@ impl Slot {
 }
 
 /// The host ids that a launcher's user namespace maps from 0 up.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdRange {
     /// The host id that is root inside.
     pub base: u32,

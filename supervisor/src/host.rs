@@ -14,7 +14,8 @@ use cloister_sandbox::cgroup::{self, Tree};
 use cloister_sandbox::spec::{IdRange, Layer, Spec};
 use tokio::sync::{Mutex, Notify, mpsc};
 
-use crate::connection::{Connection, LauncherError};
+use crate::connection::{Connection, LauncherError, refused};
+use crate::denial::Rules;
 use crate::job::{Outcome, PrepareError, Prepared};
 use crate::launcher::Launcher;
 use crate::profile::{self, Bounds};
@@ -32,6 +33,7 @@ pub struct Host {
     pub spec: Spec,
     /// What is enforced on its jobs from outside.
     pub bounds: Bounds,
+    rules: Arc<Rules>,
     limits: cgroup::Limits,
     ids: IdRange,
     warm: Option<Warm>,
@@ -68,9 +70,12 @@ impl Host {
         without: &[Layer],
     ) -> Result<Arc<Self>, LauncherError> {
         let (park, parked) = mpsc::unbounded_channel();
+        let spec = profile::spec(policy, of, without);
+        let rules = Arc::new(Rules::new(of, &spec).map_err(refused)?);
         let host = Arc::new(Self {
             name: of.name.clone(),
-            spec: profile::spec(policy, of, without),
+            spec,
+            rules,
             bounds: profile::bounds(of),
             limits: profile::limits(of),
             ids,
@@ -120,10 +125,14 @@ impl Host {
     /// When no job ran.
     pub async fn execute(self: Arc<Self>, request: &ExecuteRequest) -> Result<Outcome, PrepareError> {
         let child = self.child().await?;
-        let bounds = self.bounds;
+        let (bounds, rules) = (self.bounds, Arc::clone(&self.rules));
         // A job needs what forked it, but not what would park more.
         drop(self);
-        child.run(request, &bounds).await
+        let mut outcome = child.run(request, &bounds).await?;
+        if let Err(failure) = &mut outcome.verdict {
+            rules.explain(failure, &outcome.used);
+        }
+        Ok(outcome)
     }
 
     /// A child that waits for its request: a parked one, or one that is started now.
@@ -148,6 +157,12 @@ impl Host {
                 return Ok(child);
             }
         }
+    }
+
+    /// The number of instructions in the profile's filter.
+    #[must_use]
+    pub fn filter_size(&self) -> usize {
+        self.rules.filter_size()
     }
 
     /// Whether children are kept parked.

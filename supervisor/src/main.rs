@@ -4,6 +4,7 @@ mod args;
 mod canary;
 mod confine;
 mod connection;
+mod denial;
 mod doctor;
 mod host;
 mod job;

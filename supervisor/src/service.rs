@@ -8,15 +8,14 @@ use std::time::Duration;
 use cloister_policy::{Policy, Profile, Supervisor};
 use cloister_protocol::{ErrorCode, ExecuteRequest, Failure};
 use cloister_sandbox::cgroup::{self, Tree};
+use cloister_sandbox::landlock;
 use cloister_sandbox::spec::{IdRange, Layer};
-use cloister_sandbox::{landlock, seccomp};
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::canary;
 use crate::connection::LauncherError;
 use crate::host::Host;
 use crate::job::{Outcome, PrepareError};
-use crate::profile;
 use crate::serve::open_files;
 use crate::slots::{Door, Overloaded, Place, Slots};
 
@@ -268,7 +267,7 @@ impl Admitted<'_> {
             self.policy.digest.get(..12).unwrap_or_default(),
             self.host.name,
             landlock::abi(),
-            seccomp::compile(&self.host.spec.syscalls).map_or(0, |filter| filter.len()),
+            self.host.filter_size(),
             self.cgroup_version,
             self.host.is_warm(),
         )
@@ -336,7 +335,6 @@ async fn start_host(
     tree: &Arc<Tree>,
     without: &[Layer],
 ) -> Result<Arc<Host>, StartError> {
-    seccomp::compile(&profile::spec(policy, profile, &[]).syscalls)?;
     let host = Host::start(policy, profile, ids, slots, tree, without).await;
     host.map_err(|source| StartError::Launcher { profile: profile.name.clone(), source })
 }

@@ -112,12 +112,10 @@ impl Rules {
         let (at, what) = match (call.name(), claim.argument) {
             (name @ ("socket" | "socketpair"), Some(family)) => (0, format!("{name}({})", family_name(family))),
             (name @ "ioctl", Some(request)) => (1, format!("{name}({request:#x})")),
-            // Judged by an argument that was not told.
-            ("socket" | "socketpair" | "ioctl" | "prctl" | "clone", _) => return None,
             (name, _) => (0, name.to_owned()),
         };
-        let mut arguments = [0; 6];
-        arguments[at] = claim.argument.unwrap_or(0);
+        let mut arguments = [None; 6];
+        arguments[at] = claim.argument;
         if !bpf::refuses(&self.filter, call.number(), arguments) {
             return None;
         }

@@ -280,9 +280,10 @@ def test_a_storm_of_hangups_ends_with_the_last_file(start_service):
 
 def test_a_stop_during_a_reload_leaves_nothing_behind(start_service):
     service = start_service()
-    write(service, side(service, "late"))
+    # With imports that take their time.
+    write(service, side(service, "late").replace("imports = []", 'imports = ["numpy", "pandas"]'))
     service.supervisor.send_signal(signal.SIGHUP)
-    eventually(lambda: len(launchers(service)) == 2)
+    eventually(lambda: "reading the policy again" in service.log("supervisor"))
     service.supervisor.send_signal(signal.SIGTERM)
     assert service.supervisor.wait(60) == 0
     assert not service.processes() and not service.cgroup_directories()

@@ -109,23 +109,23 @@ impl Rules {
     /// A call that the filter in force refuses; what the kernel said is what it says here again.
     fn call(&self, claim: &Claim) -> Option<Denial> {
         let call = Syscall::by_name(claim.call.as_deref()?)?;
-        let (at, what) = match (call.name(), claim.argument) {
-            (name @ ("socket" | "socketpair"), Some(family)) => (0, format!("{name}({})", family_name(family))),
-            (name @ "ioctl", Some(request)) => (1, format!("{name}({request:#x})")),
-            (name, _) => (0, name.to_owned()),
+        let argument = |at: usize| claim.arguments.get(at).copied().flatten();
+        let what = match (call.name(), argument(0), argument(1)) {
+            (name @ ("socket" | "socketpair"), Some(family), _) => format!("{name}({})", family_name(family)),
+            (name @ "ioctl", _, Some(request)) => format!("{name}({request:#x})"),
+            (name, ..) => name.to_owned(),
         };
-        let mut arguments = [None; 6];
-        arguments[at] = claim.argument;
+        let arguments = std::array::from_fn(argument);
         if !bpf::refuses(&self.filter, call.number(), arguments) {
             return None;
         }
-        Some(self.denial(Layer::Seccomp, what, &self.call_rule(call, claim.argument)))
+        Some(self.denial(Layer::Seccomp, what, &self.call_rule(call, argument(0))))
     }
 
-    fn call_rule(&self, call: Syscall, argument: Option<u64>) -> String {
+    fn call_rule(&self, call: Syscall, family: Option<u64>) -> String {
         let internet = [libc::AF_INET, libc::AF_INET6].map(|family| u64::try_from(family).ok());
         match call.name() {
-            "socket" | "socketpair" if self.profile.network == Network::None && internet.contains(&argument) => {
+            "socket" | "socketpair" if self.profile.network == Network::None && internet.contains(&family) => {
                 "has network = \"none\"".to_owned()
             }
             name if NEVER.contains(&name) => format!("cannot allow {name}, nor can any other"),

@@ -31,8 +31,9 @@ pub struct Claim {
     pub errno: String,
     /// The call, such as `socket`.
     pub call: Option<String>,
-    /// The argument by which the filter judges that call, such as the family.
-    pub argument: Option<u64>,
+    /// Its first arguments, as far as they are known.
+    #[serde(default)]
+    pub arguments: Vec<Option<u64>>,
     /// The absolute path that was to be used.
     pub path: Option<String>,
     /// What seems to be used up, such as `tmp_bytes`.

@@ -36,9 +36,9 @@ FILE_NAME = "script.py"
 REFUSALS = {1: "EPERM", 13: "EACCES", 24: "EMFILE", 27: "EFBIG", 28: "ENOSPC", 30: "EROFS", 38: "ENOSYS"}
 MOST_REFUSALS = 16
 
-# Functions of Python's that are not named after their system call, and the arguments by which calls are judged.
+# Functions of Python's that are not named after their system call, and by how many arguments calls are judged.
 CALLS = {"mkfifo": "mknodat", "mknod": "mknodat", "initgroups": "setgroups", "nice": "setpriority"}
-JUDGED = {"socket": 0, "socketpair": 0, "ioctl": 1}
+JUDGED = {"socket": 3, "socketpair": 3, "ioctl": 2}
 
 # Names by which a script could bind `main` unseen; one of them, and only running it can tell.
 DYNAMIC = frozenset(
@@ -434,7 +434,7 @@ def _refusal(error):
     if not isinstance(error, OSError):
         return None
     if type(error).__name__ == "gaierror":  # the C library asks a name server, and hides why it could not
-        return {"errno": "EPERM", "call": "socket", "argument": 2}
+        return {"errno": "EPERM", "call": "socket", "arguments": [2, 2, 0]}
     refusal = {"errno": REFUSALS.get(error.errno)}
     if refusal["errno"] is None:
         return None
@@ -458,7 +458,7 @@ def _full():
 
 
 def _call(trace):
-    """The function of C's whose call raised an exception, and the argument by which it is judged."""
+    """The function of C's whose call raised an exception, and the arguments by which it is judged."""
     import ast
     import itertools
     import linecache
@@ -480,10 +480,19 @@ def _call(trace):
     name = getattr(function, "attr", getattr(function, "id", ""))
     told = {"call": CALLS.get(name, name)}
     if name in JUDGED:
-        node = given[JUDGED[name]]
-        if isinstance(node, (ast.Name, ast.Attribute, ast.Constant)):
-            told["argument"] = int(eval(compile(ast.Expression(node), "", "eval"), frame.f_globals, frame.f_locals))
+        told["arguments"] = [_number(node, frame) for node in given[: JUDGED[name]]]
     return told
+
+
+def _number(node, frame):
+    """The value of a plain argument of a call, if it is a number."""
+    import ast
+
+    if isinstance(node, (ast.Name, ast.Attribute, ast.Constant)):
+        value = eval(compile(ast.Expression(node), "", "eval"), frame.f_globals, frame.f_locals)
+        if isinstance(value, int):
+            return int(value)
+    return None
 
 
 def _exit_error(code):

@@ -200,16 +200,16 @@ def main(refusals):
 def test_forged_claims_say_nothing_that_is_not_so(execute):
     forged = [
         # Calls and paths that the profile allows, and names that are none.
-        {"errno": "EPERM", "call": "read"}, {"errno": "EPERM", "call": "socket", "argument": 1}, {"errno": "EPERM", "call": "socket"},
-        {"errno": "EPERM", "call": "rm -rf"}, {"errno": "EPERM", "call": "ioctl", "argument": 0x5401}, {"errno": "EPERM", "call": "clone", "argument": 0},
+        {"errno": "EPERM", "call": "read"}, {"errno": "EPERM", "call": "socket", "arguments": [1]}, {"errno": "EPERM", "call": "socket"},
+        {"errno": "EPERM", "call": "rm -rf"}, {"errno": "EPERM", "call": "ioctl", "arguments": [0, 0x5401]}, {"errno": "EPERM", "call": "clone", "arguments": [0]},
         {"errno": "EROFS", "path": "/tmp/x"}, {"errno": "EACCES", "path": "/usr/../dev/shm/x"}, {"errno": "ENOENT", "path": "/etc"},
         # Space that the kernel never gave out.
         {"errno": "ENOSPC", "full": "tmp_bytes"}, {"errno": "ENOSPC", "full": "shm_bytes"}, {"errno": "ENOSPC", "full": "disk"}, {"errno": "ENOSPC"},
     ]
     answer = execute(FORGE, args=[forged])
     assert (answer.code, answer.error["message"], denials(answer)) == ("exception", "forged", []), answer
-    shapes = [7, None, [], {}, {"errno": 1}, {"errno": "EPERM", "call": ["setuid"]}, {"errno": "EPERM", "call": "socket", "argument": -1},
-              {"errno": "EPERM", "argument": 2}, {"layer": "cgroup", "what": "lies", "hint": "lies"}, {"errno": "EROFS", "path": ["/etc"]}]
+    shapes = [7, None, [], {}, {"errno": 1}, {"errno": "EPERM", "call": ["setuid"]}, {"errno": "EPERM", "call": "socket", "arguments": [-1]},
+              {"errno": "EPERM", "arguments": [2]}, {"errno": "EPERM", "call": "socket", "arguments": 2}, {"layer": "cgroup", "what": "lies", "hint": "lies"}, {"errno": "EROFS", "path": ["/etc"]}]
     for refusals in (shapes, {}, "x", 7, {"denials": shapes}):
         assert denials(execute(FORGE, args=[refusals])) == []
 
@@ -217,7 +217,7 @@ def test_forged_claims_say_nothing_that_is_not_so(execute):
 def test_forged_claims_cannot_speak_for_the_kernel(execute):
     # What the policy does refuse may be claimed: true of the policy, whoever says it, in our words and bounded.
     long = "/etc/" + "x" * 100_000
-    answer = execute(FORGE, args=[[{"errno": "EPERM", "call": "socket", "argument": 2, "hint": "lies"}, {"errno": "EROFS", "path": long}]])
+    answer = execute(FORGE, args=[[{"errno": "EPERM", "call": "socket", "arguments": [2, 1, 0], "hint": "lies"}, {"errno": "EROFS", "path": long}]])
     told = denials(answer)
     assert told[0] == {"layer": "seccomp", "what": "socket(AF_INET)", "hint": "profile 'default' has network = \"none\""}
     assert told[1]["what"].startswith("write to /etc/xxx") and len(told) == 2

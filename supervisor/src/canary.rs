@@ -1,11 +1,13 @@
-//! Canaries: jobs that attempt what must fail. They gate the start, and `doctor` shows them all.
+//! Canaries: jobs that attempt what must fail. They gate the start and each reload, and `doctor` shows them all.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use cloister_protocol::{ErrorCode, ExecuteRequest};
+use cloister_sandbox::spec::Network;
 
+use crate::host::Host;
 use crate::job::Outcome;
-use crate::service::Service;
 
 /// The attempts that a script can make by itself.
 const ATTEMPTS: &str = include_str!("canary.py");
@@ -37,11 +39,11 @@ pub struct Attempt {
     pub broken: Option<String>,
 }
 
-/// Makes every attempt in every profile.
-pub async fn all(service: &Service) -> Vec<Attempt> {
+/// Makes every attempt in each of the profiles.
+pub async fn all(hosts: impl IntoIterator<Item = &Arc<Host>>) -> Vec<Attempt> {
     let mut attempts = Vec::new();
-    for profile in service.profiles() {
-        attempts.extend(in_profile(service, profile).await);
+    for host in hosts {
+        attempts.extend(in_profile(host).await);
     }
     attempts
 }
@@ -50,8 +52,8 @@ pub async fn all(service: &Service) -> Vec<Attempt> {
 ///
 /// # Errors
 /// A line for each that did not fail as it must.
-pub async fn all_hold(service: &Service) -> Result<(), Vec<String>> {
-    let broken: Vec<String> = all(service)
+pub async fn all_hold(hosts: impl IntoIterator<Item = &Arc<Host>>) -> Result<(), Vec<String>> {
+    let broken: Vec<String> = all(hosts)
         .await
         .into_iter()
         .filter_map(|attempt| Some(format!("{} (profile {}): {}", attempt.what, attempt.profile, attempt.broken?)))
@@ -59,12 +61,11 @@ pub async fn all_hold(service: &Service) -> Result<(), Vec<String>> {
     if broken.is_empty() { Ok(()) } else { Err(broken) }
 }
 
-async fn in_profile(service: &Service, profile: &str) -> Vec<Attempt> {
-    let attempt = |what: &str, broken| Attempt { profile: profile.to_owned(), what: what.to_owned(), broken };
-    let loopback = if service.has_loopback(profile) { "True" } else { "False" };
-    let script =
-        ATTEMPTS.replace("HOSTNAME", &format!("{:?}", service.hostname(profile))).replace("LOOPBACK", loopback);
-    let mut attempts = match run(service, profile, &script, None).await {
+async fn in_profile(host: &Arc<Host>) -> Vec<Attempt> {
+    let attempt = |what: &str, broken| Attempt { profile: host.name.clone(), what: what.to_owned(), broken };
+    let loopback = if host.spec.network == Network::Loopback { "True" } else { "False" };
+    let script = ATTEMPTS.replace("HOSTNAME", &format!("{:?}", host.spec.hostname)).replace("LOOPBACK", loopback);
+    let mut attempts = match run(host, &script, None).await {
         Ok(Outcome { verdict: Ok(result), .. }) => {
             let told: BTreeMap<String, String> = serde_json::from_str(result.get()).unwrap_or_default();
             told.iter().map(|(what, said)| attempt(what, (said != "held").then(|| said.clone()))).collect()
@@ -76,7 +77,7 @@ async fn in_profile(service: &Service, profile: &str) -> Vec<Attempt> {
         Err(message) => vec![attempt("sandbox: can be built", Some(message))],
     };
     if attempts.iter().all(|attempt| attempt.broken.is_none()) {
-        let outlast = run(service, profile, OUTLAST, Some(300)).await;
+        let outlast = run(host, OUTLAST, Some(300)).await;
         let broken = match outlast.map(|outcome| outcome.verdict) {
             Ok(Err(failure))
                 if matches!(failure.code, ErrorCode::Timeout | ErrorCode::CpuLimit | ErrorCode::ProcessLimit) =>
@@ -91,14 +92,15 @@ async fn in_profile(service: &Service, profile: &str) -> Vec<Attempt> {
     attempts
 }
 
-async fn run(service: &Service, profile: &str, script: &str, timeout_ms: Option<u64>) -> Result<Outcome, String> {
+/// Past the door, which is for requests: a canary neither waits for a place nor takes one from anybody.
+async fn run(host: &Arc<Host>, script: &str, timeout_ms: Option<u64>) -> Result<Outcome, String> {
     let request = ExecuteRequest {
         script: script.to_owned(),
         args: None,
         kwargs: None,
         stdin: None,
-        profile: Some(profile.to_owned()),
+        profile: Some(host.name.clone()),
         timeout_ms,
     };
-    service.run(&request).await.map_err(|failure| failure.message)
+    Arc::clone(host).execute(&request).await.map_err(|error| error.to_string())
 }

@@ -9,7 +9,7 @@ use cloister_sandbox::landlock;
 use crate::args::Common;
 use crate::canary;
 use crate::serve::{require_root, runtime};
-use crate::service::{Service, load_policy};
+use crate::service::{Service, load_policy, stand_beside};
 
 /// One line of the table.
 struct Row {
@@ -29,13 +29,13 @@ pub fn doctor(arguments: &Common) -> Result<ExitCode, String> {
     let mut rows = host(policy.supervisor.landlock_min_abi);
     rows.extend(policy.missing_on_host().into_iter().map(|missing| row("runtime", "its paths", missing, false)));
     if rows.iter().all(|row| row.holds) {
-        policy.supervisor.uid_base += 2 * policy.supervisor.slots + 64;
-        policy.supervisor.slots = 2;
+        // Beside the ids that a running supervisor uses.
+        stand_beside(&mut policy, 2, 0);
         let group = format!("cloister-doctor-{}", std::process::id());
         rows.extend(runtime()?.block_on(async {
             match Service::start(&policy, &group, &[]).await {
                 Ok(mut service) => {
-                    let attempts = canary::all(&service).await;
+                    let attempts = canary::all(&service.hosts()).await;
                     service.drain().await;
                     attempts
                         .into_iter()

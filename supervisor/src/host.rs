@@ -9,12 +9,14 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use cloister_policy::{Policy, Profile, Warm};
+use cloister_protocol::ExecuteRequest;
 use cloister_sandbox::cgroup::{self, Tree};
 use cloister_sandbox::spec::{IdRange, Layer, Spec};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc};
 
-use crate::connection::{Connection, LauncherError};
-use crate::job::{PrepareError, Prepared};
+use crate::connection::{Connection, LauncherError, refused};
+use crate::denial::Rules;
+use crate::job::{Outcome, PrepareError, Prepared};
 use crate::launcher::Launcher;
 use crate::profile::{self, Bounds};
 use crate::slots::Slots;
@@ -31,6 +33,7 @@ pub struct Host {
     pub spec: Spec,
     /// What is enforced on its jobs from outside.
     pub bounds: Bounds,
+    rules: Arc<Rules>,
     limits: cgroup::Limits,
     ids: IdRange,
     warm: Option<Warm>,
@@ -39,6 +42,7 @@ pub struct Host {
     forkers: Mutex<Option<Forkers>>,
     parked: Mutex<mpsc::UnboundedReceiver<Result<Prepared, PrepareError>>>,
     park: mpsc::UnboundedSender<Result<Prepared, PrepareError>>,
+    arrived: Notify,
     waiting: AtomicUsize,
 }
 
@@ -66,9 +70,12 @@ impl Host {
         without: &[Layer],
     ) -> Result<Arc<Self>, LauncherError> {
         let (park, parked) = mpsc::unbounded_channel();
+        let spec = profile::spec(policy, of, without);
+        let rules = Arc::new(Rules::new(of, &spec).map_err(refused)?);
         let host = Arc::new(Self {
             name: of.name.clone(),
-            spec: profile::spec(policy, of, without),
+            spec,
+            rules,
             bounds: profile::bounds(of),
             limits: profile::limits(of),
             ids,
@@ -78,20 +85,61 @@ impl Host {
             forkers: Mutex::new(None),
             parked: Mutex::new(parked),
             park,
+            arrived: Notify::new(),
             waiting: AtomicUsize::new(0),
         });
         host.forkers().await?;
-        for _ in 0..host.warm.as_ref().map_or(0, |warm| warm.parked) {
+        for _ in 0..host.parks() {
             tokio::spawn(park_one(Arc::downgrade(&host)));
         }
         Ok(host)
+    }
+
+    /// Whether it is what this profile needs, so that it can go on serving it.
+    #[must_use]
+    pub fn is_for(&self, policy: &Policy, of: &Profile, ids: IdRange, without: &[Layer]) -> bool {
+        self.spec == profile::spec(policy, of, without)
+            && self.bounds == profile::bounds(of)
+            && self.limits == profile::limits(of)
+            && self.ids == ids
+            && self.warm == of.warm
+    }
+
+    /// How many children are kept parked.
+    #[must_use]
+    pub fn parks(&self) -> u32 {
+        self.warm.as_ref().map_or(0, |warm| warm.parked)
+    }
+
+    /// Waits until as many children are parked as the profile keeps.
+    pub async fn filled(&self) {
+        let wanted = usize::try_from(self.parks()).expect("32 bits fit");
+        while self.parked.lock().await.len() < wanted {
+            self.arrived.notified().await;
+        }
+    }
+
+    /// Runs a request to its outcome. Dropping the future kills the job and frees its slot.
+    ///
+    /// # Errors
+    /// When no job ran.
+    pub async fn execute(self: Arc<Self>, request: &ExecuteRequest) -> Result<Outcome, PrepareError> {
+        let child = self.child().await?;
+        let (bounds, rules) = (self.bounds, Arc::clone(&self.rules));
+        // A job needs what forked it, but not what would park more.
+        drop(self);
+        let mut outcome = child.run(request, &bounds).await?;
+        if let Err(failure) = &mut outcome.verdict {
+            rules.explain(failure, &outcome.used);
+        }
+        Ok(outcome)
     }
 
     /// A child that waits for its request: a parked one, or one that is started now.
     ///
     /// # Errors
     /// Why none could be prepared.
-    pub async fn child(self: &Arc<Self>) -> Result<Prepared, PrepareError> {
+    async fn child(self: &Arc<Self>) -> Result<Prepared, PrepareError> {
         if self.warm.is_none() {
             // In a task of its own, which a client that hangs up does not cut short halfway.
             let host = Arc::clone(self);
@@ -109,6 +157,12 @@ impl Host {
                 return Ok(child);
             }
         }
+    }
+
+    /// The number of instructions in the profile's filter.
+    #[must_use]
+    pub fn filter_size(&self) -> usize {
+        self.rules.filter_size()
     }
 
     /// Whether children are kept parked.
@@ -207,6 +261,7 @@ async fn park_one(host: Weak<Host>) {
         match host.prepare().await {
             Ok(child) => {
                 let _ = host.park.send(Ok(child));
+                host.arrived.notify_one();
                 return;
             }
             Err(error) => {

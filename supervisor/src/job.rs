@@ -79,6 +79,8 @@ pub struct Outcome {
     pub truncated: Vec<Stream>,
     /// What was used.
     pub usage: Usage,
+    /// What the kernel counted.
+    pub used: cgroup::Usage,
 }
 
 impl Outcome {
@@ -250,7 +252,7 @@ impl Prepared {
             text
         };
         let (stdout, stderr) = (text(stdout, Stream::Stdout), text(stderr, Stream::Stderr));
-        Ok(Outcome { verdict: verdict::of(stop, &used, bounds), stdout, stderr, truncated, usage })
+        Ok(Outcome { verdict: verdict::of(stop, &used, bounds), stdout, stderr, truncated, usage, used })
     }
 }
 

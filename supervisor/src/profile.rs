@@ -14,7 +14,7 @@ const RUNNER: &str = include_str!("../zygote/runner.py");
 const ZYGOTE: &str = include_str!("../zygote/zygote.py");
 
 /// Bounds of one job that are enforced from outside the sandbox.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Time from request to verdict.
     pub wall: Duration,

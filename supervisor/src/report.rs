@@ -3,6 +3,7 @@
 use std::io;
 
 use cloister_protocol::{ErrorCode, Failure, NotJson, check_result};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -16,6 +17,34 @@ const LARGEST_ERROR: u64 = 512 * 1024;
 /// Fields of an error report that are passed on, all text or numbers.
 const DETAILS: [&str; 9] =
     ["exception", "traceback", "line", "column", "text", "exit_code", "path", "hint", "errno_hint"];
+
+/// The field in which a job tells what it was refused. It is never passed on: [`take_claims`].
+const REFUSALS: &str = "refusals";
+
+/// How many refusals a job may tell of.
+const MOST_CLAIMS: usize = 16;
+
+/// A refusal that a job tells of. Nothing in it is believed: it says where to look in the policy.
+#[derive(Debug, Deserialize)]
+pub struct Claim {
+    /// The error's name, such as `EPERM`.
+    pub errno: String,
+    /// The call, such as `socket`.
+    pub call: Option<String>,
+    /// Its first arguments, as far as they are known.
+    #[serde(default)]
+    pub arguments: Vec<Option<u64>>,
+    /// The absolute path that was to be used.
+    pub path: Option<String>,
+    /// What seems to be used up, such as `tmp_bytes`.
+    pub full: Option<String>,
+}
+
+/// Takes the refusals that a job told of out of its failure.
+pub fn take_claims(failure: &mut Failure) -> Vec<Claim> {
+    let Some(Value::Array(claims)) = failure.details.remove(REFUSALS) else { return Vec::new() };
+    claims.into_iter().take(MOST_CLAIMS).filter_map(|claim| serde_json::from_value(claim).ok()).collect()
+}
 
 /// The codes that a job may claim of itself; all others are the supervisor's to give.
 const CLAIMABLE: [ErrorCode; 7] = [
@@ -118,7 +147,11 @@ fn failure(bytes: &[u8]) -> Report {
     let mut failure = Failure::new(code, message);
     failure.details = fields
         .into_iter()
-        .filter(|(field, value)| DETAILS.contains(&field.as_str()) && (value.is_string() || value.is_number()))
+        .filter(|(field, value)| match value {
+            Value::String(_) | Value::Number(_) => DETAILS.contains(&field.as_str()),
+            Value::Array(_) => field == REFUSALS,
+            _ => false,
+        })
         .collect();
     Report::Failure(failure)
 }

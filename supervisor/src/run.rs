@@ -9,7 +9,7 @@ use cloister_sandbox::spec::Layer;
 
 use crate::args;
 use crate::serve::{require_root, runtime};
-use crate::service::{Service, load_policy};
+use crate::service::{Service, load_policy, stand_beside};
 
 /// Runs the script and prints its answer. Exit codes: 0 a result, 1 anything else.
 ///
@@ -19,8 +19,7 @@ pub fn run(arguments: &args::Run) -> Result<ExitCode, String> {
     require_root()?;
     let mut policy = load_policy(&arguments.common.policy)?;
     // Of its own: beside a running supervisor neither ids nor control groups may be shared.
-    policy.supervisor.uid_base += 2 * policy.supervisor.slots + 64 + std::process::id() % 4096;
-    policy.supervisor.slots = 1;
+    stand_beside(&mut policy, 1, std::process::id() % 4096);
     if let Some(profile) = &arguments.profile {
         policy.profiles.retain(|name, _| name == profile || name == "default");
     }
@@ -36,10 +35,16 @@ pub fn run(arguments: &args::Run) -> Result<ExitCode, String> {
     let group = format!("cloister-run-{}", std::process::id());
     runtime()?.block_on(async {
         let mut service = Service::start(&policy, &group, &without).await.map_err(|error| error.to_string())?;
-        if arguments.explain {
-            eprintln!("{}", service.explain(&request).unwrap_or_default());
-        }
-        let (id, outcome) = (JobId::random(), service.execute(&request).await);
+        let id = JobId::random();
+        let outcome = match service.admit(&request).await {
+            Err(failure) => Err(failure),
+            Ok(admitted) => {
+                if arguments.explain {
+                    eprintln!("{}", admitted.explain());
+                }
+                admitted.run(&request).await
+            }
+        };
         let (answer, code) = match &outcome {
             Err(error) => (Answer::Refused { error, id }, ExitCode::FAILURE),
             Ok(outcome) => (outcome.answer(id), ExitCode::from(u8::from(outcome.verdict.is_err()))),

@@ -3,16 +3,17 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use cloister_policy::{Network, Policy};
+use cloister_policy::Policy;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{LogFormat, Serve};
 use crate::canary;
 use crate::confine;
+use crate::reload;
 use crate::server::{self, Server};
-use crate::service::{Service, load_policy};
+use crate::service::{Service, has_loopback, load_policy, slot_count};
 
 /// Serves until SIGTERM or SIGINT; then lets running jobs finish within their limits.
 ///
@@ -23,11 +24,13 @@ pub fn serve(arguments: &Serve) -> Result<ExitCode, String> {
     require_root()?;
     let policy = load_policy(&arguments.common.policy)?;
     allow_open_files(&policy)?;
-    confine::confine(policy.profiles.values().any(|profile| profile.network == Network::Loopback))?;
+    confine::confine(has_loopback(&policy))?;
     runtime()?.block_on(run(arguments, &policy))
 }
 
 async fn run(arguments: &Serve, policy: &Policy) -> Result<ExitCode, String> {
+    // First of all: until it is listened for, this signal ends the process.
+    let hangup = listen_for(SignalKind::hangup())?;
     let listener = server::listen(&arguments.socket, &arguments.gateway_uid)
         .map_err(|error| format!("listen on {}: {error}", arguments.socket.display()))?;
     let service = Service::start(policy, &arguments.cgroup, &[]).await.map_err(|error| error.to_string())?;
@@ -36,7 +39,7 @@ async fn run(arguments: &Serve, policy: &Policy) -> Result<ExitCode, String> {
     let stop = stop_signal()?;
     let serving = tokio::spawn(Arc::clone(&server).serve(listener, stop));
 
-    if let Err(broken) = canary::all_hold(&service).await {
+    if let Err(broken) = canary::all_hold(&service.hosts()).await {
         let broken = broken.join("\n  ");
         return Err(format!(
             "the sandbox does not hold on this host, so nothing is served:\n  {broken}\n`cloister-supervisor doctor` shows every layer"
@@ -50,7 +53,12 @@ async fn run(arguments: &Serve, policy: &Policy) -> Result<ExitCode, String> {
         cgroup = %service.cgroup_version(),
         "ready"
     );
+    let policy_file = arguments.common.policy.clone();
+    let reloads = tokio::spawn(reload::at_each(hangup, Arc::clone(&service), Arc::clone(&server), policy_file));
     serving.await.map_err(|error| format!("serve: {error}"))?;
+    // One that is under way is given up; what it has started goes with it.
+    reloads.abort();
+    let _ = reloads.await;
     drop(server);
     if let Ok(mut service) = Arc::try_unwrap(service) {
         service.drain().await;
@@ -62,8 +70,7 @@ async fn run(arguments: &Serve, policy: &Policy) -> Result<ExitCode, String> {
 
 /// Completes at the first request to stop.
 fn stop_signal() -> Result<impl Future<Output = ()>, String> {
-    let of = |kind| signal(kind).map_err(|error| format!("listen for signals: {error}"));
-    let (mut terminate, mut interrupt) = (of(SignalKind::terminate())?, of(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -71,6 +78,10 @@ fn stop_signal() -> Result<impl Future<Output = ()>, String> {
         }
         tracing::info!("stopping: running jobs may finish, new ones are refused");
     })
+}
+
+fn listen_for(kind: SignalKind) -> Result<Signal, String> {
+    signal(kind).map_err(|error| format!("listen for signals: {error}"))
 }
 
 /// One thread does all: it only waits and passes bytes on, and launchers die with the thread that
@@ -97,15 +108,25 @@ const FILES_A_SLOT: u64 = 18;
 /// What everything else takes: launchers, zygotes, the event loop, connections that wait in the queue.
 const FILES_BESIDE: u64 = 512;
 
-/// Allows as many open files as all slots together may take. Root may raise even the hard limit, up to
-/// the kernel's own, `fs.nr_open`.
+/// How many open files so many slots take at most, and all that is beside them.
+#[must_use]
+pub fn open_files(slots: u32, queue: u32) -> u64 {
+    u64::from(slots) * FILES_A_SLOT + u64::from(queue) + FILES_BESIDE
+}
+
+/// Allows as many open files as all slots together may take, and where that can be had as many again,
+/// which a reload needs for a while. Root may raise even the hard limit, up to the kernel's own,
+/// `fs.nr_open`.
 fn allow_open_files(policy: &Policy) -> Result<(), String> {
-    let needed =
-        u64::from(Service::slot_count(policy)) * FILES_A_SLOT + u64::from(policy.supervisor.queue) + FILES_BESIDE;
+    let (slots, queue) = (slot_count(policy), policy.supervisor.queue);
+    let needed = open_files(slots, queue);
     let (_, hard) =
         getrlimit(Resource::RLIMIT_NOFILE).map_err(|error| format!("read the limit on open files: {error}"))?;
-    let limit = needed.max(hard);
-    setrlimit(Resource::RLIMIT_NOFILE, limit, limit).map_err(|error| {
+    let allow = |limit| setrlimit(Resource::RLIMIT_NOFILE, limit, limit);
+    if allow(open_files(2 * slots, queue).max(hard)).is_ok() {
+        return Ok(());
+    }
+    allow(needed.max(hard)).map_err(|error| {
         format!("the policy's slots need {needed} open files and this process may have {hard}: lower slots, or raise fs.nr_open and the unit's LimitNOFILE ({error})")
     })
 }

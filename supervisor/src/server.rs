@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use cloister_protocol::{
@@ -18,8 +18,10 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
+use serde::Serialize;
 use tokio::net::{UnixListener, UnixStream};
 
+use crate::reload::ReloadState;
 use crate::service::Service;
 
 /// The largest body that is read at all. The gateway's own bound is far lower.
@@ -30,6 +32,7 @@ const LARGEST_BODY: usize = 128 * 1024 * 1024;
 pub struct Server {
     service: Arc<Service>,
     ready: Arc<AtomicBool>,
+    reload: Mutex<Option<ReloadState>>,
     peers: Vec<u32>,
 }
 
@@ -37,12 +40,21 @@ impl Server {
     /// Serves root and the given host ids.
     #[must_use]
     pub fn new(service: Arc<Service>, peers: Vec<u32>) -> Self {
-        Self { service, ready: Arc::new(AtomicBool::new(false)), peers }
+        Self { service, ready: Arc::new(AtomicBool::new(false)), reload: Mutex::new(None), peers }
     }
 
     /// From now on `/readyz` says so.
     pub fn set_ready(&self) {
         self.ready.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on `/readyz` tells this of the last reload; `None` when there is nothing to tell.
+    pub fn set_reload(&self, state: Option<ReloadState>) {
+        *self.reload.lock().expect("nothing panics while it holds this lock") = state;
+    }
+
+    fn reload(&self) -> Option<ReloadState> {
+        self.reload.lock().expect("nothing panics while it holds this lock").clone()
     }
 
     /// Accepts until `stop`, then lets what runs come to its end within its own limits.
@@ -108,7 +120,8 @@ impl Server {
         if !self.ready.load(Ordering::Relaxed) {
             return refuse(id, ErrorCode::Unavailable, "the sandbox is being checked");
         }
-        json(StatusCode::OK, id, br#"{"status":"ok"}"#.to_vec())
+        let told = Readiness { status: "ok", policy: &self.service.digest()[..12], reload: self.reload() };
+        json(StatusCode::OK, id, serde_json::to_vec(&told).expect("strings only"))
     }
 
     async fn execute(&self, id: JobId, explain: bool, body: Incoming) -> Response<Full<Bytes>> {
@@ -125,20 +138,31 @@ impl Server {
             Err(error) => return refuse(id, ErrorCode::InvalidRequest, &error.to_string()),
         };
         drop(body);
-        let outcome = self.service.execute(&request).await;
+        let (layers, outcome) = match self.service.admit(&request).await {
+            Err(failure) => (None, Err(failure)),
+            Ok(admitted) => (explain.then(|| admitted.explain()), admitted.run(&request).await),
+        };
         let answer = match &outcome {
             Err(error) => Answer::Refused { error, id },
             Ok(outcome) => outcome.answer(id),
         };
         log(id, &request, &answer, started);
         let mut response = respond(id, &answer);
-        if let Some(layers) = explain.then(|| self.service.explain(&request)).flatten()
-            && let Ok(layers) = HeaderValue::from_str(&layers)
-        {
+        if let Some(Ok(layers)) = layers.map(|layers| HeaderValue::from_str(&layers)) {
             response.headers_mut().insert(EXPLAIN_HEADER, layers);
         }
         response
     }
+}
+
+/// The body of `/readyz`, which anyone may read: no name, no path and no line of the policy.
+#[derive(Serialize)]
+struct Readiness<'a> {
+    status: &'a str,
+    /// The first digits of the digest of the policy in force.
+    policy: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reload: Option<ReloadState>,
 }
 
 /// One line a job: what became of it, never what it was.

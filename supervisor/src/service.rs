@@ -2,37 +2,62 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
-use cloister_policy::{Policy, Supervisor};
+use cloister_policy::{Network, Policy, Profile, Supervisor};
 use cloister_protocol::{ErrorCode, ExecuteRequest, Failure};
 use cloister_sandbox::cgroup::{self, Tree};
-use cloister_sandbox::spec::{IdRange, Layer, Network, Slot};
-use cloister_sandbox::{landlock, seccomp};
+use cloister_sandbox::landlock;
+use cloister_sandbox::spec::{IdRange, Layer};
+use nix::sys::resource::{Resource, getrlimit};
 
+use crate::canary;
 use crate::connection::LauncherError;
 use crate::host::Host;
 use crate::job::{Outcome, PrepareError};
-use crate::profile;
-use crate::slots::{Door, Overloaded, Slots};
+use crate::serve::open_files;
+use crate::slots::{Door, Overloaded, Place, Slots};
 
 /// The profile of a request that names none.
 const DEFAULT_PROFILE: &str = "default";
 
+/// How long a changed profile may take to park its children before a reload is given up.
+const PARK_TIME: Duration = Duration::from_secs(60);
+
 /// Everything that serves jobs. Dropping it ends every sandbox and removes the control groups.
 #[derive(Debug)]
 pub struct Service {
-    hosts: BTreeMap<String, Arc<Host>>,
+    in_force: Mutex<Arc<InForce>>,
     door: Door,
     slots: Arc<Slots>,
-    slot_count: u32,
-    digest: String,
-    cgroup_version: cgroup::Version,
+    without: Vec<Layer>,
+    loopback: bool,
     // Last, so that the launchers are gone when the tree is removed.
-    _tree: Arc<Tree>,
+    tree: Arc<Tree>,
 }
 
-/// Why the service could not start.
+/// A policy in force. A request is judged by one of these, whole, whatever is reloaded meanwhile.
+#[derive(Debug)]
+struct InForce {
+    hosts: Hosts,
+    digest: String,
+    supervisor: Supervisor,
+    ids: IdRange,
+}
+
+type Hosts = BTreeMap<String, Arc<Host>>;
+
+/// A request that has a place: its profile is settled, and nothing but its job is left to do.
+#[derive(Debug)]
+pub struct Admitted<'a> {
+    _place: Place<'a>,
+    host: Arc<Host>,
+    policy: Arc<InForce>,
+    cgroup_version: cgroup::Version,
+}
+
+/// Why the service could not start, or a policy not come into force.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A layer that is required could not be set up.
@@ -46,6 +71,47 @@ pub enum StartError {
         /// What happened.
         source: LauncherError,
     },
+    /// An attempt that must fail did not.
+    #[error("the sandbox does not hold:\n  {}", .0.join("\n  "))]
+    Broken(Vec<String>),
+    /// More slots than this process may have open files for, which only a start can change.
+    #[error("so many slots need {needed} open files, this process may have {limit}: restart it")]
+    TooFewFiles {
+        /// For all slots while both policies are warm, and what is beside them.
+        needed: u64,
+        /// What is allowed.
+        limit: u64,
+    },
+    /// More slots than there are host ids for.
+    #[error("with both policies warm for a while {needed} host ids are needed, uid_count is {count}: raise it")]
+    TooFewIds {
+        /// For all slots while both policies are warm, and the launchers.
+        needed: u32,
+        /// What the policy gives.
+        count: u32,
+    },
+    /// A loopback network is asked for, and this process has given up what jobs would need for it.
+    #[error("network = \"loopback\" takes a restart where no profile had it before")]
+    NoLoopback,
+    /// The limit on open files could not be read.
+    #[error("read the limit on open files: {0}")]
+    Files(#[from] std::io::Error),
+    /// A profile's children could not be parked.
+    #[error("the children of profile {:?} were not parked within {} seconds", .0, PARK_TIME.as_secs())]
+    Unparked(String),
+}
+
+/// What a reload did.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// The digest of the policy that is in force now.
+    pub digest: String,
+    /// Profiles that are new or changed, with new launchers.
+    pub replaced: Vec<String>,
+    /// How many go on as they were.
+    pub kept: usize,
+    /// What only a restart puts in force.
+    pub needs_restart: Vec<&'static str>,
 }
 
 impl Service {
@@ -56,129 +122,275 @@ impl Service {
     /// The first step that failed.
     pub async fn start(policy: &Policy, cgroup_name: &str, without: &[Layer]) -> Result<Self, StartError> {
         let tree = Arc::new(Tree::create(cgroup_name)?);
-        let Supervisor { slots: running, queue, queue_wait, uid_base, .. } = policy.supervisor;
-        let slot_count = Self::slot_count(policy);
-        let ids = IdRange { base: uid_base, count: slot_count + 1 };
+        let Supervisor { slots: running, queue, queue_wait, .. } = policy.supervisor;
+        let ids = id_range(policy);
         tree.delegate_to(ids.base)?;
-        let mut slots = Vec::new();
-        for number in (0..slot_count).rev() {
-            slots.push((Slot(number), tree.slot(number, ids.base)?));
-        }
-        let slots = Arc::new(Slots::new(slots));
+        let slots = Arc::new(Slots::new(Arc::clone(&tree), ids.base, running + parked(&policy.profiles))?);
         let mut hosts = BTreeMap::new();
         for (name, profile) in &policy.profiles {
-            seccomp::compile(&profile::spec(policy, profile, &[]))?;
-            let host = Host::start(policy, profile, ids, &slots, &tree, without).await;
-            let host = host.map_err(|source| StartError::Launcher { profile: name.clone(), source })?;
-            hosts.insert(name.clone(), host);
+            hosts.insert(name.clone(), start_host(policy, profile, ids, &slots, &tree, without).await?);
         }
+        let supervisor = policy.supervisor.clone();
+        let in_force = InForce { hosts, digest: policy.digest.clone(), supervisor, ids };
         Ok(Self {
-            hosts,
+            in_force: Mutex::new(Arc::new(in_force)),
             door: Door::new(running, queue, queue_wait),
             slots,
-            slot_count,
-            digest: policy.digest.clone(),
-            cgroup_version: tree.version(),
-            _tree: tree,
+            without: without.to_vec(),
+            loopback: has_loopback(policy),
+            tree,
         })
     }
 
-    /// How many slots a policy asks for: one for each job that may run, and one for each parked child.
-    #[must_use]
-    pub fn slot_count(policy: &Policy) -> u32 {
-        let parked = policy.profiles.values().filter_map(|profile| profile.warm.as_ref()).map(|warm| warm.parked);
-        policy.supervisor.slots + parked.sum::<u32>()
-    }
-
-    /// The profile that a request is for.
+    /// Puts another policy in force. Profiles that are the same under both go on with what they have;
+    /// for all others launchers, zygotes and parked children are made first, and each layer is tried in
+    /// them. Until that has succeeded nothing changes for any request, and if it fails nothing ever does.
+    /// Jobs that run go on under the policy that they began with.
     ///
     /// # Errors
-    /// A failure that names those there are.
-    fn host(&self, request: &ExecuteRequest) -> Result<&Arc<Host>, Failure> {
-        let name = request.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
-        self.hosts.get(name).ok_or_else(|| {
-            let known = self.hosts.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            Failure::new(
-                ErrorCode::InvalidRequest,
-                format!("profile: there is no profile {name:?}, expected one of: {known}"),
-            )
-        })
-    }
-
-    /// Runs a request to its outcome. Dropping the future kills the job and frees its slot.
-    ///
-    /// # Errors
-    /// A failure when no job ran.
-    pub async fn execute(&self, request: &ExecuteRequest) -> Result<Outcome, Failure> {
-        let host = self.host(request)?;
-        if request.timeout_ms.is_some() && !host.bounds.may_lower_timeout {
-            let message = format!("timeout_ms: profile {:?} does not let requests lower their wall time", host.name);
-            return Err(Failure::new(ErrorCode::InvalidRequest, message));
+    /// Why the policy in force stays what it was.
+    pub async fn reload(&self, policy: &Policy) -> Result<Reloaded, StartError> {
+        let before = self.in_force();
+        let change = Change::plan(&before, policy, &self.without);
+        let needed = open_files(change.slots_meanwhile, policy.supervisor.queue);
+        let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).map_err(std::io::Error::from)?;
+        if needed > limit {
+            return Err(StartError::TooFewFiles { needed, limit });
         }
-        let size = request.script.len() as u64;
-        if size > host.bounds.script_bytes {
-            let message =
-                format!("script is {size} bytes, profile {:?} accepts {}", host.name, host.bounds.script_bytes);
-            return Err(Failure::new(ErrorCode::TooLarge, message));
+        if change.slots_meanwhile >= change.ids.count {
+            return Err(StartError::TooFewIds { needed: change.slots_meanwhile + 1, count: change.ids.count });
         }
-        self.run(request).await
+        if !self.loopback && has_loopback(policy) {
+            return Err(StartError::NoLoopback);
+        }
+        let fresh = match self.warm_up(policy, &change).await {
+            Ok(fresh) => fresh,
+            Err(error) => {
+                self.shrink(before.supervisor.slots + parks(&before.hosts));
+                return Err(error);
+            }
+        };
+        let (replaced, kept) = (fresh.keys().cloned().collect(), change.kept.len());
+        let hosts = change.kept.into_iter().chain(fresh).collect();
+        let uid_base = before.supervisor.uid_base;
+        let needs_restart = (policy.supervisor.uid_base != uid_base).then_some("uid_base").into_iter().collect();
+        let supervisor = Supervisor { uid_base, ..policy.supervisor.clone() };
+        let Supervisor { slots: running, queue, queue_wait, .. } = supervisor;
+        let after = InForce { hosts, digest: policy.digest.clone(), supervisor, ids: change.ids };
+        let slots = running + parks(&after.hosts);
+        *self.lock() = Arc::new(after);
+        self.door.resize(running, queue, queue_wait);
+        // What the old profiles hold comes back by itself: parked children now, running jobs at their end.
+        drop(before);
+        self.shrink(slots);
+        Ok(Reloaded { digest: policy.digest.clone(), replaced, kept, needs_restart })
     }
 
-    /// The same for a request of our own, to which the profile's bounds on requests do not apply.
+    /// Starts the profiles that changed, tries each layer in them, and waits until their children are parked.
+    async fn warm_up(&self, policy: &Policy, change: &Change) -> Result<Hosts, StartError> {
+        self.slots.resize(change.slots_meanwhile)?;
+        let mut hosts = BTreeMap::new();
+        for name in &change.changed {
+            let profile = &policy.profiles[name];
+            let host = start_host(policy, profile, change.ids, &self.slots, &self.tree, &self.without).await?;
+            canary::all_hold(std::iter::once(&host)).await.map_err(StartError::Broken)?;
+            let filled = tokio::time::timeout(PARK_TIME, host.filled()).await;
+            filled.map_err(|_| StartError::Unparked(name.clone()))?;
+            hosts.insert(name.clone(), host);
+        }
+        Ok(hosts)
+    }
+
+    /// Waits for a place and settles which profile, of the policy then in force, the request is for.
     ///
     /// # Errors
-    /// A failure when no job ran.
-    pub async fn run(&self, request: &ExecuteRequest) -> Result<Outcome, Failure> {
-        let host = self.host(request)?;
+    /// A failure when there is no place, no such profile, or the script is too large for it.
+    pub async fn admit(&self, request: &ExecuteRequest) -> Result<Admitted<'_>, Failure> {
+        // What cannot run does not queue; what can is asked again, for a reload may come between.
+        self.in_force().host(request)?;
         let overloaded = |full: Overloaded| Failure::new(ErrorCode::Overloaded, full.to_string());
-        let _place = self.door.enter().await.map_err(overloaded)?;
-        let run = async { host.child().await?.run(request, &host.bounds).await };
-        run.await.map_err(|error: PrepareError| Failure::new(ErrorCode::from(&error), error.to_string()))
+        let place = self.door.enter().await.map_err(overloaded)?;
+        let policy = self.in_force();
+        let host = Arc::clone(policy.host(request)?);
+        Ok(Admitted { _place: place, host, policy, cgroup_version: self.tree.version() })
     }
 
-    /// The layers in force for a request's profile, for those who ask.
+    /// The profiles in force.
     #[must_use]
-    pub fn explain(&self, request: &ExecuteRequest) -> Option<String> {
-        let host = self.host(request).ok()?;
-        Some(format!(
-            "policy={}; profile={}; landlock={}; filter={}; cgroup={}; warm={}",
-            self.digest.get(..12).unwrap_or_default(),
-            host.name,
-            landlock::abi(),
-            seccomp::compile(&host.spec).map_or(0, |filter| filter.len()),
-            self.cgroup_version,
-            host.is_warm(),
-        ))
+    pub fn hosts(&self) -> Vec<Arc<Host>> {
+        self.in_force().hosts.values().cloned().collect()
     }
 
-    /// The names of the profiles.
-    pub fn profiles(&self) -> impl Iterator<Item = &str> {
-        self.hosts.keys().map(String::as_str)
-    }
-
-    /// The host name inside a profile's sandboxes.
+    /// The digest of the policy in force.
     #[must_use]
-    pub fn hostname(&self, profile: &str) -> &str {
-        self.hosts.get(profile).map_or("", |host| &host.spec.hostname)
-    }
-
-    /// Whether a profile's sandboxes have a loopback interface.
-    #[must_use]
-    pub fn has_loopback(&self, profile: &str) -> bool {
-        self.hosts.get(profile).is_some_and(|host| host.spec.network == Network::Loopback)
+    pub fn digest(&self) -> String {
+        self.in_force().digest.clone()
     }
 
     /// Ends every profile and waits until all of its sandboxes are gone.
     pub async fn drain(&mut self) {
-        self.hosts.clear();
-        self.slots.wait_for(self.slot_count).await;
+        let before = self.in_force();
+        let (digest, supervisor) = (before.digest.clone(), before.supervisor.clone());
+        *self.lock() = Arc::new(InForce { hosts: BTreeMap::new(), digest, supervisor, ids: before.ids });
+        drop(before);
+        self.slots.wait_for_all().await;
     }
 
     /// Which control group version holds the jobs.
     #[must_use]
     pub fn cgroup_version(&self) -> cgroup::Version {
-        self.cgroup_version
+        self.tree.version()
     }
+
+    fn shrink(&self, slots: u32) {
+        if let Err(error) = self.slots.resize(slots) {
+            tracing::error!(%error, "the number of slots could not be set after a reload");
+        }
+    }
+
+    fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(&self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<InForce>> {
+        self.in_force.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+impl InForce {
+    /// The profile that a request is for.
+    fn host(&self, request: &ExecuteRequest) -> Result<&Arc<Host>, Failure> {
+        let name = request.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
+        let host = self.hosts.get(name).ok_or_else(|| {
+            let known = self.hosts.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            Failure::new(
+                ErrorCode::InvalidRequest,
+                format!("profile: there is no profile {name:?}, expected one of: {known}"),
+            )
+        })?;
+        if request.timeout_ms.is_some() && !host.bounds.may_lower_timeout {
+            let message = format!("timeout_ms: profile {name:?} does not let requests lower their wall time");
+            return Err(Failure::new(ErrorCode::InvalidRequest, message));
+        }
+        let (size, most) = (request.script.len() as u64, host.bounds.script_bytes);
+        if size > most {
+            let message = format!("script is {size} bytes, profile {name:?} accepts {most}");
+            return Err(Failure::new(ErrorCode::TooLarge, message));
+        }
+        Ok(host)
+    }
+}
+
+impl Admitted<'_> {
+    /// The layers in force for the request, for those who ask.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        format!(
+            "policy={}; profile={}; landlock={}; filter={}; cgroup={}; warm={}",
+            self.policy.digest.get(..12).unwrap_or_default(),
+            self.host.name,
+            landlock::abi(),
+            self.host.filter_size(),
+            self.cgroup_version,
+            self.host.is_warm(),
+        )
+    }
+
+    /// Runs the request to its outcome. Dropping the future kills the job and frees its slot.
+    ///
+    /// # Errors
+    /// A failure when no job ran.
+    pub async fn run(self, request: &ExecuteRequest) -> Result<Outcome, Failure> {
+        let Self { _place, host, policy, .. } = self;
+        // A running job keeps its own launcher, and nothing else of a policy that is no longer in force.
+        drop(policy);
+        let outcome = host.execute(request).await;
+        outcome.map_err(|error: PrepareError| Failure::new(ErrorCode::from(&error), error.to_string()))
+    }
+}
+
+/// What a reload has to do.
+struct Change {
+    kept: Hosts,
+    changed: Vec<String>,
+    ids: IdRange,
+    /// While both policies are warm: for the jobs that run, for what either keeps parked, and for a canary.
+    slots_meanwhile: u32,
+}
+
+impl Change {
+    fn plan(before: &InForce, policy: &Policy, without: &[Layer]) -> Self {
+        let change = Self::with_ids(before, policy, without, before.ids);
+        let needed = change.slots_meanwhile + 1;
+        if needed <= before.ids.count {
+            return change;
+        }
+        // More slots than the launchers have ids for: all of them are started anew, with what the policy gives.
+        Self::with_ids(before, policy, without, IdRange { base: before.ids.base, ..id_range(policy) })
+    }
+
+    fn with_ids(before: &InForce, policy: &Policy, without: &[Layer], ids: IdRange) -> Self {
+        let (mut kept, mut changed) = (BTreeMap::new(), Vec::new());
+        let mut parked = parks(&before.hosts);
+        for (name, profile) in &policy.profiles {
+            match before.hosts.get(name).filter(|host| host.is_for(policy, profile, ids, without)) {
+                Some(host) => {
+                    kept.insert(name.clone(), Arc::clone(host));
+                }
+                None => {
+                    parked += profile.warm.as_ref().map_or(0, |warm| warm.parked);
+                    changed.push(name.clone());
+                }
+            }
+        }
+        let running = before.supervisor.slots.max(policy.supervisor.slots);
+        Self { kept, changed, ids, slots_meanwhile: running + parked + 1 }
+    }
+}
+
+async fn start_host(
+    policy: &Policy,
+    profile: &Profile,
+    ids: IdRange,
+    slots: &Arc<Slots>,
+    tree: &Arc<Tree>,
+    without: &[Layer],
+) -> Result<Arc<Host>, StartError> {
+    let host = Host::start(policy, profile, ids, slots, tree, without).await;
+    host.map_err(|source| StartError::Launcher { profile: profile.name.clone(), source })
+}
+
+/// The host ids of a policy's launchers: root's, and one for each slot.
+#[must_use]
+pub fn id_range(policy: &Policy) -> IdRange {
+    IdRange { base: policy.supervisor.uid_base, count: policy.supervisor.uid_count }
+}
+
+/// Moves a policy to ids of its own, behind those that a running supervisor uses, with so many slots.
+pub fn stand_beside(policy: &mut Policy, slots: u32, offset: u32) {
+    policy.supervisor.uid_base += policy.supervisor.uid_count + offset;
+    policy.supervisor.slots = slots;
+    policy.supervisor.uid_count = slots + parked(&policy.profiles) + 2;
+}
+
+/// How many slots a policy asks for: one for each job that may run, and one for each parked child.
+#[must_use]
+pub fn slot_count(policy: &Policy) -> u32 {
+    policy.supervisor.slots + parked(&policy.profiles)
+}
+
+/// Whether any profile has a loopback network, on which the supervisor's own confinement depends.
+#[must_use]
+pub fn has_loopback(policy: &Policy) -> bool {
+    policy.profiles.values().any(|profile| profile.network == Network::Loopback)
+}
+
+fn parked(profiles: &BTreeMap<String, Profile>) -> u32 {
+    profiles.values().filter_map(|profile| profile.warm.as_ref()).map(|warm| warm.parked).sum()
+}
+
+fn parks(hosts: &Hosts) -> u32 {
+    hosts.values().map(|host| host.parks()).sum()
 }
 
 /// Reads a policy for a daemon: errors are complete sentences for a person.

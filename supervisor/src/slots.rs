@@ -2,12 +2,13 @@
 //!
 //! A slot is a host id and a control group, held by one job from before it is parked until all of it
 //! is dead. There are as many as jobs may run at once, and one more for each child that is kept parked.
+//! A reload changes the numbers of both while they are in use.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use cloister_sandbox::cgroup::SlotCgroup;
+use cloister_sandbox::cgroup::{SlotCgroup, Tree};
 use cloister_sandbox::spec::Slot;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -15,9 +16,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Debug)]
 pub struct Door {
     places: Arc<Semaphore>,
-    waiting: AtomicU32,
+    state: Mutex<DoorState>,
+}
+
+#[derive(Debug)]
+struct DoorState {
+    /// Places there should be.
+    slots: u32,
+    /// Places that are taken away when those who have them leave.
+    surplus: u32,
     queue: u32,
     queue_wait: Duration,
+    waiting: u32,
 }
 
 /// Why a request was turned away.
@@ -35,51 +45,102 @@ impl Door {
     /// Lets `slots` in at once and `queue` wait for up to `queue_wait`.
     #[must_use]
     pub fn new(slots: u32, queue: u32, queue_wait: Duration) -> Self {
-        let places = Arc::new(Semaphore::new(usize::try_from(slots).expect("32 bits fit")));
-        Self { places, waiting: AtomicU32::new(0), queue, queue_wait }
+        let state = DoorState { slots, surplus: 0, queue, queue_wait, waiting: 0 };
+        Self { places: Arc::new(Semaphore::new(count(slots))), state: Mutex::new(state) }
+    }
+
+    /// From now on with other numbers. Who is in stays in, and who waits goes on waiting.
+    pub fn resize(&self, slots: u32, queue: u32, queue_wait: Duration) {
+        let mut state = self.state();
+        (state.queue, state.queue_wait) = (queue, queue_wait);
+        let before = std::mem::replace(&mut state.slots, slots);
+        if slots > before {
+            let spared = state.surplus.min(slots - before);
+            state.surplus -= spared;
+            self.places.add_permits(count(slots - before - spared));
+        } else {
+            let gone = self.places.forget_permits(count(before - slots));
+            state.surplus += before - slots - u32::try_from(gone).expect("no more than was asked for");
+        }
     }
 
     /// A place: at once, or in turn. Dropping it lets the next in.
     ///
     /// # Errors
     /// [`Overloaded`], at once when the queue is full.
-    pub async fn enter(&self) -> Result<OwnedSemaphorePermit, Overloaded> {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Ok(place);
+    pub async fn enter(&self) -> Result<Place<'_>, Overloaded> {
+        let place = |permit| Place { door: self, permit: Some(permit) };
+        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
+            return Ok(place(permit));
         }
-        let turn = Turn::take(&self.waiting, self.queue).ok_or(Overloaded::QueueFull)?;
-        let place = tokio::time::timeout(self.queue_wait, Arc::clone(&self.places).acquire_owned())
+        let turn = Turn::take(self)?;
+        let queue_wait = self.state().queue_wait;
+        let permit = tokio::time::timeout(queue_wait, Arc::clone(&self.places).acquire_owned())
             .await
             .map_err(|_| Overloaded::WaitedTooLong)?
             .expect("the semaphore is never closed");
         drop(turn);
-        Ok(place)
+        Ok(place(permit))
+    }
+
+    fn state(&self) -> MutexGuard<'_, DoorState> {
+        self.state.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+/// A place behind the door, for as long as it is held.
+#[derive(Debug)]
+pub struct Place<'a> {
+    door: &'a Door,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut state = self.door.state();
+        if state.surplus > 0 {
+            state.surplus -= 1;
+            self.permit.take().into_iter().for_each(OwnedSemaphorePermit::forget);
+        }
     }
 }
 
 /// A turn in the queue, given up when the wait ends in whatever way.
-struct Turn<'a>(&'a AtomicU32);
+struct Turn<'a>(&'a Door);
 
 impl<'a> Turn<'a> {
-    fn take(waiting: &'a AtomicU32, most: u32) -> Option<Self> {
-        waiting
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < most).then_some(count + 1))
-            .is_ok()
-            .then(|| Self(waiting))
+    fn take(door: &'a Door) -> Result<Self, Overloaded> {
+        let mut state = door.state();
+        if state.waiting >= state.queue {
+            return Err(Overloaded::QueueFull);
+        }
+        state.waiting += 1;
+        Ok(Self(door))
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.state().waiting -= 1;
     }
 }
 
 /// All slots of a supervisor.
 #[derive(Debug)]
 pub struct Slots {
-    free: Mutex<Vec<(Slot, SlotCgroup)>>,
+    pool: Mutex<Pool>,
     permits: Arc<Semaphore>,
+    launcher_uid: u32,
+    // Last, so that the slots' groups are gone when the tree is removed.
+    tree: Arc<Tree>,
+}
+
+#[derive(Debug, Default)]
+struct Pool {
+    free: BTreeMap<Slot, SlotCgroup>,
+    /// Every slot there is: free, leased or lost.
+    all: BTreeSet<Slot>,
+    wanted: usize,
 }
 
 /// A slot in use. It goes back to the others when given to [`Slots::release`]; dropped, it is lost,
@@ -106,33 +167,99 @@ impl Drop for Permit {
 }
 
 impl Slots {
-    /// Takes the slots with their control groups.
-    #[must_use]
-    pub fn new(slots: Vec<(Slot, SlotCgroup)>) -> Self {
-        let permits = Arc::new(Semaphore::new(slots.len()));
-        Self { free: Mutex::new(slots), permits }
+    /// Makes `number` slots with their control groups, which a launcher's root at `launcher_uid` may enter.
+    ///
+    /// # Errors
+    /// The group that could not be made.
+    pub fn new(tree: Arc<Tree>, launcher_uid: u32, number: u32) -> cloister_sandbox::Result<Self> {
+        let slots = Self { pool: Mutex::default(), permits: Arc::new(Semaphore::new(0)), launcher_uid, tree };
+        slots.resize(number)?;
+        Ok(slots)
+    }
+
+    /// Makes or removes slots until there are `number`. One in use goes when it is given back.
+    ///
+    /// # Errors
+    /// The group that could not be made.
+    pub fn resize(&self, number: u32) -> cloister_sandbox::Result<()> {
+        let mut pool = self.pool();
+        pool.wanted = count(number);
+        let mut next = 0;
+        while pool.all.len() < pool.wanted {
+            let slot = Slot(next);
+            next += 1;
+            if !pool.all.contains(&slot) {
+                pool.free.insert(slot, self.tree.slot(slot.0, self.launcher_uid)?);
+                pool.all.insert(slot);
+                self.permits.add_permits(1);
+            }
+        }
+        while pool.all.len() > pool.wanted && self.permits.forget_permits(1) == 1 {
+            let (slot, _) = pool.free.pop_last().expect("a permit stands for a free slot");
+            pool.all.remove(&slot);
+        }
+        Ok(())
     }
 
     /// A slot, once one is free.
     pub async fn lease(&self) -> Lease {
         let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
-        let (slot, cgroup) = self.free().pop().expect("a permit stands for a free slot");
+        let (slot, cgroup) = self.pool().free.pop_first().expect("a permit stands for a free slot");
         Lease { slot, cgroup, permit: Permit(Some(permit)) }
     }
 
     /// Gives a slot back. Its control group must be empty.
     pub fn release(&self, lease: Lease) {
         let Lease { slot, cgroup, mut permit } = lease;
-        self.free().push((slot, cgroup));
+        let mut pool = self.pool();
+        if pool.all.len() > pool.wanted {
+            // One too many since a reload: it goes, and its permit with it.
+            pool.all.remove(&slot);
+            return;
+        }
+        pool.free.insert(slot, cgroup);
         drop(permit.0.take());
     }
 
-    /// Waits until `count` slots are free, for five seconds at most: one that was lost never will be.
-    pub async fn wait_for(&self, count: u32) {
-        let _ = tokio::time::timeout(Duration::from_secs(5), self.permits.acquire_many(count)).await;
+    /// Waits until all slots are free, for five seconds at most: one that was lost never will be.
+    pub async fn wait_for_all(&self) {
+        let all = u32::try_from(self.pool().all.len()).expect("slots are numbered in 32 bits");
+        let _ = tokio::time::timeout(Duration::from_secs(5), self.permits.acquire_many(all)).await;
     }
 
-    fn free(&self) -> std::sync::MutexGuard<'_, Vec<(Slot, SlotCgroup)>> {
-        self.free.lock().expect("nothing panics while it holds this lock")
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        self.pool.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+fn count(number: u32) -> usize {
+    usize::try_from(number).expect("32 bits fit")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Door, Overloaded};
+
+    const AT_ONCE: Duration = Duration::ZERO;
+
+    #[tokio::test]
+    async fn a_door_made_narrower_takes_places_as_they_are_left_and_wider_gives_them_back() {
+        let door = Door::new(3, 0, AT_ONCE);
+        let (one, two) = (door.enter().await.expect("free"), door.enter().await.expect("free"));
+        door.resize(1, 0, AT_ONCE);
+        drop(one);
+        assert_eq!(door.enter().await.err(), Some(Overloaded::QueueFull));
+        drop(two);
+        let one = door.enter().await.expect("the one that is left");
+        assert!(door.enter().await.is_err());
+        door.resize(2, 0, AT_ONCE);
+        let two = door.enter().await.expect("the second, which is back");
+        door.resize(1, 0, AT_ONCE);
+        door.resize(3, 0, AT_ONCE);
+        let three = door.enter().await.expect("as many as were asked for last");
+        assert!(door.enter().await.is_err());
+        drop((one, two, three));
     }
 }

@@ -32,6 +32,14 @@ LONGEST_TEXT = 64 * 1024
 DEEPEST = 128
 FILE_NAME = "script.py"
 
+# Errors by which the kernel refuses what a policy forbids.
+REFUSALS = {1: "EPERM", 13: "EACCES", 24: "EMFILE", 27: "EFBIG", 28: "ENOSPC", 30: "EROFS", 38: "ENOSYS"}
+MOST_REFUSALS = 16
+
+# Functions of Python's that are not named after their system call, and by how many arguments calls are judged.
+CALLS = {"mkfifo": "mknodat", "mknod": "mknodat", "initgroups": "setgroups", "nice": "setpriority"}
+JUDGED = {"socket": 3, "socketpair": 3, "ioctl": 2}
+
 # Names by which a script could bind `main` unseen; one of them, and only running it can tell.
 DYNAMIC = frozenset(
     "exec eval compile globals locals vars setattr __import__ importlib sys builtins inspect "
@@ -378,8 +386,17 @@ def _a(noun):
 
 def _describe(error):
     """The `error` object for an exception that nobody caught."""
-    if isinstance(error, SystemExit):
-        return _exit_error(error.code)
+    described = _exit_error(error.code) if isinstance(error, SystemExit) else _describe_exception(error)
+    try:
+        refusals = _refusals(error)
+    except BaseException:  # a hostile exception; what it hides is its own loss
+        refusals = []
+    if refusals:
+        described["refusals"] = refusals
+    return described
+
+
+def _describe_exception(error):
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ in ("builtins", "script") else f"{kind.__module__}.{kind.__qualname__}"
     message = _clip(_text(error))
@@ -396,6 +413,86 @@ def _describe(error):
     except BaseException as broken:  # a hostile __str__ or a patched traceback module
         described["traceback"] = f"(no traceback: {type(broken).__name__})"
     return described
+
+
+def _refusals(error):
+    """What the kernel refused on the way to an exception, as far as it can be told. The supervisor checks it."""
+    seen, todo, told = [], [error], []
+    while todo and len(seen) < 64 and len(told) < MOST_REFUSALS:
+        current = todo.pop(0)
+        if not isinstance(current, BaseException) or any(current is earlier for earlier in seen):
+            continue
+        seen.append(current)
+        refusal = _refusal(current)
+        if refusal and refusal not in told:
+            told.append(refusal)
+        todo += [current.__cause__, current.__context__, *(getattr(current, "exceptions", None) or ())]
+    return told
+
+
+def _refusal(error):
+    if not isinstance(error, OSError):
+        return None
+    if type(error).__name__ == "gaierror":  # the C library asks a name server, and hides why it could not
+        return {"errno": "EPERM", "call": "socket", "arguments": [2, 2, 0]}
+    refusal = {"errno": REFUSALS.get(error.errno)}
+    if refusal["errno"] is None:
+        return None
+    path = error.filename2 or error.filename
+    if isinstance(path, (str, bytes)):
+        refusal["path"] = _clip(os.path.abspath(os.fsdecode(path)).encode("utf-8", "backslashreplace").decode())
+    if refusal["errno"] == "ENOSPC":
+        refusal["full"] = _full()
+    elif refusal["errno"] in ("EPERM", "EACCES", "ENOSYS"):
+        refusal.update(_call(error.__traceback__))
+    return refusal
+
+
+def _full():
+    """Which limit of a file system in memory is used up."""
+    for name, path in (("tmp", "/tmp"), ("shm", "/dev/shm")):
+        now = os.statvfs(path)
+        if not now.f_bfree or not now.f_ffree:
+            return name + ("_inodes" if not now.f_ffree else "_bytes")
+    return None
+
+
+def _call(trace):
+    """The function of C's whose call raised an exception, and the arguments by which it is judged."""
+    import ast
+    import itertools
+    import linecache
+    import opcode
+
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    frame, code = trace.tb_frame, trace.tb_frame.f_code
+    if "CALL" not in opcode.opname[code.co_code[trace.tb_lasti]]:
+        return {}
+    first, last, start, stop = next(itertools.islice(code.co_positions(), trace.tb_lasti // 2, None))
+    lines = [line.encode() for line in linecache.getlines(code.co_filename, frame.f_globals)[first - 1 : last]]
+    lines[-1] = lines[-1][:stop]
+    lines[0] = lines[0][start:]
+    call = ast.parse(b"(" + b"".join(lines) + b")", mode="eval").body
+    function, given = call.func, call.args
+    if getattr(function, "attr", None) == "__init__":
+        function, given = function.value, given[1:]
+    name = getattr(function, "attr", getattr(function, "id", ""))
+    told = {"call": CALLS.get(name, name)}
+    if name in JUDGED:
+        told["arguments"] = [_number(node, frame) for node in given[: JUDGED[name]]]
+    return told
+
+
+def _number(node, frame):
+    """The value of a plain argument of a call, if it is a number."""
+    import ast
+
+    if isinstance(node, (ast.Name, ast.Attribute, ast.Constant)):
+        value = eval(compile(ast.Expression(node), "", "eval"), frame.f_globals, frame.f_locals)
+        if isinstance(value, int):
+            return int(value)
+    return None
 
 
 def _exit_error(code):

@@ -109,6 +109,33 @@ pub enum Stream {
     Stderr,
 }
 
+/// Something that the policy refused a job which then failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Denial {
+    /// What refused it.
+    pub layer: Layer,
+    /// What was refused, such as `socket(AF_INET)`.
+    pub what: String,
+    /// The rule behind it, such as `profile 'default' has network = "none"`.
+    pub hint: String,
+}
+
+/// A layer of the sandbox, as denials name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layer {
+    /// The system call filter.
+    Seccomp,
+    /// The file systems that are read-only or not there, and Landlock behind them.
+    Filesystem,
+    /// The size or the number of files of `/tmp` or `/dev/shm`.
+    Tmpfs,
+    /// The control group's processes or memory.
+    Cgroup,
+    /// A resource limit of each process.
+    Rlimit,
+}
+
 /// The `error` object of an answer.
 ///
 /// `details` are further fields, such as `line` or `traceback`; `code` and `message` are ours alone.
@@ -118,6 +145,9 @@ pub struct Failure {
     pub code: ErrorCode,
     /// What happened and what to do, for people.
     pub message: String,
+    /// What the policy refused on the way; bounded, each once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub denials: Vec<Denial>,
     /// Fields that only some codes have.
     #[serde(flatten)]
     pub details: serde_json::Map<String, serde_json::Value>,
@@ -127,7 +157,7 @@ impl Failure {
     /// A failure without further fields.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), details: serde_json::Map::new() }
+        Self { code, message: message.into(), denials: Vec::new(), details: serde_json::Map::new() }
     }
 
     /// Adds a field.

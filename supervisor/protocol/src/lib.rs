@@ -10,7 +10,7 @@ mod id;
 mod json;
 mod request;
 
-pub use answer::{Answer, ErrorCode, Failure, Stream, Usage};
+pub use answer::{Answer, Denial, ErrorCode, Failure, Layer, Stream, Usage};
 pub use id::JobId;
 pub use json::{MAX_DEPTH, NotJson, check_result};
 pub use request::{ExecuteRequest, InvalidRequest};

@@ -11,6 +11,7 @@
 //!
 //! The supervisor talks to the first over [`wire`] and keeps [`cgroup`] in its own hands.
 
+pub mod bpf;
 pub mod cell;
 pub mod cgroup;
 pub mod credentials;

@@ -17,6 +17,9 @@ use seccompiler::{
 use crate::spec::{CallAction, Network, Spec};
 use crate::{Error, Result, search_tree};
 
+/// A compiled filter.
+pub type Filter = BpfProgram;
+
 /// `CLONE_NEW*` of `clone(2)`, and `CLONE_PARENT`, which would hand a child to the process outside.
 const CLONE_REFUSED: u64 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
@@ -114,9 +117,12 @@ const PROBED: [i64; 2] = [libc::SYS_clone3, libc::SYS_openat2];
 /// The first number of the x32 ABI, `__X32_SYSCALL_BIT`.
 const X32: u32 = 0x4000_0000;
 
+/// The native architecture's mark in `struct seccomp_data`.
+pub(crate) const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
+
 /// The newest call this filter knows of (`listns`, Linux 6.19); beyond it a program gets what an
 /// older kernel would say.
-const NEWEST: u32 = 470;
+pub(crate) const NEWEST: u32 = 470;
 
 /// The longest program that the kernel takes, `BPF_MAXINSNS`.
 const LONGEST: usize = 4096;
@@ -301,7 +307,6 @@ fn prologue() -> BpfProgram {
     const IF_AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
     const NUMBER: u32 = 0;
     const ARCHITECTURE: u32 = 4;
-    const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
     const NO_SUCH_CALL: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
 
     let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };

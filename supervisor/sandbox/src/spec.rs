@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 /// Everything a launcher and the jobs under it need to know.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
     /// The interpreter's arguments, its absolute path inside the sandbox first.
     pub command: Vec<String>,
@@ -40,7 +40,7 @@ pub struct Spec {
 }
 
 /// A host path shown read-only in the sandbox.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     /// Absolute path on the host.
     pub host: PathBuf,
@@ -49,7 +49,7 @@ pub struct Mount {
 }
 
 /// Bounds of a tmpfs.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tmpfs {
     /// Size in bytes.
     pub bytes: u64,
@@ -67,7 +67,7 @@ pub enum Network {
 }
 
 /// What becomes of a system call with certain arguments.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallRule {
     /// The call's number.
     pub number: i64,
@@ -91,7 +91,7 @@ pub enum CallAction {
 }
 
 /// A condition on an argument, without sign.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
     /// Which argument, from 0.
     pub argument: u8,
@@ -104,7 +104,7 @@ pub struct Condition {
 }
 
 /// How an argument is compared.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Comparison {
     /// `==`
     Equal,
@@ -123,7 +123,7 @@ pub enum Comparison {
 }
 
 /// What Landlock grants at and below a path.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PathRule {
     /// Absolute path inside.
     pub path: PathBuf,
@@ -138,7 +138,7 @@ pub struct PathRule {
 }
 
 /// Bounds of each process, `setrlimit(2)`. `u64::MAX` leaves what the supervisor itself has.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rlimits {
     /// Open files.
     pub open_files: u64,
@@ -187,7 +187,7 @@ impl Slot {
 }
 
 /// The host ids that a launcher's user namespace maps from 0 up.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdRange {
     /// The host id that is root inside.
     pub base: u32,

@@ -142,9 +142,10 @@ def test_other_methods_and_paths(client):
 
 
 def test_health_and_readiness(client):
-    for path in ("/healthz", "/readyz"):
-        reply = client.http.get(path)
-        assert (reply.status_code, reply.json()) == (200, {"status": "ok"})
+    reply = client.http.get("/healthz")
+    assert (reply.status_code, reply.json()) == (200, {"status": "ok"})
+    reply = client.http.get("/readyz")
+    assert (reply.status_code, set(reply.json()), reply.json()["status"]) == (200, {"status", "policy"}, "ok")
 
 
 def test_explain_tells_the_layers_in_force(execute):

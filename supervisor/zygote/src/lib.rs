@@ -164,7 +164,9 @@ fn fork(around: Around) -> Result<Forked> {
 fn randomise(around: Around) -> Result<()> {
     for number in 0..around.random_count {
         // SAFETY: as the caller of the start vouched: so many pairs lie there.
-        let [address, length] = unsafe { *around.random.add(number) };
+        let pair = unsafe { around.random.add(number) };
+        // SAFETY: as above, and nothing writes to them.
+        let [address, length] = unsafe { pair.read() };
         // SAFETY: as above: the memory is there, may hold anything, and this process has one thread.
         let mut state = unsafe { std::slice::from_raw_parts_mut(address as *mut u8, length) };
         while !state.is_empty() {

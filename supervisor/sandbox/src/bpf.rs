@@ -1,0 +1,91 @@
+//! Running a compiled filter here, on a call that somebody says was refused: what the kernel would
+//! have answered. Pure arithmetic on numbers; nothing is asked of the kernel.
+
+use crate::seccomp::{AUDIT_ARCH_X86_64, Filter};
+
+/// What is known of the arguments of a call.
+pub type Arguments = [Option<u64>; 6];
+
+/// Whether a filter refuses a native call, found by running it as the kernel would: `seccomp(2)`,
+/// "Filters". Where that depends on an argument that is not known, the call is not said to be refused.
+#[must_use]
+pub fn refuses(program: &Filter, number: i64, arguments: Arguments) -> bool {
+    let action = returned(program, number, arguments);
+    action.is_some_and(|action| action != libc::SECCOMP_RET_ALLOW && action != libc::SECCOMP_RET_LOG)
+}
+
+/// What a classic BPF program returns for a call; `None` if it asks for something that is not known, or
+/// does what ours do not.
+fn returned(program: &Filter, number: i64, arguments: Arguments) -> Option<u32> {
+    const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+    const AND: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
+    const JUMP: u32 = libc::BPF_JMP | libc::BPF_JA;
+    const IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    const IF_GREATER: u32 = libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K;
+    const IF_AT_LEAST: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
+    const IF_ANY_BIT: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
+    const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+
+    let (mut at, mut accumulator) = (0, 0_u32);
+    loop {
+        let step = program.get(at)?;
+        let mut skipped = 0;
+        let mut choose = |holds| skipped = usize::from(if holds { step.jt } else { step.jf });
+        match u32::from(step.code) {
+            RETURN => return Some(step.k),
+            LOAD => accumulator = word(number, arguments, step.k)?,
+            AND => accumulator &= step.k,
+            JUMP => skipped = usize::try_from(step.k).ok()?,
+            IF_EQUAL => choose(accumulator == step.k),
+            IF_GREATER => choose(accumulator > step.k),
+            IF_AT_LEAST => choose(accumulator >= step.k),
+            IF_ANY_BIT => choose(accumulator & step.k != 0),
+            _ => return None,
+        }
+        // Jumps only go forward, so this ends.
+        at = at.checked_add(skipped)?.checked_add(1)?;
+    }
+}
+
+/// The 32 bits at an offset of `struct seccomp_data`.
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is asked for")]
+fn word(number: i64, arguments: Arguments, offset: u32) -> Option<u32> {
+    match offset {
+        0 => u32::try_from(number).ok(),
+        4 => Some(AUDIT_ARCH_X86_64),
+        16..64 => {
+            let argument = arguments[usize::try_from((offset - 16) / 8).ok()?]?;
+            Some(if offset.is_multiple_of(8) { argument as u32 } else { (argument >> 32) as u32 })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refuses;
+    use crate::seccomp::{compile_supervisor, compile_waiting};
+
+    const UNKNOWN: [Option<u64>; 6] = [None; 6];
+
+    #[test]
+    fn a_list_refuses_what_is_not_on_it() {
+        let waiting = compile_waiting().expect("compiles");
+        assert!(!refuses(&waiting, libc::SYS_pause, UNKNOWN));
+        for number in [libc::SYS_read, libc::SYS_mount, libc::SYS_clone3, 100_000, 0x4000_0000 + libc::SYS_pause] {
+            assert!(refuses(&waiting, number, UNKNOWN), "{number}");
+        }
+        assert!(!refuses(&waiting, -1, UNKNOWN), "no call has this number");
+    }
+
+    #[test]
+    fn what_depends_on_an_unknown_argument_is_not_said_to_be_refused() {
+        let supervisor = compile_supervisor(false).expect("compiles");
+        let family = |family| [Some(family), None, None, None, None, None];
+        assert!(refuses(&supervisor, libc::SYS_bpf, UNKNOWN));
+        assert!(refuses(&supervisor, libc::SYS_socket, family(libc::AF_INET as u64)));
+        // The kernel reads 32 bits of it.
+        assert!(!refuses(&supervisor, libc::SYS_socket, family(libc::AF_UNIX as u64 | 1 << 40)));
+        assert!(!refuses(&supervisor, libc::SYS_socket, UNKNOWN));
+    }
+}

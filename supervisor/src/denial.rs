@@ -1,0 +1,231 @@
+//! Denials: what the policy refused a job that failed, in words that lead to the rule.
+//!
+//! The kernel's counts speak for themselves. Of what a job tells, only that is repeated which the policy
+//! says too: a call that the profile's own filter refuses, a path that its sandboxes cannot write to. A
+//! forged claim can thus be a true statement about the policy, or it is dropped. See `docs/denials.md`.
+
+use std::path::{Component, Path, PathBuf};
+
+use cloister_policy::seccomp::{NEVER, Syscall};
+use cloister_policy::{Network, Profile};
+use cloister_protocol::{Denial, ErrorCode, Failure, Layer};
+use cloister_sandbox::cgroup::Usage;
+use cloister_sandbox::seccomp::{self, Filter};
+use cloister_sandbox::spec::Spec;
+use cloister_sandbox::{bpf, root};
+use serde_json::Value;
+
+use crate::report::{Claim, take_claims};
+
+/// How many denials an answer carries.
+const MOST: usize = 16;
+
+/// The longest part of a job's own text that is repeated, in characters.
+const LONGEST: usize = 256;
+
+/// By how much the kernel's count of memory may lag behind what a file system holds.
+const SLACK: u64 = 1 << 20;
+
+/// What a profile refuses.
+#[derive(Debug)]
+pub struct Rules {
+    profile: Profile,
+    read_only: Vec<PathBuf>,
+    filter: Filter,
+}
+
+impl Rules {
+    /// The rules of a profile.
+    ///
+    /// # Errors
+    /// When its filter cannot be compiled.
+    pub fn new(profile: &Profile, spec: &Spec) -> cloister_sandbox::Result<Self> {
+        let read_only = root::read_only_paths(spec).into_iter().map(Path::to_owned).collect();
+        Ok(Self { profile: profile.clone(), read_only, filter: seccomp::compile(spec)? })
+    }
+
+    /// The number of instructions in the filter.
+    #[must_use]
+    pub fn filter_size(&self) -> usize {
+        self.filter.len()
+    }
+
+    /// Adds to a job's failure what was refused, each once.
+    pub fn explain(&self, failure: &mut Failure, used: &Usage) {
+        let claims = take_claims(failure);
+        let counted = [self.processes(used), self.memory(failure.code, used), self.signal(failure)];
+        let claimed = claims.iter().map(|claim| self.claimed(claim, used));
+        for denial in counted.into_iter().chain(claimed).flatten() {
+            if failure.denials.len() < MOST && !failure.denials.contains(&denial) {
+                failure.denials.push(denial);
+            }
+        }
+    }
+
+    fn processes(&self, used: &Usage) -> Option<Denial> {
+        let most = self.profile.processes;
+        (used.forks_refused > 0).then(|| {
+            let what = format!("more than {most} processes and threads at once");
+            self.denial(Layer::Cgroup, what, &format!("has processes = {most}"))
+        })
+    }
+
+    fn memory(&self, code: ErrorCode, used: &Usage) -> Option<Denial> {
+        let most = self.profile.memory.0;
+        let reached = used.oom_kills > 0 || used.memory_peak.saturating_add(SLACK) >= most;
+        (code == ErrorCode::MemoryLimit && reached).then(|| {
+            let what = format!("more than {} of memory", size(most));
+            self.denial(Layer::Cgroup, what, &format!("has memory = \"{}\"", size(most)))
+        })
+    }
+
+    /// Signals that the kernel sends for a refusal. Only the supervisor gives the code that has one.
+    fn signal(&self, failure: &Failure) -> Option<Denial> {
+        match failure.details.get("signal").and_then(Value::as_str) {
+            Some("SIGSYS") => {
+                let what = "a system call that is answered with death".to_owned();
+                Some(self.denial(Layer::Seccomp, what, "ends who makes calls of another architecture than x86-64"))
+            }
+            Some("SIGXFSZ") => Some(self.file_size()),
+            _ => None,
+        }
+    }
+
+    fn claimed(&self, claim: &Claim, used: &Usage) -> Option<Denial> {
+        match claim.errno.as_str() {
+            "EPERM" | "EACCES" | "ENOSYS" => self.call(claim).or_else(|| self.path(claim)),
+            "EROFS" => self.path(claim),
+            "ENOSPC" => self.full(claim, used),
+            "EMFILE" => {
+                let most = self.profile.rlimits.open_files;
+                let what = format!("more than {most} open files in a process");
+                Some(self.denial(Layer::Rlimit, what, &format!("has rlimits.open_files = {most}")))
+            }
+            "EFBIG" => Some(self.file_size()),
+            _ => None,
+        }
+    }
+
+    /// A call that the filter in force refuses; what the kernel said is what it says here again.
+    fn call(&self, claim: &Claim) -> Option<Denial> {
+        let call = Syscall::by_name(claim.call.as_deref()?)?;
+        let argument = |at: usize| claim.arguments.get(at).copied().flatten();
+        let what = match (call.name(), argument(0), argument(1)) {
+            (name @ ("socket" | "socketpair"), Some(family), _) => format!("{name}({})", family_name(family)),
+            (name @ "ioctl", _, Some(request)) => format!("{name}({request:#x})"),
+            (name, ..) => name.to_owned(),
+        };
+        let arguments = std::array::from_fn(argument);
+        if !bpf::refuses(&self.filter, call.number(), arguments) {
+            return None;
+        }
+        Some(self.denial(Layer::Seccomp, what, &self.call_rule(call, argument(0))))
+    }
+
+    fn call_rule(&self, call: Syscall, family: Option<u64>) -> String {
+        let internet = [libc::AF_INET, libc::AF_INET6].map(|family| u64::try_from(family).ok());
+        match call.name() {
+            "socket" | "socketpair" if self.profile.network == Network::None && internet.contains(&family) => {
+                "has network = \"none\"".to_owned()
+            }
+            name if NEVER.contains(&name) => format!("cannot allow {name}, nor can any other"),
+            name if self.profile.syscalls.contains(&call) => format!("allows {name} with harmless arguments only"),
+            name => format!("does not have {name} in seccomp.allow"),
+        }
+    }
+
+    /// A path that no job of the profile can write to, or not see.
+    fn path(&self, claim: &Claim) -> Option<Denial> {
+        let path = plain(Path::new(claim.path.as_deref()?));
+        if root::writable_paths().iter().any(|writable| path.starts_with(writable)) {
+            return None;
+        }
+        let access = if claim.errno == "EROFS" { "write to" } else { "access to" };
+        let what = format!("{access} {}", clip(&path.to_string_lossy()));
+        let rule = match self.read_only.iter().find(|shown| path.starts_with(shown)) {
+            Some(shown) => format!("shows {} read-only; /tmp and /dev/shm can be written", shown.display()),
+            None => {
+                "lets its jobs read the runtime and filesystem.read_only, and write below /tmp and /dev/shm".to_owned()
+            }
+        };
+        Some(self.denial(Layer::Filesystem, what, &rule))
+    }
+
+    fn full(&self, claim: &Claim, used: &Usage) -> Option<Denial> {
+        let files = &self.profile.filesystem;
+        // Whatever fills a tmpfs is charged to the job, so the kernel's own count can refute this.
+        let could_fill = |bytes: u64| used.memory_peak.saturating_add(SLACK) >= bytes;
+        let (what, rule) = match claim.full.as_deref() {
+            Some("tmp_bytes") if could_fill(files.tmp.0) => {
+                ("more bytes in /tmp", format!("has filesystem.tmp = \"{}\"", size(files.tmp.0)))
+            }
+            Some("shm_bytes") if could_fill(files.shm.0) => {
+                ("more bytes in /dev/shm", format!("has filesystem.shm = \"{}\"", size(files.shm.0)))
+            }
+            Some("tmp_inodes") => ("more files in /tmp", format!("has filesystem.tmp_inodes = {}", files.tmp_inodes)),
+            Some("shm_inodes") => {
+                ("more files in /dev/shm", format!("has filesystem.shm_inodes = {}", files.shm_inodes))
+            }
+            _ => return None,
+        };
+        Some(self.denial(Layer::Tmpfs, what.to_owned(), &rule))
+    }
+
+    fn file_size(&self) -> Denial {
+        let most = size(self.profile.rlimits.file_size.0);
+        let what = format!("a file larger than {most}");
+        self.denial(Layer::Rlimit, what, &format!("has rlimits.file_size = \"{most}\""))
+    }
+
+    fn denial(&self, layer: Layer, what: String, rule: &str) -> Denial {
+        Denial { layer, what, hint: format!("profile '{}' {rule}", self.profile.name) }
+    }
+}
+
+/// A path without `.` and `..`, by its text alone.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => plain.push(name),
+            Component::ParentDir => {
+                plain.pop();
+            }
+            _ => {}
+        }
+    }
+    plain
+}
+
+fn clip(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// A size as the policy file writes it.
+fn size(bytes: u64) -> String {
+    [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
+        .into_iter()
+        .find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit))
+        .map_or_else(|| format!("{bytes}B"), |(name, unit)| format!("{}{name}", bytes / unit))
+}
+
+/// A socket family by its name in `socket(2)`, or its number.
+fn family_name(family: u64) -> String {
+    const NAMES: [(libc::c_int, &str); 10] = [
+        (libc::AF_UNIX, "AF_UNIX"),
+        (libc::AF_INET, "AF_INET"),
+        (libc::AF_INET6, "AF_INET6"),
+        (libc::AF_NETLINK, "AF_NETLINK"),
+        (libc::AF_PACKET, "AF_PACKET"),
+        (libc::AF_ALG, "AF_ALG"),
+        (libc::AF_VSOCK, "AF_VSOCK"),
+        (libc::AF_BLUETOOTH, "AF_BLUETOOTH"),
+        (libc::AF_CAN, "AF_CAN"),
+        (libc::AF_TIPC, "AF_TIPC"),
+    ];
+    let known = NAMES.iter().find(|(number, _)| u64::try_from(*number) == Ok(family));
+    known.map_or_else(|| family.to_string(), |(_, name)| (*name).to_owned())
+}

@@ -172,6 +172,14 @@ impl Host {
     }
 
     async fn prepare(&self) -> Result<Prepared, PrepareError> {
+        match self.prepare_once().await {
+            // What it was to be forked from died meanwhile: no request need hear of that, for there is another.
+            Err(PrepareError::Launcher(LauncherError::Dead)) => self.prepare_once().await,
+            prepared => prepared,
+        }
+    }
+
+    async fn prepare_once(&self) -> Result<Prepared, PrepareError> {
         let forkers = self.forkers().await?;
         let lease = self.slots.lease().await;
         Prepared::new(&forkers, self.limits, lease, &self.slots).await

@@ -150,9 +150,9 @@ pub const PROFILE: &[Key] = &[
     key(
         "rlimits.pending_signals",
         whole(0, 65_536),
-        "1024",
+        "256",
         More::Looser,
-        "Queued signals and timers (RLIMIT_SIGPENDING).",
+        "Queued signals and timers (RLIMIT_SIGPENDING). Beyond the job's own they count as those of the host's root.",
     ),
     key(
         "rlimits.message_queues",

@@ -28,6 +28,9 @@ pub enum LauncherError {
     /// It did not become ready.
     #[error("it was not ready within {} seconds", .0.as_secs())]
     TooSlow(Duration),
+    /// It is there and does nothing.
+    #[error("it said nothing for {} seconds", .0.as_secs())]
+    Silent(Duration),
 }
 
 /// Our end of a wire. Dropping it tells the other end to go.
@@ -44,6 +47,7 @@ struct Waiting {
     dead: bool,
     answers: HashMap<Slot, oneshot::Sender<Result<OwnedFd, LauncherError>>>,
     ends: HashMap<Slot, oneshot::Sender<End>>,
+    pong: Option<oneshot::Sender<()>>,
 }
 
 impl Connection {
@@ -106,6 +110,20 @@ impl Connection {
         }
     }
 
+    /// Waits until the other end has said that it carries out orders, behind all that it was given before.
+    ///
+    /// # Errors
+    /// When it says nothing in time, or is dead.
+    pub async fn ping(&self, within: Duration) -> Result<(), LauncherError> {
+        let (tell, answer) = oneshot::channel();
+        self.lock().pong = Some(tell);
+        let asked = async {
+            self.send(&Order::Ping, &[]).await?;
+            answer.await.map_err(|_| LauncherError::Dead)
+        };
+        tokio::time::timeout(within, asked).await.map_err(|_| LauncherError::Silent(within))?
+    }
+
     /// Whether it can still be asked for anything.
     #[must_use]
     pub fn is_alive(&self) -> bool {
@@ -157,6 +175,7 @@ async fn dispatch(wire: Arc<AsyncFd<Wire>>, waiting: Arc<Mutex<Waiting>>) {
     waiting.dead = true;
     waiting.answers.clear();
     waiting.ends.clear();
+    waiting.pong = None;
 }
 
 fn deliver(waiting: &Mutex<Waiting>, notice: Notice, fds: Vec<OwnedFd>) {
@@ -168,6 +187,10 @@ fn deliver(waiting: &Mutex<Waiting>, notice: Notice, fds: Vec<OwnedFd>) {
             if let Some(tell) = waiting.ends.remove(&slot) {
                 let _ = tell.send(end);
             }
+            return;
+        }
+        Notice::Pong => {
+            let _ = waiting.pong.take().map(|tell| tell.send(()));
             return;
         }
         Notice::Ready | Notice::Failed(None, _) => {

@@ -117,6 +117,21 @@ impl Host {
         self.warm.is_some()
     }
 
+    /// Whether the profile's launcher and zygote carry out orders. One that is dead or being started
+    /// is no matter: it is replaced when next needed, or has a time limit of its own.
+    ///
+    /// # Errors
+    /// The one that is there and silent.
+    pub async fn answers(&self, within: Duration) -> Result<(), LauncherError> {
+        let Some(forkers) = self.forkers.try_lock().ok().and_then(|current| current.clone()) else { return Ok(()) };
+        for connection in [Some(forkers.launcher.connection()), forkers.zygote.as_deref()].into_iter().flatten() {
+            if let Err(silent @ LauncherError::Silent(_)) = connection.ping(within).await {
+                return Err(silent);
+            }
+        }
+        Ok(())
+    }
+
     async fn prepare(&self) -> Result<Prepared, PrepareError> {
         let forkers = self.forkers().await?;
         let lease = self.slots.lease().await;

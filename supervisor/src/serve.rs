@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use cloister_policy::Policy;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
-use crate::args::{LogFormat, Serve};
+use crate::activation;
+use crate::args::Serve;
 use crate::canary;
 use crate::confine;
+use crate::log;
+use crate::notify;
 use crate::server::{self, Server};
 use crate::service::{Service, load_policy};
 
@@ -18,7 +20,7 @@ use crate::service::{Service, load_policy};
 /// # Errors
 /// What kept it from starting, for a person.
 pub fn serve(arguments: &Serve) -> Result<ExitCode, String> {
-    start_log(arguments.log_format);
+    log::start(arguments.log_format)?;
     require_root()?;
     let policy = load_policy(&arguments.common.policy)?;
     confine::confine()?;
@@ -26,8 +28,11 @@ pub fn serve(arguments: &Serve) -> Result<ExitCode, String> {
 }
 
 async fn run(arguments: &Serve, policy: &Policy) -> Result<ExitCode, String> {
-    let listener = server::listen(&arguments.socket, &arguments.gateway_uid)
-        .map_err(|error| format!("listen on {}: {error}", arguments.socket.display()))?;
+    let failed = |error| format!("listen on {}: {error}", arguments.socket.display());
+    let passed = activation::listener().map_err(failed)?;
+    let owns_socket = passed.is_none();
+    let listener =
+        passed.map_or_else(|| server::listen(&arguments.socket, &arguments.gateway_uid), Ok).map_err(failed)?;
     let service = Service::start(policy, &arguments.cgroup, &[]).await.map_err(|error| error.to_string())?;
     let service = Arc::new(service);
     let server = Arc::new(Server::new(Arc::clone(&service), arguments.gateway_uid.clone()));
@@ -41,6 +46,8 @@ async fn run(arguments: &Serve, policy: &Policy) -> Result<ExitCode, String> {
         ));
     }
     server.set_ready();
+    notify::ready();
+    let reporting = tokio::spawn(notify::report(Arc::downgrade(&service)));
     tracing::info!(
         socket = %arguments.socket.display(),
         policy = &policy.digest[..12],
@@ -50,10 +57,14 @@ async fn run(arguments: &Serve, policy: &Policy) -> Result<ExitCode, String> {
     );
     serving.await.map_err(|error| format!("serve: {error}"))?;
     drop(server);
+    reporting.abort();
+    let _ = reporting.await;
     if let Ok(mut service) = Arc::try_unwrap(service) {
         service.drain().await;
     }
-    let _ = std::fs::remove_file(&arguments.socket);
+    if owns_socket {
+        let _ = std::fs::remove_file(&arguments.socket);
+    }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -67,6 +78,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>, String> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        notify::stopping();
         tracing::info!("stopping: running jobs may finish, new ones are refused");
     })
 }
@@ -86,14 +98,5 @@ pub fn require_root() -> Result<(), String> {
         Ok(())
     } else {
         Err("this needs root, to map ids and to make control groups: run it with sudo".to_owned())
-    }
-}
-
-fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("CLOISTER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    match format {
-        LogFormat::Text => log.with_ansi(false).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
     }
 }

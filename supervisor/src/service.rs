@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cloister_policy::{Policy, Supervisor};
 use cloister_protocol::{ErrorCode, ExecuteRequest, Failure};
@@ -14,7 +15,7 @@ use crate::connection::LauncherError;
 use crate::host::Host;
 use crate::job::{Outcome, PrepareError};
 use crate::profile;
-use crate::slots::{Door, Overloaded, Slots};
+use crate::slots::{Door, Load, Overloaded, Slots};
 
 /// The profile of a request that names none.
 const DEFAULT_PROFILE: &str = "default";
@@ -142,6 +143,23 @@ impl Service {
     #[must_use]
     pub fn hostname(&self, profile: &str) -> &str {
         self.hosts.get(profile).map_or("", |host| &host.spec.hostname)
+    }
+
+    /// How busy the slots and the queue are.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.door.load()
+    }
+
+    /// Whether every profile's launcher and zygote carry out orders.
+    ///
+    /// # Errors
+    /// A sentence about the first that is silent for longer than `within`.
+    pub async fn answers(&self, within: Duration) -> Result<(), String> {
+        for (name, host) in &self.hosts {
+            host.answers(within).await.map_err(|error| format!("the launcher of profile {name:?}: {error}"))?;
+        }
+        Ok(())
     }
 
     /// Ends every profile and waits until all of its sandboxes are gone.

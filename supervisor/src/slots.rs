@@ -14,10 +14,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Lets as many requests in as may run at once, keeps some waiting, and turns the rest away.
 #[derive(Debug)]
 pub struct Door {
+    slots: u32,
     places: Arc<Semaphore>,
     waiting: AtomicU32,
     queue: u32,
     queue_wait: Duration,
+}
+
+/// What a [`Door`] has to do at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Requests whose jobs run.
+    pub busy: u32,
+    /// Requests whose jobs may run at once.
+    pub slots: u32,
+    /// Requests that wait for a slot.
+    pub waiting: u32,
 }
 
 /// Why a request was turned away.
@@ -36,7 +48,14 @@ impl Door {
     #[must_use]
     pub fn new(slots: u32, queue: u32, queue_wait: Duration) -> Self {
         let places = Arc::new(Semaphore::new(usize::try_from(slots).expect("32 bits fit")));
-        Self { places, waiting: AtomicU32::new(0), queue, queue_wait }
+        Self { slots, places, waiting: AtomicU32::new(0), queue, queue_wait }
+    }
+
+    /// How many requests are in, and how many wait.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        let free = u32::try_from(self.places.available_permits()).unwrap_or(u32::MAX);
+        Load { busy: self.slots.saturating_sub(free), slots: self.slots, waiting: self.waiting.load(Ordering::Relaxed) }
     }
 
     /// A place: at once, or in turn. Dropping it lets the next in.

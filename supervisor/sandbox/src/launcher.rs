@@ -121,6 +121,7 @@ impl Launcher {
             Order::Zygote(command, environment) => {
                 return self.start_zygote(&Program::new(&command, &environment)?, fds);
             }
+            Order::Ping => return wire.send(&Notice::Pong, &[]).doing(|| "answer the supervisor"),
             Order::SetUp(..) => return Err(Error::Peer("the profile was sent twice".to_owned())),
         };
         match outcome {

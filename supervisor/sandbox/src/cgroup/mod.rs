@@ -3,6 +3,7 @@
 //! Version 2 is preferred; version 1 and hybrid layouts, each controller in a hierarchy of its own,
 //! are supported. Only the supervisor touches these files; a job sees none of them.
 
+mod delegation;
 mod layout;
 mod slot;
 
@@ -35,14 +36,17 @@ impl Tree {
     /// A controller that is missing, or a file that could not be written.
     pub fn create(name: &str) -> Result<Self> {
         let tree = Self { layout: Layout::detect()?, name: name.to_owned() };
+        if let Layout::V2 { base, delegated: true } = &tree.layout {
+            delegation::settle(base)?;
+        }
         tree.remove()?;
         for directory in tree.directories() {
             make(&directory)?;
             make(&directory.join(LAUNCHERS))?;
         }
-        if let Layout::V2 { mount } = &tree.layout {
-            enable_controllers(mount)?;
-            enable_controllers(&mount.join(name))?;
+        if let Layout::V2 { base, .. } = &tree.layout {
+            enable_controllers(base)?;
+            enable_controllers(&base.join(name))?;
         }
         Ok(tree)
     }
@@ -67,8 +71,8 @@ impl Tree {
     /// # Errors
     /// The file whose owner could not be changed.
     pub fn delegate_to(&self, uid: u32) -> Result<()> {
-        let Layout::V2 { mount } = &self.layout else { return Ok(()) };
-        let own = mount.join(&self.name);
+        let Layout::V2 { base, .. } = &self.layout else { return Ok(()) };
+        let own = base.join(&self.name);
         [own.clone(), own.join(LAUNCHERS)].iter().try_for_each(|group| slot::delegate(group, uid))
     }
 

@@ -68,7 +68,7 @@ impl SlotCgroup {
                 cpuacct: cpuacct.join(name),
                 doors: Vec::new(),
             },
-            Layout::V2 { mount } => open_v2(&mount.join(name), launcher_uid)?,
+            Layout::V2 { base, .. } => open_v2(&base.join(name), launcher_uid)?,
         };
         for group in groups.paths() {
             make(group)?;

@@ -54,7 +54,7 @@ class Machine:
     def ssh(self, command, check=True, timeout=COMMAND_SECONDS, **options):
         """Run a shell command as root; the completed process."""
         done = subprocess.run([*self.ssh_command(), command], text=True, timeout=timeout,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **({"stdin": subprocess.DEVNULL} | options))
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **({} if "input" in options else {"stdin": subprocess.DEVNULL}) | options)
         if check and done.returncode != 0:
             raise Failed(f"`{command}` ended with {done.returncode}:\n{done.stdout}")
         return done

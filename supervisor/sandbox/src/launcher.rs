@@ -22,14 +22,15 @@ use crate::sys::{self, Forked};
 use crate::wire::{Entry, Notice, Order, Wire, exactly};
 use crate::{Context, Error, Result, cell, credentials, root};
 
-/// The namespaces that a launcher is born into.
+/// The namespaces that a launcher is born into. Not a cgroup namespace: where those bound what was
+/// delegated (`nsdelegate`, as systemd mounts the hierarchy) nothing can be born into a group that its
+/// parent's does not show, and the slots' groups lie beside the launchers'. A job makes one of its own.
 const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNS
     | libc::CLONE_NEWNET
     | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWCGROUP;
+    | libc::CLONE_NEWUTS;
 
 /// The body of the process that the supervisor starts for a profile, its control socket at standard
 /// input: clones the launcher into its namespaces, maps its ids (which needs the host's privileges

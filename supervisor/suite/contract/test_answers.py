@@ -16,7 +16,8 @@ def test_what_was_printed_before_any_failure_is_returned(execute):
     }
     for code, ending in endings.items():
         script = f"import sys\ndef main():\n    print('out', end='')\n    print('err', end='', file=sys.stderr)\n    {ending}"
-        answer = execute(script, timeout_ms=2000)
+        # Only where it is to strike: how long the others take depends on the machine.
+        answer = execute(script, **({"timeout_ms": 2000} if code == "timeout" else {}))
         assert (answer.status, answer.code) == (422, code), answer
         assert (answer.body["stdout"], answer.body["stderr"]) == ("out", "err"), code
         assert "result" not in answer.body and answer.body["truncated"] == []

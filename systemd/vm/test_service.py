@@ -1,7 +1,6 @@
 """The package on a real Debian, from `apt install` to `apt purge`. The tests stand in the order of its life."""
 
 import os
-import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -81,7 +80,7 @@ def test_exposure_is_low(machine):
 
 def test_limits_are_in_the_files_of_version_two_while_a_job_runs(service, machine):
     with ThreadPoolExecutor(1) as pool:
-        job = pool.submit(service.execute, HOLD, args=[8])
+        job = pool.submit(service.execute, HOLD, args=[20])
         [group] = eventually(service.busy_groups)
         files = ("memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cpu.max")
         found = [machine.run("cat", group / file) for file in files if machine.ssh(f"test -e {group / file}", check=False).returncode == 0]
@@ -114,12 +113,7 @@ def test_the_journal_has_a_field_for_each_value_and_no_word_of_a_script(service)
     assert "secret" not in service.journal("-u", "cloister-supervisor", "-u", "cloister-gateway", "-o", "export")
 
 
-def test_the_contract_the_escapes_and_the_limits_hold(service, machine):
-    # The profiles that the suite's limits are tried in, and six times the time for an emulated machine.
-    profiles = re.search(r'PROFILES = """(.*?)"""', (REPOSITORY / "supervisor/suite/conftest.py").read_text(), re.DOTALL)[1]
-    machine.ssh(r"""sed -Ei 's/^(wall_time|cpu_time) = "10s"/\1 = "60s"/' /etc/cloister/policy.toml && cat >> /etc/cloister/policy.toml""",
-                input=profiles)
-    machine.run("systemctl", "restart", "cloister-supervisor.service")
+def test_the_contract_the_escapes_and_the_limits_hold(machine):
     machine.copy(REPOSITORY / "supervisor/suite", "/opt/suite")
     machine.copy(os.environ["CLOISTER_TEST_PACKAGES"], "/opt/packages")
     suite = machine.ssh("cd /opt/suite && CLOISTER_BIN=/usr/bin CLOISTER_URL=http://127.0.0.1:8080 PYTHONPATH=/opt/packages"

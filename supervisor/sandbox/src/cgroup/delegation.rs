@@ -34,12 +34,18 @@ pub fn find(mount: &Path) -> Result<Option<PathBuf>> {
     Ok(is_marked(&group).then_some(group))
 }
 
+/// Where this process is in a delegated group, once [`settle`] has moved it.
+#[must_use]
+pub fn leaf(group: &Path) -> PathBuf {
+    group.join(LEAF)
+}
+
 /// Moves every process of the group into its leaf, this one among them.
 ///
 /// # Errors
 /// The step that failed.
 pub fn settle(group: &Path) -> Result<()> {
-    let leaf = group.join(LEAF);
+    let leaf = leaf(group);
     make(&leaf)?;
     let procs = group.join("cgroup.procs");
     let listed = fs::read_to_string(&procs).doing(|| format!("read {}", procs.display()))?;

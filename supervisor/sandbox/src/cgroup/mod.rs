@@ -29,6 +29,10 @@ pub struct Tree {
 /// The group in which launchers and zygotes live.
 const LAUNCHERS: &str = "launchers";
 
+/// Ten times a job's share of a busy machine for what all jobs wait for: "Weights" in the kernel's
+/// `Documentation/admin-guide/cgroup-v2.rst`.
+const OURS_WEIGHT: &str = "1000";
+
 impl Tree {
     /// Creates the groups under `name`, after ending and removing what an earlier life left there.
     ///
@@ -38,6 +42,8 @@ impl Tree {
         let tree = Self { layout: Layout::detect()?, name: name.to_owned() };
         if let Layout::V2 { base, delegated: true } = &tree.layout {
             delegation::settle(base)?;
+            enable_controllers(base)?;
+            write(&delegation::leaf(base).join("cpu.weight"), OURS_WEIGHT)?;
         }
         tree.remove()?;
         for directory in tree.directories() {
@@ -47,6 +53,7 @@ impl Tree {
         if let Layout::V2 { base, .. } = &tree.layout {
             enable_controllers(base)?;
             enable_controllers(&base.join(name))?;
+            write(&base.join(name).join(LAUNCHERS).join("cpu.weight"), OURS_WEIGHT)?;
         }
         Ok(tree)
     }

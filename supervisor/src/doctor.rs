@@ -128,7 +128,9 @@ fn are_mapped(map: &str, ids: &RangeInclusive<u32>) -> bool {
 /// What to do about a step that the kernel refused although the host has what it takes.
 fn advice(refusal: &str) -> String {
     let forbidden = ["clone3", "unshare", "setns", "mount", "pivot_root", "open_tree", "fsopen", "uid_map", "cgroup"];
-    let container = refusal.contains("os error 1)") && forbidden.iter().any(|call| refusal.contains(call));
+    // EPERM and ENOSYS, with which filters refuse.
+    let refused = ["os error 1)", "os error 38)"].iter().any(|errno| refusal.contains(errno));
+    let container = refused && forbidden.iter().any(|call| refusal.contains(call));
     if container {
         format!("{refusal}: a container's or a service's own filter forbids it: {ANOTHER_HOST}, or run it privileged")
     } else {

@@ -50,24 +50,28 @@ pub fn guard() -> Result<()> {
     };
     let (mut mapped, mut tell_mapped) = io::pipe().doing(|| "pipe")?;
     // SAFETY: this process has one thread.
-    match unsafe { sys::clone3(NAMESPACES, None) }.doing(|| "clone3 the launcher")? {
+    let forked = unsafe { sys::clone3(NAMESPACES, None) }.doing(|| "clone3 the launcher");
+    match forked.inspect_err(|error| tell_failure(&wire, error))? {
         Forked::Child => {
             drop(tell_mapped);
             let ended = mapped.read_exact(&mut [0]).doing(|| "wait for ids").and_then(|()| run(&wire, *spec));
-            if let Err(error) = &ended {
-                let _ = wire.send(&Notice::Failed(None, error.to_string()), &[]);
-            }
+            let ended = ended.inspect_err(|error| tell_failure(&wire, error));
             sys::exit_now(i32::from(ended.is_err()));
         }
         Forked::Parent { pid, .. } => {
-            drop(wire);
             let told = credentials::map_ids(pid, ids)
-                .and_then(|()| tell_mapped.write_all(&[0]).doing(|| "tell the launcher of its ids"));
+                .and_then(|()| tell_mapped.write_all(&[0]).doing(|| "tell the launcher of its ids"))
+                .inspect_err(|error| tell_failure(&wire, error));
+            drop(wire);
             drop(tell_mapped);
             waitpid(pid, None).doing(|| "wait for the launcher")?;
             told
         }
     }
+}
+
+fn tell_failure(wire: &Wire, error: &Error) {
+    let _ = wire.send(&Notice::Failed(None, error.to_string()), &[]);
 }
 
 fn run(wire: &Wire, spec: Spec) -> Result<()> {

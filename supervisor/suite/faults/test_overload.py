@@ -25,7 +25,7 @@ def test_a_full_queue_is_told_at_once(start_service):
         assert refused[0].status == 429 and refused[0].code == "overloaded"
         assert int(refused[0].headers["retry-after"]) >= 1
         # While it is said, the one slot is still busy.
-        assert service.job_processes()
+        eventually(service.job_processes)
         statuses = sorted(future.result().status for future in running)
     assert statuses == [200, 200, 429, 429]
 

@@ -5,6 +5,7 @@ with pytest and httpx for use inside.
 """
 
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -36,6 +37,9 @@ def packages(tmp_path_factory):
 @pytest.fixture(scope="session")
 def machine(tmp_path_factory):
     """A freshly booted Debian without Cloister."""
+    missing = [tool for tool in ("mmdebstrap", "qemu-system-x86_64", "qemu-img", "mke2fs", "ssh") if not shutil.which(tool)]
+    if missing:
+        pytest.exit(f"there is no {missing[0]}: apt-get install mmdebstrap qemu-system-x86 qemu-utils e2fsprogs openssh-client", 1)
     machine = Machine(image(RELEASE), tmp_path_factory.mktemp("machine"))
     try:
         yield machine.wait_until_up()

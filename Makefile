@@ -15,10 +15,11 @@ BENCH_OPTIONS ?=
 LISTEN := $(or $(CLOISTER_LISTEN),127.0.0.1:8080)
 TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 VENV := $(TARGET)/test-venv
+RUNTIME := $(or $(CLOISTER_RUNTIME),/var/lib/cloister/python)
 CARGO_OPTIONS := --locked --target-dir $(TARGET)
 PYTEST := $(VENV)/bin/python -B -m pytest -q -p no:cacheprovider
 
-.PHONY: help run test build runtime doctor lint audit unit suite bench clean root tools test-tools
+.PHONY: help run test build runtime doctor lint audit unit suite bench deb test-vm clean root tools test-tools
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -66,6 +67,17 @@ bench: root runtime build ## Measure warm and cold jobs beside bare forks and th
 	@echo "== bench"
 	$(PYTHON) supervisor/runtime/test_tools.py $(TARGET)/bench-venv requirements-bench.txt wrk
 	CLOISTER_BIN=$(TARGET)/release $(TARGET)/bench-venv/bin/python -B supervisor/bench/bench.py --out $(TARGET)/bench $(BENCH_OPTIONS)
+
+deb: root runtime build ## Build a Debian package of it all, with the Python tree in it
+	@echo "== Debian package"
+	systemd/debian/build.sh $(TARGET)/release $(RUNTIME) $(TARGET)/deb
+
+test-vm: deb test-tools ## Install the package in a virtual Debian (CLOISTER_VM_RELEASE=12 or 13) and test it
+	@echo "== the package in a virtual machine"
+	CLOISTER_DEB=$$(ls -t $(TARGET)/deb/*.deb | head -n 1)
+	CLOISTER_TEST_PACKAGES=$$(echo $(VENV)/lib/python3*/site-packages)
+	export CLOISTER_DEB CLOISTER_TEST_PACKAGES
+	$(PYTEST) -s systemd/vm
 
 test-tools: tools
 	@echo "== test tools"

@@ -28,7 +28,7 @@ pub enum Command {
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// The address to listen on.
+    /// The address to listen on, unless a socket is passed by socket activation (`LISTEN_FDS`).
     #[arg(long, value_name = "ADDRESS", env = "CLOISTER_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
     /// The supervisor's socket.
@@ -70,6 +70,8 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+    /// systemd's journal, each value a field (`CLOISTER_ID`, `CLOISTER_STATUS` and so on).
+    Journal,
 }
 
 /// A time with its unit, such as `10s` or `500ms`, and more than nothing.

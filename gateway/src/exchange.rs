@@ -69,9 +69,9 @@ impl Drop for Exchange {
         let status_code = status.as_u16();
         let (code, because) = (code.map(tracing::field::debug), because.as_ref().map(|because| because.0.as_str()));
         if status.is_server_error() {
-            tracing::error!(%id, %peer, %method, ?path, status = status_code, code, bytes, milliseconds, because);
+            tracing::error!(%id, %peer, %method, ?path, status = status_code, code, bytes, milliseconds, because, "answered");
         } else {
-            tracing::info!(%id, %peer, %method, ?path, status = status_code, code, bytes, milliseconds, because);
+            tracing::info!(%id, %peer, %method, ?path, status = status_code, code, bytes, milliseconds, because, "answered");
         }
     }
 }

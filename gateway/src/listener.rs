@@ -14,12 +14,7 @@ use nix::sys::socket::{self, Backlog};
 /// # Errors
 /// A sentence that says what to do.
 pub fn bind(address: SocketAddr, no_auth: bool) -> Result<TcpListener, String> {
-    if !address.ip().is_loopback() && !no_auth {
-        return Err(format!(
-            "{address} can be reached from outside and no keys are configured: listen on a loopback address such as \
-             127.0.0.1:8080, or pass --no-auth to serve strangers without authentication"
-        ));
-    }
+    refuse_strangers(address, no_auth)?;
     let failed = |error: std::io::Error| match error.kind() {
         ErrorKind::AddrInUse => {
             format!(
@@ -38,6 +33,28 @@ pub fn bind(address: SocketAddr, no_auth: bool) -> Result<TcpListener, String> {
     socket::listen(&listener, Backlog::MAXALLOWABLE).map_err(|error| failed(error.into()))?;
     listener.set_nonblocking(true).map_err(failed)?;
     Ok(listener)
+}
+
+/// Takes a socket that listens already.
+///
+/// # Errors
+/// A sentence that says what to do.
+pub fn adopt(listener: TcpListener, no_auth: bool) -> Result<TcpListener, String> {
+    let failed = |error: std::io::Error| format!("use the socket that was passed: {error}");
+    refuse_strangers(listener.local_addr().map_err(failed)?, no_auth)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
+}
+
+/// Strangers are served only when the operator has said so.
+fn refuse_strangers(address: SocketAddr, no_auth: bool) -> Result<(), String> {
+    if address.ip().is_loopback() || no_auth {
+        return Ok(());
+    }
+    Err(format!(
+        "{address} can be reached from outside and no keys are configured: listen on a loopback address such as \
+         127.0.0.1:8080, or pass --no-auth to serve strangers without authentication"
+    ))
 }
 
 /// Raises the soft limit on open files to the hard one: a connection takes up to two descriptors.

@@ -5,10 +5,12 @@
 
 #![forbid(unsafe_code)]
 
+mod activation;
 mod args;
 mod clock;
 mod exchange;
 mod listener;
+mod log;
 mod patience;
 mod privileges;
 mod refusal;
@@ -19,9 +21,8 @@ mod upstream;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
 
-use crate::args::{Arguments, Command, LogFormat, Serve};
+use crate::args::{Arguments, Command, Serve};
 
 fn main() -> ExitCode {
     let Command::Serve(arguments) = Arguments::parse().command;
@@ -36,8 +37,11 @@ fn main() -> ExitCode {
 
 /// In this order: take the port, give up what that may have needed, and only then listen to anyone.
 fn serve(arguments: &Serve) -> Result<(), String> {
-    start_log(arguments.log_format);
-    let listener = listener::bind(arguments.listen, arguments.no_auth)?;
+    log::start(arguments.log_format)?;
+    let listener = match activation::listener()? {
+        Some(passed) => listener::adopt(passed, arguments.no_auth)?,
+        None => listener::bind(arguments.listen, arguments.no_auth)?,
+    };
     listener::raise_open_files();
     privileges::give_up(arguments.user.as_deref(), &arguments.socket)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -46,13 +50,4 @@ fn serve(arguments: &Serve) -> Result<(), String> {
         .build()
         .map_err(|error| format!("start the event loop: {error}"))?;
     runtime.block_on(server::run(arguments, listener))
-}
-
-fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("CLOISTER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    match format {
-        LogFormat::Text => log.with_ansi(false).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
 }

@@ -26,6 +26,9 @@ const NEWEST_ABI: ABI = ABI::V10;
 /// (systemd: `RuntimeDirectoryPreserve=yes`): a rule belongs to an inode, not to a name.
 const ABI_WITH_UNIX_SOCKETS: ABI = ABI::V9;
 
+/// Where the service manager and its journal listen. Absent where there is neither.
+const MANAGER_SOCKETS: [&str; 2] = ["/run/systemd/notify", "/run/systemd/journal/socket"];
+
 /// Becomes `user` if this process is root, then gives up capabilities, new privileges, the file
 /// system and the network, but for the directory of the supervisor's `socket`.
 ///
@@ -87,7 +90,8 @@ fn restrict(socket: &Path) -> Result<(), String> {
     };
     let door = PathFd::new(directory).ok();
     let door_is_missing = door.is_none();
-    let status = enforce(door).map_err(failed("restrict with Landlock"))?;
+    let manager = MANAGER_SOCKETS.into_iter().filter_map(|socket| PathFd::new(socket).ok());
+    let status = enforce(door.into_iter().chain(manager)).map_err(failed("restrict with Landlock"))?;
     if status.ruleset == RulesetStatus::NotEnforced {
         return Err("the kernel has no Landlock, which the gateway needs on itself: boot with lsm=landlock,... or use a kernel built with it".to_owned());
     }
@@ -104,14 +108,14 @@ fn restrict(socket: &Path) -> Result<(), String> {
     }
 }
 
-/// Denies all that Landlock knows, but for connecting to sockets beneath `door`.
-fn enforce(door: Option<PathFd>) -> Result<RestrictionStatus, RulesetError> {
+/// Denies all that Landlock knows, but for connecting to sockets at or beneath `doors`.
+fn enforce(doors: impl IntoIterator<Item = PathFd>) -> Result<RestrictionStatus, RulesetError> {
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST_ABI))?
         .handle_access(AccessNet::from_all(NEWEST_ABI))?
         .scope(Scope::from_all(NEWEST_ABI))?
         .create()?;
-    if let Some(door) = door {
+    for door in doors {
         ruleset = ruleset.add_rule(PathBeneath::new(door, AccessFs::ResolveUnix))?;
     }
     ruleset.restrict_self()

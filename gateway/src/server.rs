@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::activation;
 use crate::args::Serve;
 use crate::clock::Clock;
 use crate::exchange::Exchange;
@@ -48,17 +49,21 @@ pub async fn run(arguments: &Serve, listener: TcpListener) -> Result<(), String>
     let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| format!("listen: {error}"))?;
     let address = listener.local_addr().map_err(|error| format!("listen: {error}"))?;
     let mut stop = Stop::new()?;
+    let mut watchdog = std::pin::pin!(activation::feed_watchdog());
     let server = Server::new(arguments);
     let places = Arc::new(Semaphore::new(arguments.max_connections.get()));
     let connections = GracefulShutdown::new();
+    activation::ready();
     tracing::info!(%address, socket = %arguments.socket.display(), "listening");
     loop {
         tokio::select! {
             () = stop.asked() => break,
+            never = &mut watchdog => match never {},
             (stream, peer, place) = accept(&listener, &places) => server.serve(stream, peer, place, &connections),
         }
     }
     drop(listener);
+    activation::stopping();
     tracing::info!(connections = connections.count(), "stopping: running requests may finish");
     tokio::select! {
         () = connections.shutdown() => tracing::info!("stopped"),

@@ -42,11 +42,11 @@ pub struct Serve {
     /// The policy.
     #[command(flatten)]
     pub common: Common,
-    /// The Unix socket to listen on.
+    /// The Unix socket to listen on, unless one is passed by socket activation (`LISTEN_FDS`).
     #[arg(long, value_name = "PATH", default_value = "/run/cloister/supervisor.sock")]
     pub socket: PathBuf,
-    /// A host uid, beside root, that may use the socket; its group of the same number owns it.
-    #[arg(long, value_name = "UID")]
+    /// An account or host uid, beside root, that may use the socket; the group of the same number owns it.
+    #[arg(long, value_name = "USER", value_parser = uid)]
     pub gateway_uid: Vec<u32>,
     /// The name of the control group that everything lives in; one supervisor each.
     #[arg(long, value_name = "NAME", default_value = "cloister", value_parser = plain_name)]
@@ -106,6 +106,15 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+    /// systemd's journal, each value a field (`CLOISTER_ID`, `CLOISTER_PROFILE` and so on).
+    Journal,
+}
+
+fn uid(text: &str) -> Result<u32, String> {
+    text.parse().or_else(|_| match nix::unistd::User::from_name(text) {
+        Ok(Some(account)) => Ok(account.uid.as_raw()),
+        _ => Err("expected a number or the name of an account".to_owned()),
+    })
 }
 
 fn plain_name(text: &str) -> Result<String, String> {

@@ -32,6 +32,9 @@ pub enum LauncherError {
     /// It was ready once and hangs.
     #[error("the process that starts this profile's scripts did not answer for {} seconds and was replaced; try again", SILENCE.as_secs())]
     Silent,
+    /// It did not answer when it was asked whether it is there.
+    #[error("it did not answer for {} seconds", .0.as_secs())]
+    NoPong(Duration),
 }
 
 /// How long an answer may be due while nothing at all is heard from the other end. It answers in
@@ -55,6 +58,7 @@ struct Waiting {
     heard: Instant,
     answers: HashMap<Slot, Asked>,
     ends: HashMap<Slot, oneshot::Sender<End>>,
+    pong: Option<oneshot::Sender<()>>,
 }
 
 /// An order under way: whom to tell that it was carried out, and whom to tell of the job's end.
@@ -71,7 +75,8 @@ impl Connection {
     /// What the other end could not do.
     pub async fn open(wire: Wire, first: &Order, within: Duration) -> Result<Self, LauncherError> {
         rustix::io::ioctl_fionbio(&wire, true).map_err(io::Error::from)?;
-        let waiting = Waiting { dead: false, heard: Instant::now(), answers: HashMap::new(), ends: HashMap::new() };
+        let waiting =
+            Waiting { dead: false, heard: Instant::now(), answers: HashMap::new(), ends: HashMap::new(), pong: None };
         let (wire, waiting) = (Arc::new(watch(wire)?), Arc::new(Mutex::new(waiting)));
         let mut connection = Self { wire, waiting, process: None, reader: None };
         // One that has failed before it was sent this has still said why.
@@ -136,6 +141,20 @@ impl Connection {
                 return sent;
             }
         }
+    }
+
+    /// Waits until the other end has said that it carries out orders, behind all that it was given before.
+    ///
+    /// # Errors
+    /// When it says nothing in time, or is dead.
+    pub async fn ping(&self, within: Duration) -> Result<(), LauncherError> {
+        let (tell, answer) = oneshot::channel();
+        self.lock().pong = Some(tell);
+        let asked = async {
+            self.send(&Order::Ping, &[]).await?;
+            answer.await.map_err(|_| LauncherError::Dead)
+        };
+        tokio::time::timeout(within, asked).await.map_err(|_| LauncherError::NoPong(within))?
     }
 
     /// Whether it can still be asked for anything.
@@ -237,6 +256,7 @@ impl Waiting {
         self.dead = true;
         self.answers.clear();
         self.ends.clear();
+        self.pong = None;
     }
 }
 
@@ -250,6 +270,10 @@ fn deliver(waiting: &Mutex<Waiting>, notice: Notice, fds: Vec<OwnedFd>) {
             if let Some(tell) = waiting.ends.remove(&slot) {
                 let _ = tell.send(end);
             }
+            return;
+        }
+        Notice::Pong => {
+            let _ = waiting.pong.take().map(|tell| tell.send(()));
             return;
         }
         Notice::Begun | Notice::Ready | Notice::Failed(None, _) => {

@@ -1,6 +1,9 @@
 //! `doctor`: what the policy needs, what this host has, and whether each layer holds when tried.
 
 use std::fmt::Write;
+use std::fs;
+use std::ops::RangeInclusive;
+use std::path::Path;
 use std::process::ExitCode;
 
 use cloister_sandbox::cgroup::Layout;
@@ -8,8 +11,13 @@ use cloister_sandbox::landlock;
 
 use crate::args::Common;
 use crate::canary;
+use crate::confine;
 use crate::serve::{require_root, runtime};
-use crate::service::{Service, load_policy, stand_beside};
+use crate::service::{Service, has_loopback, load_policy, stand_beside};
+
+/// Where all of it is found.
+const ANOTHER_HOST: &str =
+    "use a virtual machine or a physical one with Debian 12 or newer, such as on GCE, or a node of GKE without gVisor";
 
 /// One line of the table.
 struct Row {
@@ -26,11 +34,14 @@ struct Row {
 pub fn doctor(arguments: &Common) -> Result<ExitCode, String> {
     require_root()?;
     let mut policy = load_policy(&arguments.policy)?;
-    let mut rows = host(policy.supervisor.landlock_min_abi);
+    let first = policy.supervisor.uid_base;
+    let mut rows = host(policy.supervisor.landlock_min_abi, first..=first + (policy.supervisor.uid_count - 1));
     rows.extend(policy.missing_on_host().into_iter().map(|missing| row("runtime", "its paths", missing, false)));
     if rows.iter().all(|row| row.holds) {
         // Beside the ids that a running supervisor uses.
         stand_beside(&mut policy, 2, 0);
+        // As the daemon would: what only full root may do must not pass for what holds.
+        confine::confine(has_loopback(&policy))?;
         let group = format!("cloister-doctor-{}", std::process::id());
         rows.extend(runtime()?.block_on(async {
             match Service::start(&policy, &group, &[]).await {
@@ -45,7 +56,7 @@ pub fn doctor(arguments: &Common) -> Result<ExitCode, String> {
                         })
                         .collect()
                 }
-                Err(error) => vec![row("sandbox", "can be built", error.to_string(), false)],
+                Err(error) => vec![row("sandbox", "can be built", advice(&error.to_string()), false)],
             }
         }));
     }
@@ -54,7 +65,7 @@ pub fn doctor(arguments: &Common) -> Result<ExitCode, String> {
 }
 
 /// What can be seen without building a sandbox.
-fn host(landlock_min_abi: u32) -> Vec<Row> {
+fn host(landlock_min_abi: u32, ids: RangeInclusive<u32>) -> Vec<Row> {
     let kernel =
         nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default();
     let abi = landlock::abi();
@@ -62,19 +73,74 @@ fn host(landlock_min_abi: u32) -> Vec<Row> {
         Ok(layout) => row("cgroup", "memory, pids, cpu", layout.version().to_string(), true),
         Err(error) => row("cgroup", "memory, pids, cpu", error.to_string(), false),
     };
-    let users = std::fs::read_to_string("/proc/sys/user/max_user_namespaces").unwrap_or_default();
-    let users = users.trim().parse::<u64>().unwrap_or(0);
     vec![
-        row("kernel", "x86-64, 5.14 or newer", format!("{} {kernel}", std::env::consts::ARCH), is_new_enough(&kernel)),
+        row("kernel", "x86-64, 5.14 or newer", kernel_found(&kernel), is_new_enough(&kernel)),
         row("Landlock", &format!("ABI {landlock_min_abi}"), landlock_found(abi), abi >= landlock_min_abi),
         groups,
-        row("user namespaces", "at least 2 levels", format!("{users} allowed"), users > 1),
+        user_namespaces(),
+        host_ids(ids),
     ]
+}
+
+fn kernel_found(release: &str) -> String {
+    let found = format!("{} {release}", std::env::consts::ARCH);
+    if is_new_enough(release) { found } else { format!("{found}: {ANOTHER_HOST} with a newer kernel") }
+}
+
+/// The settings that forbid user namespaces, each with the command that allows them: `namespaces(7)`, and the sysctls of
+/// Debian's and Ubuntu's own.
+fn user_namespaces() -> Row {
+    let setting = |name: &str| fs::read_to_string(Path::new("/proc/sys").join(name)).ok()?.trim().parse::<u64>().ok();
+    let allowed = setting("user/max_user_namespaces").unwrap_or(0);
+    let refused = if allowed < 2 {
+        Some(format!("{allowed} allowed: sysctl user.max_user_namespaces=15000, or a kernel that has them"))
+    } else if setting("kernel/unprivileged_userns_clone") == Some(0) {
+        Some("only with CAP_SYS_ADMIN: sysctl kernel.unprivileged_userns_clone=1".to_owned())
+    } else if setting("kernel/apparmor_restrict_unprivileged_userns") == Some(1) {
+        Some("powerless without CAP_SYS_ADMIN: sysctl kernel.apparmor_restrict_unprivileged_userns=0".to_owned())
+    } else {
+        None
+    };
+    let holds = refused.is_none();
+    row("user namespaces", "at least 2 levels", refused.unwrap_or_else(|| format!("{allowed} allowed")), holds)
+}
+
+/// Whether jobs' ids exist here at all: in a user namespace, such as that of an unprivileged container, few do.
+fn host_ids(ids: RangeInclusive<u32>) -> Row {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let needed = format!("{} to {}", ids.start(), ids.end());
+    if are_mapped(&map, &ids) {
+        return row("host ids", &needed, "there".to_owned(), true);
+    }
+    let found =
+        format!("this is inside of a user namespace without them, as in an unprivileged container: {ANOTHER_HOST}");
+    row("host ids", &needed, found, false)
+}
+
+fn are_mapped(map: &str, ids: &RangeInclusive<u32>) -> bool {
+    map.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map(|number| number.parse::<u64>().unwrap_or(0));
+        let (inside, _, count) = (numbers.next().unwrap_or(0), numbers.next(), numbers.next().unwrap_or(0));
+        inside <= u64::from(*ids.start()) && u64::from(*ids.end()) < inside + count
+    })
+}
+
+/// What to do about a step that the kernel refused although the host has what it takes.
+fn advice(refusal: &str) -> String {
+    let forbidden = ["clone3", "unshare", "setns", "mount", "pivot_root", "open_tree", "fsopen", "uid_map", "cgroup"];
+    // EPERM and ENOSYS, with which filters refuse.
+    let refused = ["os error 1)", "os error 38)"].iter().any(|errno| refusal.contains(errno));
+    let container = refused && forbidden.iter().any(|call| refusal.contains(call));
+    if container {
+        format!("{refusal}: a container's or a service's own filter forbids it: {ANOTHER_HOST}, or run it privileged")
+    } else {
+        refusal.to_owned()
+    }
 }
 
 fn landlock_found(abi: u32) -> String {
     match abi {
-        0 => "none: boot with lsm=landlock,... or use a kernel built with it".to_owned(),
+        0 => format!("none: boot with lsm=landlock,... on the kernel's command line, or {ANOTHER_HOST}"),
         abi => format!("ABI {abi}"),
     }
 }
@@ -98,4 +164,27 @@ fn table(rows: &[Row]) -> String {
         let _ = writeln!(text, "{mark:<4}  {:layer$}  {:needed$}  {}", row.layer, row.needed, row.found);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{advice, are_mapped};
+
+    #[test]
+    fn ids_are_there_on_a_host_and_missing_in_a_container() {
+        let ids = 1_879_048_192..=1_879_048_224;
+        assert!(are_mapped("         0          0 4294967295\n", &ids));
+        assert!(!are_mapped("         0     100000      65536\n", &ids));
+        assert!(!are_mapped("", &ids));
+    }
+
+    #[test]
+    fn only_what_a_container_forbids_is_blamed_on_one() {
+        let forbidden = advice(
+            "start the launcher of profile \"default\": clone3 the launcher: Operation not permitted (os error 1)",
+        );
+        assert!(forbidden.contains("container"), "{forbidden}");
+        let missing = "open_tree /srv/models: No such file or directory (os error 2)";
+        assert_eq!(advice(missing), missing);
+    }
 }

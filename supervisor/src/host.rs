@@ -171,6 +171,21 @@ impl Host {
         self.warm.is_some()
     }
 
+    /// Whether the profile's launcher and zygote carry out orders. One that is dead or being started
+    /// is no matter: it is replaced when next needed, or has a time limit of its own.
+    ///
+    /// # Errors
+    /// The one that is there and silent.
+    pub async fn answers(&self, within: Duration) -> Result<(), LauncherError> {
+        let Some(forkers) = self.forkers.try_lock().ok().and_then(|current| current.clone()) else { return Ok(()) };
+        for connection in [Some(forkers.launcher.connection()), forkers.zygote.as_deref()].into_iter().flatten() {
+            if let Err(silent @ LauncherError::NoPong(_)) = connection.ping(within).await {
+                return Err(silent);
+            }
+        }
+        Ok(())
+    }
+
     async fn prepare(&self) -> Result<Prepared, PrepareError> {
         match self.prepare_once().await {
             // What it was to be forked from died meanwhile: no request need hear of that, for there is another.

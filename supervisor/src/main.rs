@@ -1,5 +1,6 @@
 //! `cloister-supervisor`: runs untrusted Python, each job in a sandbox of its own.
 
+mod activation;
 mod args;
 mod canary;
 mod confine;
@@ -9,6 +10,8 @@ mod doctor;
 mod host;
 mod job;
 mod launcher;
+mod log;
+mod notify;
 mod output;
 mod profile;
 mod reload;

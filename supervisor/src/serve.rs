@@ -6,11 +6,13 @@ use std::sync::Arc;
 use cloister_policy::Policy;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
-use crate::args::{LogFormat, Serve};
+use crate::activation;
+use crate::args::Serve;
 use crate::canary;
 use crate::confine;
+use crate::log;
+use crate::notify;
 use crate::reload;
 use crate::server::{self, Server};
 use crate::service::{Service, has_loopback, load_policy, slot_count};
@@ -20,7 +22,7 @@ use crate::service::{Service, has_loopback, load_policy, slot_count};
 /// # Errors
 /// What kept it from starting, for a person.
 pub fn serve(arguments: &Serve) -> Result<ExitCode, String> {
-    start_log(arguments.log_format);
+    log::start(arguments.log_format)?;
     require_root()?;
     let policy = load_policy(&arguments.common.policy)?;
     allow_open_files(&policy)?;
@@ -31,8 +33,11 @@ pub fn serve(arguments: &Serve) -> Result<ExitCode, String> {
 async fn run(arguments: &Serve, policy: &Policy) -> Result<ExitCode, String> {
     // First of all: until it is listened for, this signal ends the process.
     let hangup = listen_for(SignalKind::hangup())?;
-    let listener = server::listen(&arguments.socket, &arguments.gateway_uid)
-        .map_err(|error| format!("listen on {}: {error}", arguments.socket.display()))?;
+    let failed = |error| format!("listen on {}: {error}", arguments.socket.display());
+    let passed = activation::listener().map_err(failed)?;
+    let owns_socket = passed.is_none();
+    let listener =
+        passed.map_or_else(|| server::listen(&arguments.socket, &arguments.gateway_uid), Ok).map_err(failed)?;
     let service = Service::start(policy, &arguments.cgroup, &[]).await.map_err(|error| error.to_string())?;
     let service = Arc::new(service);
     let server = Arc::new(Server::new(Arc::clone(&service), arguments.gateway_uid.clone()));
@@ -46,6 +51,8 @@ async fn run(arguments: &Serve, policy: &Policy) -> Result<ExitCode, String> {
         ));
     }
     server.set_ready();
+    notify::ready();
+    let reporting = tokio::spawn(notify::report(Arc::downgrade(&service)));
     tracing::info!(
         socket = %arguments.socket.display(),
         policy = &policy.digest[..12],
@@ -60,10 +67,14 @@ async fn run(arguments: &Serve, policy: &Policy) -> Result<ExitCode, String> {
     reloads.abort();
     let _ = reloads.await;
     drop(server);
+    reporting.abort();
+    let _ = reporting.await;
     if let Ok(mut service) = Arc::try_unwrap(service) {
         service.drain().await;
     }
-    let _ = std::fs::remove_file(&arguments.socket);
+    if owns_socket {
+        let _ = std::fs::remove_file(&arguments.socket);
+    }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -76,6 +87,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>, String> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        notify::stopping();
         tracing::info!("stopping: running jobs may finish, new ones are refused");
     })
 }
@@ -129,13 +141,4 @@ fn allow_open_files(policy: &Policy) -> Result<(), String> {
     allow(needed.max(hard)).map_err(|error| {
         format!("the policy's slots need {needed} open files and this process may have {hard}: lower slots, or raise fs.nr_open and the unit's LimitNOFILE ({error})")
     })
-}
-
-fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("CLOISTER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    match format {
-        LogFormat::Text => log.with_ansi(false).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
 }

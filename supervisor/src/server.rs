@@ -171,16 +171,16 @@ fn log(id: JobId, request: &ExecuteRequest, answer: &Answer<'_>, started: Instan
     let milliseconds = started.elapsed().as_millis();
     match answer {
         Answer::Returned { usage, .. } => {
-            tracing::info!(%id, profile, outcome = "returned", cpu_ms = usage.cpu_ms, milliseconds);
+            tracing::info!(%id, profile, outcome = "returned", cpu_ms = usage.cpu_ms, milliseconds, "a job returned");
         }
         Answer::Failed { error, usage, .. } => {
-            tracing::info!(%id, profile, outcome = ?error.code, cpu_ms = usage.cpu_ms, milliseconds);
+            tracing::info!(%id, profile, outcome = ?error.code, cpu_ms = usage.cpu_ms, milliseconds, "a job failed");
         }
         Answer::Refused { error, .. } if error.code == ErrorCode::Internal => {
-            tracing::error!(%id, profile, message = error.message, milliseconds, "a bug of ours");
+            tracing::error!(%id, profile, cause = error.message, milliseconds, "a bug of ours");
         }
         Answer::Refused { error, .. } => {
-            tracing::info!(%id, profile, outcome = ?error.code, message = error.message, milliseconds);
+            tracing::info!(%id, profile, outcome = ?error.code, cause = error.message, milliseconds, "a request was refused");
         }
     }
 }

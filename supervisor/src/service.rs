@@ -17,7 +17,7 @@ use crate::connection::LauncherError;
 use crate::host::Host;
 use crate::job::{Outcome, PrepareError};
 use crate::serve::open_files;
-use crate::slots::{Door, Overloaded, Place, Slots};
+use crate::slots::{Door, Load, Overloaded, Place, Slots};
 
 /// The profile of a request that names none.
 const DEFAULT_PROFILE: &str = "default";
@@ -225,6 +225,24 @@ impl Service {
     #[must_use]
     pub fn digest(&self) -> String {
         self.in_force().digest.clone()
+    }
+
+    /// How busy the slots and the queue are.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.door.load()
+    }
+
+    /// Whether every profile's launcher and zygote carry out orders.
+    ///
+    /// # Errors
+    /// A sentence about the first that is silent for longer than `within`.
+    pub async fn answers(&self, within: Duration) -> Result<(), String> {
+        for host in self.hosts() {
+            let silent = |error| format!("the launcher of profile {:?}: {error}", host.name);
+            host.answers(within).await.map_err(silent)?;
+        }
+        Ok(())
     }
 
     /// Ends every profile and waits until all of its sandboxes are gone.

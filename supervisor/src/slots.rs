@@ -30,6 +30,17 @@ struct DoorState {
     waiting: u32,
 }
 
+/// What a [`Door`] has to do at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Requests whose jobs run.
+    pub busy: u32,
+    /// Requests whose jobs may run at once.
+    pub slots: u32,
+    /// Requests that wait for a slot.
+    pub waiting: u32,
+}
+
 /// Why a request was turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Overloaded {
@@ -62,6 +73,15 @@ impl Door {
             let gone = self.places.forget_permits(count(before - slots));
             state.surplus += before - slots - u32::try_from(gone).expect("no more than was asked for");
         }
+    }
+
+    /// How many requests are in, and how many wait.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        let state = self.state();
+        let free = u32::try_from(self.places.available_permits()).unwrap_or(u32::MAX);
+        let taken = (state.slots + state.surplus).saturating_sub(free);
+        Load { busy: taken, slots: state.slots, waiting: state.waiting }
     }
 
     /// A place: at once, or in turn. Dropping it lets the next in.

@@ -13,7 +13,7 @@ import pytest
 
 from client import Client
 from host import Host, check_that_nothing_is_left
-from service import POLICY, Service, host_processes, standard_library
+from service import POLICY, Service, host_processes, name_of, standard_library
 
 INSTALLED = os.environ.get("CLOISTER_URL")
 
@@ -38,16 +38,29 @@ filesystem = { tmp = "48MiB", shm = "48MiB" }
 running = []
 
 
+def installed_policy():
+    policy = Path("/etc/cloister/policy.toml")
+    return (policy if policy.exists() else POLICY).read_text()
+
+
 class Installed:
-    """The service at CLOISTER_URL, of which the suite knows its address and its jobs' host ids."""
+    """The service at CLOISTER_URL, of which the suite knows its address, its policy and its jobs' host ids."""
+
+    socket = Path("/run/cloister/supervisor.sock")
 
     def __init__(self):
         self.client = Client(INSTALLED)
-        policy = Path("/etc/cloister/policy.toml")
-        self.uid_base = int(re.search(r"(?m)^uid_base = (\d+)", (policy if policy.exists() else POLICY).read_text())[1])
+        self.uid_base = int(re.search(r"(?m)^uid_base = (\d+)", installed_policy())[1])
+        # For sandboxes of a test's own, which are started once each and need nothing warm.
+        self.directory = tempfile.TemporaryDirectory(prefix="cloister-suite-")
+        self.policy = Path(self.directory.name) / "policy.toml"
+        self.policy.write_text(re.sub(r"(?m)^warm = \{.*\}", "warm = false", installed_policy()))
+
+    def id_of(self, process):
+        return dict(host_processes()).get(process)
 
     def job_processes(self):
-        return [pid for pid, uid in host_processes() if self.uid_base < uid <= self.uid_base + 8192]
+        return [pid for pid, uid in host_processes() if self.uid_base < uid <= self.uid_base + 8192 and name_of(pid) != "parked"]
 
     def __getattr__(self, name):
         pytest.skip(f"an installed service has no {name} for the tests to use")
@@ -96,7 +109,7 @@ def execute(client):
     """Run a script on the shared service: `execute(script, **fields)`, see `client.script_of`."""
 
     def run(script, **fields):
-        if INSTALLED and f"[profile.{fields.get('profile')}]" in PROFILES:
+        if INSTALLED and f"[profile.{fields.get('profile', 'default')}]" not in installed_policy():
             pytest.skip(f"the installed service has no profile {fields['profile']}")
         return client.execute(script, **fields)
 

@@ -22,14 +22,15 @@ use crate::sys::{self, Forked};
 use crate::wire::{self, Entry, Notice, Order, Wire, exactly};
 use crate::{Context, Error, Result, cell, credentials, loopback, root};
 
-/// The namespaces that a launcher is born into.
+/// The namespaces that a launcher is born into. Not a cgroup namespace: where those bound what was
+/// delegated (`nsdelegate`, as systemd mounts the hierarchy) nothing can be born into a group that its
+/// parent's does not show, and the slots' groups lie beside the launchers'. A job makes one of its own.
 const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNS
     | libc::CLONE_NEWNET
     | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWCGROUP;
+    | libc::CLONE_NEWUTS;
 
 /// The body of the process that the supervisor starts for a profile, its control socket at standard
 /// input: clones the launcher into its namespaces, maps its ids (which needs the host's privileges
@@ -49,24 +50,28 @@ pub fn guard() -> Result<()> {
     };
     let (mut mapped, mut tell_mapped) = io::pipe().doing(|| "pipe")?;
     // SAFETY: this process has one thread.
-    match unsafe { sys::clone3(NAMESPACES, None) }.doing(|| "clone3 the launcher")? {
+    let forked = unsafe { sys::clone3(NAMESPACES, None) }.doing(|| "clone3 the launcher");
+    match forked.inspect_err(|error| tell_failure(&wire, error))? {
         Forked::Child => {
             drop(tell_mapped);
             let ended = mapped.read_exact(&mut [0]).doing(|| "wait for ids").and_then(|()| run(&wire, *spec));
-            if let Err(error) = &ended {
-                let _ = wire.send(&Notice::Failed(None, error.to_string()), &[]);
-            }
+            let ended = ended.inspect_err(|error| tell_failure(&wire, error));
             sys::exit_now(i32::from(ended.is_err()));
         }
         Forked::Parent { pid, .. } => {
-            drop(wire);
             let told = credentials::map_ids(pid, ids)
-                .and_then(|()| tell_mapped.write_all(&[0]).doing(|| "tell the launcher of its ids"));
+                .and_then(|()| tell_mapped.write_all(&[0]).doing(|| "tell the launcher of its ids"))
+                .inspect_err(|error| tell_failure(&wire, error));
+            drop(wire);
             drop(tell_mapped);
             waitpid(pid, None).doing(|| "wait for the launcher")?;
             told
         }
     }
+}
+
+fn tell_failure(wire: &Wire, error: &Error) {
+    let _ = wire.send(&Notice::Failed(None, error.to_string()), &[]);
 }
 
 fn run(wire: &Wire, spec: Spec) -> Result<()> {
@@ -123,6 +128,7 @@ impl Launcher {
             Order::Zygote(command, environment) => {
                 return self.start_zygote(&Program::new(&command, &environment)?, fds);
             }
+            Order::Ping => return wire.send(&Notice::Pong, &[]).doing(|| "answer the supervisor"),
             Order::SetUp(..) => return Err(Error::Peer("the profile was sent twice".to_owned())),
         };
         match outcome {

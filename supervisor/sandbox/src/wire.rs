@@ -35,6 +35,8 @@ pub enum Order {
     /// input, output, error and the result pipe, and then what [`Entry`] says. Answered by
     /// [`Notice::Started`], and [`Notice::Exited`] at its end.
     Start(Slot, Entry),
+    /// Say that orders are still carried out. Answered by [`Notice::Pong`].
+    Ping,
 }
 
 /// How a job's process gets into its control group, before anything that it uses is counted.
@@ -59,6 +61,8 @@ pub enum Notice {
     Started(Slot),
     /// The job's process has ended; others of the cell may live on until the cell is ended.
     Exited(Slot, End),
+    /// Orders are still carried out.
+    Pong,
     /// An order could not be carried out.
     Failed(Option<Slot>, String),
 }

@@ -88,7 +88,8 @@ def test_line_ends_and_control_characters_are_kept(execute):
     ],
 )
 def test_what_was_printed_before_the_end_is_returned(execute, ending, code):
-    answer = execute(f"import sys\ndef main():\n    print('out', end='')\n    print('err', end='', file=sys.stderr)\n    {ending}", **{"timeout_ms": 3000} if code == "timeout" else {})
+    limit = {"timeout_ms": 3000} if code == "timeout" else {}
+    answer = execute(f"import sys\ndef main():\n    print('out', end='')\n    print('err', end='', file=sys.stderr)\n    {ending}", **limit)
     assert (answer.code, answer.stdout, answer.stderr) == (code, "out", "err"), answer
 
 

@@ -110,6 +110,7 @@ fn serve(wire: &Wire, around: Around) -> Result<c_int> {
             Event::Child => forker.reap(wire)?,
             Event::Order => match wire.receive().doing(|| "receive an order")? {
                 None => return Ok(DONE),
+                Some((Order::Ping, _)) => wire.send(&Notice::Pong, &[]).doing(|| "answer the supervisor")?,
                 Some((Order::Start(slot, entry), fds)) => match forker.start(slot, entry, fds, |_| fork(around)) {
                     Ok(Started::Parent(pidfd)) => wire.send(&Notice::Started(slot), &[pidfd.as_raw_fd()]),
                     Ok(Started::Job(place)) => {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::delegation;
 use crate::{Context, Error, Result};
 
 /// The controllers that every job is held by.
@@ -42,8 +43,10 @@ pub enum Layout {
     },
     /// All in one.
     V2 {
-        /// Its mount point.
-        mount: PathBuf,
+        /// Where groups of our own are made: its mount point, or the group that was delegated to us.
+        base: PathBuf,
+        /// Whether it was delegated.
+        delegated: bool,
     },
 }
 
@@ -54,7 +57,21 @@ impl Layout {
     /// Names the controllers that neither version offers.
     pub fn detect() -> Result<Self> {
         let mounts = fs::read_to_string("/proc/self/mountinfo").doing(|| "read /proc/self/mountinfo")?;
-        Self::from_mountinfo(&mounts, |mount| fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default())
+        Self::from_mountinfo(&mounts, controllers)?.narrowed()
+    }
+
+    /// Version 2 narrowed to what was delegated to this process, if that is how it runs.
+    fn narrowed(self) -> Result<Self> {
+        let Self::V2 { base: mount, .. } = &self else { return Ok(self) };
+        let Some(base) = delegation::find(mount)? else { return Ok(self) };
+        let offered = controllers(&base);
+        match NEEDED.iter().find(|needed| !offers(&offered, needed)) {
+            None => Ok(Self::V2 { base, delegated: true }),
+            Some(missing) => Err(Error::layer(
+                format_args!("find the cgroup controllers in {}", base.display()),
+                format_args!("{missing} was not delegated (systemd: Delegate=cpu memory pids)"),
+            )),
+        }
     }
 
     fn from_mountinfo(mountinfo: &str, controllers_of: impl Fn(&Path) -> String) -> Result<Self> {
@@ -71,8 +88,8 @@ impl Layout {
             match kind {
                 "cgroup2" => {
                     let offered = controllers_of(&point);
-                    if NEEDED.iter().all(|needed| offered.split_whitespace().any(|name| name == *needed)) {
-                        return Ok(Self::V2 { mount: point });
+                    if NEEDED.iter().all(|needed| offers(&offered, needed)) {
+                        return Ok(Self::V2 { base: point, delegated: false });
                     }
                 }
                 "cgroup" => first.extend(options.split(',').map(|name| (name.to_owned(), point.clone()))),
@@ -99,17 +116,25 @@ impl Layout {
         }
     }
 
-    /// Every mount point, each once.
+    /// Every directory in which groups of our own are made, each once.
     #[must_use]
     pub fn mounts(&self) -> Vec<PathBuf> {
         let mut mounts = match self {
             Self::V1 { memory, pids, cpu, cpuacct } => vec![memory.clone(), pids.clone(), cpu.clone(), cpuacct.clone()],
-            Self::V2 { mount } => vec![mount.clone()],
+            Self::V2 { base, .. } => vec![base.clone()],
         };
         mounts.sort();
         mounts.dedup();
         mounts
     }
+}
+
+fn controllers(group: &Path) -> String {
+    fs::read_to_string(group.join("cgroup.controllers")).unwrap_or_default()
+}
+
+fn offers(offered: &str, controller: &str) -> bool {
+    offered.split_whitespace().any(|name| name == controller)
 }
 
 #[cfg(test)]

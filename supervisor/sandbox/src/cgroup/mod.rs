@@ -3,6 +3,7 @@
 //! Version 2 is preferred; version 1 and hybrid layouts, each controller in a hierarchy of its own,
 //! are supported. Only the supervisor touches these files; a job sees none of them.
 
+mod delegation;
 mod knob;
 mod layout;
 mod slot;
@@ -29,6 +30,10 @@ pub struct Tree {
 /// The group in which launchers and zygotes live.
 const LAUNCHERS: &str = "launchers";
 
+/// Ten times a job's share of a busy machine for what all jobs wait for: "Weights" in the kernel's
+/// `Documentation/admin-guide/cgroup-v2.rst`.
+const OURS_WEIGHT: &str = "1000";
+
 impl Tree {
     /// Creates the groups under `name`, after ending and removing what an earlier life left there.
     ///
@@ -36,14 +41,20 @@ impl Tree {
     /// A controller that is missing, or a file that could not be written.
     pub fn create(name: &str) -> Result<Self> {
         let tree = Self { layout: Layout::detect()?, name: name.to_owned() };
+        if let Layout::V2 { base, delegated: true } = &tree.layout {
+            delegation::settle(base)?;
+            enable_controllers(base)?;
+            write(&delegation::leaf(base).join("cpu.weight"), OURS_WEIGHT)?;
+        }
         tree.remove()?;
         for directory in tree.directories() {
             make(&directory)?;
             make(&directory.join(LAUNCHERS))?;
         }
-        if let Layout::V2 { mount } = &tree.layout {
-            enable_controllers(mount)?;
-            enable_controllers(&mount.join(name))?;
+        if let Layout::V2 { base, .. } = &tree.layout {
+            enable_controllers(base)?;
+            enable_controllers(&base.join(name))?;
+            write(&base.join(name).join(LAUNCHERS).join("cpu.weight"), OURS_WEIGHT)?;
         }
         Ok(tree)
     }
@@ -68,8 +79,8 @@ impl Tree {
     /// # Errors
     /// The file whose owner could not be changed.
     pub fn delegate_to(&self, uid: u32) -> Result<()> {
-        let Layout::V2 { mount } = &self.layout else { return Ok(()) };
-        let own = mount.join(&self.name);
+        let Layout::V2 { base, .. } = &self.layout else { return Ok(()) };
+        let own = base.join(&self.name);
         [own.clone(), own.join(LAUNCHERS)].iter().try_for_each(|group| slot::delegate(group, uid))
     }
 

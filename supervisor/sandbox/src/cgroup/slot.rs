@@ -100,7 +100,7 @@ impl SlotCgroup {
                 cpu: cpu.join(name),
                 cpuacct: cpuacct.join(name),
             },
-            Layout::V2 { mount } => Paths::V2 { group: mount.join(name) },
+            Layout::V2 { base, .. } => Paths::V2 { group: base.join(name) },
         };
         Ok(Self {
             groups: Groups::create(paths, launcher_uid)?,

@@ -1,0 +1,76 @@
+//! What a service manager is told: `sd_notify(3)`. Where there is none (no `NOTIFY_SOCKET`), nothing is said.
+//!
+//! The watchdog is fed from the event loop, so it starves when the loop does; and only while every
+//! launcher and zygote carries out orders, so it starves too when jobs could not be started.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+use crate::service::Service;
+use crate::slots::Load;
+
+/// How often the status line follows what it shows.
+const STATUS_PERIOD: Duration = Duration::from_secs(2);
+
+/// Jobs are served.
+pub fn ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// No more jobs are accepted; those that run may finish.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping, NotifyState::Status("stopping: running jobs may finish")]);
+}
+
+/// Keeps the status line and the watchdog up to date for as long as the service lives.
+pub async fn report(service: Weak<Service>) {
+    let watchdog = sd_notify::watchdog_enabled();
+    // A third of the time to feed in, and launchers get another third to answer.
+    let third = watchdog.map_or(STATUS_PERIOD, |limit| limit / 3);
+    let mut shown = None;
+    loop {
+        {
+            let Some(service) = service.upgrade() else { return };
+            let load = service.load();
+            if shown.replace(load) != Some(load) {
+                tell(&[NotifyState::Status(&status(load))]);
+            }
+            if watchdog.is_some() {
+                feed(&service, third).await;
+            }
+        }
+        tokio::time::sleep(third.min(STATUS_PERIOD)).await;
+    }
+}
+
+async fn feed(service: &Arc<Service>, within: Duration) {
+    match service.answers(within).await {
+        Ok(()) => tell(&[NotifyState::Watchdog]),
+        Err(silent) => tracing::error!(silent, "jobs cannot be started; the watchdog is not fed"),
+    }
+}
+
+fn status(load: Load) -> String {
+    let Load { busy, slots, waiting } = load;
+    format!("{busy} of {slots} slots busy, {waiting} requests waiting")
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "tell the service manager");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::status;
+    use crate::slots::Load;
+
+    #[test]
+    fn the_status_shows_slots_and_queue() {
+        let load = Load { busy: 3, slots: 32, waiting: 1 };
+        assert_eq!(status(load), "3 of 32 slots busy, 1 requests waiting");
+    }
+}

@@ -1,7 +1,7 @@
 //! The listening socket, taken while this process may still have the privilege to.
 //!
-//! An address that strangers can reach is refused unless the operator says so in words: there are
-//! no keys yet, so whoever can connect can run scripts.
+//! Without keys, whoever can connect can run scripts: an address that strangers can reach is then
+//! refused unless the operator says so in words.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -9,15 +9,16 @@ use std::net::{SocketAddr, TcpListener};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{self, Backlog};
 
-/// Takes the address.
+/// Takes the address; `open` says whether strangers may reach it.
 ///
 /// # Errors
 /// A sentence that says what to do.
-pub fn bind(address: SocketAddr, no_auth: bool) -> Result<TcpListener, String> {
-    if !address.ip().is_loopback() && !no_auth {
+pub fn bind(address: SocketAddr, open: bool) -> Result<TcpListener, String> {
+    if !address.ip().is_loopback() && !open {
         return Err(format!(
-            "{address} can be reached from outside and no keys are configured: listen on a loopback address such as \
-             127.0.0.1:8080, or pass --no-auth to serve strangers without authentication"
+            "{address} can be reached from outside and no keys are configured: make one with `cloister-gateway keys new` \
+             and pass --keys, listen on a loopback address such as 127.0.0.1:8080, or pass --no-auth to serve strangers \
+             without authentication"
         ));
     }
     let failed = |error: std::io::Error| match error.kind() {

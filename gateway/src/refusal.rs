@@ -9,6 +9,8 @@ use cloister_protocol::{Answer, ErrorCode, Failure, ID_HEADER, JobId};
 use hyper::StatusCode;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
+use crate::admission::Refused;
+
 /// The cause of an answer, for the log alone.
 #[derive(Clone, Debug)]
 pub struct Because(pub String);
@@ -22,6 +24,13 @@ pub fn refuse(id: JobId, code: ErrorCode, message: impl Into<String>) -> Respons
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response.extensions_mut().insert(code);
+    response
+}
+
+/// A refusal with the header fields that say more.
+pub fn refuse_with(id: JobId, refused: Refused) -> Response {
+    let mut response = refuse(id, refused.code, refused.message);
+    response.headers_mut().extend(refused.headers.into_iter().map(|(name, value)| (Some(name), value)));
     response
 }
 

@@ -14,12 +14,14 @@ use axum::routing::{MethodRouter, get, post};
 use cloister_protocol::{
     EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, InvalidRequest, JobId, READY_PATH, is_json_content_type,
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Bytes;
-use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use http_body_util::{BodyExt, Limited};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 
+use crate::admission::{Admission, Guest, Refused};
 use crate::args::Serve;
-use crate::refusal::{json, refuse, refuse_unread, unavailable};
+use crate::budget::{Budget, Taken};
+use crate::client::Client;
+use crate::refusal::{json, refuse, refuse_unread, refuse_with, unavailable};
 use crate::upstream::Upstream;
 
 /// Threads that parse large bodies; small ones are parsed where they arrive.
@@ -28,18 +30,25 @@ pub const PARSERS: usize = 2;
 /// From this size on a body's parsing would keep other connections waiting.
 const LARGE: usize = 128 * 1024;
 
+/// Bodies up to this size are read even for nothing, so that the connection can be used again.
+const SMALL: usize = 64 * 1024;
+
 /// What every request is handled with.
 #[derive(Debug)]
 struct Door {
+    admission: Admission,
     upstream: Upstream,
+    memory: Arc<Budget>,
     max_body: usize,
     body_timeout: Duration,
 }
 
 /// The whole of what the gateway serves.
-pub fn router(arguments: &Serve) -> Router {
+pub fn router(arguments: &Serve, admission: Admission) -> Router {
     let door = Arc::new(Door {
+        admission,
         upstream: Upstream::new(&arguments.socket),
+        memory: Budget::new(arguments.max_body_memory.get()),
         max_body: arguments.max_body.get(),
         body_timeout: arguments.body_timeout,
     });
@@ -72,35 +81,39 @@ async fn ready(State(door): State<Arc<Door>>, Extension(id): Extension<JobId>) -
     door.upstream.ready(id).await.unwrap_or_else(|away| unavailable(id, &away))
 }
 
-async fn execute(State(door): State<Arc<Door>>, Extension(id): Extension<JobId>, request: Request) -> Response {
-    let explain = header(&request, EXPLAIN_HEADER) == Some("1");
-    if !header(&request, CONTENT_TYPE.as_str()).is_some_and(is_json_content_type) {
-        return refuse_unread(id, ErrorCode::UnsupportedMediaType, "send Content-Type: application/json");
-    }
-    if request.headers().contains_key(CONTENT_ENCODING) {
-        return refuse_unread(id, ErrorCode::UnsupportedMediaType, "send the body as it is, without Content-Encoding");
-    }
-    let body = match door.read(id, request.into_body()).await {
-        Ok(body) => body,
-        Err(refusal) => return *refusal,
+async fn execute(
+    State(door): State<Arc<Door>>,
+    Extension(id): Extension<JobId>,
+    Extension(Client(client)): Extension<Client>,
+    request: Request,
+) -> Response {
+    let guest = match door.admission.greet(request.headers(), client) {
+        Ok(guest) => guest,
+        Err(refused) => return door.turn_away(id, refused, request.into_body()).await,
     };
-    match canonical(body).await {
-        Ok(body) => door.upstream.execute(id, explain, body).await.unwrap_or_else(|away| unavailable(id, &away)),
-        Err(error) => refuse(id, ErrorCode::InvalidRequest, error.to_string()),
-    }
+    let mut response = door.execute(id, &guest, request).await.unwrap_or_else(|refusal| *refusal);
+    guest.sign(&mut response);
+    response
 }
 
 fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     request.headers().get(name)?.to_str().ok()
 }
 
-/// Parses a body and writes it anew: what the supervisor reads was never a stranger's spelling.
-async fn canonical(body: Bytes) -> Result<Vec<u8>, InvalidRequest> {
+/// A request as the supervisor gets it: what it reads was never a stranger's spelling.
+struct Canonical {
+    body: Vec<u8>,
+    profile: Option<String>,
+}
+
+/// Parses a body and writes it anew.
+async fn canonical(body: Vec<u8>) -> Result<Canonical, InvalidRequest> {
     let large = body.len() >= LARGE;
     let rewrite = move || {
         let request = ExecuteRequest::parse(&body)?;
         drop(body);
-        Ok(serde_json::to_vec(&request).expect("strings, numbers and JSON that was parsed"))
+        let body = serde_json::to_vec(&request).expect("strings, numbers and JSON that was parsed");
+        Ok(Canonical { body, profile: request.profile })
     };
     if !large {
         return rewrite();
@@ -109,22 +122,73 @@ async fn canonical(body: Bytes) -> Result<Vec<u8>, InvalidRequest> {
 }
 
 impl Door {
+    async fn execute(&self, id: JobId, guest: &Guest, request: Request) -> Result<Response, Box<Response>> {
+        let refused = |code, message: &str| Err(Box::new(refuse_unread(id, code, message)));
+        let explain = header(&request, EXPLAIN_HEADER) == Some("1");
+        if !header(&request, CONTENT_TYPE.as_str()).is_some_and(is_json_content_type) {
+            return refused(ErrorCode::UnsupportedMediaType, "send Content-Type: application/json");
+        }
+        if request.headers().contains_key(CONTENT_ENCODING) {
+            return refused(ErrorCode::UnsupportedMediaType, "send the body as it is, without Content-Encoding");
+        }
+        let mut memory = self.memory.open();
+        let body = self.read(id, request.into_body(), &mut memory).await?;
+        let Canonical { body, profile } = canonical(body)
+            .await
+            .map_err(|error| Box::new(refuse(id, ErrorCode::InvalidRequest, error.to_string())))?;
+        let leave = self.admission.admit(guest, profile.as_deref()).await;
+        let leave = leave.map_err(|refused| Box::new(refuse_with(id, refused)))?;
+        let answer = self.upstream.execute(id, explain, body).await;
+        drop(leave);
+        Ok(answer.unwrap_or_else(|away| unavailable(id, &away)))
+    }
+
     /// Reads a body whole. One that announces too much is refused before any of it is read, and a
     /// client that waits for `100 Continue` is then never told to go on.
-    async fn read(&self, id: JobId, body: Body) -> Result<Bytes, Box<Response>> {
-        let refused = |code, message: String| Err(Box::new(refuse_unread(id, code, message)));
+    async fn read(&self, id: JobId, mut body: Body, memory: &mut Taken) -> Result<Vec<u8>, Box<Response>> {
+        let refused = |code, message: String| Box::new(refuse_unread(id, code, message));
         let too_large = || refused(ErrorCode::TooLarge, format!("the body is larger than {} bytes", self.max_body));
         if body.size_hint().lower() > self.max_body as u64 {
-            return too_large();
+            return Err(too_large());
         }
-        match tokio::time::timeout(self.body_timeout, Limited::new(body, self.max_body).collect()).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => too_large(),
-            Ok(Err(error)) => refused(ErrorCode::InvalidRequest, format!("the body did not arrive whole: {error}")),
+        let whole = async {
+            let mut bytes = Vec::new();
+            while let Some(frame) = body.frame().await {
+                let broken =
+                    |error| refused(ErrorCode::InvalidRequest, format!("the body did not arrive whole: {error}"));
+                let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+                if bytes.len() + data.len() > self.max_body {
+                    return Err(too_large());
+                }
+                if !memory.take(data.len()) {
+                    return Err(refused(
+                        ErrorCode::Overloaded,
+                        "too many large bodies at once; try again shortly".to_owned(),
+                    ));
+                }
+                bytes.extend_from_slice(&data);
+            }
+            Ok(bytes)
+        };
+        match tokio::time::timeout(self.body_timeout, whole).await {
+            Ok(result) => result,
             Err(_) => {
                 let seconds = self.body_timeout.as_secs_f64();
-                refused(ErrorCode::RequestTimeout, format!("the body did not arrive within {seconds} seconds"))
+                Err(refused(ErrorCode::RequestTimeout, format!("the body did not arrive within {seconds} seconds")))
             }
         }
+    }
+
+    /// Refuses one that is not let in. A small body is read all the same: a connection to be made
+    /// anew for every refusal would cost both sides more.
+    async fn turn_away(&self, id: JobId, refused: Refused, body: Body) -> Response {
+        let mut response = refuse_with(id, refused);
+        let small = body.size_hint().upper().is_some_and(|bytes| bytes <= SMALL as u64);
+        let read = small
+            && matches!(tokio::time::timeout(self.body_timeout, Limited::new(body, SMALL).collect()).await, Ok(Ok(_)));
+        if !read {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 }

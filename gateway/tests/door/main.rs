@@ -4,8 +4,12 @@
 
 mod bounds;
 mod contract;
+mod fairness;
+mod http2;
+mod keys;
 mod listening;
 mod privileges;
 mod stage;
 mod stopping;
+mod tls;
 mod upstream;

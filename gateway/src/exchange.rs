@@ -5,12 +5,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::body::{Body, HttpBody};
 use axum::response::Response;
-use cloister_protocol::{ErrorCode, JobId};
+use cloister_protocol::{EXECUTE_PATH, JobId};
 use hyper::body::{Bytes, Frame, SizeHint};
 use hyper::header::CONNECTION;
 use hyper::{Method, Request, StatusCode};
@@ -18,6 +19,7 @@ use hyper::{Method, Request, StatusCode};
 use crate::admission::Holder;
 use crate::client::Proxies;
 use crate::clock::Clock;
+use crate::metrics::{Metrics, Outcome};
 use crate::refusal::{Because, name};
 use crate::trace::Trace;
 
@@ -33,8 +35,10 @@ pub struct Exchange {
     pub client: IpAddr,
     peer: SocketAddr,
     clock: Clock,
+    metrics: Arc<Metrics>,
     method: Method,
     path: String,
+    is_job: bool,
     trace: Option<Trace>,
     started: Instant,
     answer: Option<Given>,
@@ -46,21 +50,29 @@ pub struct Exchange {
 #[derive(Debug)]
 struct Given {
     status: StatusCode,
-    code: Option<ErrorCode>,
+    outcome: Outcome,
     because: Option<Because>,
     holder: Option<Holder>,
 }
 
 impl Exchange {
     /// Begins with a request's header.
-    pub fn begin<B>(peer: SocketAddr, proxies: &Proxies, clock: &Clock, request: &Request<B>) -> Self {
+    pub fn begin<B>(
+        peer: SocketAddr,
+        proxies: &Proxies,
+        clock: &Clock,
+        metrics: &Arc<Metrics>,
+        request: &Request<B>,
+    ) -> Self {
         clock.enter();
         let client = proxies.client(peer.ip(), request.headers());
         let trace = Trace::of(request.headers());
         let path = request.uri().path().chars().take(LOGGED_PATH).collect();
         let (id, method, started) = (JobId::random(), request.method().clone(), Instant::now());
-        let clock = clock.clone();
-        Self { id, client, peer, clock, method, path, trace, started, answer: None, bytes: 0, whole: false }
+        let is_job = request.uri().path() == EXECUTE_PATH && method == Method::POST;
+        let (clock, metrics) = (clock.clone(), Arc::clone(metrics));
+        let (answer, bytes, whole) = (None, 0, false);
+        Self { id, client, peer, clock, metrics, method, path, is_job, trace, started, answer, bytes, whole }
     }
 
     /// Names the answer and follows it on its way.
@@ -73,8 +85,9 @@ impl Exchange {
             self.clock.leave_unread();
         }
         let extensions = response.extensions_mut();
-        let (code, because, holder) = (extensions.remove(), extensions.remove(), extensions.remove());
-        self.answer = Some(Given { status: response.status(), code, because, holder });
+        let outcome = extensions.remove().unwrap_or(Outcome::Served);
+        let (because, holder) = (extensions.remove(), extensions.remove());
+        self.answer = Some(Given { status: response.status(), outcome, because, holder });
         self.clock.move_on(self.id);
         self.whole = response.body().is_end_stream();
         response.map(|body| Followed { body, exchange: self })
@@ -86,13 +99,17 @@ impl Drop for Exchange {
         self.clock.leave(self.id, self.whole);
         let Self { id, peer, client, method, path, bytes, .. } = self;
         let trace = self.trace.as_ref().map(tracing::field::display);
-        let milliseconds = self.started.elapsed().as_micros() as f64 / 1000.0;
-        let Some(Given { status, code, because, holder }) = &self.answer else {
+        let time = self.started.elapsed();
+        let milliseconds = time.as_micros() as f64 / 1000.0;
+        let outcome = self.answer.as_ref().map_or(Outcome::Abandoned, |answer| answer.outcome);
+        self.metrics.count(outcome, self.is_job.then_some(time));
+        let Some(Given { status, because, holder, .. }) = &self.answer else {
             tracing::info!(%id, %peer, %client, %method, ?path, trace, milliseconds, "the client left before its answer");
             return;
         };
         let status_code = status.as_u16();
-        let (code, because) = (code.map(tracing::field::debug), because.as_ref().map(|because| because.0.as_str()));
+        let code = outcome.code().map(tracing::field::debug);
+        let because = because.as_ref().map(|because| because.0.as_str());
         let key = holder.as_ref().map(|holder| holder.0.name());
         if status.is_server_error() {
             tracing::error!(%id, %peer, %client, key, %method, ?path, trace, status = status_code, code, bytes, milliseconds, because);

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admin;
 mod admission;
 mod args;
 mod budget;
@@ -13,6 +14,7 @@ mod clock;
 mod exchange;
 mod keys;
 mod listener;
+mod metrics;
 mod patience;
 mod privileges;
 mod queue;
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
 fn serve(arguments: &Serve) -> Result<(), String> {
     start_log(arguments.log_format);
     let listener = listener::bind(arguments.listen, arguments.no_auth || arguments.keys.is_some())?;
+    let metrics = arguments.metrics.map(admin::bind).transpose()?;
     listener::raise_open_files();
     let files = [&arguments.keys, &arguments.tls_certificate, &arguments.tls_key];
     let files: Vec<_> = files.into_iter().flatten().map(PathBuf::as_path).collect();
@@ -59,7 +62,7 @@ fn serve(arguments: &Serve) -> Result<(), String> {
         .max_blocking_threads(routes::PARSERS)
         .build()
         .map_err(|error| format!("start the event loop: {error}"))?;
-    runtime.block_on(server::run(arguments, listener))
+    runtime.block_on(server::run(arguments, listener, metrics))
 }
 
 fn start_log(format: LogFormat) {

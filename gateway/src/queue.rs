@@ -109,8 +109,12 @@ impl Queue {
         }
     }
 
+    /// How many may have a place.
+    pub fn places(&self) -> usize {
+        self.places
+    }
+
     /// How many have a place, and how many wait.
-    #[cfg(test)]
     pub fn lengths(&self) -> (usize, usize) {
         let state = self.lock();
         (state.running, state.waiting)

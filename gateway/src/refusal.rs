@@ -10,6 +10,7 @@ use hyper::StatusCode;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
 use crate::admission::Refused;
+use crate::metrics::Outcome;
 
 /// The cause of an answer, for the log alone.
 #[derive(Clone, Debug)]
@@ -23,7 +24,7 @@ pub fn refuse(id: JobId, code: ErrorCode, message: impl Into<String>) -> Respons
     if matches!(code, ErrorCode::Overloaded | ErrorCode::RateLimited | ErrorCode::Unavailable) {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    response.extensions_mut().insert(code);
+    response.extensions_mut().insert(Outcome::Failed(code));
     response
 }
 

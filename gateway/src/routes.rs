@@ -4,7 +4,7 @@
 //! request ever takes a place at the supervisor.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
@@ -12,7 +12,8 @@ use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use cloister_protocol::{
-    EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, InvalidRequest, JobId, READY_PATH, is_json_content_type,
+    EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, InvalidRequest, JobId, READY_PATH, TIMING_HEADER,
+    is_json_content_type,
 };
 use http_body_util::{BodyExt, Limited};
 use hyper::header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
@@ -21,6 +22,7 @@ use crate::admission::{Admission, Guest, Refused};
 use crate::args::Serve;
 use crate::budget::{Budget, Taken};
 use crate::client::Client;
+use crate::metrics::{Metrics, Stage};
 use crate::refusal::{json, refuse, refuse_unread, refuse_with, unavailable};
 use crate::upstream::Upstream;
 
@@ -37,6 +39,7 @@ const SMALL: usize = 64 * 1024;
 #[derive(Debug)]
 struct Door {
     admission: Admission,
+    metrics: Arc<Metrics>,
     upstream: Upstream,
     memory: Arc<Budget>,
     max_body: usize,
@@ -44,9 +47,10 @@ struct Door {
 }
 
 /// The whole of what the gateway serves.
-pub fn router(arguments: &Serve, admission: Admission) -> Router {
+pub fn router(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>) -> Router {
     let door = Arc::new(Door {
         admission,
+        metrics,
         upstream: Upstream::new(&arguments.socket),
         memory: Budget::new(arguments.max_body_memory.get()),
         max_body: arguments.max_body.get(),
@@ -136,11 +140,26 @@ impl Door {
         let Canonical { body, profile } = canonical(body)
             .await
             .map_err(|error| Box::new(refuse(id, ErrorCode::InvalidRequest, error.to_string())))?;
+        let since = Instant::now();
         let leave = self.admission.admit(guest, profile.as_deref()).await;
+        let waited = since.elapsed();
         let leave = leave.map_err(|refused| Box::new(refuse_with(id, refused)))?;
         let answer = self.upstream.execute(id, explain, body).await;
         drop(leave);
-        Ok(answer.unwrap_or_else(|away| unavailable(id, &away)))
+        let mut answer = answer.unwrap_or_else(|away| unavailable(id, &away));
+        self.time(&mut answer, waited);
+        Ok(answer)
+    }
+
+    /// Measures an answer's stages, and tells the client of the queue's, too.
+    fn time(&self, answer: &mut Response, waited: Duration) {
+        self.metrics.measure(Stage::Queue, waited);
+        let Some(timing) = answer.headers().get(TIMING_HEADER).and_then(|timing| timing.to_str().ok()) else { return };
+        self.metrics.measure_timing(timing);
+        let timing = format!("queue;dur={:.3}, {timing}", waited.as_secs_f64() * 1000.0);
+        if let Ok(timing) = HeaderValue::from_str(&timing) {
+            answer.headers_mut().insert(TIMING_HEADER, timing);
+        }
     }
 
     /// Reads a body whole. One that announces too much is refused before any of it is read, and a

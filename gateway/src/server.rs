@@ -24,12 +24,14 @@ use tokio::net::TcpStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::admin;
 use crate::admission::Admission;
 use crate::args::Serve;
 use crate::client::{Client, Proxies};
 use crate::clock::Clock;
 use crate::exchange::{Exchange, Followed};
 use crate::keys::Keyring;
+use crate::metrics::Metrics;
 use crate::patience::{Limits, Patient};
 use crate::queue::Queue;
 use crate::reload::{self, Watched};
@@ -62,11 +64,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// What kept it from starting.
-pub async fn run(arguments: &Serve, listener: TcpListener) -> Result<(), String> {
+pub async fn run(arguments: &Serve, listener: TcpListener, metrics: Option<TcpListener>) -> Result<(), String> {
     let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| format!("listen: {error}"))?;
     let address = listener.local_addr().map_err(|error| format!("listen: {error}"))?;
     let mut stop = Stop::new()?;
     let server = Server::new(arguments)?;
+    if let Some(listener) = metrics {
+        admin::serve(listener, Arc::clone(&server.protocols.metrics))?;
+    }
     let places = Arc::new(Semaphore::new(arguments.max_connections.get()));
     let connections = GracefulShutdown::new();
     if arguments.keys.is_some()
@@ -127,6 +132,7 @@ struct Protocols {
     http2: http2::Builder<TokioExecutor>,
     router: TowerToHyperService<Router>,
     proxies: Proxies,
+    metrics: Arc<Metrics>,
     stall: Duration,
 }
 
@@ -145,7 +151,9 @@ impl Server {
         }
         reload::start(watched)?;
         let queue = Queue::new(arguments.jobs, arguments.queue, arguments.queue_wait);
-        let router = routes::router(arguments, Admission::new(keyring, queue));
+        let metrics = Metrics::new(Arc::clone(&queue)).map_err(|error| format!("prepare the metrics: {error}"))?;
+        let metrics = Arc::new(metrics);
+        let router = routes::router(arguments, Admission::new(keyring, queue), Arc::clone(&metrics));
         let limits =
             Limits { header: arguments.header_timeout, idle: arguments.idle_timeout, stall: arguments.body_timeout };
         let protocols = Protocols {
@@ -153,6 +161,7 @@ impl Server {
             http2: http2(),
             router: TowerToHyperService::new(router),
             proxies: Proxies::new(arguments.trusted_proxy.clone()),
+            metrics,
             stall: arguments.body_timeout,
         };
         Ok(Self { protocols: Arc::new(protocols), tls, limits })
@@ -163,6 +172,7 @@ impl Server {
         let _ = stream.set_nodelay(true);
         let (clock, connections) = (Clock::start(), connections.watcher());
         let stream = Patient::new(stream, clock.clone(), self.limits);
+        let open = self.protocols.metrics.open();
         let (protocols, acceptor) = (Arc::clone(&self.protocols), self.tls.as_ref().map(|tls| tls.acceptor()));
         tokio::spawn(async move {
             match acceptor {
@@ -176,7 +186,7 @@ impl Server {
                     Err(error) => tracing::debug!(%peer, %error, "no TLS"),
                 },
             }
-            drop(place);
+            drop((open, place));
         });
     }
 }
@@ -207,9 +217,9 @@ impl Protocols {
         clock: Clock,
     ) -> impl Service<Request<Incoming>, Response = Response<Followed>, Error = Infallible, Future: Send + 'static> + use<>
     {
-        let (router, proxies) = (self.router.clone(), self.proxies.clone());
+        let (router, proxies, metrics) = (self.router.clone(), self.proxies.clone(), Arc::clone(&self.metrics));
         service_fn(move |mut request: Request<Incoming>| {
-            let exchange = Exchange::begin(peer, &proxies, &clock, &request);
+            let exchange = Exchange::begin(peer, &proxies, &clock, &metrics, &request);
             request.extensions_mut().insert(exchange.id);
             request.extensions_mut().insert(Client(exchange.client));
             let answer = router.call(request);

@@ -21,6 +21,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::service::Service;
+use crate::stats;
 
 /// The largest body that is read at all. The gateway's own bound is far lower.
 const LARGEST_BODY: usize = 128 * 1024 * 1024;
@@ -132,6 +133,7 @@ impl Server {
         };
         log(id, &request, &answer, started);
         let mut response = respond(id, &answer);
+        stats::tell(response.headers_mut(), &answer, started.elapsed());
         if let Some(layers) = explain.then(|| self.service.explain(&request)).flatten()
             && let Ok(layers) = HeaderValue::from_str(&layers)
         {

@@ -8,6 +8,7 @@ mod fairness;
 mod http2;
 mod keys;
 mod listening;
+mod metrics;
 mod privileges;
 mod stage;
 mod stopping;

@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use serde_json::Value;
 
-use super::{LONG, PROGRAM, USER};
+use super::{Client, LONG, Message, PROGRAM, USER};
 
 /// A running gateway.
 #[derive(Debug)]
@@ -85,6 +85,23 @@ impl Gateway {
             assert!(started.elapsed() < LONG, "not in the log: {what}: {log:#?}");
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
+    }
+
+    /// What `/metrics` says, for a gateway that was started with `--metrics 127.0.0.1:0`.
+    pub fn metrics(&self) -> io::Result<Message> {
+        let serving = self.logged("where the metrics are", |line| line["message"] == "serving metrics");
+        let address = serving["address"].as_str().unwrap_or_default().parse().map_err(Error::other)?;
+        let mut client = Client::connect(address)?;
+        client.send("GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n")?;
+        client.response()
+    }
+
+    /// The value of one series; NaN if there is none.
+    pub fn metric(&self, series: &str) -> f64 {
+        let text = self.metrics().map(|response| String::from_utf8_lossy(&response.body).into_owned());
+        let text = text.unwrap_or_default();
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or(f64::NAN)
     }
 
     /// All log lines so far.

@@ -28,6 +28,8 @@ pub enum Command {
     Serve(Box<Serve>),
     /// Make, list and revoke the keys that clients need.
     Keys(Keys),
+    /// Print what is served at /openapi.json.
+    Openapi,
 }
 
 /// Arguments of `keys`.

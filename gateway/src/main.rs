@@ -15,6 +15,7 @@ mod exchange;
 mod keys;
 mod listener;
 mod metrics;
+mod openapi;
 mod patience;
 mod privileges;
 mod queue;
@@ -37,6 +38,10 @@ use crate::args::{Arguments, Command, LogFormat, Serve};
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Serve(arguments) => serve(&arguments),
+        Command::Openapi => {
+            println!("{}", openapi::document());
+            Ok(())
+        }
         Command::Keys(arguments) => keys::run(&arguments.command, &arguments.path),
     };
     match done {

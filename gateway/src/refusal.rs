@@ -51,8 +51,8 @@ pub fn unavailable(id: JobId, cause: &impl std::fmt::Display) -> Response {
 }
 
 /// A body of JSON with the request's id.
-pub fn json(id: JobId, body: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(body));
+pub fn json(id: JobId, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     name(&mut response, id);
     response

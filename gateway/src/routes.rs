@@ -16,6 +16,7 @@ use cloister_protocol::{
     is_json_content_type,
 };
 use http_body_util::{BodyExt, Limited};
+use hyper::body::Bytes;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 
 use crate::admission::{Admission, Guest, Refused};
@@ -23,6 +24,7 @@ use crate::args::Serve;
 use crate::budget::{Budget, Taken};
 use crate::client::Client;
 use crate::metrics::{Metrics, Stage};
+use crate::openapi;
 use crate::refusal::{json, refuse, refuse_unread, refuse_with, unavailable};
 use crate::upstream::Upstream;
 
@@ -37,13 +39,14 @@ const SMALL: usize = 64 * 1024;
 
 /// What every request is handled with.
 #[derive(Debug)]
-struct Door {
+pub(crate) struct Door {
     admission: Admission,
     metrics: Arc<Metrics>,
     upstream: Upstream,
     memory: Arc<Budget>,
     max_body: usize,
     body_timeout: Duration,
+    contract: Bytes,
 }
 
 /// The whole of what the gateway serves.
@@ -55,11 +58,13 @@ pub fn router(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>) ->
         memory: Budget::new(arguments.max_body_memory.get()),
         max_body: arguments.max_body.get(),
         body_timeout: arguments.body_timeout,
+        contract: openapi::document().into(),
     });
     Router::new()
         .route(EXECUTE_PATH, only("POST", post(execute)))
         .route("/healthz", only("GET, HEAD", get(healthy)))
         .route(READY_PATH, only("GET, HEAD", get(ready)))
+        .route(openapi::PATH, only("GET, HEAD", get(contract)))
         .fallback(nowhere)
         .with_state(door)
 }
@@ -77,15 +82,53 @@ async fn nowhere(Extension(id): Extension<JobId>) -> Response {
     refuse(id, ErrorCode::NotFound, "there is nothing here; jobs go to POST /execute")
 }
 
-async fn healthy(Extension(id): Extension<JobId>) -> Response {
-    json(id, br#"{"status":"ok"}"#.to_vec())
+#[utoipa::path(
+    get, tag = "node", path = "/healthz", summary = "Whether the gateway is alive",
+    responses((status = 200, description = "It is.", body = openapi::Status))
+)]
+pub(crate) async fn healthy(Extension(id): Extension<JobId>) -> Response {
+    json(id, br#"{"status":"ok"}"#.as_slice())
 }
 
-async fn ready(State(door): State<Arc<Door>>, Extension(id): Extension<JobId>) -> Response {
+#[utoipa::path(
+    get, tag = "node", path = READY_PATH, summary = "Whether jobs can run",
+    responses(
+        (status = 200, description = "They can.", body = openapi::Status),
+        (status = 503, description = "The supervisor is away or still checks its sandbox.", body = openapi::Refused)
+    )
+)]
+pub(crate) async fn ready(State(door): State<Arc<Door>>, Extension(id): Extension<JobId>) -> Response {
     door.upstream.ready(id).await.unwrap_or_else(|away| unavailable(id, &away))
 }
 
-async fn execute(
+/// This document.
+#[utoipa::path(
+    get, tag = "node", path = openapi::PATH, summary = "This document",
+    responses((status = 200, description = "OpenAPI 3.1", body = std::collections::HashMap<String, serde_json::Value>))
+)]
+pub(crate) async fn contract(State(door): State<Arc<Door>>, Extension(id): Extension<JobId>) -> Response {
+    json(id, door.contract.clone())
+}
+
+/// Runs a script in a sandbox of its own and answers with what its `main()` returned.
+#[utoipa::path(
+    post, tag = "jobs", path = EXECUTE_PATH, summary = "Run a script",
+    request_body = ExecuteRequest, security((), ("key" = [])),
+    responses(
+        (status = 200, description = "main() returned JSON.", body = openapi::Returned),
+        (status = 400, description = "The request breaks the contract: invalid_request.", body = openapi::Refused),
+        (status = 401, description = "No key, or none that is known here: unauthorized.", body = openapi::Refused),
+        (status = 403, description = "The key may not use this profile: forbidden.", body = openapi::Refused),
+        (status = 408, description = "The body took too long to arrive: request_timeout.", body = openapi::Refused),
+        (status = 413, description = "The body or the script is too large: too_large.", body = openapi::Refused),
+        (status = 415, description = "The body is not declared as JSON: unsupported_media_type.", body = openapi::Refused),
+        (status = 422, description = "The script's own failure; the code says which.", body = openapi::Failed),
+        (status = 429, description = "Too many at once (overloaded) or too fast (rate_limited): wait Retry-After seconds.", body = openapi::Refused),
+        (status = 500, description = "A bug of ours: internal.", body = openapi::Refused),
+        (status = 503, description = "The supervisor is away or restarting: unavailable.", body = openapi::Refused)
+    )
+)]
+pub(crate) async fn execute(
     State(door): State<Arc<Door>>,
     Extension(id): Extension<JobId>,
     Extension(Client(client)): Extension<Client>,

@@ -8,6 +8,7 @@ use crate::JobId;
 
 /// Every error code that a client can see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// The request breaks the contract.
@@ -131,6 +132,7 @@ impl ErrorCode {
 
 /// What a job used, as the kernel counted it.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Usage {
     /// From handing over the request to the verdict, in milliseconds.
     pub wall_ms: f64,
@@ -142,6 +144,7 @@ pub struct Usage {
 
 /// An output stream whose tail was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Stream {
     /// Standard output.

@@ -14,6 +14,7 @@ mod clock;
 mod exchange;
 mod keys;
 mod listener;
+mod mcp;
 mod metrics;
 mod openapi;
 mod patience;
@@ -72,6 +73,8 @@ fn serve(arguments: &Serve) -> Result<(), String> {
 
 fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_env("CLOISTER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // It tells of every message, and what is in some.
+    let filter = filter.add_directive("rmcp=off".parse().expect("a directive"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     match format {
         LogFormat::Text => log.with_ansi(false).init(),

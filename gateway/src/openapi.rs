@@ -148,6 +148,12 @@ pub fn document() -> String {
     Document::openapi().to_pretty_json().expect("strings and numbers")
 }
 
+/// One schema of the document; null if there is none of that name.
+pub fn schema(name: &str) -> Value {
+    let document: Value = serde_json::from_str(&document()).expect("it was JSON a moment ago");
+    document["components"]["schemas"][name].clone()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -155,7 +161,7 @@ mod tests {
     use cloister_protocol::{Answer, ErrorCode, Failure, JobId, Usage};
     use serde_json::Value;
 
-    use super::document;
+    use super::{document, schema};
 
     fn keys(value: &Value) -> BTreeSet<String> {
         value.as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect()
@@ -165,7 +171,6 @@ mod tests {
     fn answers_have_the_fields_that_the_document_says() {
         let document: Value = serde_json::from_str(&document()).expect("JSON");
         assert_eq!(document["openapi"], "3.1.0");
-        let schema = |name: &str| document["components"]["schemas"][name].clone();
         let (id, usage) = (JobId::random(), Usage::default());
         let error = &Failure::new(ErrorCode::Exit, "an end");
         let result = serde_json::from_str("1").expect("JSON");

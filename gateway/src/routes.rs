@@ -23,6 +23,7 @@ use crate::admission::{Admission, Guest, Refused};
 use crate::args::Serve;
 use crate::budget::{Budget, Taken};
 use crate::client::Client;
+use crate::mcp::{self, Caller, Mcp};
 use crate::metrics::{Metrics, Stage};
 use crate::openapi;
 use crate::refusal::{json, refuse, refuse_unread, refuse_with, unavailable};
@@ -60,7 +61,10 @@ pub fn router(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>) ->
         body_timeout: arguments.body_timeout,
         contract: openapi::document().into(),
     });
+    let anywhere = arguments.no_auth || arguments.keys.is_some();
+    let mcp = mcp::service(Arc::clone(&door), anywhere, arguments.max_body.get());
     Router::new()
+        .route(mcp::PATH, only("POST", post(assist)).layer(Extension(mcp)))
         .route(EXECUTE_PATH, only("POST", post(execute)))
         .route("/healthz", only("GET, HEAD", get(healthy)))
         .route(READY_PATH, only("GET, HEAD", get(ready)))
@@ -143,6 +147,29 @@ pub(crate) async fn execute(
     response
 }
 
+/// A message of the Model Context Protocol. It counts as a request of its key, whatever it asks.
+async fn assist(
+    State(door): State<Arc<Door>>,
+    Extension(mcp): Extension<Arc<Mcp>>,
+    Extension(id): Extension<JobId>,
+    Extension(Client(client)): Extension<Client>,
+    request: Request,
+) -> Response {
+    let guest = match door.admission.greet(request.headers(), client) {
+        Ok(guest) => Arc::new(guest),
+        Err(refused) => return door.turn_away(id, refused, request.into_body()).await,
+    };
+    let mut memory = door.memory.open();
+    let (parts, body) = request.into_parts();
+    let caller = Caller { id, guest: Arc::clone(&guest), outcome: Arc::default() };
+    let mut response = match door.read(id, body, &mut memory).await {
+        Ok(body) => mcp::answer(&mcp, parts, body, caller).await,
+        Err(refusal) => *refusal,
+    };
+    guest.sign(&mut response);
+    response
+}
+
 fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     request.headers().get(name)?.to_str().ok()
 }
@@ -180,6 +207,17 @@ impl Door {
         }
         let mut memory = self.memory.open();
         let body = self.read(id, request.into_body(), &mut memory).await?;
+        self.run(id, guest, explain, body).await
+    }
+
+    /// Runs a job whose request was read whole, when it is its turn.
+    pub(crate) async fn run(
+        &self,
+        id: JobId,
+        guest: &Guest,
+        explain: bool,
+        body: Vec<u8>,
+    ) -> Result<Response, Box<Response>> {
         let Canonical { body, profile } = canonical(body)
             .await
             .map_err(|error| Box::new(refuse(id, ErrorCode::InvalidRequest, error.to_string())))?;

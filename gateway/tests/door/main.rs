@@ -8,6 +8,7 @@ mod fairness;
 mod http2;
 mod keys;
 mod listening;
+mod mcp;
 mod metrics;
 mod privileges;
 mod stage;

@@ -207,7 +207,7 @@ impl Protocols {
         let connection = self.http2.serve_connection(TokioIo::new(stream), self.service(peer, clock.clone()));
         tokio::select! {
             () = finish(peer, connections.watch(connection)) => {}
-            reason = clock.overstrained(self.stall) => tracing::debug!(%peer, reason, "a connection is cut off"),
+            reason = clock.overstrained(self.stall) => tracing::info!(%peer, reason, "a connection is cut off"),
         }
     }
 

@@ -123,42 +123,23 @@ fn jobs_given_up_again_and_again_end_the_connection() -> Outcome {
     let supervisor = busy()?;
     let secured = Secured::start(&supervisor.socket, &[])?;
     let mut frames = secured.open(&[])?;
-    let mut given_up = 0;
+    let is_cut_off = || secured.gateway.log().iter().any(|line| line["message"] == "a connection is cut off");
+    let mut running = 0;
     // One after the other, each running before it is given up: nothing that HTTP/2 itself counts.
-    for number in 0..400 {
-        let known = supervisor.requests().len();
-        let stream = 2 * number + 1;
-        if post(&mut frames, stream).is_err() {
+    for stream in (1..800).step_by(2) {
+        let sent = post(&mut frames, stream);
+        until("it runs, or the connection has ended", || supervisor.requests().len() > running || is_cut_off());
+        if sent.and_then(|()| frames.send(RST_STREAM, 0, stream, &8_u32.to_be_bytes())).is_err() || is_cut_off() {
             break;
         }
-        if !reached(|| supervisor.requests().len() > known, || secured.gateway.log().len()) {
-            break;
-        }
-        given_up += 1;
-        if frames.send(RST_STREAM, 0, stream, &8_u32.to_be_bytes()).is_err() {
-            break;
-        }
+        running = supervisor.requests().len();
     }
-    assert!((100..400).contains(&given_up), "{given_up}");
+    assert!((100..400).contains(&running), "{running}");
+    let line = secured.gateway.logged("the end", |line| line["message"] == "a connection is cut off");
+    assert_eq!(line["reason"], "its peer gives up too many requests");
     frames.end();
     assert!(secured.serves()?);
     Ok(())
-}
-
-/// Whether this holds soon; no longer to be expected once nothing more happens for a while.
-fn reached(holds: impl Fn() -> bool, happened: impl Fn() -> usize) -> bool {
-    let mut quiet = 0;
-    let mut last = happened();
-    while !holds() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-        let now = happened();
-        quiet = if now == last { quiet + 1 } else { 0 };
-        last = now;
-        if quiet > 200 {
-            return false;
-        }
-    }
-    true
 }
 
 #[test]
@@ -200,6 +181,8 @@ fn a_peer_that_grants_no_window_loses_its_connection() -> Outcome {
     post(&mut frames, 1)?;
     frames.find(|frame| frame.kind == HEADERS)?;
     frames.end();
+    let line = secured.gateway.logged("the end", |line| line["message"] == "a connection is cut off");
+    assert_eq!(line["reason"], "its peer takes nothing of an answer");
     assert!(secured.serves()?, "its place is free again");
     Ok(())
 }

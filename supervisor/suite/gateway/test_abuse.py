@@ -30,9 +30,11 @@ def connect(service):
 
 
 def test_idle_and_slow_connections_leave_service_for_others(connect, execute):
-    for number in range(800):
+    # As many as the limit on open files allows both ends, a thousand at the most.
+    many = min(1000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 4)
+    for number in range(many * 4 // 5):
         connect()
-    for number in range(200):
+    for number in range(many // 5):
         # Half a header; a body that was announced and does not come.
         connect(HEAD) if number % 2 else connect(HEAD + b"Content-Length: 1000\r\n\r\n", b'{"script": "')
     for number in range(20):

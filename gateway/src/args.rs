@@ -36,7 +36,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Keys {
     /// The key file. Its directory should belong to the gateway's group, which must be able to read it.
-    #[arg(long = "keys", value_name = "PATH", env = "CLOISTER_KEYS", default_value = "/etc/cloister/keys.toml")]
+    #[arg(long = "keys", value_name = "PATH", env = "CLOISTER_KEYS", default_value = "/etc/cloister/keys/keys.toml")]
     pub path: PathBuf,
     /// What to do with it.
     #[command(subcommand)]

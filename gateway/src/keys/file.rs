@@ -100,6 +100,9 @@ impl KeyFile {
         match fs::read_to_string(path) {
             Ok(text) => Self::parse(&text).map_err(|error| format!("{}: {error}", path.display())),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::empty()),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                Err(format!("read {}: {error}: the gateway's own account or group must be able to", path.display()))
+            }
             Err(error) => Err(format!("read {}: {error}", path.display())),
         }
     }
@@ -112,7 +115,10 @@ impl KeyFile {
         let directory = parent(path);
         let failed = |error| format!("write {}: {error}", path.display());
         // flock(2); released when it is closed.
-        let lock = File::open(&directory).map_err(failed)?;
+        let lock = File::open(&directory).map_err(|error| {
+            let directory = directory.display();
+            format!("open {directory}: {error}: make it for the gateway's group: install -d -m 0750 -g cloister-gateway {directory}")
+        })?;
         lock.lock().map_err(failed)?;
         let mut file = Self::load(path)?;
         let done = change(&mut file)?;

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
 
-use crate::stage::{Client, Gateway, KeyFile, Outcome, SCRIPT, Supervisor, until};
+use crate::stage::{Client, Gateway, KeyFile, Outcome, PROGRAM, SCRIPT, Supervisor, until};
 
 /// A gateway that asks for keys, with a supervisor that always answers.
 struct Guarded {
@@ -186,6 +187,9 @@ fn mistakes_with_the_command_are_told() -> Outcome {
         assert!(output.stdout.is_empty());
     }
     assert_eq!(String::from_utf8(keys.command(&["list"])?.stdout)?.lines().count(), 2);
+    let nowhere = keys.path.with_file_name("nowhere").join("keys.toml");
+    let output = Command::new(PROGRAM).arg("keys").arg("--keys").arg(nowhere).args(["new", "one"]).output()?;
+    assert!(String::from_utf8_lossy(&output.stderr).contains("install -d"), "{output:?}");
     Ok(())
 }
 

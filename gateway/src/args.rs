@@ -3,11 +3,14 @@
 //! Every bound has a default that suits a public address; none can be switched off.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+
+use crate::keys::Rate;
 
 /// Cloister's door to the network: validates, limits and forwards.
 #[derive(Debug, Parser)]
@@ -22,7 +25,58 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve HTTP.
-    Serve(Serve),
+    Serve(Box<Serve>),
+    /// Make, list and revoke the keys that clients need.
+    Keys(Keys),
+    /// Print what is served at /openapi.json.
+    Openapi,
+}
+
+/// Arguments of `keys`.
+#[derive(Debug, Args)]
+pub struct Keys {
+    /// The key file. Its directory should belong to the gateway's group, which must be able to read it.
+    #[arg(long = "keys", value_name = "PATH", env = "CLOISTER_KEYS", default_value = "/etc/cloister/keys/keys.toml")]
+    pub path: PathBuf,
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: KeysCommand,
+}
+
+/// The subcommands of `keys`. A gateway that runs takes a change over within a second.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make a key and print it. It cannot be shown again.
+    New(NewKey),
+    /// List the keys and what each may do.
+    List,
+    /// Revoke a key. Requests that run already are not cut off.
+    Revoke {
+        /// Which.
+        name: String,
+    },
+}
+
+/// Arguments of `keys new`.
+#[derive(Debug, Args)]
+pub struct NewKey {
+    /// Who it is for.
+    pub name: String,
+    /// The profiles that it may use, separated by commas; all, unless some are named.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub profiles: Vec<String>,
+    /// How fast it may send, such as 10/s, 600/min or 1000/h.
+    #[arg(long, value_name = "RATE")]
+    pub rate: Option<Rate>,
+    /// How many requests at once after a while of none; a second's worth, unless given.
+    #[arg(long, value_name = "COUNT", requires = "rate")]
+    pub burst: Option<NonZeroU32>,
+    /// How many of its requests may run or wait at once.
+    #[arg(long, value_name = "COUNT")]
+    pub concurrency: Option<NonZeroUsize>,
+    /// When it ends, counted from now, such as 90d.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub expires: Option<Duration>,
 }
 
 /// Arguments of `serve`.
@@ -34,18 +88,45 @@ pub struct Serve {
     /// The supervisor's socket.
     #[arg(long, value_name = "PATH", default_value = "/run/cloister/supervisor.sock")]
     pub socket: PathBuf,
+    /// A loopback address, such as 127.0.0.1:9464, on which Prometheus finds /metrics; none unless given.
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
     /// Who to become when started as root: an account, or a number that no account has.
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
-    /// Serve whoever can connect. Without it the address must be a loopback one.
-    #[arg(long)]
+    /// The key file (`cloister-gateway keys`): only who has a key is served. Read again on SIGHUP and on change.
+    #[arg(long, value_name = "PATH", env = "CLOISTER_KEYS")]
+    pub keys: Option<PathBuf>,
+    /// Serve whoever can connect. Without it and without keys the address must be a loopback one.
+    #[arg(long, conflicts_with = "keys")]
     pub no_auth: bool,
-    /// Connections at once; others wait in the kernel's queue until one ends.
+    /// Serve TLS with this certificate and those that lead to its root, PEM. Read again on SIGHUP and on change.
+    #[arg(long, value_name = "PATH", requires = "tls_key")]
+    pub tls_certificate: Option<PathBuf>,
+    /// The certificate's key, PEM.
+    #[arg(long, value_name = "PATH", requires = "tls_certificate")]
+    pub tls_key: Option<PathBuf>,
+    /// A load balancer's network, such as 10.0.0.0/8, whose X-Forwarded-For is believed. May be given more than once.
+    #[arg(long, value_name = "NETWORK")]
+    pub trusted_proxy: Vec<IpNet>,
+    /// Requests at the supervisor at once, as many as the policy has slots; others wait here, in turn by key or address.
+    #[arg(long, value_name = "COUNT", default_value = "32")]
+    pub jobs: NonZeroUsize,
+    /// Requests that wait; no more than half of them of one key or address. Beyond that: 429.
     #[arg(long, value_name = "COUNT", default_value = "1024")]
+    pub queue: usize,
+    /// How long a request may wait; then: 429.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub queue_wait: Duration,
+    /// Connections at once; others wait in the kernel's queue until one ends.
+    #[arg(long, value_name = "COUNT", default_value = "16384")]
     pub max_connections: NonZeroUsize,
     /// The largest request body, in bytes.
     #[arg(long, value_name = "BYTES", default_value = "8388608")]
     pub max_body: NonZeroUsize,
+    /// What all bodies that have arrived and not been run yet may take together, in bytes.
+    #[arg(long, value_name = "BYTES", default_value = "268435456")]
+    pub max_body_memory: NonZeroUsize,
     /// How long a request's header may take to arrive, from its first byte or the connection's start.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub header_timeout: Duration,

@@ -3,20 +3,25 @@
 //! It lives from the request's header to the last byte of the answer, or to the moment the client
 //! leaves, and says so when it is dropped. Never a word of a script or of what it printed.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::body::{Body, HttpBody};
 use axum::response::Response;
-use cloister_protocol::{ErrorCode, JobId};
+use cloister_protocol::{EXECUTE_PATH, JobId};
 use hyper::body::{Bytes, Frame, SizeHint};
 use hyper::header::CONNECTION;
 use hyper::{Method, Request, StatusCode};
 
-use crate::clock::{Clock, Phase};
+use crate::admission::Holder;
+use crate::client::Proxies;
+use crate::clock::Clock;
+use crate::metrics::{Metrics, Outcome};
 use crate::refusal::{Because, name};
+use crate::trace::Trace;
 
 /// How much of a path is logged: it is a stranger's text.
 const LOGGED_PATH: usize = 100;
@@ -26,52 +31,90 @@ const LOGGED_PATH: usize = 100;
 pub struct Exchange {
     /// The request's id.
     pub id: JobId,
+    /// Who sent it: the peer, or whom a trusted proxy names.
+    pub client: IpAddr,
     peer: SocketAddr,
     clock: Clock,
+    metrics: Arc<Metrics>,
     method: Method,
     path: String,
+    is_job: bool,
+    trace: Option<Trace>,
     started: Instant,
-    answer: Option<(StatusCode, Option<ErrorCode>, Option<Because>)>,
+    answer: Option<Given>,
     bytes: u64,
+    whole: bool,
+}
+
+/// What is logged of an answer.
+#[derive(Debug)]
+struct Given {
+    status: StatusCode,
+    outcome: Outcome,
+    because: Option<Because>,
+    holder: Option<Holder>,
 }
 
 impl Exchange {
     /// Begins with a request's header.
-    pub fn begin<B>(peer: SocketAddr, clock: &Clock, request: &Request<B>) -> Self {
-        clock.begin(Phase::Busy);
+    pub fn begin<B>(
+        peer: SocketAddr,
+        proxies: &Proxies,
+        clock: &Clock,
+        metrics: &Arc<Metrics>,
+        request: &Request<B>,
+    ) -> Self {
+        clock.enter();
+        let client = proxies.client(peer.ip(), request.headers());
+        let trace = Trace::of(request.headers());
         let path = request.uri().path().chars().take(LOGGED_PATH).collect();
         let (id, method, started) = (JobId::random(), request.method().clone(), Instant::now());
-        Self { id, peer, clock: clock.clone(), method, path, started, answer: None, bytes: 0 }
+        let is_job = request.uri().path() == EXECUTE_PATH && method == Method::POST;
+        let (clock, metrics) = (clock.clone(), Arc::clone(metrics));
+        let (answer, bytes, whole) = (None, 0, false);
+        Self { id, client, peer, clock, metrics, method, path, is_job, trace, started, answer, bytes, whole }
     }
 
     /// Names the answer and follows it on its way.
     pub fn answer(mut self, mut response: Response) -> Response<Followed> {
         name(&mut response, self.id);
-        if response.headers().contains_key(CONNECTION) {
+        if self.clock.is_multiplexed() {
+            // One request of many has no say over the connection (RFC 9113, 8.2.2).
+            response.headers_mut().remove(CONNECTION);
+        } else if response.headers().contains_key(CONNECTION) {
             self.clock.leave_unread();
         }
         let extensions = response.extensions_mut();
-        let (code, because) = (extensions.remove(), extensions.remove());
-        self.answer = Some((response.status(), code, because));
+        let outcome = extensions.remove().unwrap_or(Outcome::Served);
+        let (because, holder) = (extensions.remove(), extensions.remove());
+        self.answer = Some(Given { status: response.status(), outcome, because, holder });
+        self.clock.move_on(self.id);
+        self.whole = response.body().is_end_stream();
         response.map(|body| Followed { body, exchange: self })
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.clock.begin(Phase::Idle);
-        let Self { id, peer, method, path, bytes, .. } = self;
-        let milliseconds = self.started.elapsed().as_micros() as f64 / 1000.0;
-        let Some((status, code, because)) = &self.answer else {
-            tracing::info!(%id, %peer, %method, ?path, milliseconds, "the client left before its answer");
+        self.clock.leave(self.id, self.whole);
+        let Self { id, peer, client, method, path, bytes, .. } = self;
+        let trace = self.trace.as_ref().map(tracing::field::display);
+        let time = self.started.elapsed();
+        let milliseconds = time.as_micros() as f64 / 1000.0;
+        let outcome = self.answer.as_ref().map_or(Outcome::Abandoned, |answer| answer.outcome);
+        self.metrics.count(outcome, self.is_job.then_some(time));
+        let Some(Given { status, because, holder, .. }) = &self.answer else {
+            tracing::info!(%id, %peer, %client, %method, ?path, trace, milliseconds, "the client left before its answer");
             return;
         };
         let status_code = status.as_u16();
-        let (code, because) = (code.map(tracing::field::debug), because.as_ref().map(|because| because.0.as_str()));
+        let code = outcome.code().map(tracing::field::debug);
+        let because = because.as_ref().map(|because| because.0.as_str());
+        let key = holder.as_ref().map(|holder| holder.0.name());
         if status.is_server_error() {
-            tracing::error!(%id, %peer, %method, ?path, status = status_code, code, bytes, milliseconds, because, "answered");
+            tracing::error!(%id, %peer, %client, key, %method, ?path, trace, status = status_code, code, bytes, milliseconds, because, "answered");
         } else {
-            tracing::info!(%id, %peer, %method, ?path, status = status_code, code, bytes, milliseconds, because, "answered");
+            tracing::info!(%id, %peer, %client, key, %method, ?path, trace, status = status_code, code, bytes, milliseconds, because, "answered");
         }
     }
 }
@@ -89,8 +132,14 @@ impl HttpBody for Followed {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &frame {
-            self.exchange.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        match &frame {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.exchange.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.exchange.clock.move_on(self.exchange.id);
+                self.exchange.whole = self.body.is_end_stream();
+            }
+            Poll::Ready(None) => self.exchange.whole = true,
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
         frame
     }

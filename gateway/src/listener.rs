@@ -1,7 +1,7 @@
 //! The listening socket, taken while this process may still have the privilege to.
 //!
-//! An address that strangers can reach is refused unless the operator says so in words: there are
-//! no keys yet, so whoever can connect can run scripts.
+//! Without keys, whoever can connect can run scripts: an address that strangers can reach is then
+//! refused unless the operator says so in words.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -9,12 +9,12 @@ use std::net::{SocketAddr, TcpListener};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{self, Backlog};
 
-/// Takes the address.
+/// Takes the address; `open` says whether strangers may reach it.
 ///
 /// # Errors
 /// A sentence that says what to do.
-pub fn bind(address: SocketAddr, no_auth: bool) -> Result<TcpListener, String> {
-    refuse_strangers(address, no_auth)?;
+pub fn bind(address: SocketAddr, open: bool) -> Result<TcpListener, String> {
+    refuse_strangers(address, open)?;
     let failed = |error: std::io::Error| match error.kind() {
         ErrorKind::AddrInUse => {
             format!(
@@ -39,21 +39,22 @@ pub fn bind(address: SocketAddr, no_auth: bool) -> Result<TcpListener, String> {
 ///
 /// # Errors
 /// A sentence that says what to do.
-pub fn adopt(listener: TcpListener, no_auth: bool) -> Result<TcpListener, String> {
+pub fn adopt(listener: TcpListener, open: bool) -> Result<TcpListener, String> {
     let failed = |error: std::io::Error| format!("use the socket that was passed: {error}");
-    refuse_strangers(listener.local_addr().map_err(failed)?, no_auth)?;
+    refuse_strangers(listener.local_addr().map_err(failed)?, open)?;
     listener.set_nonblocking(true).map_err(failed)?;
     Ok(listener)
 }
 
 /// Strangers are served only when the operator has said so.
-fn refuse_strangers(address: SocketAddr, no_auth: bool) -> Result<(), String> {
-    if address.ip().is_loopback() || no_auth {
+fn refuse_strangers(address: SocketAddr, open: bool) -> Result<(), String> {
+    if address.ip().is_loopback() || open {
         return Ok(());
     }
     Err(format!(
-        "{address} can be reached from outside and no keys are configured: listen on a loopback address such as \
-         127.0.0.1:8080, or pass --no-auth to serve strangers without authentication"
+        "{address} can be reached from outside and no keys are configured: make one with `cloister-gateway keys new` \
+         and pass --keys, listen on a loopback address such as 127.0.0.1:8080, or pass --no-auth to serve strangers \
+         without authentication"
     ))
 }
 

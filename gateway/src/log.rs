@@ -12,6 +12,8 @@ use crate::args::LogFormat;
 /// When there is no journal to write to, for a person.
 pub fn start(format: LogFormat) -> Result<(), String> {
     let filter = EnvFilter::try_from_env("CLOISTER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // It tells of every message, and what is in some.
+    let filter = filter.add_directive("rmcp=off".parse().expect("a directive"));
     let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
     match format {
         LogFormat::Text => log.with_env_filter(filter).with_ansi(false).init(),

@@ -1,23 +1,36 @@
 //! `cloister-gateway`: the internet-facing part. Validates, limits and forwards; holds no privilege.
 //!
-//! What it may touch: its listener, the connections that come in through it, and the supervisor's
-//! socket. It never runs a script, opens a file after its start, or trusts what a client sends.
+//! What it may touch: its listener, the connections that come in through it, the supervisor's socket,
+//! and the files of keys and certificates. It never runs a script or trusts what a client sends.
 
 #![forbid(unsafe_code)]
 
 mod activation;
+mod admin;
+mod admission;
 mod args;
+mod budget;
+mod client;
 mod clock;
 mod exchange;
+mod keys;
 mod listener;
 mod log;
+mod mcp;
+mod metrics;
+mod openapi;
 mod patience;
 mod privileges;
+mod queue;
 mod refusal;
+mod reload;
 mod routes;
 mod server;
+mod tls;
+mod trace;
 mod upstream;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -25,8 +38,15 @@ use clap::Parser;
 use crate::args::{Arguments, Command, Serve};
 
 fn main() -> ExitCode {
-    let Command::Serve(arguments) = Arguments::parse().command;
-    match serve(&arguments) {
+    let done = match Arguments::parse().command {
+        Command::Serve(arguments) => serve(&arguments),
+        Command::Openapi => {
+            println!("{}", openapi::document());
+            Ok(())
+        }
+        Command::Keys(arguments) => keys::run(&arguments.command, &arguments.path),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("cloister-gateway: {message}");
@@ -38,16 +58,20 @@ fn main() -> ExitCode {
 /// In this order: take the port, give up what that may have needed, and only then listen to anyone.
 fn serve(arguments: &Serve) -> Result<(), String> {
     log::start(arguments.log_format)?;
+    let open = arguments.no_auth || arguments.keys.is_some();
     let listener = match activation::listener()? {
-        Some(passed) => listener::adopt(passed, arguments.no_auth)?,
-        None => listener::bind(arguments.listen, arguments.no_auth)?,
+        Some(passed) => listener::adopt(passed, open)?,
+        None => listener::bind(arguments.listen, open)?,
     };
+    let metrics = arguments.metrics.map(admin::bind).transpose()?;
     listener::raise_open_files();
-    privileges::give_up(arguments.user.as_deref(), &arguments.socket)?;
+    let files = [&arguments.keys, &arguments.tls_certificate, &arguments.tls_key];
+    let files: Vec<_> = files.into_iter().flatten().map(PathBuf::as_path).collect();
+    privileges::give_up(arguments.user.as_deref(), &arguments.socket, &files)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(routes::PARSERS)
         .build()
         .map_err(|error| format!("start the event loop: {error}"))?;
-    runtime.block_on(server::run(arguments, listener))
+    runtime.block_on(server::run(arguments, listener, metrics))
 }

@@ -100,8 +100,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Patient<S> {
         let Poll::Ready(result) = Pin::new(&mut self.stream).poll_read(cx, buffer) else {
             return self.poll_patience(cx);
         };
-        if buffer.filled().len() > before && self.clock.phase().0 == Phase::Idle {
-            self.clock.begin(Phase::Header);
+        if buffer.filled().len() > before {
+            self.clock.arrive();
         }
         Poll::Ready(result)
     }

@@ -2,7 +2,7 @@
 //!
 //! Done while there is one thread and nobody has been spoken to. Nothing here is optional: a layer
 //! that cannot be put in force stops the start. What remains: descriptors that are open already,
-//! and connecting to the supervisor's socket.
+//! connecting to the supervisor's socket, and reading the directories of files that are read again.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -14,6 +14,8 @@ use landlock::{
 };
 use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, User, geteuid, setgroups, setresgid, setresuid};
+
+use crate::keys::parent;
 
 /// The account that is used when none is named.
 const DEFAULT_USER: &str = "cloister-gateway";
@@ -30,11 +32,11 @@ const ABI_WITH_UNIX_SOCKETS: ABI = ABI::V9;
 const MANAGER_SOCKETS: [&str; 2] = ["/run/systemd/notify", "/run/systemd/journal/socket"];
 
 /// Becomes `user` if this process is root, then gives up capabilities, new privileges, the file
-/// system and the network, but for the directory of the supervisor's `socket`.
+/// system and the network, but for the directory of the supervisor's `socket` and those of the `files` that are read again.
 ///
 /// # Errors
 /// The layer that could not be put in force, and what to do.
-pub fn give_up(user: Option<&str>, socket: &Path) -> Result<(), String> {
+pub fn give_up(user: Option<&str>, socket: &Path, files: &[&Path]) -> Result<(), String> {
     // Needs CAP_SETPCAP, which the change of id takes away. One who never had it could not.
     if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).map_err(failed("read the capabilities"))? {
         clear(CapSet::Bounding)?;
@@ -51,7 +53,7 @@ pub fn give_up(user: Option<&str>, socket: &Path) -> Result<(), String> {
     prctl::set_no_new_privs().map_err(failed("set no_new_privs"))?;
     // No core file, no ptrace by processes of the same id, and /proc/PID is root's.
     prctl::set_dumpable(false).map_err(failed("become undumpable"))?;
-    restrict(socket)
+    restrict(socket, files)
 }
 
 /// The ids to become: a number stands for itself, whether it has an account or not.
@@ -80,9 +82,9 @@ fn clear(set: CapSet) -> Result<(), String> {
     caps::clear(None, set).map_err(|error| format!("clear the {set:?} capabilities: {error}"))
 }
 
-/// Landlock on this process: no file is opened any more, no port bound, no connection made, no
+/// Landlock on this process: no other file is opened any more, no port bound, no connection made, no
 /// signal sent out. Connections are accepted from the socket that is open already.
-fn restrict(socket: &Path) -> Result<(), String> {
+fn restrict(socket: &Path, files: &[&Path]) -> Result<(), String> {
     let directory = match socket.parent() {
         Some(directory) if directory.as_os_str().is_empty() => Path::new("."),
         Some(directory) => directory,
@@ -91,7 +93,8 @@ fn restrict(socket: &Path) -> Result<(), String> {
     let door = PathFd::new(directory).ok();
     let door_is_missing = door.is_none();
     let manager = MANAGER_SOCKETS.into_iter().filter_map(|socket| PathFd::new(socket).ok());
-    let status = enforce(door.into_iter().chain(manager)).map_err(failed("restrict with Landlock"))?;
+    let shelves = files.iter().flat_map(|file| shelves(file)).collect::<Result<Vec<_>, _>>()?;
+    let status = enforce(door.into_iter().chain(manager), shelves).map_err(failed("restrict with Landlock"))?;
     if status.ruleset == RulesetStatus::NotEnforced {
         return Err("the kernel has no Landlock, which the gateway needs on itself: boot with lsm=landlock,... or use a kernel built with it".to_owned());
     }
@@ -108,8 +111,19 @@ fn restrict(socket: &Path) -> Result<(), String> {
     }
 }
 
-/// Denies all that Landlock knows, but for connecting to sockets at or beneath `doors`.
-fn enforce(doors: impl IntoIterator<Item = PathFd>) -> Result<RestrictionStatus, RulesetError> {
+/// The directory that a file is in, and the one that it is really in if it is a symbolic link. A rule
+/// for the file alone would go with its inode when the file is replaced.
+fn shelves(file: &Path) -> Vec<Result<PathFd, String>> {
+    let open = |directory: &Path| {
+        PathFd::new(directory).map_err(|error| format!("open the directory of {}: {error}", file.display()))
+    };
+    let apparent = parent(file);
+    let real = file.canonicalize().ok().map(|file| parent(&file)).filter(|real| *real != apparent);
+    std::iter::once(apparent).chain(real).map(|directory| open(&directory)).collect()
+}
+
+/// Denies all that Landlock knows, but for connecting to sockets at or beneath `doors` and reading files beneath `shelves`.
+fn enforce(doors: impl IntoIterator<Item = PathFd>, shelves: Vec<PathFd>) -> Result<RestrictionStatus, RulesetError> {
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST_ABI))?
         .handle_access(AccessNet::from_all(NEWEST_ABI))?
@@ -117,6 +131,9 @@ fn enforce(doors: impl IntoIterator<Item = PathFd>) -> Result<RestrictionStatus,
         .create()?;
     for door in doors {
         ruleset = ruleset.add_rule(PathBeneath::new(door, AccessFs::ResolveUnix))?;
+    }
+    for shelf in shelves {
+        ruleset = ruleset.add_rule(PathBeneath::new(shelf, AccessFs::ReadFile))?;
     }
     ruleset.restrict_self()
 }
@@ -138,23 +155,29 @@ mod tests {
 
     /// Landlock binds the thread that asks for it, so a thread of its own is enough of a process.
     #[test]
-    fn the_supervisors_socket_is_all_that_can_be_reached() {
+    fn the_supervisors_socket_and_files_to_read_again_are_all_that_can_be_reached() {
         let directory = std::env::temp_dir().join(format!("cloister-landlock-{}", std::process::id()));
         fs::create_dir(&directory).expect("make a directory");
-        let socket = directory.join("socket");
+        let (socket, shelf) = (directory.join("socket"), directory.join("shelf"));
+        fs::create_dir(&shelf).expect("make a directory");
+        fs::write(shelf.join("file"), "").expect("write a file");
         let _listening = UnixListener::bind(&socket).expect("listen");
         let port = TcpListener::bind("127.0.0.1:0").expect("bind").local_addr().expect("its address");
         let tried = std::thread::spawn({
             let directory = directory.clone();
             move || {
-                let status = enforce(PathFd::new(&directory).ok()).expect("restrict");
+                let shelves = super::shelves(&shelf.join("file")).into_iter().collect::<Result<_, _>>().expect("open");
+                let status = enforce(PathFd::new(&directory).ok(), shelves).expect("restrict");
                 UnixStream::connect(&socket).expect("the socket can be reached");
+                fs::read(shelf.join("file")).expect("the file can be read again");
                 let denied = |result: std::io::Result<()>, what| {
                     assert_eq!(result.expect_err(what).kind(), ErrorKind::PermissionDenied, "{what}");
                 };
                 denied(fs::read("/etc/hostname").map(drop), "read a file");
                 denied(fs::read_dir(&directory).map(drop), "list a directory");
                 denied(fs::write(directory.join("file"), ""), "write a file");
+                denied(fs::write(shelf.join("file"), ""), "write a file that may be read");
+                denied(fs::read_dir(&shelf).map(drop), "list a directory of files that may be read");
                 denied(fs::remove_file(&socket), "remove a file");
                 denied(UnixListener::bind(directory.join("another")).map(drop), "make a socket");
                 if matches!(status.landlock, LandlockStatus::Available { effective_abi, .. } if effective_abi >= ABI::V4) {

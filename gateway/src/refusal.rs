@@ -9,6 +9,9 @@ use cloister_protocol::{Answer, ErrorCode, Failure, ID_HEADER, JobId};
 use hyper::StatusCode;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
+use crate::admission::Refused;
+use crate::metrics::Outcome;
+
 /// The cause of an answer, for the log alone.
 #[derive(Clone, Debug)]
 pub struct Because(pub String);
@@ -21,7 +24,14 @@ pub fn refuse(id: JobId, code: ErrorCode, message: impl Into<String>) -> Respons
     if matches!(code, ErrorCode::Overloaded | ErrorCode::RateLimited | ErrorCode::Unavailable) {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    response.extensions_mut().insert(code);
+    response.extensions_mut().insert(Outcome::Failed(code));
+    response
+}
+
+/// A refusal with the header fields that say more.
+pub fn refuse_with(id: JobId, refused: Refused) -> Response {
+    let mut response = refuse(id, refused.code, refused.message);
+    response.headers_mut().extend(refused.headers.into_iter().map(|(name, value)| (Some(name), value)));
     response
 }
 
@@ -41,8 +51,8 @@ pub fn unavailable(id: JobId, cause: &impl std::fmt::Display) -> Response {
 }
 
 /// A body of JSON with the request's id.
-pub fn json(id: JobId, body: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(body));
+pub fn json(id: JobId, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     name(&mut response, id);
     response

@@ -4,7 +4,7 @@
 //! request ever takes a place at the supervisor.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
@@ -12,14 +12,21 @@ use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use cloister_protocol::{
-    EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, InvalidRequest, JobId, READY_PATH, is_json_content_type,
+    EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, InvalidRequest, JobId, READY_PATH, TIMING_HEADER,
+    is_json_content_type,
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Bytes;
-use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 
+use crate::admission::{Admission, Guest, Refused};
 use crate::args::Serve;
-use crate::refusal::{json, refuse, refuse_unread, unavailable};
+use crate::budget::{Budget, Taken};
+use crate::client::Client;
+use crate::mcp::{self, Caller, Mcp};
+use crate::metrics::{Metrics, Stage};
+use crate::openapi;
+use crate::refusal::{json, refuse, refuse_unread, refuse_with, unavailable};
 use crate::upstream::Upstream;
 
 /// Threads that parse large bodies; small ones are parsed where they arrive.
@@ -28,25 +35,40 @@ pub const PARSERS: usize = 2;
 /// From this size on a body's parsing would keep other connections waiting.
 const LARGE: usize = 128 * 1024;
 
+/// Bodies up to this size are read even for nothing, so that the connection can be used again.
+const SMALL: usize = 64 * 1024;
+
 /// What every request is handled with.
 #[derive(Debug)]
-struct Door {
+pub(crate) struct Door {
+    admission: Admission,
+    metrics: Arc<Metrics>,
     upstream: Upstream,
+    memory: Arc<Budget>,
     max_body: usize,
     body_timeout: Duration,
+    contract: Bytes,
 }
 
 /// The whole of what the gateway serves.
-pub fn router(arguments: &Serve) -> Router {
+pub fn router(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>) -> Router {
     let door = Arc::new(Door {
+        admission,
+        metrics,
         upstream: Upstream::new(&arguments.socket),
+        memory: Budget::new(arguments.max_body_memory.get()),
         max_body: arguments.max_body.get(),
         body_timeout: arguments.body_timeout,
+        contract: openapi::document().into(),
     });
+    let anywhere = arguments.no_auth || arguments.keys.is_some();
+    let mcp = mcp::service(Arc::clone(&door), anywhere, arguments.max_body.get());
     Router::new()
+        .route(mcp::PATH, only("POST", post(assist)).layer(Extension(mcp)))
         .route(EXECUTE_PATH, only("POST", post(execute)))
         .route("/healthz", only("GET, HEAD", get(healthy)))
         .route(READY_PATH, only("GET, HEAD", get(ready)))
+        .route(openapi::PATH, only("GET, HEAD", get(contract)))
         .fallback(nowhere)
         .with_state(door)
 }
@@ -64,43 +86,108 @@ async fn nowhere(Extension(id): Extension<JobId>) -> Response {
     refuse(id, ErrorCode::NotFound, "there is nothing here; jobs go to POST /execute")
 }
 
-async fn healthy(Extension(id): Extension<JobId>) -> Response {
-    json(id, br#"{"status":"ok"}"#.to_vec())
+#[utoipa::path(
+    get, tag = "node", path = "/healthz", summary = "Whether the gateway is alive",
+    responses((status = 200, description = "It is.", body = openapi::Status))
+)]
+pub(crate) async fn healthy(Extension(id): Extension<JobId>) -> Response {
+    json(id, br#"{"status":"ok"}"#.as_slice())
 }
 
-async fn ready(State(door): State<Arc<Door>>, Extension(id): Extension<JobId>) -> Response {
+#[utoipa::path(
+    get, tag = "node", path = READY_PATH, summary = "Whether jobs can run",
+    responses(
+        (status = 200, description = "They can.", body = openapi::Status),
+        (status = 503, description = "The supervisor is away or still checks its sandbox.", body = openapi::Refused)
+    )
+)]
+pub(crate) async fn ready(State(door): State<Arc<Door>>, Extension(id): Extension<JobId>) -> Response {
     door.upstream.ready(id).await.unwrap_or_else(|away| unavailable(id, &away))
 }
 
-async fn execute(State(door): State<Arc<Door>>, Extension(id): Extension<JobId>, request: Request) -> Response {
-    let explain = header(&request, EXPLAIN_HEADER) == Some("1");
-    if !header(&request, CONTENT_TYPE.as_str()).is_some_and(is_json_content_type) {
-        return refuse_unread(id, ErrorCode::UnsupportedMediaType, "send Content-Type: application/json");
-    }
-    if request.headers().contains_key(CONTENT_ENCODING) {
-        return refuse_unread(id, ErrorCode::UnsupportedMediaType, "send the body as it is, without Content-Encoding");
-    }
-    let body = match door.read(id, request.into_body()).await {
-        Ok(body) => body,
-        Err(refusal) => return *refusal,
+/// This document.
+#[utoipa::path(
+    get, tag = "node", path = openapi::PATH, summary = "This document",
+    responses((status = 200, description = "OpenAPI 3.1", body = std::collections::HashMap<String, serde_json::Value>))
+)]
+pub(crate) async fn contract(State(door): State<Arc<Door>>, Extension(id): Extension<JobId>) -> Response {
+    json(id, door.contract.clone())
+}
+
+/// Runs a script in a sandbox of its own and answers with what its `main()` returned.
+#[utoipa::path(
+    post, tag = "jobs", path = EXECUTE_PATH, summary = "Run a script",
+    request_body = ExecuteRequest, security((), ("key" = [])),
+    responses(
+        (status = 200, description = "main() returned JSON.", body = openapi::Returned),
+        (status = 400, description = "The request breaks the contract: invalid_request.", body = openapi::Refused),
+        (status = 401, description = "No key, or none that is known here: unauthorized.", body = openapi::Refused),
+        (status = 403, description = "The key may not use this profile: forbidden.", body = openapi::Refused),
+        (status = 408, description = "The body took too long to arrive: request_timeout.", body = openapi::Refused),
+        (status = 413, description = "The body or the script is too large: too_large.", body = openapi::Refused),
+        (status = 415, description = "The body is not declared as JSON: unsupported_media_type.", body = openapi::Refused),
+        (status = 422, description = "The script's own failure; the code says which.", body = openapi::Failed),
+        (status = 429, description = "Too many at once (overloaded) or too fast (rate_limited): wait Retry-After seconds.", body = openapi::Refused),
+        (status = 500, description = "A bug of ours: internal.", body = openapi::Refused),
+        (status = 503, description = "The supervisor is away or restarting: unavailable.", body = openapi::Refused)
+    )
+)]
+pub(crate) async fn execute(
+    State(door): State<Arc<Door>>,
+    Extension(id): Extension<JobId>,
+    Extension(Client(client)): Extension<Client>,
+    request: Request,
+) -> Response {
+    let guest = match door.admission.greet(request.headers(), client) {
+        Ok(guest) => guest,
+        Err(refused) => return door.turn_away(id, refused, request.into_body()).await,
     };
-    match canonical(body).await {
-        Ok(body) => door.upstream.execute(id, explain, body).await.unwrap_or_else(|away| unavailable(id, &away)),
-        Err(error) => refuse(id, ErrorCode::InvalidRequest, error.to_string()),
-    }
+    let mut response = door.execute(id, &guest, request).await.unwrap_or_else(|refusal| *refusal);
+    guest.sign(&mut response);
+    response
+}
+
+/// A message of the Model Context Protocol. It counts as a request of its key, whatever it asks.
+async fn assist(
+    State(door): State<Arc<Door>>,
+    Extension(mcp): Extension<Arc<Mcp>>,
+    Extension(id): Extension<JobId>,
+    Extension(Client(client)): Extension<Client>,
+    request: Request,
+) -> Response {
+    let guest = match door.admission.greet(request.headers(), client) {
+        Ok(guest) => Arc::new(guest),
+        Err(refused) => return door.turn_away(id, refused, request.into_body()).await,
+    };
+    let mut memory = door.memory.open();
+    let (parts, body) = request.into_parts();
+    let caller = Caller { id, guest: Arc::clone(&guest), outcome: Arc::default() };
+    let mut response = match door.read(id, body, &mut memory).await {
+        Ok(body) => mcp::answer(&mcp, parts, body, caller).await,
+        Err(refusal) => *refusal,
+    };
+    guest.sign(&mut response);
+    response
 }
 
 fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     request.headers().get(name)?.to_str().ok()
 }
 
-/// Parses a body and writes it anew: what the supervisor reads was never a stranger's spelling.
-async fn canonical(body: Bytes) -> Result<Vec<u8>, InvalidRequest> {
+/// A request as the supervisor gets it: what it reads was never a stranger's spelling.
+struct Canonical {
+    body: Vec<u8>,
+    profile: Option<String>,
+}
+
+/// Parses a body and writes it anew.
+async fn canonical(body: Vec<u8>) -> Result<Canonical, InvalidRequest> {
     let large = body.len() >= LARGE;
     let rewrite = move || {
         let request = ExecuteRequest::parse(&body)?;
         drop(body);
-        Ok(serde_json::to_vec(&request).expect("strings, numbers and JSON that was parsed"))
+        let body = serde_json::to_vec(&request).expect("strings, numbers and JSON that was parsed");
+        Ok(Canonical { body, profile: request.profile })
     };
     if !large {
         return rewrite();
@@ -109,22 +196,99 @@ async fn canonical(body: Bytes) -> Result<Vec<u8>, InvalidRequest> {
 }
 
 impl Door {
+    async fn execute(&self, id: JobId, guest: &Guest, request: Request) -> Result<Response, Box<Response>> {
+        let refused = |code, message: &str| Err(Box::new(refuse_unread(id, code, message)));
+        let explain = header(&request, EXPLAIN_HEADER) == Some("1");
+        if !header(&request, CONTENT_TYPE.as_str()).is_some_and(is_json_content_type) {
+            return refused(ErrorCode::UnsupportedMediaType, "send Content-Type: application/json");
+        }
+        if request.headers().contains_key(CONTENT_ENCODING) {
+            return refused(ErrorCode::UnsupportedMediaType, "send the body as it is, without Content-Encoding");
+        }
+        let mut memory = self.memory.open();
+        let body = self.read(id, request.into_body(), &mut memory).await?;
+        self.run(id, guest, explain, body).await
+    }
+
+    /// Runs a job whose request was read whole, when it is its turn.
+    pub(crate) async fn run(
+        &self,
+        id: JobId,
+        guest: &Guest,
+        explain: bool,
+        body: Vec<u8>,
+    ) -> Result<Response, Box<Response>> {
+        let Canonical { body, profile } = canonical(body)
+            .await
+            .map_err(|error| Box::new(refuse(id, ErrorCode::InvalidRequest, error.to_string())))?;
+        let since = Instant::now();
+        let leave = self.admission.admit(guest, profile.as_deref()).await;
+        let waited = since.elapsed();
+        let leave = leave.map_err(|refused| Box::new(refuse_with(id, refused)))?;
+        let answer = self.upstream.execute(id, explain, body).await;
+        drop(leave);
+        let mut answer = answer.unwrap_or_else(|away| unavailable(id, &away));
+        self.time(&mut answer, waited);
+        Ok(answer)
+    }
+
+    /// Measures an answer's stages, and tells the client of the queue's, too.
+    fn time(&self, answer: &mut Response, waited: Duration) {
+        self.metrics.measure(Stage::Queue, waited);
+        let Some(timing) = answer.headers().get(TIMING_HEADER).and_then(|timing| timing.to_str().ok()) else { return };
+        self.metrics.measure_timing(timing);
+        let timing = format!("queue;dur={:.3}, {timing}", waited.as_secs_f64() * 1000.0);
+        if let Ok(timing) = HeaderValue::from_str(&timing) {
+            answer.headers_mut().insert(TIMING_HEADER, timing);
+        }
+    }
+
     /// Reads a body whole. One that announces too much is refused before any of it is read, and a
     /// client that waits for `100 Continue` is then never told to go on.
-    async fn read(&self, id: JobId, body: Body) -> Result<Bytes, Box<Response>> {
-        let refused = |code, message: String| Err(Box::new(refuse_unread(id, code, message)));
+    async fn read(&self, id: JobId, mut body: Body, memory: &mut Taken) -> Result<Vec<u8>, Box<Response>> {
+        let refused = |code, message: String| Box::new(refuse_unread(id, code, message));
         let too_large = || refused(ErrorCode::TooLarge, format!("the body is larger than {} bytes", self.max_body));
         if body.size_hint().lower() > self.max_body as u64 {
-            return too_large();
+            return Err(too_large());
         }
-        match tokio::time::timeout(self.body_timeout, Limited::new(body, self.max_body).collect()).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => too_large(),
-            Ok(Err(error)) => refused(ErrorCode::InvalidRequest, format!("the body did not arrive whole: {error}")),
+        let whole = async {
+            let mut bytes = Vec::new();
+            while let Some(frame) = body.frame().await {
+                let broken =
+                    |error| refused(ErrorCode::InvalidRequest, format!("the body did not arrive whole: {error}"));
+                let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+                if bytes.len() + data.len() > self.max_body {
+                    return Err(too_large());
+                }
+                if !memory.take(data.len()) {
+                    return Err(refused(
+                        ErrorCode::Overloaded,
+                        "too many large bodies at once; try again shortly".to_owned(),
+                    ));
+                }
+                bytes.extend_from_slice(&data);
+            }
+            Ok(bytes)
+        };
+        match tokio::time::timeout(self.body_timeout, whole).await {
+            Ok(result) => result,
             Err(_) => {
                 let seconds = self.body_timeout.as_secs_f64();
-                refused(ErrorCode::RequestTimeout, format!("the body did not arrive within {seconds} seconds"))
+                Err(refused(ErrorCode::RequestTimeout, format!("the body did not arrive within {seconds} seconds")))
             }
         }
+    }
+
+    /// Refuses one that is not let in. A small body is read all the same: a connection to be made
+    /// anew for every refusal would cost both sides more.
+    async fn turn_away(&self, id: JobId, refused: Refused, body: Body) -> Response {
+        let mut response = refuse_with(id, refused);
+        let small = body.size_hint().upper().is_some_and(|bytes| bytes <= SMALL as u64);
+        let read = small
+            && matches!(tokio::time::timeout(self.body_timeout, Limited::new(body, SMALL).collect()).await, Ok(Ok(_)));
+        if !read {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use cloister_protocol::{EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, READY_PATH};
+use cloister_protocol::{EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, OUTCOME_HEADER, READY_PATH, TIMING_HEADER};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
@@ -19,6 +19,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyperlocal::UnixConnector;
 
+use crate::metrics::Outcome;
+
 /// How long the supervisor may take to say whether it is ready. A job has its own limits, there.
 const READY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -26,7 +28,8 @@ const READY_TIMEOUT: Duration = Duration::from_secs(5);
 const KEPT: (Duration, usize) = (Duration::from_secs(30), 64);
 
 /// What of the supervisor's answer goes on to the client, beside status and body.
-const RELAYED: [HeaderName; 3] = [CONTENT_TYPE, RETRY_AFTER, HeaderName::from_static(EXPLAIN_HEADER)];
+const RELAYED: [HeaderName; 4] =
+    [CONTENT_TYPE, RETRY_AFTER, HeaderName::from_static(EXPLAIN_HEADER), HeaderName::from_static(TIMING_HEADER)];
 
 /// The supervisor as the gateway sees it.
 #[derive(Clone, Debug)]
@@ -107,6 +110,11 @@ impl Upstream {
             if let Some(value) = head.headers.get(&name) {
                 response.headers_mut().insert(name, value.clone());
             }
+        }
+        if let Some(outcome) =
+            head.headers.get(OUTCOME_HEADER).and_then(|outcome| Outcome::parse(outcome.to_str().ok()?))
+        {
+            response.extensions_mut().insert(outcome);
         }
         Ok(response)
     }

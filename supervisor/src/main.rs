@@ -21,6 +21,7 @@ mod serve;
 mod server;
 mod service;
 mod slots;
+mod stats;
 mod verdict;
 mod watch;
 

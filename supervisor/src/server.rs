@@ -23,6 +23,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::reload::ReloadState;
 use crate::service::Service;
+use crate::stats;
 
 /// The largest body that is read at all. The gateway's own bound is far lower.
 const LARGEST_BODY: usize = 128 * 1024 * 1024;
@@ -148,6 +149,7 @@ impl Server {
         };
         log(id, &request, &answer, started);
         let mut response = respond(id, &answer);
+        stats::tell(response.headers_mut(), &answer, started.elapsed());
         if let Some(Ok(layers)) = layers.map(|layers| HeaderValue::from_str(&layers)) {
             response.headers_mut().insert(EXPLAIN_HEADER, layers);
         }

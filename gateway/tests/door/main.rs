@@ -4,8 +4,14 @@
 
 mod bounds;
 mod contract;
+mod fairness;
+mod http2;
+mod keys;
 mod listening;
+mod mcp;
+mod metrics;
 mod privileges;
 mod stage;
 mod stopping;
+mod tls;
 mod upstream;

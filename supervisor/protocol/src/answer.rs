@@ -1,12 +1,14 @@
 //! What a request is answered with: the codes, their HTTP status, and the two shapes of a body.
 
-use serde::Serialize;
+use serde::de::value::{Error as ValueError, StrDeserializer};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::JobId;
 
 /// Every error code that a client can see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// The request breaks the contract.
@@ -58,6 +60,46 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// Every code there is.
+    pub const ALL: [Self; 23] = [
+        Self::InvalidRequest,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::TooLarge,
+        Self::UnsupportedMediaType,
+        Self::RequestTimeout,
+        Self::Overloaded,
+        Self::RateLimited,
+        Self::Unavailable,
+        Self::Internal,
+        Self::SyntaxError,
+        Self::NoMain,
+        Self::Exception,
+        Self::Exit,
+        Self::ResultNotJson,
+        Self::ResultTooLarge,
+        Self::Timeout,
+        Self::CpuLimit,
+        Self::MemoryLimit,
+        Self::ProcessLimit,
+        Self::Killed,
+    ];
+
+    /// Reads a code's name back; anything else is `None`.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::deserialize(StrDeserializer::<ValueError>::new(name)).ok()
+    }
+
+    /// The code's name, as answers have it.
+    #[must_use]
+    pub fn name(self) -> String {
+        let quoted = serde_json::to_string(&self).expect("a code is a string");
+        quoted.trim_matches('"').to_owned()
+    }
+
     /// The HTTP status that goes with the code.
     #[must_use]
     pub fn status(self) -> u16 {
@@ -90,6 +132,7 @@ impl ErrorCode {
 
 /// What a job used, as the kernel counted it.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Usage {
     /// From handing over the request to the verdict, in milliseconds.
     pub wall_ms: f64,
@@ -101,6 +144,7 @@ pub struct Usage {
 
 /// An output stream whose tail was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Stream {
     /// Standard output.
@@ -225,5 +269,19 @@ impl Answer<'_> {
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("an answer holds only strings, numbers and JSON that was parsed")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ErrorCode;
+
+    #[test]
+    fn codes_are_read_back_by_their_names() {
+        for code in ErrorCode::ALL {
+            assert_eq!(ErrorCode::parse(&code.name()), Some(code));
+        }
+        assert_eq!(ErrorCode::CpuLimit.name(), "cpu_limit");
+        assert_eq!(ErrorCode::parse("returned"), None);
     }
 }

@@ -21,6 +21,16 @@ pub const ID_HEADER: &str = "x-cloister-id";
 /// The request header that asks for the layers in force, and the response header that tells them.
 pub const EXPLAIN_HEADER: &str = "x-cloister-explain";
 
+/// The header by which the supervisor tells what became of a job, without a look into the answer:
+/// [`RETURNED`] or an error code.
+pub const OUTCOME_HEADER: &str = "x-cloister-outcome";
+
+/// What [`OUTCOME_HEADER`] says of a job that returned.
+pub const RETURNED: &str = "returned";
+
+/// The header that tells how long each stage took (W3C Server Timing): `setup` until the job ran, `run` until its verdict.
+pub const TIMING_HEADER: &str = "server-timing";
+
 /// The path that runs a job, on the gateway's listener and on the supervisor's socket alike.
 pub const EXECUTE_PATH: &str = "/execute";
 

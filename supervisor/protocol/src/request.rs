@@ -7,22 +7,30 @@ use crate::json::Strict;
 
 /// A request that holds the contract's shape. Sizes and names are checked against the policy later.
 #[derive(Debug, Serialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExecuteRequest {
-    /// Python source; never empty.
+    /// Python source that defines `main()`; never empty.
+    #[cfg_attr(feature = "openapi", schema(pattern = r"\S", example = "def main(a, b):\n    return a + b"))]
     pub script: String,
-    /// A JSON array, as the client wrote it.
+    /// Positional arguments for `main()`: a JSON array, as the client wrote it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<serde_json::Value>, required = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub args: Option<Box<RawValue>>,
-    /// A JSON object, as the client wrote it.
+    /// Keyword arguments for `main()`: a JSON object, as the client wrote it.
+    #[cfg_attr(feature = "openapi", schema(value_type = std::collections::HashMap<String, serde_json::Value>, required = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kwargs: Option<Box<RawValue>>,
     /// The script's standard input.
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
     /// The profile's name; absent: `default`.
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    /// Wall time wanted, in milliseconds, at least 1.
+    /// Wall time wanted, in milliseconds, at least 1; the profile's is the most there is.
+    #[cfg_attr(feature = "openapi", schema(nullable = false, minimum = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
 }

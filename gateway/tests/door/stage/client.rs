@@ -48,6 +48,12 @@ impl Client {
         self.response()
     }
 
+    /// A whole `POST /execute` with a key, and its response.
+    pub fn execute_with(&mut self, key: &str, body: &str) -> io::Result<Message> {
+        self.post(&format!("authorization: Bearer {key}\r\n"), body)?;
+        self.response()
+    }
+
     /// Reads what is left until the gateway closes, which it must.
     pub fn rest(&mut self) -> io::Result<Vec<u8>> {
         let mut rest = Vec::new();

@@ -12,9 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use serde_json::Value;
 
-use super::LONG;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_cloister-gateway");
+use super::{Client, LONG, Message, PROGRAM, USER};
 
 /// A running gateway.
 #[derive(Debug)]
@@ -45,11 +43,19 @@ impl Gateway {
     }
 
     fn spawn(mut command: Command, socket: &Path, arguments: &[&str]) -> io::Result<Self> {
-        command.args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--socket"]).arg(socket);
-        if geteuid().is_root() {
-            command.args(["--user", "64510"]);
+        command.args(["serve", "--log-format", "json", "--socket"]).arg(socket);
+        if !arguments.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
         }
-        let mut child = command.args(arguments).env_remove("CLOISTER_LOG").stderr(Stdio::piped()).spawn()?;
+        if geteuid().is_root() {
+            command.args(["--user", &USER.to_string()]);
+        }
+        let mut child = command
+            .args(arguments)
+            .env_remove("CLOISTER_LOG")
+            .env_remove("CLOISTER_KEYS")
+            .stderr(Stdio::piped())
+            .spawn()?;
         let lines = BufReader::new(child.stderr.take().ok_or_else(|| Error::other("no stderr"))?);
         let log = Arc::new(Mutex::new(Vec::new()));
         let reader = std::thread::spawn({
@@ -81,6 +87,23 @@ impl Gateway {
         }
     }
 
+    /// What `/metrics` says, for a gateway that was started with `--metrics 127.0.0.1:0`.
+    pub fn metrics(&self) -> io::Result<Message> {
+        let serving = self.logged("where the metrics are", |line| line["message"] == "serving metrics");
+        let address = serving["address"].as_str().unwrap_or_default().parse().map_err(Error::other)?;
+        let mut client = Client::connect(address)?;
+        client.send("GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n")?;
+        client.response()
+    }
+
+    /// The value of one series; NaN if there is none.
+    pub fn metric(&self, series: &str) -> f64 {
+        let text = self.metrics().map(|response| String::from_utf8_lossy(&response.body).into_owned());
+        let text = text.unwrap_or_default();
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or(f64::NAN)
+    }
+
     /// All log lines so far.
     pub fn log(&self) -> Vec<Value> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -110,7 +133,9 @@ impl Gateway {
 
     /// Runs one that is expected to refuse its arguments; returns what it says.
     pub fn refuses(arguments: &[&str]) -> io::Result<String> {
-        let output = Command::new(PROGRAM).arg("serve").args(arguments).env_remove("CLOISTER_LISTEN").output()?;
+        let mut command = Command::new(PROGRAM);
+        command.arg("serve").args(arguments).env_remove("CLOISTER_LISTEN").env_remove("CLOISTER_KEYS");
+        let output = command.output()?;
         assert!(!output.status.success(), "{arguments:?} should be refused");
         Ok(String::from_utf8_lossy(&output.stderr).into_owned())
     }

@@ -20,6 +20,11 @@ impl Place {
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o755))?;
         Ok(Self(directory.join("supervisor.sock")))
     }
+
+    /// The directory itself.
+    pub fn directory(&self) -> &Path {
+        self.0.parent().unwrap_or(&self.0)
+    }
 }
 
 impl Deref for Place {

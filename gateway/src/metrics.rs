@@ -1,0 +1,182 @@
+//! What is counted and measured, in the form that Prometheus reads.
+//!
+//! Nothing of a request's is a label but its outcome, so there are always as many series.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloister_protocol::{ErrorCode, RETURNED};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
+
+use crate::queue::Queue;
+
+/// Upper ends of the latency histograms' buckets, in seconds: a warm job takes about a millisecond.
+const BUCKETS: [f64; 16] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// A job's `main()` returned.
+    Returned,
+    /// It asked for something else than a job, and got it.
+    Served,
+    /// It was answered with this code.
+    Failed(ErrorCode),
+    /// Its client left before there was an answer.
+    Abandoned,
+}
+
+/// Where a job's time goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Stage {
+    /// Waiting for its turn in the gateway.
+    Queue,
+    /// Waiting for a sandbox at the supervisor.
+    Setup,
+    /// Running.
+    Run,
+}
+
+/// All that is measured.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: HashMap<Outcome, IntCounter>,
+    jobs: Histogram,
+    stages: [Histogram; 3],
+    connections: IntGauge,
+    busy: IntGauge,
+    waiting: IntGauge,
+    queue: Arc<Queue>,
+}
+
+/// A connection, for as long as it is open.
+#[derive(Debug)]
+pub struct Open(IntGauge);
+
+impl Metrics {
+    /// Everything at nothing; the queue is looked at when it is asked for.
+    ///
+    /// # Errors
+    /// Two metrics of one name.
+    pub fn new(queue: Arc<Queue>) -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let outcomes = IntCounterVec::new(
+            Opts::new(
+                "cloister_requests_total",
+                "Requests by what became of them; of jobs: returned or an error code.",
+            ),
+            &["outcome"],
+        )?;
+        let histogram = |name, help| HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
+        let jobs = Histogram::with_opts(histogram(
+            "cloister_request_duration_seconds",
+            "Requests to run a job, from the header to the last byte of the answer.",
+        ))?;
+        let stages = HistogramVec::new(
+            histogram("cloister_stage_duration_seconds", "Jobs, by where their time went: queue, setup, run."),
+            &["stage"],
+        )?;
+        let connections = IntGauge::new("cloister_connections", "Open connections.")?;
+        let places = IntGauge::new("cloister_places", "Requests that may be at the supervisor at once.")?;
+        let busy = IntGauge::new("cloister_places_busy", "Requests at the supervisor.")?;
+        let waiting = IntGauge::new("cloister_queue_length", "Requests that wait for their turn.")?;
+        registry.register(Box::new(outcomes.clone()))?;
+        registry.register(Box::new(jobs.clone()))?;
+        registry.register(Box::new(stages.clone()))?;
+        for gauge in [&connections, &places, &busy, &waiting] {
+            registry.register(Box::new(gauge.clone()))?;
+        }
+        places.set(i64::try_from(queue.places()).unwrap_or(i64::MAX));
+        let ways = [Outcome::Returned, Outcome::Served, Outcome::Abandoned];
+        let all = ErrorCode::ALL.map(Outcome::Failed).into_iter().chain(ways);
+        let requests = all.map(|outcome| (outcome, outcomes.with_label_values(&[outcome.name()]))).collect();
+        let stages = ["queue", "setup", "run"].map(|stage| stages.with_label_values(&[stage]));
+        Ok(Self { registry, requests, jobs, stages, connections, busy, waiting, queue })
+    }
+
+    /// Counts a request; `job` is how long it took if it was to run one.
+    pub fn count(&self, outcome: Outcome, job: Option<Duration>) {
+        if let Some(counter) = self.requests.get(&outcome) {
+            counter.inc();
+        }
+        if let Some(time) = job {
+            self.jobs.observe(time.as_secs_f64());
+        }
+    }
+
+    /// Measures a stage of a job.
+    pub fn measure(&self, stage: Stage, time: Duration) {
+        let [queue, setup, run] = &self.stages;
+        let histogram = match stage {
+            Stage::Queue => queue,
+            Stage::Setup => setup,
+            Stage::Run => run,
+        };
+        histogram.observe(time.as_secs_f64());
+    }
+
+    /// Measures what a `Server-Timing` header says of the stages at the supervisor.
+    pub fn measure_timing(&self, header: &str) {
+        for metric in header.split(',') {
+            let Some((name, milliseconds)) = metric.trim().split_once(";dur=") else { continue };
+            let time = milliseconds.parse().ok().and_then(|ms: f64| Duration::try_from_secs_f64(ms / 1000.0).ok());
+            match (name, time) {
+                ("setup", Some(time)) => self.measure(Stage::Setup, time),
+                ("run", Some(time)) => self.measure(Stage::Run, time),
+                _ => {}
+            }
+        }
+    }
+
+    /// Counts a connection while it is open.
+    pub fn open(&self) -> Open {
+        self.connections.inc();
+        Open(self.connections.clone())
+    }
+
+    /// All of it, in Prometheus' text format.
+    ///
+    /// # Errors
+    /// A metric that cannot be written so.
+    pub fn text(&self) -> Result<String, prometheus::Error> {
+        let (busy, waiting) = self.queue.lengths();
+        self.busy.set(i64::try_from(busy).unwrap_or(i64::MAX));
+        self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+impl Outcome {
+    /// The code of a failure.
+    pub fn code(self) -> Option<ErrorCode> {
+        match self {
+            Self::Failed(code) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// What the supervisor says became of a job.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == RETURNED { Some(Self::Returned) } else { ErrorCode::parse(text).map(Self::Failed) }
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Returned => RETURNED.to_owned(),
+            Self::Served => "served".to_owned(),
+            Self::Abandoned => "abandoned".to_owned(),
+            Self::Failed(code) => code.name(),
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,197 @@
+//! The contract for programs: OpenAPI 3.1, generated from the types and the handlers.
+//!
+//! What a job's answer is made of is borrowed where it is written; the schemas here have the same
+//! fields, which a test compares.
+
+use cloister_protocol::{ErrorCode, ID_HEADER, Stream, Usage};
+use serde_json::Value;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi, ToSchema};
+
+use crate::routes;
+
+/// The path that serves the document.
+pub const PATH: &str = "/openapi.json";
+
+/// 200: `main()` returned JSON.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "a schema alone")]
+pub struct Returned {
+    /// The job.
+    #[schema(pattern = "^[0-9a-f]{32}$")]
+    id: String,
+    /// What `main()` returned.
+    result: Value,
+    /// What was printed.
+    stdout: String,
+    /// What was printed to standard error.
+    stderr: String,
+    /// The streams whose tail was dropped.
+    truncated: Vec<Stream>,
+    /// What the job used.
+    usage: Usage,
+}
+
+/// 422: the script's own failure.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "a schema alone")]
+pub struct Failed {
+    /// The job.
+    #[schema(pattern = "^[0-9a-f]{32}$")]
+    id: String,
+    /// What went wrong.
+    error: JobError,
+    /// What was printed before.
+    stdout: String,
+    /// What was printed to standard error before.
+    stderr: String,
+    /// The streams whose tail was dropped.
+    truncated: Vec<Stream>,
+    /// What the job used.
+    usage: Usage,
+}
+
+/// What went wrong with a script; other fields than the first two are there where they make sense.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "a schema alone")]
+pub struct JobError {
+    /// For programs.
+    code: ErrorCode,
+    /// For people.
+    message: String,
+    /// The exception's type.
+    exception: Option<String>,
+    /// The script's own frames.
+    traceback: Option<String>,
+    /// The line in the script.
+    line: Option<u64>,
+    /// The column in the line.
+    column: Option<u64>,
+    /// The line's text.
+    text: Option<String>,
+    /// Where in the result something has no JSON form.
+    path: Option<String>,
+    /// What would have one.
+    hint: Option<String>,
+    /// What the script's process ended with.
+    exit_code: Option<Value>,
+    /// The signal that ended it.
+    signal: Option<String>,
+}
+
+/// Everything else: no job ran.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "a schema alone")]
+pub struct Refused {
+    /// What went wrong.
+    error: Refusal,
+    /// The request.
+    #[schema(pattern = "^[0-9a-f]{32}$")]
+    id: String,
+}
+
+/// Why no job ran.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "a schema alone")]
+pub struct Refusal {
+    /// For programs.
+    code: ErrorCode,
+    /// For people.
+    message: String,
+}
+
+/// `/healthz`, `/readyz`.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "a schema alone")]
+pub struct Status {
+    /// `ok`.
+    status: String,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Cloister", description = "Runs untrusted Python, each script in a sandbox of its own."),
+    paths(routes::execute, routes::healthy, routes::ready, routes::contract),
+    modifiers(&Everywhere)
+)]
+struct Document;
+
+/// What holds for every path.
+struct Everywhere;
+
+impl Modify for Everywhere {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
+            "A key that `cloister-gateway keys new` made. A gateway that was started without keys asks for none.",
+        ));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(bearer.build()));
+        let id = utoipa::openapi::HeaderBuilder::new().description(Some("The request's id, as in the log."));
+        let id = id.build();
+        for item in document.paths.paths.values_mut() {
+            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+                for response in operation.responses.responses.values_mut() {
+                    if let utoipa::openapi::RefOr::T(response) = response {
+                        response.headers.insert(ID_HEADER.to_owned(), id.clone());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The document.
+///
+/// # Panics
+/// Never: it holds strings and numbers.
+pub fn document() -> String {
+    Document::openapi().to_pretty_json().expect("strings and numbers")
+}
+
+/// One schema of the document; null if there is none of that name.
+pub fn schema(name: &str) -> Value {
+    let document: Value = serde_json::from_str(&document()).expect("it was JSON a moment ago");
+    document["components"]["schemas"][name].clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use cloister_protocol::{Answer, ErrorCode, Failure, JobId, Usage};
+    use serde_json::Value;
+
+    use super::{document, schema};
+
+    fn keys(value: &Value) -> BTreeSet<String> {
+        value.as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect()
+    }
+
+    #[test]
+    fn answers_have_the_fields_that_the_document_says() {
+        let document: Value = serde_json::from_str(&document()).expect("JSON");
+        assert_eq!(document["openapi"], "3.1.0");
+        let (id, usage) = (JobId::random(), Usage::default());
+        let error = &Failure::new(ErrorCode::Exit, "an end");
+        let result = serde_json::from_str("1").expect("JSON");
+        let (stdout, stderr, truncated) = ("", "", &[][..]);
+        for (name, answer) in [
+            ("Returned", Answer::Returned { id, result, stdout, stderr, truncated, usage }),
+            ("Failed", Answer::Failed { id, error, stdout, stderr, truncated, usage }),
+            ("Refused", Answer::Refused { error, id }),
+        ] {
+            let answer: Value = serde_json::from_slice(&answer.to_json()).expect("JSON");
+            assert_eq!(keys(&answer), keys(&schema(name)["properties"]), "{name}");
+            let required: BTreeSet<_> = schema(name)["required"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|key| Some(key.as_str()?.to_owned()))
+                .collect();
+            assert_eq!(keys(&answer), required, "{name}");
+        }
+        assert_eq!(keys(&serde_json::to_value(usage).expect("JSON")), keys(&schema("Usage")["properties"]));
+        let codes = ErrorCode::ALL.map(|code| Value::from(code.name()));
+        assert_eq!(schema("ErrorCode")["enum"].as_array().map(Vec::as_slice), Some(&codes[..]));
+    }
+}

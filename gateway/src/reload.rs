@@ -1,0 +1,88 @@
+//! Files that are read again on SIGHUP and when they change.
+//!
+//! A change is seen by looking once a second, which works on every file system and however the
+//! file is replaced (in place, by rename, by a symbolic link, as Kubernetes does). What cannot be
+//! used is told in the log, and what was in force stays so.
+
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How often is looked.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What tells one state of a file from another: device, inode, size, and times in nanoseconds.
+type Looks = (u64, u64, u64, i64, i64, i64, i64);
+
+/// Files that make up one thing.
+pub struct Watched {
+    what: &'static str,
+    files: Vec<PathBuf>,
+    seen: Vec<Option<Looks>>,
+    apply: Box<dyn Fn() -> Result<(), String> + Send>,
+}
+
+impl Watched {
+    /// Files that have just been read, and how to read them again.
+    pub fn new(
+        what: &'static str,
+        files: Vec<PathBuf>,
+        apply: impl Fn() -> Result<(), String> + Send + 'static,
+    ) -> Self {
+        let seen = looks(&files);
+        Self { what, files, seen, apply: Box::new(apply) }
+    }
+
+    fn look(&mut self, asked: bool) {
+        let now = looks(&self.files);
+        if !asked && now == self.seen {
+            return;
+        }
+        self.seen = now;
+        match (self.apply)() {
+            Ok(()) => tracing::info!(what = self.what, "read again"),
+            Err(error) => tracing::error!(what = self.what, error, "not read again: the former stay in force"),
+        }
+    }
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").field("what", &self.what).field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+/// Watches until the process ends.
+///
+/// # Errors
+/// SIGHUP cannot be listened for.
+pub fn start(mut watched: Vec<Watched>) -> Result<(), String> {
+    let mut hangup = signal(SignalKind::hangup()).map_err(|error| format!("listen for signals: {error}"))?;
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let asked = tokio::select! {
+                _ = hangup.recv() => true,
+                _ = ticks.tick(), if !watched.is_empty() => false,
+            };
+            for files in &mut watched {
+                files.look(asked);
+            }
+        }
+    });
+    Ok(())
+}
+
+fn looks(files: &[PathBuf]) -> Vec<Option<Looks>> {
+    let look = |file: &PathBuf| {
+        let found = fs::metadata(file).ok()?;
+        let times = (found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec());
+        Some((found.dev(), found.ino(), found.size(), times.0, times.1, times.2, times.3))
+    };
+    files.iter().map(look).collect()
+}

@@ -1,0 +1,128 @@
+//! The Model Context Protocol, message by message. The suite speaks it with the official client.
+
+use std::io::Read;
+use std::sync::mpsc;
+
+use serde_json::{Value, json};
+
+use crate::stage::{Client, Gateway, KeyFile, LONG, Message, Outcome, SCRIPT, Supervisor, respond, until};
+
+/// Sends a message, with these further header lines.
+fn post(client: &mut Client, headers: &str, method: &str, params: Value) -> std::io::Result<()> {
+    let body = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params}).to_string();
+    client.send(format!(
+        "POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         accept: application/json, text/event-stream\r\ncontent-length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    ))
+}
+
+fn call(client: &mut Client, headers: &str, arguments: Value) -> std::io::Result<Message> {
+    post(client, headers, "tools/call", json!({"name": "execute_python", "arguments": arguments}))?;
+    client.response()
+}
+
+#[test]
+fn the_one_tool_runs_scripts_by_way_of_the_supervisor() -> Outcome {
+    let supervisor = Supervisor::start(|request, stream| {
+        let fails = request.json()["script"] == "fails";
+        let (status, body) = if fails {
+            ("422 Unprocessable Entity", r#"{"error":{"code":"no_main"}}"#)
+        } else {
+            ("200 OK", r#"{"result":1e400}"#)
+        };
+        respond(stream, status, "", body).map(|()| true)
+    })?;
+    let gateway = Gateway::start(&supervisor.socket)?;
+    let mut client = Client::connect(gateway.address)?;
+
+    post(&mut client, "", "tools/list", json!({}))?;
+    let tools = client.response()?.json()["result"]["tools"].clone();
+    assert_eq!(tools.as_array().map(Vec::len), Some(1));
+    assert_eq!(tools[0]["name"], "execute_python");
+    assert_eq!(tools[0]["inputSchema"]["required"], json!(["script"]));
+
+    let response = call(&mut client, "", json!({"script": "runs", "args": [1, 2.50]}))?;
+    let result = &response.json()["result"];
+    assert_eq!((response.status(), &result["isError"]), (200, &json!(false)));
+    assert_eq!(result["structuredContent"].to_string(), r#"{"result":1e+400}"#);
+    let id = response.header("x-cloister-id").unwrap_or_default();
+    let request = &supervisor.requests()[0];
+    assert_eq!(request.body, br#"{"script":"runs","args":[1,2.5]}"#);
+    assert_eq!(request.header("x-cloister-id"), Some(id));
+
+    let failed = call(&mut client, "", json!({"script": "fails"}))?.json();
+    assert_eq!(failed["result"]["isError"], true);
+    assert_eq!(failed["result"]["structuredContent"]["error"]["code"], "no_main");
+    let wrong = call(&mut client, "", json!({"scirpt": "runs"}))?.json();
+    assert_eq!(wrong["result"]["structuredContent"]["error"]["code"], "invalid_request");
+    post(&mut client, "", "tools/call", json!({"name": "rm", "arguments": {}}))?;
+    assert_eq!(client.response()?.json()["error"]["code"], -32602);
+    assert_eq!(supervisor.requests().len(), 2);
+    Ok(())
+}
+
+#[test]
+fn a_call_needs_a_key_and_counts_for_it() -> Outcome {
+    let (supervisor, keys) = (Supervisor::answering("200 OK", "", "{}")?, KeyFile::new()?);
+    let key = keys.add("one", &["--rate", "1/h", "--burst", "1", "--profiles", "small"])?;
+    let gateway = Gateway::start_with(&supervisor.socket, &["--keys", keys.argument()])?;
+    let mut client = Client::connect(gateway.address)?;
+    call(&mut client, "", json!({"script": "x"}))?.refusal(401, "unauthorized");
+    let header = format!("authorization: Bearer {key}\r\n");
+    let refused = call(&mut client, &header, json!({"script": "x"}))?.json();
+    assert_eq!(refused["result"]["structuredContent"]["error"]["code"], "forbidden");
+    call(&mut client, &header, json!({"script": "x"}))?.refusal(429, "rate_limited");
+    assert!(supervisor.requests().is_empty());
+    Ok(())
+}
+
+#[test]
+fn pages_in_browsers_and_forged_names_are_refused() -> Outcome {
+    let supervisor = Supervisor::answering("200 OK", "", "{}")?;
+    let gateway = Gateway::start(&supervisor.socket)?;
+    let mut client = Client::connect(gateway.address)?;
+    let response = call(&mut client, "origin: http://localhost\r\n", json!({"script": "x"}))?;
+    assert_eq!(response.status(), 403);
+    let mut client = Client::connect(gateway.address)?;
+    client.send("POST /mcp HTTP/1.1\r\nhost: rebound.example\r\ncontent-length: 0\r\n\r\n")?;
+    assert_eq!(client.response()?.status(), 403);
+    for method in ["GET", "DELETE"] {
+        let mut client = Client::connect(gateway.address)?;
+        client.send(format!("{method} /mcp HTTP/1.1\r\nhost: localhost\r\n\r\n"))?;
+        client.response()?.refusal(405, "method_not_allowed");
+    }
+    assert!(supervisor.requests().is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_client_that_hangs_up_takes_its_call_with_it() -> Outcome {
+    let (left, leaving) = mpsc::channel();
+    let supervisor = Supervisor::start(move |_, stream| {
+        if matches!(stream.read(&mut [0; 1]), Ok(0)) {
+            let _ = left.send(());
+        }
+        Ok(false)
+    })?;
+    let gateway = Gateway::start(&supervisor.socket)?;
+    let mut client = Client::connect(gateway.address)?;
+    post(&mut client, "", "tools/call", json!({"name": "execute_python", "arguments": {"script": "x"}}))?;
+    until("the job runs", || supervisor.requests().len() == 1);
+    drop(client);
+    leaving.recv_timeout(LONG)?;
+    Ok(())
+}
+
+#[test]
+fn the_log_has_no_word_of_a_call() -> Outcome {
+    let supervisor = Supervisor::answering("200 OK", "", r#"{"result":"printed"}"#)?;
+    let gateway = Gateway::start(&supervisor.socket)?;
+    let mut client = Client::connect(gateway.address)?;
+    let arguments: Value = serde_json::from_str(SCRIPT)?;
+    let id = call(&mut client, "", arguments)?.header("x-cloister-id").unwrap_or_default().to_owned();
+    gateway.logged("the call", |line| line["id"] == id.as_str());
+    let log = format!("{:?}", gateway.log());
+    assert!(!log.contains("do not log me") && !log.contains("printed"), "{log}");
+    Ok(())
+}

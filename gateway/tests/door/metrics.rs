@@ -1,0 +1,111 @@
+//! What operators see: metrics, and in the log what a request's own id and trace are found by.
+
+use crate::stage::{Client, Gateway, Outcome, SCRIPT, Supervisor, until};
+
+const METRICS: [&str; 2] = ["--metrics", "127.0.0.1:0"];
+
+#[test]
+fn requests_are_counted_by_what_became_of_them_and_timed_by_stage() -> Outcome {
+    let supervisor = Supervisor::start(|request, stream| {
+        let headers = match request.json()["script"].as_str() {
+            Some("returns") => "x-cloister-outcome: returned\r\nserver-timing: setup;dur=1.500, run;dur=2500.000\r\n",
+            _ => "x-cloister-outcome: cpu_limit\r\n",
+        };
+        crate::stage::respond(stream, "200 OK", headers, "{}").map(|()| true)
+    })?;
+    let gateway = Gateway::start_with(&supervisor.socket, &METRICS)?;
+    let mut client = Client::connect(gateway.address)?;
+    let response = client.execute(r#"{"script": "returns"}"#)?;
+    let timing = response.header("server-timing").unwrap_or_default();
+    assert!(timing.starts_with("queue;dur=") && timing.ends_with("setup;dur=1.500, run;dur=2500.000"), "{timing}");
+    assert_eq!(response.header("x-cloister-outcome"), None);
+    for _ in 0..2 {
+        client.execute(SCRIPT)?;
+    }
+    client.execute("{}")?.refusal(400, "invalid_request");
+    client.send("GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n")?;
+    client.response()?;
+    // An answer is counted once its last byte was handed over, which its client may see before.
+    let count = |outcome: &str| gateway.metric(&format!("cloister_requests_total{{outcome=\"{outcome}\"}}"));
+    until("all are counted", || count("served") == 1.0);
+    assert_eq!(["returned", "cpu_limit", "invalid_request", "abandoned"].map(count), [1.0, 2.0, 1.0, 0.0]);
+    let stage = |stage: &str, end: &str| {
+        gateway.metric(&format!("cloister_stage_duration_seconds_bucket{{stage=\"{stage}\",le=\"{end}\"}}"))
+    };
+    assert_eq!([stage("setup", "0.001"), stage("setup", "0.0025")], [0.0, 1.0]);
+    assert_eq!([stage("run", "1"), stage("run", "2.5"), stage("queue", "+Inf")], [0.0, 1.0, 3.0]);
+    assert_eq!(gateway.metric("cloister_request_duration_seconds_count"), 4.0);
+    assert_eq!([gateway.metric("cloister_connections"), gateway.metric("cloister_places")], [1.0, 32.0]);
+    drop(client);
+    until("the connection is gone", || gateway.metric("cloister_connections") == 0.0);
+    Ok(())
+}
+
+#[test]
+fn every_metric_says_what_it_is() -> Outcome {
+    let gateway = Gateway::start_with(&crate::stage::Place::new()?, &METRICS)?;
+    let response = gateway.metrics()?;
+    assert_eq!(response.header("content-type"), Some("text/plain; version=0.0.4"));
+    let text = String::from_utf8(response.body)?;
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let name: String = line.chars().take_while(|letter| !" {".contains(*letter)).collect();
+        let family = ["_bucket", "_sum", "_count"]
+            .iter()
+            .fold(name.as_str(), |name, end| name.strip_suffix(end).unwrap_or(name));
+        assert!(text.contains(&format!("# HELP {family} ")) && text.contains(&format!("# TYPE {family} ")), "{line}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_dashboard_shows_what_there_is() -> Outcome {
+    let gateway = Gateway::start_with(&crate::stage::Place::new()?, &METRICS)?;
+    let text = String::from_utf8(gateway.metrics()?.body)?;
+    let dashboard = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/grafana-dashboard.json"))?;
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard)?;
+    let mut seen = 0;
+    for panel in dashboard["panels"].as_array().into_iter().flatten() {
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            let expression = target["expr"].as_str().unwrap_or_default();
+            let names = expression.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+            for name in names.filter(|name| name.starts_with("cloister_")) {
+                assert!(
+                    text.lines()
+                        .any(|line| line.starts_with(&format!("{name}{{")) || line.starts_with(&format!("{name} "))),
+                    "{name}"
+                );
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 10, "{seen}");
+    Ok(())
+}
+
+#[test]
+fn metrics_are_not_for_strangers() -> Outcome {
+    for address in ["0.0.0.0:0", "192.0.2.1:80", "[::]:0"] {
+        let message = Gateway::refuses(&["--listen", "127.0.0.1:0", "--metrics", address])?;
+        assert!(message.contains("loopback") && message.contains("--metrics"), "{message}");
+    }
+    let gateway = Gateway::start_with(&crate::stage::Place::new()?, &METRICS)?;
+    let mut client = Client::connect(gateway.address)?;
+    client.send("GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n")?;
+    client.response()?.refusal(404, "not_found");
+    Ok(())
+}
+
+#[test]
+fn a_callers_trace_is_in_the_log() -> Outcome {
+    let supervisor = Supervisor::answering("200 OK", "", "{}")?;
+    let gateway = Gateway::start(&supervisor.socket)?;
+    let mut client = Client::connect(gateway.address)?;
+    client.post("traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n", SCRIPT)?;
+    let id = client.response()?.header("x-cloister-id").unwrap_or_default().to_owned();
+    let line = gateway.logged("the request", |line| line["id"] == id.as_str());
+    assert_eq!(line["trace"], "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7");
+    client.post("traceparent: made up\r\n", SCRIPT)?;
+    let id = client.response()?.header("x-cloister-id").unwrap_or_default().to_owned();
+    assert!(gateway.logged("the next", |line| line["id"] == id.as_str())["trace"].is_null());
+    Ok(())
+}

@@ -1,0 +1,59 @@
+"""Keys in front of the real supervisor."""
+
+import os
+import subprocess
+
+import pytest
+
+from client import eventually
+from service import GATEWAY_ID, binary
+
+
+class KeyFile:
+    """A key file in a directory of the gateway's group, changed by the real command."""
+
+    def __init__(self, directory):
+        directory.chmod(0o750)
+        os.chown(directory, 0, GATEWAY_ID)
+        self.path = directory / "keys.toml"
+
+    def __call__(self, *arguments):
+        command = [binary("cloister-gateway"), "keys", "--keys", self.path, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def keys(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("keys")
+    for parent in directory.parents:
+        if parent.owner() == "root" and parent.stat().st_mode & 0o005 != 0o005 and str(parent).startswith("/tmp/"):
+            parent.chmod(0o755)
+    return KeyFile(directory)
+
+
+def bearer(key):
+    return {"Authorization": f"Bearer {key}"}
+
+
+def test_jobs_run_for_who_has_a_key_and_in_its_profiles(start_service, keys):
+    plain = keys("new", "plain", "--profiles", "default,small")
+    small = keys("new", "small", "--profiles", "small")
+    service = start_service(policy='[profile.small]\nextends = "default"\nmemory = "128MiB"\n', gateway_options=["--keys", keys.path])
+    script = "def main(): return 'ran'"
+    assert service.client.execute(script).code == "unauthorized"
+    assert service.client.execute(script, headers=bearer(plain)).result == "ran"
+    assert service.client.execute(script, headers=bearer(small)).code == "forbidden"
+    assert service.client.execute(script, headers=bearer(small), profile="small").result == "ran"
+    keys("revoke", "small")
+    eventually(lambda: service.client.execute(script, headers=bearer(small), profile="small").status == 401)
+    assert service.client.execute(script, headers=bearer(plain)).result == "ran"
+
+
+def test_a_key_that_sends_too_fast_takes_no_slot(start_service, keys):
+    key = keys("new", "slow", "--rate", "2/h", "--burst", "2")
+    service = start_service(gateway_options=["--keys", keys.path])
+    answers = [service.client.execute("def main(): return 1", headers=bearer(key)) for _ in range(5)]
+    assert [answer.status for answer in answers] == [200, 200, 429, 429, 429]
+    assert all(answer.code == "rate_limited" for answer in answers[2:])
+    # Half an hour for each request, less what has passed.
+    assert 1500 < int(answers[-1].headers["retry-after"]) <= 1800

@@ -1,0 +1,54 @@
+"""The Model Context Protocol, spoken by its official client for Python."""
+
+import anyio
+import pytest
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
+
+
+@pytest.fixture
+def speak(service):
+    """Run what is done with a session."""
+
+    def speak(conversation):
+        async def main():
+            async with streamable_http_client(f"{service.client.url}/mcp") as streams, ClientSession(*streams[:2]) as session:
+                await session.initialize()
+                return await conversation(session)
+
+        return anyio.run(main)
+
+    return speak
+
+
+def test_an_assistant_finds_the_tool_and_runs_python(speak):
+    async def conversation(session):
+        [tool] = (await session.list_tools()).tools
+        assert tool.name == "execute_python"
+        script = "def main(a, b):\n    print('adding')\n    return a + b"
+        return await session.call_tool(tool.name, {"script": script, "args": [2, 3]})
+
+    answer = speak(conversation)
+    assert not answer.is_error
+    assert (answer.structured_content["result"], answer.structured_content["stdout"]) == (5, "adding\n")
+
+
+def test_a_failure_is_something_to_read(speak):
+    async def conversation(session):
+        broken = await session.call_tool("execute_python", {"script": "def main():\n    return 1 / 0"})
+        wrong = await session.call_tool("execute_python", {"source": "def main(): return 1"})
+        return broken, wrong
+
+    broken, wrong = speak(conversation)
+    assert broken.is_error and wrong.is_error
+    assert broken.structured_content["error"]["exception"] == "ZeroDivisionError"
+    assert "ZeroDivisionError" in broken.content[0].text
+    assert wrong.structured_content["error"]["code"] == "invalid_request"
+
+
+def test_calls_keep_nothing_between_them(speak):
+    async def conversation(session):
+        await session.call_tool("execute_python", {"script": "def main(): open('/tmp/kept', 'w').write('x')"})
+        return await session.call_tool("execute_python", {"script": "import os\ndef main(): return os.listdir('/tmp')"})
+
+    assert speak(conversation).structured_content["result"] == []

@@ -1,0 +1,59 @@
+"""What the gateway says of itself in /openapi.json, held against its real answers by schemathesis."""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance, negative_data_rejection, response_headers_conformance, response_schema_conformance,
+    status_code_conformance, unsupported_method,
+)
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance,
+          response_schema_conformance, negative_data_rejection, unsupported_method]
+
+PAGES = {("/healthz", "GET"), ("/readyz", "GET"), ("/openapi.json", "GET")}
+
+
+@pytest.fixture
+def api(service):
+    return schemathesis.openapi.from_url(f"{service.client.url}/openapi.json")
+
+
+def test_every_operation_is_tried_here(api):
+    operations = {(path, method.upper()) for path, item in api.raw_schema["paths"].items() for method in item}
+    assert operations == PAGES | {("/execute", "POST")}
+
+
+@pytest.mark.parametrize(("path", "method"), sorted(PAGES))
+def test_pages_are_as_the_document_says(api, path, method):
+    api[path][method].Case().call_and_validate(checks=CHECKS)
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+def test_answers_are_as_the_document_says(api, mode):
+    # The same examples each time: what is to be found is found here, not in somebody's next change.
+    @settings(max_examples=60, derandomize=True, deadline=None, database=None, phases=[Phase.generate],
+              suppress_health_check=list(HealthCheck))
+    @given(case=api["/execute"]["POST"].as_strategy(generation_mode=mode))
+    def holds(case):
+        case.call_and_validate(checks=CHECKS)
+
+    holds()
+
+
+@pytest.mark.parametrize(("script", "status"), [
+    ("def main(): return [1, None, {'a': 'b'}]", 200),
+    ("def main(:", 422),
+    ("x = 1", 422),
+    ("def main(): raise ValueError('no')", 422),
+    ("def main(): exit(3)", 422),
+    ("def main(): return {1, 2}", 422),
+    ("import os\ndef main(): os.abort()", 422),
+])
+def test_what_becomes_of_a_job_is_as_the_document_says(api, script, status):
+    operation = api["/execute"]["POST"]
+    response = operation.Case(body={"script": script}, media_type="application/json").call()
+    assert response.status_code == status, response.json()
+    operation.validate_response(response)

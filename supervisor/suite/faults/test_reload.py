@@ -287,3 +287,21 @@ def test_a_stop_during_a_reload_leaves_nothing_behind(start_service):
     service.supervisor.send_signal(signal.SIGTERM)
     assert service.supervisor.wait(60) == 0
     assert not service.processes() and not service.cgroup_directories()
+
+
+def test_a_network_that_the_supervisor_gave_up_needs_a_restart(start_service):
+    service = start_service()
+    text, count = re.subn(r'(?m)^network += +"none"', 'network = "loopback"', service.policy.read_text(), count=1)
+    assert count == 1
+    refuse(service, text, "needs a restart")
+    assert 'network = "loopback" needs a restart' in service.log("supervisor")
+    service.supervisor.send_signal(signal.SIGTERM)
+    assert service.supervisor.wait(60) == 0
+    service.start_supervisor()
+    service.wait_until_ready()
+    assert ready(service) == {"status": "ok", "policy": digest(text)}
+    # Names cannot be resolved there either, but that is no refusal; other families are one as before.
+    answer = service.client.execute("import socket\ndef main(): socket.getaddrinfo('example.test', 80)")
+    assert answer.status == 422 and "denials" not in answer.error, answer
+    answer = service.client.execute("import socket\ndef main(): socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)")
+    assert [denial["what"] for denial in answer.error["denials"]] == ["socket(AF_NETLINK)"]

@@ -78,9 +78,10 @@ class Http:
 class Cloister(Http):
     """Both daemons with the shipped policy, but for a queue in which nobody is turned away."""
 
-    def __init__(self, name, warm, policy="", **supervisor):
+    def __init__(self, name, warm, policy="", gateway_options=(), **supervisor):
         self.name = name
-        self.service = Service(policy, {"queue_wait": '"120s"', "queue": 1024, **supervisor}, warm=warm)
+        supervisor = {"queue_wait": '"120s"', "queue": 1024, **supervisor}
+        self.service = Service(policy, supervisor, gateway_options, warm=warm)
         self.url = self.service.client.url
 
     def start(self):

@@ -17,7 +17,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 VENV := $(TARGET)/test-venv
 RUNTIME := $(or $(CLOISTER_RUNTIME),/var/lib/cloister/python)
 CARGO_OPTIONS := --locked --target-dir $(TARGET)
-PYTEST := $(VENV)/bin/python -B -m pytest -q -p no:cacheprovider
+PYTEST := supervisor/runtime/twice.sh $(VENV)/bin/python -B -m pytest -q
 
 .PHONY: help run test build runtime doctor lint audit unit suite bench deb test-vm clean root tools test-tools
 

@@ -77,7 +77,7 @@ test-vm: deb test-tools ## Install the package in a virtual Debian (CLOISTER_VM_
 	CLOISTER_DEB=$$(ls -t $(TARGET)/deb/*.deb | head -n 1)
 	CLOISTER_TEST_PACKAGES=$$(echo $(VENV)/lib/python3*/site-packages)
 	export CLOISTER_DEB CLOISTER_TEST_PACKAGES
-	$(PYTEST) -s systemd/vm
+	$(VENV)/bin/python -B -m pytest -q -p no:cacheprovider -s systemd/vm
 
 test-tools: tools
 	@echo "== test tools"

@@ -58,7 +58,7 @@ struct Waiting {
     heard: Instant,
     answers: HashMap<Slot, Asked>,
     ends: HashMap<Slot, oneshot::Sender<End>>,
-    pong: Option<oneshot::Sender<()>>,
+    pongs: Vec<oneshot::Sender<()>>,
 }
 
 /// An order under way: whom to tell that it was carried out, and whom to tell of the job's end.
@@ -75,8 +75,13 @@ impl Connection {
     /// What the other end could not do.
     pub async fn open(wire: Wire, first: &Order, within: Duration) -> Result<Self, LauncherError> {
         rustix::io::ioctl_fionbio(&wire, true).map_err(io::Error::from)?;
-        let waiting =
-            Waiting { dead: false, heard: Instant::now(), answers: HashMap::new(), ends: HashMap::new(), pong: None };
+        let waiting = Waiting {
+            dead: false,
+            heard: Instant::now(),
+            answers: HashMap::new(),
+            ends: HashMap::new(),
+            pongs: Vec::new(),
+        };
         let (wire, waiting) = (Arc::new(watch(wire)?), Arc::new(Mutex::new(waiting)));
         let mut connection = Self { wire, waiting, process: None, reader: None };
         // One that has failed before it was sent this has still said why.
@@ -149,7 +154,13 @@ impl Connection {
     /// When it says nothing in time, or is dead.
     pub async fn ping(&self, within: Duration) -> Result<(), LauncherError> {
         let (tell, answer) = oneshot::channel();
-        self.lock().pong = Some(tell);
+        {
+            let mut waiting = self.lock();
+            if waiting.dead {
+                return Err(LauncherError::Dead);
+            }
+            waiting.pongs.push(tell);
+        }
         let asked = async {
             self.send(&Order::Ping, &[]).await?;
             answer.await.map_err(|_| LauncherError::Dead)
@@ -172,6 +183,18 @@ impl Connection {
             match self.lock().heard {
                 heard if heard > since => since = heard,
                 _ => return,
+            }
+        }
+    }
+
+    /// Ends the process at the other end once it says nothing for a while, not even when it is asked.
+    pub async fn end_if_hung(&self) {
+        loop {
+            self.silence().await;
+            match self.ping(SILENCE).await {
+                Ok(()) => {}
+                Err(LauncherError::NoPong(_)) => return self.give_up(),
+                Err(_) => return,
             }
         }
     }
@@ -256,7 +279,7 @@ impl Waiting {
         self.dead = true;
         self.answers.clear();
         self.ends.clear();
-        self.pong = None;
+        self.pongs.clear();
     }
 }
 
@@ -273,7 +296,9 @@ fn deliver(waiting: &Mutex<Waiting>, notice: Notice, fds: Vec<OwnedFd>) {
             return;
         }
         Notice::Pong => {
-            let _ = waiting.pong.take().map(|tell| tell.send(()));
+            for tell in waiting.pongs.drain(..) {
+                let _ = tell.send(());
+            }
             return;
         }
         Notice::Begun | Notice::Ready | Notice::Failed(None, _) => {

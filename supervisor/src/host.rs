@@ -40,11 +40,14 @@ pub struct Host {
     slots: Arc<Slots>,
     tree: Arc<Tree>,
     forkers: Mutex<Option<Forkers>>,
-    parked: Mutex<mpsc::UnboundedReceiver<Result<Prepared, PrepareError>>>,
-    park: mpsc::UnboundedSender<Result<Prepared, PrepareError>>,
+    parked: Mutex<mpsc::UnboundedReceiver<Parked>>,
+    park: mpsc::UnboundedSender<Parked>,
     arrived: Notify,
     waiting: AtomicUsize,
 }
+
+/// A parked child, or why there is none and since when.
+type Parked = Result<Prepared, (Instant, PrepareError)>;
 
 /// What jobs are forked from.
 #[derive(Clone, Debug)]
@@ -145,16 +148,21 @@ impl Host {
             let host = Arc::clone(self);
             return tokio::spawn(async move { host.prepare().await }).await.expect("preparing does not panic");
         }
-        let _waiting = Waiting::new(&self.waiting);
+        let (_waiting, came) = (Waiting::new(&self.waiting), Instant::now());
         let mut parked = self.parked.lock().await;
         loop {
             let child = parked.recv().await.expect("this host holds the other end");
             // The place that this one leaves is filled at once, off the request's path.
             tokio::spawn(park_one(Arc::downgrade(self)));
-            let Ok(mut child) = child else { return child };
-            // One that died while it waited is nobody's loss.
-            if child.is_alive() {
-                return Ok(child);
+            // One that died while it waited is nobody's loss, and what failed earlier is tried again.
+            match child {
+                Ok(mut child) => {
+                    if child.is_alive() {
+                        return Ok(child);
+                    }
+                }
+                Err((since, error)) if since >= came => return Err(error),
+                Err(_) => {}
             }
         }
     }
@@ -171,19 +179,15 @@ impl Host {
         self.warm.is_some()
     }
 
-    /// Whether the profile's launcher and zygote carry out orders. One that is dead or being started
-    /// is no matter: it is replaced when next needed, or has a time limit of its own.
-    ///
-    /// # Errors
-    /// The one that is there and silent.
-    pub async fn answers(&self, within: Duration) -> Result<(), LauncherError> {
-        let Some(forkers) = self.forkers.try_lock().ok().and_then(|current| current.clone()) else { return Ok(()) };
+    /// Ends the profile's launcher or zygote if it does not carry out orders; it is replaced when next
+    /// needed. One that is dead or being started is no matter: the latter has a time limit of its own.
+    pub async fn end_what_hangs(&self, within: Duration) {
+        let Some(forkers) = self.forkers.try_lock().ok().and_then(|current| current.clone()) else { return };
         for connection in [Some(forkers.launcher.connection()), forkers.zygote.as_deref()].into_iter().flatten() {
-            if let Err(silent @ LauncherError::NoPong(_)) = connection.ping(within).await {
-                return Err(silent);
+            if let Err(LauncherError::NoPong(_)) = connection.ping(within).await {
+                connection.give_up();
             }
         }
-        Ok(())
     }
 
     async fn prepare(&self) -> Result<Prepared, PrepareError> {
@@ -247,15 +251,15 @@ impl Host {
 }
 
 impl Forkers {
-    /// Ends the zygote and then the launcher, should they hang, for whoever waits until a cell is dead: a
+    /// Ends the zygote or the launcher, should they hang, for whoever waits until a cell is dead: a
     /// process stays in its namespace until the one that forked it has asked for its end. Never completes.
-    pub async fn end_if_silent(&self) {
-        if let Some(zygote) = &self.zygote {
-            zygote.silence().await;
-            zygote.give_up();
-        }
-        self.launcher.connection().silence().await;
-        self.launcher.connection().give_up();
+    pub async fn end_if_hung(&self) {
+        let zygote = async {
+            if let Some(zygote) = &self.zygote {
+                zygote.end_if_hung().await;
+            }
+        };
+        tokio::join!(zygote, self.launcher.connection().end_if_hung());
         std::future::pending().await
     }
 }
@@ -292,7 +296,7 @@ async fn park_one(host: Weak<Host>) {
                 if host.waiting.load(Ordering::Relaxed) > 0 {
                     // Whoever takes it starts the next attempt.
                     tokio::time::sleep(PAUSE / 10).await;
-                    let _ = host.park.send(Err(error));
+                    let _ = host.park.send(Err((Instant::now(), error)));
                     return;
                 }
             }

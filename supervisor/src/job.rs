@@ -30,6 +30,9 @@ use crate::watch::watch;
 /// How long an interpreter may take to start; its imports are not the script's time.
 const START_TIME: Duration = Duration::from_secs(30);
 
+/// How long a dead job's last words may take. They are in the pipe by then, or will never be.
+const AFTERMATH: Duration = Duration::from_secs(1);
+
 /// Why a job could not be prepared.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
@@ -207,7 +210,12 @@ impl Prepared {
                     () = &mut memory => break Stop::OutOfMemory,
                     end = &mut ended => match end {
                         Ok(end) => break Stop::Ended(end),
-                        Err(_) => return Err(LauncherError::Dead.into()),
+                        Err(_) => {
+                            // Only the zygote may have died: the job is not to outlive its answer either.
+                            kill(lease, cell);
+                            sandbox.gone().await;
+                            return Err(LauncherError::Dead.into());
+                        }
                     },
                     () = &mut pump => unreachable!("the pump never ends"),
                 }
@@ -225,18 +233,21 @@ impl Prepared {
                         return;
                     }
                 }
-                dead(cell).await;
+                sandbox.gone().await;
             };
             tokio::select! {
                 () = gone => {}
-                () = sandbox.forkers.end_if_silent() => unreachable!("there is always someone to wait for"),
                 () = &mut pump => unreachable!("the pump never ends"),
             }
             match stop {
-                Stop::Ended(end) if !silent => match report.await {
-                    Report::Nothing => Stop::Ended(end),
-                    said => Stop::Reported(said),
-                },
+                Stop::Ended(end) if !silent => {
+                    // The result pipe's other end may be on its way between sockets that nobody holds.
+                    sweep();
+                    match tokio::time::timeout(AFTERMATH, report).await {
+                        Ok(Report::Nothing) | Err(_) => Stop::Ended(end),
+                        Ok(said) => Stop::Reported(said),
+                    }
+                }
                 stop => stop,
             }
         };
@@ -271,6 +282,11 @@ impl Sandbox {
         (lease, cell)
     }
 
+    /// Waits until nothing in the cell runs any more.
+    async fn gone(&self) {
+        all_dead(self.parts().1, &self.forkers).await;
+    }
+
     fn parts_mut(&mut self) -> (&mut Lease, &AsyncFd<OwnedFd>) {
         let (lease, cell) = self.inner.as_mut().expect("taken only by drop");
         (lease, cell)
@@ -283,10 +299,7 @@ impl Drop for Sandbox {
         kill(&lease, &cell);
         let (slots, forkers) = (Arc::clone(&self.slots), self.forkers.clone());
         tokio::spawn(async move {
-            tokio::select! {
-                () = dead(&cell) => {}
-                () = forkers.end_if_silent() => unreachable!("there is always someone to wait for"),
-            }
+            all_dead(&cell, &forkers).await;
             sweep();
             give_back(&slots, lease);
         });
@@ -313,6 +326,14 @@ fn give_back(slots: &Slots, lease: Lease) {
 /// `pid_namespaces(7)`.
 async fn dead(process: &AsyncFd<OwnedFd>) {
     let _ = process.readable().await;
+}
+
+/// Waits until nothing in the cell runs any more, past those who forked it, should they hang.
+async fn all_dead(cell: &AsyncFd<OwnedFd>, forkers: &Forkers) {
+    tokio::select! {
+        () = dead(cell) => {}
+        () = forkers.end_if_hung() => unreachable!("there is always someone to wait for"),
+    }
 }
 
 /// Begins the end of everything in the cell.

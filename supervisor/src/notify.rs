@@ -1,9 +1,9 @@
 //! What a service manager is told: `sd_notify(3)`. Where there is none (no `NOTIFY_SOCKET`), nothing is said.
 //!
-//! The watchdog is fed from the event loop, so it starves when the loop does; and only while every
-//! launcher and zygote carries out orders, so it starves too when jobs could not be started.
+//! The watchdog is fed from the event loop, so it starves when the loop does. A launcher or zygote that does
+//! not carry out orders is no reason to end all of them: it is ended by itself, and replaced.
 
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -45,11 +45,9 @@ pub async fn report(service: Weak<Service>) {
     }
 }
 
-async fn feed(service: &Arc<Service>, within: Duration) {
-    match service.answers(within).await {
-        Ok(()) => tell(&[NotifyState::Watchdog]),
-        Err(silent) => tracing::error!(silent, "jobs cannot be started; the watchdog is not fed"),
-    }
+async fn feed(service: &Service, within: Duration) {
+    service.end_what_hangs(within).await;
+    tell(&[NotifyState::Watchdog]);
 }
 
 fn status(load: Load) -> String {

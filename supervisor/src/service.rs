@@ -83,7 +83,9 @@ pub enum StartError {
         limit: u64,
     },
     /// More slots than there are host ids for.
-    #[error("with both policies warm for a while {needed} host ids are needed, uid_count is {count}: raise it")]
+    #[error(
+        "with both policies warm for a while {needed} host ids are needed, there are {count}: raise uid_count and restart it"
+    )]
     TooFewIds {
         /// For all slots while both policies are warm, and the launchers.
         needed: u32,
@@ -91,7 +93,7 @@ pub enum StartError {
         count: u32,
     },
     /// A loopback network is asked for, and this process has given up what jobs would need for it.
-    #[error("network = \"loopback\" takes a restart where no profile had it before")]
+    #[error("network = \"loopback\" needs a restart where no profile had it before")]
     NoLoopback,
     /// The limit on open files could not be read.
     #[error("read the limit on open files: {0}")]
@@ -172,9 +174,11 @@ impl Service {
         };
         let (replaced, kept) = (fresh.keys().cloned().collect(), change.kept.len());
         let hosts = change.kept.into_iter().chain(fresh).collect();
-        let uid_base = before.supervisor.uid_base;
-        let needs_restart = (policy.supervisor.uid_base != uid_base).then_some("uid_base").into_iter().collect();
-        let supervisor = Supervisor { uid_base, ..policy.supervisor.clone() };
+        let Supervisor { uid_base, uid_count, .. } = before.supervisor;
+        let moved = (policy.supervisor.uid_base != uid_base).then_some("uid_base");
+        let resized = (policy.supervisor.uid_count != uid_count).then_some("uid_count");
+        let needs_restart = moved.into_iter().chain(resized).collect();
+        let supervisor = Supervisor { uid_base, uid_count, ..policy.supervisor.clone() };
         let Supervisor { slots: running, queue, queue_wait, .. } = supervisor;
         let after = InForce { hosts, digest: policy.digest.clone(), supervisor, ids: change.ids };
         let slots = running + parks(&after.hosts);
@@ -233,16 +237,11 @@ impl Service {
         self.door.load()
     }
 
-    /// Whether every profile's launcher and zygote carry out orders.
-    ///
-    /// # Errors
-    /// A sentence about the first that is silent for longer than `within`.
-    pub async fn answers(&self, within: Duration) -> Result<(), String> {
+    /// Ends every launcher and zygote that does not carry out orders, so that it is replaced.
+    pub async fn end_what_hangs(&self, within: Duration) {
         for host in self.hosts() {
-            let silent = |error| format!("the launcher of profile {:?}: {error}", host.name);
-            host.answers(within).await.map_err(silent)?;
+            host.end_what_hangs(within).await;
         }
-        Ok(())
     }
 
     /// Ends every profile and waits until all of its sandboxes are gone.
@@ -338,16 +337,8 @@ struct Change {
 
 impl Change {
     fn plan(before: &InForce, policy: &Policy, without: &[Layer]) -> Self {
-        let change = Self::with_ids(before, policy, without, before.ids);
-        let needed = change.slots_meanwhile + 1;
-        if needed <= before.ids.count {
-            return change;
-        }
-        // More slots than the launchers have ids for: all of them are started anew, with what the policy gives.
-        Self::with_ids(before, policy, without, IdRange { base: before.ids.base, ..id_range(policy) })
-    }
-
-    fn with_ids(before: &InForce, policy: &Policy, without: &[Layer], ids: IdRange) -> Self {
+        // The launchers that go on have the ids that they were started with, so new ones have the same.
+        let ids = before.ids;
         let (mut kept, mut changed) = (BTreeMap::new(), Vec::new());
         let mut parked = parks(&before.hosts);
         for (name, profile) in &policy.profiles {

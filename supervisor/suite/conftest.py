@@ -60,7 +60,7 @@ class Installed:
         return dict(host_processes()).get(process)
 
     def job_processes(self):
-        return [pid for pid, uid in host_processes() if self.uid_base < uid <= self.uid_base + 8192 and name_of(pid) != "parked"]
+        return [pid for pid, uid in host_processes() if self.uid_base < uid < self.uid_base + 8192 and name_of(pid) != "parked"]
 
     def __getattr__(self, name):
         pytest.skip(f"an installed service has no {name} for the tests to use")
@@ -72,7 +72,11 @@ def names():
     names = []
     before = Host.now(names)
     yield names
-    check_that_nothing_is_left(before, names)
+    try:
+        check_that_nothing_is_left(before, names)
+    except AssertionError as left:
+        # No single test is to blame, so none that is run again can excuse it.
+        pytest.exit(str(left), returncode=2)
 
 
 def begin(names, **options):

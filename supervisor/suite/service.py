@@ -38,7 +38,7 @@ class Service:
         self.directory.chmod(0o711)
         self.cgroup = f"cloister-{uuid.uuid4().hex[:8]}"
         # Each service has ids of its own, so that its processes can be told from all others.
-        self.uid_base = 0x70000000 + int(uuid.uuid4().hex[:4], 16) * 0x1000
+        self.uid_base = 0x70000000 + int(uuid.uuid4().hex[:4], 16) * 0x4000
         self.socket = self.directory / "supervisor.sock"
         self.policy = self.directory / "policy.toml"
         self.warm = warm
@@ -115,7 +115,7 @@ class Service:
 
     def job_processes(self):
         """Host processes that run as a job's id, but for the parked ones that wait for a request."""
-        return [pid for pid, uid in host_processes() if self.uid_base < uid <= self.uid_base + 8192 and name_of(pid) != "parked"]
+        return [pid for pid, uid in host_processes() if self.uid_base < uid < self.uid_base + 8192 and name_of(pid) != "parked"]
 
     def id_of(self, process):
         """The host id that a process runs as."""
@@ -139,7 +139,7 @@ class Service:
 
     def processes(self):
         """Host processes of any id of this service: jobs, cells, launchers."""
-        return [pid for pid, uid in host_processes() if self.uid_base <= uid <= self.uid_base + 8192]
+        return [pid for pid, uid in host_processes() if self.uid_base <= uid < self.uid_base + 8192]
 
 
 def standard_library():

@@ -187,7 +187,12 @@ impl Launcher {
         let [wire, library] = exactly(fds)?;
         let wire = Wire::from_fd(wire);
         // SAFETY: a launcher has one thread.
-        if let Forked::Child = unsafe { sys::clone3(0, None) }.doing(|| "clone3 a zygote")? {
+        let forked = unsafe { sys::clone3(0, None) }.doing(|| "clone3 a zygote");
+        if let Err(error) = &forked {
+            // No reason to end what runs: who asked for the zygote is told, and may ask again.
+            let _ = wire.send(&Notice::Failed(None, error.to_string()), &[]);
+        }
+        if let Ok(Forked::Child) = forked {
             let placed = SigSet::empty().thread_set_mask().doing(|| "unblock signals").and_then(|()| {
                 wire::announce(&wire)?;
                 // SAFETY: this process is about to exec; nothing of the launcher's is used again.

@@ -218,7 +218,7 @@ def test_slots_and_queue_change_while_they_are_in_use(start_service):
 
         first = hold(1, "one")
         assert service.client.execute(LOOK).status == 429
-        # More than the first launchers had ids for, and than there were control groups.
+        # More than there were control groups for.
         reload(service, side(service, "many", slots="12", queue="5"))
         many = hold(8, "many", beside=1)
         reload(service, side(service, "few", slots="2", queue="0"))

@@ -42,7 +42,7 @@ def belongs(service, entry):
         owner = entry.stat(follow_symlinks=False).st_uid
     except FileNotFoundError:
         return False
-    return service.uid_base <= owner <= service.uid_base + 8192 or service.cgroup in entry.name or service.directory.name in entry.name
+    return service.uid_base <= owner < service.uid_base + 8192 or service.cgroup in entry.name or service.directory.name in entry.name
 
 
 def at_rest(service):

@@ -133,3 +133,18 @@ def test_a_chain_of_children_ends_with_the_first(service, execute):
         answer = execute(main)
         assert (answer.code, answer.error["exit_code"]) == ("exit", 0)
         assert not service.job_processes()
+
+
+@pytest.mark.layer("time", "report")
+def test_a_result_pipe_on_its_way_between_sockets_keeps_nobody_waiting(execute):
+    def main():
+        import os
+        import socket
+
+        # Sent over one another, the ends and the pipe are held by no process, and open all the same.
+        one, other = socket.socketpair()
+        socket.send_fds(one, [b"x"], [one.fileno(), other.fileno(), 3])
+        os._exit(0)
+
+    answer = execute(main)
+    assert (answer.code, answer.error["exit_code"]) == ("exit", 0)

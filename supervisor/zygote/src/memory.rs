@@ -21,22 +21,21 @@ const HUGE: usize = 2 << 20;
 /// The granularity in which memory is copied.
 const PAGE: usize = 4096;
 
-/// Mappings closer together than this are moved as one; what was a gap is then zeroes.
-const GAP: usize = 256 << 10;
-
-/// A reserved range without access that is larger than this is left as it is.
+/// A reserved range without access that is larger than this is left as it is; a smaller one, such as
+/// lies between the parts of some libraries, is moved with them and is zeroes then.
 const RESERVED: usize = 8 << 20;
 
 /// Moves every private mapping but the stack and the kernel's own into anonymous memory, in place.
 /// Returns how many bytes were moved.
 ///
 /// # Errors
-/// The call that failed; memory is as it was, or moved in part, and good to use either way.
+/// The call that failed. What was moved before is good to use.
 ///
 /// # Safety
 /// The process has one thread, which runs on its initial stack.
 pub unsafe fn settle() -> Result<usize> {
     let maps = std::fs::read_to_string("/proc/self/maps").doing(|| "read /proc/self/maps")?;
+    // What is mapped from here on lies in no run, for a run has no gaps.
     let runs = runs(&maps);
     // Nothing below may allocate: what the allocator wrote after its pages were copied would be lost.
     let mut moved = 0;
@@ -65,18 +64,18 @@ fn runs(maps: &str) -> Vec<Run> {
             continue;
         };
         let special = name.starts_with('[') && name != "[heap]";
-        let accessible = permissions.starts_with('r');
-        if special || !permissions.ends_with('p') || (!accessible && range.len() > RESERVED) {
+        let (readable, reserved) = (permissions.starts_with('r'), permissions == "---p" && range.len() <= RESERVED);
+        if special || !permissions.ends_with('p') || !(readable || reserved) {
             blocked = true;
             continue;
         }
-        let near = runs.last().is_some_and(|run| range.start - run.all.end <= GAP);
-        if blocked || !near {
+        let adjacent = runs.last().is_some_and(|run| range.start == run.all.end);
+        if blocked || !adjacent {
             runs.push(Run { all: range.start..range.start, parts: Vec::new() });
         }
         let run = runs.last_mut().expect("one was pushed if there was none");
         run.all.end = range.end;
-        if accessible {
+        if readable {
             run.parts.push(range);
         }
         blocked = false;

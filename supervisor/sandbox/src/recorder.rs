@@ -88,6 +88,14 @@ impl Listener {
         }
     }
 
+    /// Whether a call still waits. What was read of its caller's memory before is the caller's then, and not
+    /// of a process that was given the same id after its end.
+    #[must_use]
+    pub fn waits(&self, call: &Call) -> bool {
+        // SAFETY: the number of eight bytes that the request reads outlives the call.
+        unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const call.id) == 0 }
+    }
+
     /// Answers a call.
     ///
     /// # Errors

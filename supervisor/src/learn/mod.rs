@@ -81,7 +81,7 @@ pub fn learn(arguments: &args::Learn) -> Result<ExitCode, String> {
 async fn record(policy: &Policy, of: &Profile, request: &ExecuteRequest) -> Result<(Outcome, Arc<Recorder>), String> {
     let mut spec = profile::spec(policy, of, &[]);
     let told = |error: cloister_sandbox::Error| error.to_string();
-    let recorder = Arc::new(Recorder::new(Judge::new(&spec).map_err(told)?));
+    let recorder = Arc::new(Recorder::new(Judge::new(&spec).map_err(told)?, of.path_rules.clone()));
     spec.recorded = true;
     let bounds = profile::bounds(of);
     let size = request.script.len() as u64;

@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use cloister_policy::PathRule;
+use cloister_policy::rules::Access;
 use cloister_policy::seccomp::Syscall;
 use cloister_sandbox::paths::{Asks, PATHS, PathArgument};
 use cloister_sandbox::recorder::{Call, Listener};
 use cloister_sandbox::root;
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use tokio::io::unix::AsyncFd;
 
 use super::judge::{Judge, Judgement};
@@ -68,6 +70,8 @@ pub struct Seen {
     pub missing: BTreeMap<PathBuf, BTreeSet<Want>>,
     /// Paths outside of the job's own file systems that were to be changed.
     pub written: BTreeSet<PathBuf>,
+    /// Paths that the sandbox has, at which a rule of the profile does not grant this.
+    pub closed: BTreeMap<PathBuf, Access>,
     /// What kept the record from being complete.
     pub incomplete: Option<String>,
 }
@@ -76,6 +80,7 @@ pub struct Seen {
 #[derive(Debug)]
 pub struct Recorder {
     judge: Judge,
+    path_rules: Vec<PathRule>,
     script_runs: AtomicBool,
     seen: Mutex<Seen>,
 }
@@ -83,8 +88,8 @@ pub struct Recorder {
 impl Recorder {
     /// One that has seen nothing.
     #[must_use]
-    pub fn new(judge: Judge) -> Self {
-        Self { judge, script_runs: AtomicBool::new(false), seen: Mutex::default() }
+    pub fn new(judge: Judge, path_rules: Vec<PathRule>) -> Self {
+        Self { judge, path_rules, script_runs: AtomicBool::new(false), seen: Mutex::default() }
     }
 
     /// Takes the listener of a process whose filter is about to be in force, and answers from then on.
@@ -140,11 +145,22 @@ impl Recorder {
                 self.keep_call(judgement, &call);
             }
             if self.script_runs.load(Ordering::Relaxed) {
-                PATHS.iter().filter(|path| path.number == call.number).for_each(|path| self.keep_path(&call, path));
+                PATHS
+                    .iter()
+                    .filter(|path| path.number == call.number)
+                    .for_each(|path| self.keep_path(listener, &call, path));
             }
             listener.reply(&call, reply)?;
         }
         Ok(true)
+    }
+
+    /// What is wanted and not granted by the rules in whose place of what is usual the path is.
+    fn closed(&self, call: &Call, asks: Asks, path: &Path, found: Option<FileType>) -> Option<Access> {
+        let mut rules = self.path_rules.iter().filter(|rule| path.starts_with(&rule.path)).peekable();
+        rules.peek()?;
+        let access = needed(call, asks, found)?;
+        (!rules.any(|rule| rule.access.contains(&access))).then_some(access)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the kernel looks at these bits alone")]
@@ -155,11 +171,18 @@ impl Recorder {
         *self.seen().calls.entry((judgement, Use { call, selected })).or_default() += 1;
     }
 
-    fn keep_path(&self, call: &Call, argument: &PathArgument) {
-        let Some(path) = absolute(call, argument) else { return };
+    fn keep_path(&self, listener: &Listener, call: &Call, argument: &PathArgument) {
+        let Some(path) = absolute(call, argument).filter(|_| listener.waits(call)) else { return };
         let own = root::writable_paths().iter().any(|own| path.starts_with(own))
             || path.starts_with("/dev")
             || OWN.iter().any(|own| path.starts_with(own));
+        let found = find_inside(call, &path);
+        if let Some(access) = self.closed(call, argument.asks, &path, found) {
+            let mut seen = self.seen();
+            if seen.closed.len() < MOST_PATHS {
+                seen.closed.insert(path.clone(), access);
+            }
+        }
         let want = match wanted(call, argument.asks) {
             Some(want) => want,
             None => {
@@ -170,7 +193,7 @@ impl Recorder {
                 return;
             }
         };
-        if !own && !is_inside(call, &path) && path.exists() {
+        if !own && found.is_none() && path.exists() {
             let mut seen = self.seen();
             if seen.missing.len() < MOST_PATHS {
                 seen.missing.entry(path).or_default().insert(want);
@@ -178,6 +201,19 @@ impl Recorder {
                 seen.incomplete = Some(format!("it asked for more than {MOST_PATHS} paths"));
             }
         }
+    }
+}
+
+/// What Landlock has to grant for this, if anything.
+fn needed(call: &Call, asks: Asks, found: Option<FileType>) -> Option<Access> {
+    match wanted(call, asks) {
+        None => Some(Access::Write),
+        // What is not there is not closed either.
+        Some(_) if found.is_none() => None,
+        Some(Want::Run) => Some(Access::Execute),
+        Some(Want::Read) if found == Some(FileType::Directory) => Some(Access::List),
+        Some(Want::Read) => Some(Access::Read),
+        Some(Want::Know) => None,
     }
 }
 
@@ -209,9 +245,12 @@ fn absolute(call: &Call, argument: &PathArgument) -> Option<PathBuf> {
     from.is_absolute().then(|| plain(&from.join(path)))
 }
 
-/// Whether the caller's root file system has this path, links followed as they lead in there.
-fn is_inside(call: &Call, path: &Path) -> bool {
-    let look = |root: std::fs::File| openat2(root, path, OFlags::PATH, Mode::empty(), ResolveFlags::IN_ROOT);
-    let Ok(root) = std::fs::File::open(format!("/proc/{}/root", call.thread)) else { return true };
-    !matches!(look(root), Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR))
+/// What the caller's root file system has at this path, links followed as they lead in there.
+fn find_inside(call: &Call, path: &Path) -> Option<FileType> {
+    let Ok(root) = std::fs::File::open(format!("/proc/{}/root", call.thread)) else { return Some(FileType::Unknown) };
+    match openat2(root, path, OFlags::PATH, Mode::empty(), ResolveFlags::IN_ROOT) {
+        Ok(found) => fstat(found).ok().map(|status| FileType::from_raw_mode(status.st_mode)),
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => None,
+        Err(_) => Some(FileType::Unknown),
+    }
 }

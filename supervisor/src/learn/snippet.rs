@@ -135,6 +135,8 @@ impl Snippet<'_> {
             "On the host, and not shown to a job without more thought (allow_dangerous names such paths):",
             refused,
         ));
+        let closed = seen.closed.iter().map(|(path, access)| format!("{}: {access}", plain(&path.to_string_lossy())));
+        lines.notes.push(("Not granted by the profile's landlock.rules, as it was not here:", closed.collect()));
         lines.notes.push(("Of the host's kernel, and never shown to a job:", never));
         let written = seen.written.iter().map(|path| plain(&path.to_string_lossy())).collect();
         lines.notes.push(("Opened for writing or changed; no policy allows that outside /tmp and /dev/shm:", written));

@@ -43,5 +43,6 @@ pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use explain::Explanation;
 pub use load::{Checked, PolicyError};
 pub use model::{Bytes, Filesystem, Network, Policy, Profile, ReadOnlyMount, Rlimits, Runtime, Supervisor, Warm};
+pub use paths::{Danger, danger};
 pub use rules::{CallRule, PathRule};
 pub use schema::schema;

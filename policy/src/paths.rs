@@ -40,7 +40,7 @@ const TAKEN_INSIDE: [&str; 5] = ["/", "/dev", "/proc", "/tmp", "/cell"];
 
 /// What showing a host path to a job would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Danger {
+pub enum Danger {
     /// Nothing could make it right.
     Never,
     /// It shows secrets or state of the host, which an operator may want after all.
@@ -67,7 +67,8 @@ pub(crate) fn has_place(mount: &ReadOnlyMount) -> bool {
 }
 
 /// What showing this path would do, as far as its name tells.
-pub(crate) fn danger(host: &Path) -> Option<Danger> {
+#[must_use]
+pub fn danger(host: &Path) -> Option<Danger> {
     if NEVER.iter().any(|closed| host.starts_with(closed)) {
         return Some(Danger::Never);
     }

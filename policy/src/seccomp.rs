@@ -13,6 +13,12 @@ impl Syscall {
         name.parse().ok().map(Self)
     }
 
+    /// The call of this number.
+    #[must_use]
+    pub fn by_number(number: i64) -> Option<Self> {
+        usize::try_from(number).ok().and_then(Sysno::new).map(Self)
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {

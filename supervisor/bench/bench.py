@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from statistics import median
 
+import calls
 import density
 import report
 from subjects import Cloister, Floor, Nsjail, Predecessor
@@ -34,6 +35,7 @@ def main():
             started.append(subject)
             subject.start()
         check(subjects)
+        allowed = calls.measure(subjects[0], arguments.rounds)
         latencies = sequential(subjects, arguments)
         rates = throughput([subject for subject in subjects if subject.name != "nsjail"], latencies, arguments)
     finally:
@@ -43,6 +45,7 @@ def main():
         "machine": f"{platform.processor() or platform.machine()}, {platform.release()}, Python {platform.python_version()}",
         "sequential": {load: {name: sample.percentiles for name, sample in of.items()} for load, of in latencies.items()},
         "throughput": rates,
+        "allowed calls": allowed,
         "density": {} if arguments.without_density else density.measure(arguments.jobs),
     }
     figures["goals"] = report.goals(figures)

@@ -54,6 +54,9 @@ def table(figures):
         rows = [("clients", *map(str, clients))]
         rows += [(name, *(f"{subjects[name][count]:.1f}" for count in clients)) for name in filter(subjects.get, ORDER)]
         parts.append(f"{load}: answers a second\n" + aligned(rows))
+    rows = [("an allowed call", "in a job, ns", "no filter, ns", "ratio")]
+    rows += [(call, f"{of['job_ns']:.0f}", f"{of['unfiltered_ns']:.0f}", f"{of['ratio']:.2f}") for call, of in figures["allowed calls"].items()]
+    parts.append(aligned(rows))
     if dense := figures["density"]:
         parts.append("\n".join(f"{what}: " + ", ".join(f"{name} {round(value, 2)}" for name, value in of.items()) for what, of in dense.items()))
     rows = [("goal", "ratio", "bound", "")]

@@ -23,6 +23,8 @@ pub enum Command {
     Doctor(Common),
     /// Run one script in a throwaway sandbox and print its answer. Needs root.
     Run(Run),
+    /// Run one script of your own and print what it uses beyond a profile, as a piece of policy. Needs root.
+    Learn(Learn),
     /// The guard of a launcher; started by the others.
     #[command(name = crate::launcher::SUBCOMMAND, hide = true)]
     Launcher,
@@ -72,6 +74,22 @@ pub struct Run {
     #[arg(long)]
     pub explain: bool,
     /// The script; - is standard input.
+    pub script: PathBuf,
+}
+
+/// Arguments of `learn`.
+#[derive(Debug, Args)]
+pub struct Learn {
+    /// The policy.
+    #[command(flatten)]
+    pub common: Common,
+    /// The profile.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub profile: String,
+    /// Refused: what is learned from is a sandbox of its own, never a daemon.
+    #[arg(long, value_name = "PATH", hide = true)]
+    pub socket: Option<PathBuf>,
+    /// The script, your own: calls that the profile refuses are made; - is standard input.
     pub script: PathBuf,
 }
 

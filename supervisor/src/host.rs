@@ -18,6 +18,7 @@ use crate::connection::{Connection, LauncherError, refused};
 use crate::denial::Rules;
 use crate::job::{Outcome, PrepareError, Prepared};
 use crate::launcher::Launcher;
+use crate::learn::Recorder;
 use crate::profile::{self, Bounds};
 use crate::slots::Slots;
 
@@ -56,6 +57,8 @@ pub struct Forkers {
     pub launcher: Arc<Launcher>,
     /// Starts warm jobs.
     pub zygote: Option<Arc<Connection>>,
+    /// Answers for the filters of jobs that are recorded; none in a service.
+    pub recorder: Option<Arc<Recorder>>,
     since: Instant,
 }
 
@@ -218,7 +221,7 @@ impl Host {
             }
         };
         let Some(warm) = &self.warm else {
-            return Ok(current.insert(Forkers { launcher, zygote: None, since: Instant::now() }).clone());
+            return Ok(current.insert(Forkers::new(launcher, None)).clone());
         };
         if let Some(forkers) = current.as_ref()
             && forkers.zygote.as_ref().is_some_and(|zygote| zygote.is_alive())
@@ -236,7 +239,7 @@ impl Host {
             }
             (Err(error), None) => return Err(error),
         };
-        Ok(current.insert(Forkers { launcher, zygote: Some(zygote), since: Instant::now() }).clone())
+        Ok(current.insert(Forkers::new(launcher, Some(zygote))).clone())
     }
 
     async fn start_zygote(&self, launcher: &Launcher, warm: &Warm) -> Result<Connection, LauncherError> {
@@ -251,6 +254,16 @@ impl Host {
 }
 
 impl Forkers {
+    fn new(launcher: Arc<Launcher>, zygote: Option<Arc<Connection>>) -> Self {
+        Self { launcher, zygote, recorder: None, since: Instant::now() }
+    }
+
+    /// For jobs that are recorded, which start cold.
+    #[must_use]
+    pub fn recorded(launcher: Arc<Launcher>, recorder: Arc<Recorder>) -> Self {
+        Self { recorder: Some(recorder), ..Self::new(launcher, None) }
+    }
+
     /// Ends the zygote or the launcher, should they hang, for whoever waits until a cell is dead: a
     /// process stays in its namespace until the one that forked it has asked for its end. Never completes.
     pub async fn end_if_hung(&self) {

@@ -48,6 +48,9 @@ pub enum PrepareError {
     /// A pipe could not be made or written.
     #[error("prepare a job's pipes: {0}")]
     Pipe(#[from] io::Error),
+    /// A job that is to be recorded could not be.
+    #[error("take the job's seccomp listener: {0}")]
+    Recorder(io::Error),
     /// The interpreter took too long to start.
     #[error("the interpreter was not ready within {} seconds", START_TIME.as_secs())]
     TooSlow,
@@ -147,6 +150,9 @@ impl Prepared {
             (None, None) => (forkers.launcher.connection(), Entry::Walks, cgroup.doors()),
         };
         let (process, mut ended) = forker.start_job(lease.slot, cell.get_ref(), fds, entry, doors).await?;
+        if let Some(recorder) = &forkers.recorder {
+            recorder.attach(process.as_fd()).await.map_err(PrepareError::Recorder)?;
+        }
         let process = watch(process)?;
         let oom = lease.cgroup.oom_event()?.map(watch).transpose()?;
         match report::wait_until_ready(&mut result).await {

@@ -10,6 +10,7 @@ mod doctor;
 mod host;
 mod job;
 mod launcher;
+mod learn;
 mod log;
 mod notify;
 mod output;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Learn(arguments) => learn::learn(&arguments),
         Command::Launcher => {
             cloister_sandbox::launcher::guard().map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())
         }

@@ -73,6 +73,7 @@ pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer]) -> Spec {
         path_rules: profile.path_rules.iter().map(path_rule).collect(),
         landlock_min_abi: policy.supervisor.landlock_min_abi,
         without: without.to_vec(),
+        recorded: false,
     }
 }
 

@@ -55,7 +55,11 @@ pub fn run(arguments: &args::Run) -> Result<ExitCode, String> {
     })
 }
 
-fn read(path: &std::path::Path) -> Result<String, String> {
+/// Reads a script; `-` is standard input.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn read(path: &std::path::Path) -> Result<String, String> {
     let mut text = String::new();
     let read = if path == std::path::Path::new("-") {
         std::io::stdin().read_to_string(&mut text).map(|_| text)

@@ -14,6 +14,29 @@ pub fn refuses(program: &Filter, number: i64, arguments: Arguments) -> bool {
     action.is_some_and(|action| action != libc::SECCOMP_RET_ALLOW && action != libc::SECCOMP_RET_LOG)
 }
 
+/// What a filter answers a native call whose arguments are all known: an error, death, or nothing, so that
+/// it is made.
+#[must_use]
+pub fn answer(program: &Filter, number: i64, arguments: [u64; 6]) -> Answer {
+    let action = returned(program, number, arguments.map(Some)).unwrap_or(libc::SECCOMP_RET_KILL_PROCESS);
+    match action & libc::SECCOMP_RET_ACTION_FULL {
+        libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG => Answer::Made,
+        libc::SECCOMP_RET_ERRNO => Answer::Errno((action & libc::SECCOMP_RET_DATA).cast_signed()),
+        _ => Answer::Death,
+    }
+}
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is made.
+    Made,
+    /// It fails with this error.
+    Errno(i32),
+    /// It ends the process.
+    Death,
+}
+
 /// What a classic BPF program returns for a call; `None` if it asks for something that is not known, or
 /// does what ours do not.
 fn returned(program: &Filter, number: i64, arguments: Arguments) -> Option<u32> {

@@ -33,7 +33,7 @@ impl Confinement {
     /// # Errors
     /// The step that failed.
     pub fn prepare(spec: Spec) -> Result<Self> {
-        let filter = seccomp::compile(&spec)?;
+        let filter = if spec.recorded { seccomp::compile_recorded(&spec)? } else { seccomp::compile(&spec)? };
         let user_sysctls = credentials::open_user_sysctls()?;
         let capabilities = credentials::known_capabilities();
         Ok(Self { spec, filter, capabilities, user_sysctls, writable: root::writable_paths() })
@@ -87,7 +87,11 @@ impl Confinement {
         // which execs, or runs an interpreter that never heard of them.
         unsafe { sys::close_from(4) }.doing(|| "close_range 4")?;
         // Last, for it refuses nearly all of the calls above.
-        if leaves_out(Layer::Seccomp) { Ok(()) } else { seccomp::apply(&self.filter) }
+        match leaves_out(Layer::Seccomp) {
+            true => Ok(()),
+            false if spec.recorded => seccomp::apply_recorded(&self.filter),
+            false => seccomp::apply(&self.filter),
+        }
     }
 }
 

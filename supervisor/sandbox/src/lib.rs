@@ -23,6 +23,8 @@ pub mod launcher;
 pub mod limits;
 pub mod loopback;
 mod mount;
+pub mod paths;
+pub mod recorder;
 pub mod root;
 mod search_tree;
 pub mod seccomp;

@@ -5,6 +5,7 @@
 //! for what programs probe and fall back from, death for another architecture's calls.
 
 mod loopback;
+mod recorded;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,8 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch, sock_filter,
 };
+
+pub use recorded::{LISTENER, apply_recorded, compile_recorded};
 
 use crate::spec::{CallAction, Network, Spec};
 use crate::{Error, Result, search_tree};

@@ -37,6 +37,8 @@ pub struct Spec {
     pub landlock_min_abi: u32,
     /// Layers left out, so that another can be seen to hold alone. Empty in a service.
     pub without: Vec<Layer>,
+    /// Whether what the filter refuses is put to a recorder, who answers for it. Never in a service.
+    pub recorded: bool,
 }
 
 /// A host path shown read-only in the sandbox.

@@ -12,6 +12,8 @@ export PYTHON
 GATEWAY_OPTIONS ?=
 # Such as --rounds 5, or --help.
 BENCH_OPTIONS ?=
+# Such as --only programs, --minutes 20, or --help.
+COMPAT_OPTIONS ?=
 LISTEN := $(or $(CLOISTER_LISTEN),127.0.0.1:8080)
 TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 VENV := $(TARGET)/test-venv
@@ -19,7 +21,7 @@ RUNTIME := $(or $(CLOISTER_RUNTIME),/var/lib/cloister/python)
 CARGO_OPTIONS := --locked --target-dir $(TARGET)
 PYTEST := supervisor/runtime/twice.sh $(VENV)/bin/python -B -m pytest -q
 
-.PHONY: help run test build runtime doctor lint audit unit suite bench deb test-vm clean root tools test-tools
+.PHONY: help run test build runtime doctor lint audit unit suite bench compat deb test-vm clean root tools test-tools
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -67,6 +69,11 @@ bench: root runtime build ## Measure warm and cold jobs beside bare forks and th
 	@echo "== bench"
 	$(PYTHON) supervisor/runtime/test_tools.py $(TARGET)/bench-venv requirements-bench.txt wrk
 	CLOISTER_BIN=$(TARGET)/release $(TARGET)/bench-venv/bin/python -B supervisor/bench/bench.py --out $(TARGET)/bench $(BENCH_OPTIONS)
+
+compat: root test-tools runtime build ## Run Python's tests, numpy's and real programs in the sandbox and outside (COMPAT_OPTIONS)
+	@echo "== compat"
+	$(PYTHON) supervisor/compat/tree.py $(RUNTIME) $(TARGET)/compat/tree
+	CLOISTER_BIN=$(TARGET)/release $(VENV)/bin/python -B supervisor/compat/run.py --tree $(TARGET)/compat/tree --out $(TARGET)/compat $(COMPAT_OPTIONS)
 
 deb: root runtime build ## Build a Debian package of it all, with the Python tree in it
 	@echo "== Debian package"

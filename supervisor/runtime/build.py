@@ -38,6 +38,11 @@ LEFT_OUT = ("test", "tests", "_test*.so", "_ctypes_test*.so", "xx*.so", "_xx*.so
             "turtledemo", "turtle.py", "ensurepip", "lib2to3", "nis*.so", "*.a", "config-*", "site-packages",
             "dist-packages", "sitecustomize.py", "usercustomize.py", "EXTERNALLY-MANAGED", "__pycache__")
 
+# What wheels may expect of any system beside what they bring (PEP 513, PEP 599), whether or not the packages of
+# requirements.txt do: the C library's parts of before 2.34 are still asked for by their names.
+EXPECTED_LIBRARIES = ("libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libm.so.6", "libpthread.so.0", "libresolv.so.2", "librt.so.1",
+                      "libstdc++.so.6", "libutil.so.1")
+
 
 def main():
     os.umask(0o022)
@@ -152,8 +157,12 @@ def copy_libraries(new, interpreter):
     for path in [interpreter, *new.rglob("*.so"), *new.rglob("*.so.*")]:
         if not path.is_symlink():
             needed.update(needed_by(path))
+    system = needed["libc.so.6"].resolve().parent
+    for name in EXPECTED_LIBRARIES:
+        if (system / name).exists():
+            needed.setdefault(name, system / name)
     # Beside the C library: there its loader looks without being told, and there is no ld.so.cache.
-    directory = new / in_usr(needed["libc.so.6"].resolve().parent)
+    directory = new / in_usr(system)
     directory.mkdir(parents=True, exist_ok=True)
     copied = []
     for name, source in needed.items():

@@ -33,6 +33,12 @@ filesystem = { tmp = "8MiB", tmp_inodes = 64, shm = "8MiB", shm_inodes = 32 }
 extends = "tiny"
 cpu_time = "10s"
 filesystem = { tmp = "48MiB", shm = "48MiB" }
+
+[profile.patient]
+extends = "default"
+wall_time = "2min"
+cpu_time = "2min"
+warm = false
 """
 
 running = []

@@ -39,6 +39,11 @@ def test_the_interpreter_is_the_only_program():
     assert [name for name in programs if not name.startswith("python")] == []
 
 
+def test_wheels_find_the_libraries_that_they_may_expect_of_any_system(files):
+    present = {path.name for path in files}
+    assert present >= {"libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libm.so.6", "libpthread.so.0", "librt.so.1", "libstdc++.so.6"}
+
+
 def test_no_link_leads_out(files):
     for path in TREE.rglob("*"):
         if path.is_symlink():

@@ -2,7 +2,8 @@
 //!
 //! The list of names is the policy's; what this file adds are the conditions on arguments that make
 //! a name safe to allow, and the three ways to refuse: `EPERM` for what is not on the list, `ENOSYS`
-//! for what programs probe and fall back from, death for another architecture's calls.
+//! for what programs probe and fall back from (each call that is newer than what all of them expect to be
+//! there), death for another architecture's calls.
 
 mod loopback;
 mod recorded;
@@ -35,7 +36,10 @@ const CLONE_REFUSED: u64 = (libc::CLONE_NEWNS
 
 /// Terminal and descriptor queries that C libraries and Python make of any file. All other requests,
 /// `TIOCSTI` and `TIOCLINUX` first among them, are refused.
-const IOCTLS: [u64; 8] = [
+///
+/// `FICLONE` is there for what the kernel says of a copy that the file system cannot share: from 3.14 on Python
+/// falls back on that, and on no refusal, in `Path.copy`.
+const IOCTLS: [u64; 10] = [
     libc::TCGETS,
     libc::TIOCGWINSZ,
     libc::TIOCGPGRP,
@@ -44,6 +48,8 @@ const IOCTLS: [u64; 8] = [
     libc::FIOCLEX,
     libc::FIONCLEX,
     libc::FIOASYNC,
+    libc::FICLONE,
+    libc::FICLONERANGE,
 ];
 
 /// `PR_SET_VMA`, by which allocators name their areas.
@@ -117,6 +123,11 @@ const SOCKET_OPTIONS: [libc::c_int; 15] = [
 /// cannot read its flags, which lie in memory.
 const PROBED: [i64; 2] = [libc::SYS_clone3, libc::SYS_openat2];
 
+/// The first number that all architectures share (`pidfd_send_signal`, Linux 5.1). What is from here on,
+/// C libraries and programs try first and do without on older kernels, for which `ENOSYS` is the sign: with
+/// `EPERM` they give up. So such a call is there, or it is as if the kernel were older than it.
+const FIRST_PROBED: u32 = 424;
+
 /// The first number of the x32 ABI, `__X32_SYSCALL_BIT`.
 const X32: u32 = 0x4000_0000;
 
@@ -129,6 +140,27 @@ pub(crate) const NEWEST: u32 = 470;
 
 /// The longest program that the kernel takes, `BPF_MAXINSNS`.
 const LONGEST: usize = 4096;
+
+#[expect(clippy::cast_possible_truncation, reason = "the codes are defined as 16 bits wide")]
+mod code {
+    pub(super) const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    pub(super) const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    pub(super) const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
+    pub(super) const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    pub(super) const IF_AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+}
+use code::{IF_AT_LEAST, IF_EQUAL, JUMP, LOAD, RETURN};
+
+/// What an older kernel says of a call that it does not have.
+const NO_SUCH_CALL: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
+
+const fn step(code: u16, jt: u8, jf: u8, k: u32) -> sock_filter {
+    sock_filter { code, jt, jf, k }
+}
+
+fn small(distance: usize) -> u32 {
+    u32::try_from(distance).expect("a program has at most 4096 instructions")
+}
 
 /// Compiles a profile's filter.
 ///
@@ -168,9 +200,23 @@ fn list(calls: Calls) -> Result<BpfProgram, seccompiler::BackendError> {
     }
     let (plain, conditional): (Calls, Calls) = calls.into_iter().partition(|(_, ways)| ways.is_empty());
     let mut program = search_tree::allow(&plain.into_keys().filter_map(|number| u32::try_from(number).ok()).collect());
+    program.extend(not_there(conditional.keys().filter_map(|&number| u32::try_from(number).ok())));
     let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     program.extend(SeccompFilter::new(conditional, refuse, SeccompAction::Allow, arch).and_then(BpfProgram::try_from)?);
     Ok(program)
+}
+
+/// Instructions that answer `ENOSYS` to calls from [`FIRST_PROBED`] on that are none of these, and go on after
+/// the last instruction otherwise. The number is in the accumulator.
+fn not_there(except: impl Iterator<Item = u32>) -> BpfProgram {
+    let new: Vec<u32> = except.filter(|&number| number >= FIRST_PROBED).collect();
+    let mut program = vec![step(IF_AT_LEAST, 1, 0, FIRST_PROBED), step(JUMP, 0, 0, small(2 * new.len() + 1))];
+    for (done, number) in new.iter().enumerate() {
+        program.push(step(IF_EQUAL, 0, 1, *number));
+        program.push(step(JUMP, 0, 0, small(2 * (new.len() - done) - 1)));
+    }
+    program.push(step(RETURN, 0, 0, NO_SUCH_CALL));
+    program
 }
 
 /// Puts the filter in force for this thread and all that descend from it. `no_new_privs` must be set.
@@ -302,17 +348,10 @@ fn without(argument: u8, width: SeccompCmpArgLen, bits: u64) -> Result<SeccompCo
 }
 
 /// The instructions in front of the compiled list, in classic BPF: `seccomp(2)`, `struct seccomp_data`.
-#[expect(clippy::cast_possible_truncation, reason = "the codes are defined as 16 bits wide")]
 fn prologue() -> BpfProgram {
-    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-    const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-    const IF_AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
     const NUMBER: u32 = 0;
     const ARCHITECTURE: u32 = 4;
-    const NO_SUCH_CALL: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
 
-    let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
     let mut program = vec![
         step(LOAD, 0, 0, ARCHITECTURE),
         step(IF_EQUAL, 1, 0, AUDIT_ARCH_X86_64),

@@ -1,0 +1,55 @@
+"""What differs between the two places, and the reasons that are known for it."""
+
+import fnmatch
+import tomllib
+from pathlib import Path
+
+REASONS = Path(__file__).resolve().parent / "differences.toml"
+
+
+def differences(inside, outside):
+    """Pairs of outcomes that are not the same, by test. A run that did not end well is told as `(the run)`."""
+    if "failed" in inside or "failed" in outside:
+        told = [[("failed", str(side["failed"].get("message"))[:300]) if "failed" in side else ("ok", "")] for side in (inside, outside)]
+        return {"(the run)": (told[0][0], told[1][0])} if told[0] != told[1] else {}
+    if "tests" not in inside:
+        return {} if inside == outside else {"(the program)": (("failure", str(inside)[:300]), ("ok", str(outside)[:300]))}
+    found = {}
+    if not inside["tests"] or not outside["tests"]:
+        # Also where it is neither here nor there: what was not measured is not the same.
+        return {"(the run)": tuple((f"end {side['end']}", side["tail"][-300:]) for side in (inside, outside))}
+    absent = ("absent", "")
+    for test in sorted(inside["tests"].keys() | outside["tests"].keys()):
+        pair = tuple(tuple(side["tests"].get(test, absent)) for side in (inside, outside))
+        if pair[0][0] != pair[1][0]:
+            found[test] = pair
+    return found
+
+
+def counts(side):
+    """How many tests passed, failed and were skipped, as text."""
+    if "failed" in side:
+        return f"did not run: {side['failed'].get('code')}"
+    if "tests" not in side:
+        return "ok"
+    outcomes = [outcome for outcome, _ in side["tests"].values()]
+    if not outcomes:
+        return f"no report, end: {side['end']}"
+    failed = sum(outcome in ("error", "failure") for outcome in outcomes)
+    return f"{outcomes.count('ok')} passed, {failed} failed, {outcomes.count('skipped')} skipped"
+
+
+def reasons():
+    """The known differences: patterns of `module: test` and of outcomes in the sandbox, each with why it is so."""
+    with open(REASONS, "rb") as file:
+        return tomllib.load(file).get("difference", [])
+
+
+def reason(module, test, inside, known):
+    """Why this test differs, or None where nobody knows."""
+    name, what = f"{module}: {test}", ": ".join(inside)
+    for entry in known:
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in entry.get("tests", ["*"])):
+            if any(fnmatch.fnmatchcase(what, pattern) for pattern in entry.get("outcomes", ["*"])):
+                return entry["reason"]
+    return None

@@ -64,7 +64,8 @@ def main():
 
 @pytest.mark.layer("seccomp")
 def test_mounts_cannot_be_changed(attempt):
-    assert set(attempt(MOUNTS).values()) == {"EPERM"}
+    # The new mount API is as if the kernel were older than it.
+    assert set(attempt(MOUNTS).values()) <= {"EPERM", "ENOSYS"}
 
 
 @pytest.mark.layer("capabilities", "Landlock")

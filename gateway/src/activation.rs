@@ -1,22 +1,46 @@
-//! What the service manager gives and is told: the listening socket that it holds across restarts
+//! What the service manager gives and is told: the listening sockets that it holds across restarts
 //! (`sd_listen_fds(3)`), and readiness, watchdog and stop (`sd_notify(3)`).
 
 use std::convert::Infallible;
+use std::env;
 use std::future::pending;
 use std::net::TcpListener;
 
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
-/// The socket that was handed over at the start, if one was. It listens already; whether strangers can
-/// reach it is checked like an address of our own.
+/// What a socket for the operator is called (systemd: `FileDescriptorName=`); any other is for clients.
+const METRICS: &str = "metrics";
+
+/// The sockets that were handed over at the start. They listen already; whether strangers can reach
+/// them is checked like an address of our own.
+#[derive(Debug, Default)]
+pub struct Passed {
+    /// For clients, if one was.
+    pub clients: Option<TcpListener>,
+    /// For metrics, if one was.
+    pub metrics: Option<TcpListener>,
+}
+
+/// Takes the sockets that were handed over; of several of a kind, the first.
 ///
 /// # Errors
 /// When what was handed over is no listening TCP socket, for a person.
-pub fn listener() -> Result<Option<TcpListener>, String> {
-    ListenFd::from_env().take_tcp_listener(0).map_err(|error| {
-        format!("take the socket that was passed: {error}: pass a TCP stream socket (systemd: ListenStream=PORT)")
-    })
+pub fn listeners() -> Result<Passed, String> {
+    let (mut sockets, mut passed) = (ListenFd::from_env(), Passed::default());
+    let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let names: Vec<_> = names.split(':').collect();
+    for index in 0..sockets.len() {
+        let place = if names.get(index) == Some(&METRICS) { &mut passed.metrics } else { &mut passed.clients };
+        if place.is_none() {
+            *place = sockets.take_tcp_listener(index).map_err(|error| {
+                format!(
+                    "take the socket that was passed: {error}: pass a TCP stream socket (systemd: ListenStream=PORT)"
+                )
+            })?;
+        }
+    }
+    Ok(passed)
 }
 
 /// Connections are accepted.

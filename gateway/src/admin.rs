@@ -29,12 +29,28 @@ const TIME: Duration = Duration::from_secs(10);
 /// # Errors
 /// It can be reached from outside, or is taken.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    if !address.ip().is_loopback() {
-        return Err(format!(
-            "--metrics {address} can be reached from outside: choose a loopback address such as 127.0.0.1:9464"
-        ));
-    }
+    refuse_strangers(address)?;
     listener::bind(address, false)
+}
+
+/// Takes a socket that listens already.
+///
+/// # Errors
+/// It can be reached from outside.
+pub fn adopt(listener: TcpListener) -> Result<TcpListener, String> {
+    let address = listener.local_addr().map_err(|error| format!("use the socket that was passed: {error}"))?;
+    refuse_strangers(address)?;
+    listener::adopt(listener, false)
+}
+
+fn refuse_strangers(address: SocketAddr) -> Result<(), String> {
+    if address.ip().is_loopback() {
+        return Ok(());
+    }
+    Err(format!(
+        "metrics on {address} can be reached from outside: choose a loopback address such as 127.0.0.1:9464 \
+         (--metrics, or ListenStream= of the socket that was passed)"
+    ))
 }
 
 /// Serves until the process ends.

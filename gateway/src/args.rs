@@ -88,7 +88,8 @@ pub struct Serve {
     /// The supervisor's socket.
     #[arg(long, value_name = "PATH", default_value = "/run/cloister/supervisor.sock")]
     pub socket: PathBuf,
-    /// A loopback address, such as 127.0.0.1:9464, on which Prometheus finds /metrics; none unless given.
+    /// A loopback address, such as 127.0.0.1:9464, on which Prometheus finds /metrics; none unless given, or a
+    /// socket named `metrics` is passed (`LISTEN_FDNAMES`).
     #[arg(long, value_name = "ADDRESS")]
     pub metrics: Option<SocketAddr>,
     /// Who to become when started as root: an account, or a number that no account has.

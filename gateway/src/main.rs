@@ -59,11 +59,15 @@ fn main() -> ExitCode {
 fn serve(arguments: &Serve) -> Result<(), String> {
     log::start(arguments.log_format)?;
     let open = arguments.no_auth || arguments.keys.is_some();
-    let listener = match activation::listener()? {
+    let passed = activation::listeners()?;
+    let listener = match passed.clients {
         Some(passed) => listener::adopt(passed, open)?,
         None => listener::bind(arguments.listen, open)?,
     };
-    let metrics = arguments.metrics.map(admin::bind).transpose()?;
+    let metrics = match passed.metrics {
+        Some(passed) => Some(admin::adopt(passed)?),
+        None => arguments.metrics.map(admin::bind).transpose()?,
+    };
     listener::raise_open_files();
     let files = [&arguments.keys, &arguments.tls_certificate, &arguments.tls_key];
     let files: Vec<_> = files.into_iter().flatten().map(PathBuf::as_path).collect();

@@ -3,7 +3,7 @@
 //! What a job's answer is made of is borrowed where it is written; the schemas here have the same
 //! fields, which a test compares.
 
-use cloister_protocol::{ErrorCode, ID_HEADER, Stream, Usage};
+use cloister_protocol::{Denial, ErrorCode, ID_HEADER, Stream, Usage};
 use serde_json::Value;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
@@ -59,6 +59,8 @@ pub struct JobError {
     code: ErrorCode,
     /// For people.
     message: String,
+    /// What the policy refused the job on the way, each once.
+    denials: Option<Vec<Denial>>,
     /// The exception's type.
     exception: Option<String>,
     /// The script's own frames.
@@ -100,12 +102,36 @@ pub struct Refusal {
     message: String,
 }
 
-/// `/healthz`, `/readyz`.
+/// `/healthz`.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "a schema alone")]
 pub struct Status {
     /// `ok`.
     status: String,
+}
+
+/// `/readyz`.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "a schema alone")]
+pub struct Readiness {
+    /// `ok`.
+    status: String,
+    /// The first digits of the digest of the policy in force.
+    #[schema(pattern = "^[0-9a-f]{12}$")]
+    policy: String,
+    /// What became of the last change of the policy, unless it is in force as a whole.
+    reload: Option<Reload>,
+}
+
+/// A change of the policy that did not go through, or not wholly.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(dead_code, reason = "a schema alone")]
+pub enum Reload {
+    /// The file was refused, and why; the policy before it is in force.
+    Refused(String),
+    /// It is in force but for these settings.
+    NeedsRestart(Vec<String>),
 }
 
 #[derive(OpenApi)]
@@ -158,7 +184,7 @@ pub fn schema(name: &str) -> Value {
 mod tests {
     use std::collections::BTreeSet;
 
-    use cloister_protocol::{Answer, ErrorCode, Failure, JobId, Usage};
+    use cloister_protocol::{Answer, Denial, ErrorCode, Failure, JobId, Layer, Usage};
     use serde_json::Value;
 
     use super::{document, schema};
@@ -193,5 +219,26 @@ mod tests {
         assert_eq!(keys(&serde_json::to_value(usage).expect("JSON")), keys(&schema("Usage")["properties"]));
         let codes = ErrorCode::ALL.map(|code| Value::from(code.name()));
         assert_eq!(schema("ErrorCode")["enum"].as_array().map(Vec::as_slice), Some(&codes[..]));
+    }
+
+    #[test]
+    fn errors_have_the_fields_that_the_document_says() {
+        let denial =
+            |layer| Denial { layer, what: "socket(AF_INET)".to_owned(), hint: "network = \"none\"".to_owned() };
+        let layers = [Layer::Seccomp, Layer::Filesystem, Layer::Tmpfs, Layer::Cgroup, Layer::Rlimit];
+        let mut failure = Failure::new(ErrorCode::Exception, "an end").with("line", 3);
+        failure.denials = layers.map(denial).to_vec();
+        let (id, usage) = (JobId::random(), Usage::default());
+        let answer = Answer::Failed { id, error: &failure, stdout: "", stderr: "", truncated: &[], usage };
+        let answer: Value = serde_json::from_slice(&answer.to_json()).expect("JSON");
+        let (error, said) = (&answer["error"], schema("JobError"));
+        assert_eq!(keys(error), ["code", "denials", "line", "message"].map(str::to_owned).into());
+        assert!(keys(error).is_subset(&keys(&said["properties"])), "{said}");
+        assert_eq!(said["required"], serde_json::json!(["code", "message"]));
+        assert_eq!(keys(&error["denials"][0]), keys(&schema("Denial")["properties"]));
+        let layers: Vec<_> = error["denials"].as_array().into_iter().flatten().map(|denial| &denial["layer"]).collect();
+        assert_eq!(schema("Layer")["enum"].as_array().map(|names| names.iter().collect()), Some(layers));
+        assert_eq!(keys(&schema("Readiness")["properties"]), ["policy", "reload", "status"].map(str::to_owned).into());
+        assert_eq!(schema("Readiness")["required"], serde_json::json!(["status", "policy"]));
     }
 }

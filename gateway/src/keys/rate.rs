@@ -12,6 +12,10 @@ use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
+/// The longest that an empty bucket may take to fill, 100 years. The arithmetic adds such times up in nanoseconds
+/// of 64 bits, which are 584 years.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+
 /// A number of requests in a time, written `10/s`, `600/min` or `1000/h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
@@ -53,6 +57,11 @@ impl Rate {
     pub fn usual_burst(self) -> NonZeroU32 {
         let a_second = self.count.get() / u32::try_from(self.unit.parts().1.as_secs()).unwrap_or(u32::MAX);
         NonZeroU32::new(a_second).unwrap_or(NonZeroU32::MIN)
+    }
+
+    /// Whether a bucket of this burst can be reckoned with.
+    pub fn fills(self, burst: NonZeroU32) -> bool {
+        self.period().saturating_mul(burst.get()) <= LONGEST
     }
 }
 
@@ -99,6 +108,9 @@ pub struct Standing {
 
 impl Bucket {
     /// A full bucket of `burst` requests that fills at `rate`.
+    ///
+    /// # Panics
+    /// When it takes longer than [`Rate::fills`] allows, which no key file gets past.
     pub fn new(rate: Rate, burst: NonZeroU32) -> Self {
         let (period, clock) = (rate.period(), MonotonicClock);
         let quota = Quota::with_period(period).expect("a period is more than nothing").allow_burst(burst);
@@ -155,6 +167,22 @@ mod tests {
     #[test]
     fn the_usual_burst_is_a_seconds_worth() {
         assert_eq!(["10/s", "600/min", "30/min", "1000/h"].map(|text| rate(text).usual_burst().get()), [10, 10, 1, 1]);
+    }
+
+    #[test]
+    fn every_bucket_that_fills_can_be_used() {
+        for text in ["1/h", "7/min", "4294967295/s"] {
+            let (mut fits, mut too_many) = (1, u32::MAX);
+            let fills = |burst| rate(text).fills(NonZeroU32::new(burst).expect("not zero"));
+            while too_many - fits > 1 {
+                let middle = fits + (too_many - fits) / 2;
+                *if fills(middle) { &mut fits } else { &mut too_many } = middle;
+            }
+            let bucket = Bucket::new(rate(text), NonZeroU32::new(fits).expect("not zero"));
+            assert_eq!(bucket.take().expect("full").burst, fits, "{text}");
+            assert!(bucket.take().is_ok(), "{text}");
+        }
+        assert!(!rate("1/h").fills(NonZeroU32::new(6_000_000).expect("not zero")));
     }
 
     #[test]

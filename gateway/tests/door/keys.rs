@@ -138,6 +138,37 @@ fn changes_are_taken_over_while_it_runs() -> Outcome {
 }
 
 #[test]
+fn a_burst_beyond_all_reckoning_is_refused_and_ends_nothing() -> Outcome {
+    let (guarded, tokens) = Guarded::start(&[("first", &[]), ("second", &[])])?;
+    let output = guarded.keys.command(&["new", "third", "--rate", "1/h", "--burst", "6000000"])?;
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        !output.status.success() && message.contains("\"third\"") && message.contains("smaller burst"),
+        "{message}"
+    );
+    let good = fs::read_to_string(&guarded.keys.path)?;
+    let bad = good.replacen("created = ", "rate = \"1/h\"\nburst = 6000000\ncreated = ", 1);
+    fs::write(&guarded.keys.path, bad)?;
+    let line = guarded.gateway.logged("the mistake", |line| line["level"] == "ERROR");
+    assert!(line["error"].as_str().is_some_and(|error| error.contains("\"first\"")), "{line}");
+    let mut arguments = vec!["--listen", "127.0.0.1:0", "--keys", guarded.keys.argument()];
+    if geteuid().is_root() {
+        arguments.extend(["--user", "64510"]);
+    }
+    let message = Gateway::refuses(&arguments)?;
+    assert!(
+        message.contains("\"first\"") && message.contains("smaller burst") && !message.contains("panic"),
+        "{message}"
+    );
+    fs::write(&guarded.keys.path, good)?;
+    assert_eq!(guarded.status(&tokens[0]), 200);
+    assert!(guarded.keys.command(&["revoke", "first"])?.status.success());
+    until("a later revocation is taken over", || guarded.status(&tokens[0]) == 401);
+    assert_eq!(guarded.status(&tokens[1]), 200);
+    Ok(())
+}
+
+#[test]
 fn a_hangup_reads_again_and_ends_nothing() -> Outcome {
     let (guarded, tokens) = Guarded::start(&[("one", &[])])?;
     for times in 1..=3 {

@@ -155,6 +155,7 @@ pub enum Stream {
 
 /// Something that the policy refused a job which then failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Denial {
     /// What refused it.
     pub layer: Layer,
@@ -166,6 +167,7 @@ pub struct Denial {
 
 /// A layer of the sandbox, as denials name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Layer {
     /// The system call filter.

@@ -1,7 +1,8 @@
 //! A gateway process on a port of its own. Ends with the value.
 
 use std::io::{self, BufRead, BufReader, Error};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,6 +40,15 @@ impl Gateway {
     pub fn start_with_files(socket: &Path, files: usize) -> io::Result<Self> {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\""), PROGRAM]);
+        Self::spawn(shell, socket, &[])
+    }
+
+    /// Starts one that is passed these two listening sockets, under these names.
+    pub fn start_passed(socket: &Path, sockets: [TcpListener; 2], names: &str) -> io::Result<Self> {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec 3<&0 4<&1 && LISTEN_PID=$$ exec \"$0\" \"$@\"", PROGRAM]);
+        let [first, second] = sockets.map(OwnedFd::from);
+        shell.stdin(first).stdout(second).env("LISTEN_FDS", "2").env("LISTEN_FDNAMES", names);
         Self::spawn(shell, socket, &[])
     }
 
@@ -87,7 +97,7 @@ impl Gateway {
         }
     }
 
-    /// What `/metrics` says, for a gateway that was started with `--metrics 127.0.0.1:0`.
+    /// What `/metrics` says, for a gateway that serves it.
     pub fn metrics(&self) -> io::Result<Message> {
         let serving = self.logged("where the metrics are", |line| line["message"] == "serving metrics");
         let address = serving["address"].as_str().unwrap_or_default().parse().map_err(Error::other)?;

@@ -140,7 +140,7 @@ fn result(bytes: &[u8]) -> Report {
 fn failure(bytes: &[u8]) -> Report {
     let Ok(mut fields) = serde_json::from_slice::<Map<String, Value>>(bytes) else { return Report::Garbled };
     let code = fields.get("code").and_then(Value::as_str);
-    let Some(code) = CLAIMABLE.into_iter().find(|known| code == Some(name(*known).as_str())) else {
+    let Some(code) = CLAIMABLE.into_iter().find(|known| code == Some(known.name().as_str())) else {
         return Report::Garbled;
     };
     let Some(Value::String(message)) = fields.remove("message") else { return Report::Garbled };
@@ -154,10 +154,6 @@ fn failure(bytes: &[u8]) -> Report {
         })
         .collect();
     Report::Failure(failure)
-}
-
-fn name(code: ErrorCode) -> String {
-    serde_json::to_value(code).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 #[cfg(test)]

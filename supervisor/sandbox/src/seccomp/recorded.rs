@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 
 use seccompiler::{BpfProgram, sock_filter};
 
-use super::{LONGEST, compile, prologue};
+use super::{IF_EQUAL, LONGEST, RETURN, compile, prologue};
 use crate::paths::PATHS;
 use crate::spec::Spec;
 use crate::{Context, Error, Result};
@@ -20,10 +20,7 @@ pub const LISTENER: RawFd = 4;
 ///
 /// # Errors
 /// As [`compile`].
-#[expect(clippy::cast_possible_truncation, reason = "the codes are defined as 16 bits wide")]
 pub fn compile_recorded(spec: &Spec) -> Result<BpfProgram> {
-    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-    const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     let ask = sock_filter { code: RETURN, jt: 0, jf: 0, k: libc::SECCOMP_RET_USER_NOTIF };
     let own = compile(spec)?;
     let (fixed, rest) = own.split_at(prologue().len());

@@ -8,7 +8,7 @@ use seccompiler::{
     SeccompRule, TargetArch,
 };
 
-use super::{Calls, PROBED, Ways, conditions};
+use super::{Calls, JUMP, PROBED, RETURN, Ways, conditions, small};
 use crate::spec::{CallAction, CallRule, Comparison, Condition, Network, Spec};
 
 /// Everything that a profile allows, by its list and by rules.
@@ -51,13 +51,11 @@ pub(super) fn block(rule: &CallRule, network: Network) -> Result<BpfProgram, Bac
 
 /// A program that goes on behind its end where it would have allowed the call.
 fn falling_through(mut program: BpfProgram) -> BpfProgram {
-    const RETURN: u16 = 0x06; // BPF_RET | BPF_K
-    const JUMP: u16 = 0x05; // BPF_JMP | BPF_JA
     let length = program.len();
     for (at, instruction) in program.iter_mut().enumerate() {
         if instruction.code == RETURN && instruction.k == libc::SECCOMP_RET_ALLOW {
             instruction.code = JUMP;
-            instruction.k = u32::try_from(length - at - 1).expect("a program has at most 4096 instructions");
+            instruction.k = small(length - at - 1);
         }
     }
     program

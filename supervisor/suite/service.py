@@ -19,6 +19,9 @@ GATEWAY_ID = 64510
 # The shipped policy keeps children parked. With CLOISTER_COLD the same tests run against cold starts.
 WARM = not os.environ.get("CLOISTER_COLD")
 CGROUPS = Path("/sys/fs/cgroup")
+# A script says by its process's name that it runs: another process with a job's id may be one that is still being started.
+SAY = "import ctypes, time\nctypes.CDLL(None).prctl(15, b'holding', 0, 0, 0)\n"
+HOLD = SAY + "def main(seconds):\n    time.sleep(seconds)\n    return 'held'"
 
 
 def binary(name):
@@ -116,6 +119,10 @@ class Service:
     def job_processes(self):
         """Host processes that run as a job's id, but for the parked ones that wait for a request."""
         return [pid for pid, uid in host_processes() if self.uid_base < uid < self.uid_base + 8192 and name_of(pid) != "parked"]
+
+    def holding(self):
+        """Those of them whose script has said that it runs."""
+        return [pid for pid in self.job_processes() if name_of(pid) == "holding"]
 
     def id_of(self, process):
         """The host id that a process runs as."""

@@ -7,9 +7,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 
 from client import eventually
-from service import GATEWAY_ID
-
-HOLD = "import time\ndef main(seconds):\n    time.sleep(seconds)\n    return 'held'"
+from service import GATEWAY_ID, HOLD
 
 
 def connect(service):
@@ -27,7 +25,7 @@ def test_sigterm_lets_a_running_request_finish(start_service):
     idle = connect(service)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(service.client.execute, HOLD, args=[1.5])
-        eventually(lambda: service.job_processes())
+        eventually(lambda: service.holding())
         service.gateway.send_signal(signal.SIGTERM)
         assert running.result().result == "held"
     assert service.gateway.wait(30) == 0
@@ -40,7 +38,7 @@ def test_killed_its_jobs_end_and_the_supervisor_stays(start_service):
     service = start_service(supervisor={"slots": 1, "queue": 0})
     with connect(service) as raw:
         raw.sendall(request(HOLD, 9))
-        eventually(lambda: service.job_processes())
+        eventually(lambda: service.holding())
         service.gateway.kill()
         service.gateway.wait()
         eventually(lambda: not service.job_processes())

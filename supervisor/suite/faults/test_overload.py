@@ -5,8 +5,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 
 from client import eventually
-
-HOLD = "import time\ndef main(seconds):\n    time.sleep(seconds)\n    return 'held'"
+from service import HOLD
 
 
 def test_more_requests_than_slots_queue_and_all_are_answered(start_service):
@@ -34,7 +33,7 @@ def test_a_wait_that_takes_too_long_is_told(start_service):
     service = start_service(supervisor={"slots": 1, "queue": 5, "queue_wait": '"100ms"'})
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(service.client.execute, HOLD, args=[3])
-        eventually(lambda: service.job_processes())
+        eventually(lambda: service.holding())
         second = service.client.execute(HOLD, args=[0])
         assert second.code == "overloaded" and "in time" in second.error["message"]
         assert first.result().result == "held"
@@ -47,7 +46,7 @@ def test_a_client_that_hangs_up_has_its_job_ended_and_its_slot_freed(start_servi
     head = f"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection((host, int(port))) as raw:
         raw.sendall(head.encode() + body)
-        eventually(lambda: service.job_processes())
+        eventually(lambda: service.holding())
     eventually(lambda: not service.job_processes())
     eventually(lambda: service.client.execute(HOLD, args=[0]).status == 200)
 
@@ -61,7 +60,7 @@ def test_a_place_in_the_queue_is_given_up_by_who_hangs_up(start_service):
         # Should the one that only looks overtake the one that is to wait, once more.
         for _ in range(5):
             first = pool.submit(service.client.execute, HOLD, args=[4])
-            eventually(lambda: service.job_processes())
+            eventually(lambda: service.holding())
             with socket.create_connection((host, int(port))) as waiting:
                 waiting.sendall(head.encode() + body)
                 # The queue is full if another is refused.

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 
 from client import eventually
-from service import WARM
+from service import SAY, WARM
 
 RELOADS = 50
 REQUESTS = 2000 if WARM else 400
@@ -25,7 +25,7 @@ def main():
     return [os.uname().nodename, os.environ["SIDE"], tmp.f_blocks * tmp.f_frsize >> 20]
 """
 # The same, once a gate is open: a file that the test makes in a directory that every job sees.
-WAIT = LOOK.replace("import os", "import os, time").replace("main():", "main(gate):\n    while not os.path.exists('/gates/' + gate): time.sleep(0.01)")
+WAIT = SAY + LOOK.replace("import os", "import os, time").replace("main():", "main(gate):\n    while not os.path.exists('/gates/' + gate): time.sleep(0.01)")
 
 
 def side(service, name, **changes):
@@ -125,7 +125,7 @@ def test_running_jobs_keep_the_old_policy_and_new_ones_get_the_new(start_service
     reload(service, side(service, "old"))
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(service.client.execute, WAIT, args=["out"])
-        eventually(lambda: service.job_processes())
+        eventually(lambda: service.holding())
         reload(service, side(service, "new"))
         assert service.client.execute(LOOK).result == seen("new")
         open_gate(service, "out")
@@ -212,7 +212,7 @@ def test_slots_and_queue_change_while_they_are_in_use(start_service):
 
         def hold(count, gate, beside=0):
             held = [pool.submit(service.client.execute, WAIT, args=[gate]) for _ in range(count)]
-            eventually(lambda: len(service.job_processes()) == beside + count)
+            eventually(lambda: len(service.holding()) == beside + count)
             assert not [answer for answer in held if answer.done()]
             return held
 

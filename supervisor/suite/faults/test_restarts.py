@@ -9,9 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from client import eventually
-from service import GATEWAY_ID
-
-HOLD = "import time\ndef main(seconds):\n    time.sleep(seconds)\n    return 'held'"
+from service import GATEWAY_ID, HOLD
 
 
 def test_supervisor_killed_and_back(start_service):
@@ -19,7 +17,7 @@ def test_supervisor_killed_and_back(start_service):
     gateway = service.gateway.pid
     with ThreadPoolExecutor(4) as pool:
         running = [pool.submit(service.client.execute, HOLD, args=[9]) for _ in range(3)]
-        eventually(lambda: len(service.job_processes()) >= 3)
+        eventually(lambda: len(service.holding()) == 3)
         service.supervisor.send_signal(signal.SIGKILL)
         service.supervisor.wait()
         # The kernel ends every sandbox with it; nothing else is there to do it.
@@ -43,7 +41,7 @@ def test_sigterm_lets_running_jobs_finish(start_service):
     service = start_service()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(service.client.execute, HOLD, args=[1.5])
-        eventually(lambda: service.job_processes())
+        eventually(lambda: service.holding())
         service.supervisor.send_signal(signal.SIGTERM)
         assert running.result().result == "held"
     assert service.supervisor.wait(30) == 0
@@ -69,7 +67,7 @@ def test_requests_during_a_stop_are_told_that_it_is_away(start_service):
     service = start_service()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(service.client.execute, HOLD, args=[8])
-        eventually(lambda: service.job_processes())
+        eventually(lambda: service.holding())
         service.supervisor.send_signal(signal.SIGTERM)
         answer = eventually(lambda: (late := service.client.execute("def main(): return 1")).status != 200 and late)
         assert (answer.status, answer.code) == (503, "unavailable")
@@ -81,7 +79,7 @@ def test_a_killed_launcher_gets_a_truthful_answer_and_is_replaced(start_service)
     service = start_service()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(service.client.execute, HOLD, args=[9])
-        eventually(lambda: service.job_processes())
+        eventually(lambda: service.holding())
         os.kill(service.launcher(), signal.SIGKILL)
         answer = running.result()
     assert (answer.status, answer.code) == (503, "unavailable"), answer

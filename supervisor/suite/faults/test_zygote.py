@@ -9,9 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from client import eventually
-from service import POLICY, WARM, binary
-
-HOLD = "import time\ndef main(seconds):\n    time.sleep(seconds)\n    return 'held'"
+from service import HOLD, POLICY, WARM, binary
 
 pytestmark = pytest.mark.skipif(not WARM, reason="the profiles of cold starts keep no interpreter warm")
 
@@ -62,7 +60,7 @@ def test_killed_its_jobs_get_a_true_answer_and_it_is_replaced(start_service):
     [zygote] = service.zygotes()
     with ThreadPoolExecutor(2) as pool:
         running = [pool.submit(service.client.execute, HOLD, args=[9]) for _ in range(2)]
-        eventually(lambda: len(service.job_processes()) == 2)
+        eventually(lambda: len(service.holding()) == 2)
         os.kill(zygote, signal.SIGKILL)
         for answer in (future.result() for future in running):
             assert (answer.status, answer.code) == (503, "unavailable"), answer

@@ -9,7 +9,7 @@ import pytest
 
 from client import eventually, script_of
 from prelude import attack
-from service import name_of
+from service import HOLD
 
 PROFILES = """
 [profile.cold]
@@ -168,12 +168,9 @@ def groups(pid):
 
 
 def test_jobs_of_both_kinds_at_once_share_no_namespace_and_no_id(both):
-    # They say by their name that they run: another process could be one that is still being started.
-    hold = "import ctypes, time\ndef main():\n    ctypes.CDLL(None).prctl(15, b'holding', 0, 0, 0)\n    time.sleep(8)"
-    holding = lambda: [pid for pid in both.job_processes() if name_of(pid) == "holding"]
     with ThreadPoolExecutor(6) as pool:
-        running = [pool.submit(both.client.execute, hold, profile=kind) for kind in KINDS * 3]
-        jobs = eventually(lambda: len(holding()) == 6 and holding())
+        running = [pool.submit(both.client.execute, HOLD, args=[8], profile=kind) for kind in KINDS * 3]
+        jobs = eventually(lambda: len(both.holding()) == 6 and both.holding())
         every = [links(pid) for pid in jobs]
         ids = [both.id_of(pid) for pid in jobs]
         fds = [descriptors(pid) for pid in jobs]

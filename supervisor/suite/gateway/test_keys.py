@@ -13,6 +13,7 @@ class KeyFile:
     """A key file in a directory of the gateway's group, changed by the real command."""
 
     def __init__(self, directory):
+        directory.mkdir(exist_ok=True)
         directory.chmod(0o750)
         os.chown(directory, 0, GATEWAY_ID)
         self.path = directory / "keys.toml"
@@ -57,3 +58,20 @@ def test_a_key_that_sends_too_fast_takes_no_slot(start_service, keys):
     assert all(answer.code == "rate_limited" for answer in answers[2:])
     # Half an hour for each request, less what has passed.
     assert 1500 < int(answers[-1].headers["retry-after"]) <= 1800
+
+
+def test_files_elsewhere_are_out_of_the_gateways_reach(start_service, keys):
+    """Its account may read the other file; Landlock has it open nothing but what is in the directory that it was started with."""
+    key = keys("new", "known")
+    service = start_service(gateway_options=["--keys", keys.path])
+    elsewhere = KeyFile(service.directory / "elsewhere")
+    other = elsewhere("new", "unknown")
+    read = subprocess.run(["cat", elsewhere.path], user=GATEWAY_ID, group=GATEWAY_ID, extra_groups=[], capture_output=True)
+    assert b"unknown" in read.stdout, read
+    link = keys.path.with_suffix(".link")
+    link.symlink_to(elsewhere.path)
+    link.rename(keys.path)
+    eventually(lambda: "not read again" in service.log("gateway"))
+    assert "Permission denied" in service.log("gateway")
+    assert service.client.execute("def main(): return 1", headers=bearer(key)).result == 1
+    assert service.client.execute("def main(): return 1", headers=bearer(other)).status == 401

@@ -1,4 +1,9 @@
-"""The Model Context Protocol, spoken by its official client for Python."""
+"""The Model Context Protocol, spoken by its official clients for Python and TypeScript."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import anyio
 import pytest
@@ -52,3 +57,24 @@ def test_calls_keep_nothing_between_them(speak):
         return await session.call_tool("execute_python", {"script": "import os\ndef main(): return os.listdir('/tmp')"})
 
     assert speak(conversation).structured_content["result"] == []
+
+
+@pytest.fixture(scope="module")
+def typescript(tmp_path_factory):
+    """A directory with the client for TypeScript, as the lock file pins it."""
+    directory = tmp_path_factory.mktemp("typescript")
+    for file in (Path(__file__).parent / "typescript").iterdir():
+        (directory / file.name).write_bytes(file.read_bytes())
+    command = [Path(sys.executable).parent / "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    subprocess.run(command, cwd=directory, check=True, stdout=subprocess.DEVNULL)
+    return directory
+
+
+def test_the_client_for_typescript_runs_python(service, typescript):
+    command = [Path(sys.executable).parent / "node", "client.mjs", f"{service.client.url}/mcp"]
+    ended = subprocess.run(command, cwd=typescript, capture_output=True, text=True)
+    assert ended.returncode == 0, ended
+    seen = json.loads(ended.stdout)
+    assert seen["tools"] == ["execute_python"]
+    assert (seen["added"]["structuredContent"]["result"], seen["added"]["structuredContent"]["stdout"]) == (5, "adding\n")
+    assert seen["failed"]["isError"] and "ZeroDivisionError" in seen["failed"]["content"][0]["text"]

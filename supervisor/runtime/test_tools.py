@@ -2,7 +2,8 @@
 """Install what the tests or the benchmark need: the lints of the Rust toolchain, Debian's packages, and a
 virtual environment with what a file of requirements pins.
 
-Usage: test_tools.py VENV [requirements-NAME.txt [PACKAGE...]]. What is there already is left alone.
+Usage: test_tools.py VENV [requirements-NAME.txt [PROGRAM[=PACKAGE]...]], where a program has the name of its package unless
+another is given. What is there already is left alone.
 """
 
 import hashlib
@@ -20,9 +21,8 @@ HERE = Path(__file__).resolve().parent
 def main():
     for component in ("rustfmt", "clippy"):
         install_component(component)
-    venv, name, packages = Path(sys.argv[1]), (sys.argv[2:3] or ["requirements-test.txt"])[0], sys.argv[3:]
-    for package in packages:
-        install_package(package)
+    venv, name, programs = Path(sys.argv[1]), (sys.argv[2:3] or ["requirements-test.txt"])[0], sys.argv[3:]
+    install_programs({program: package or program for program, _, package in (given.partition("=") for given in programs)})
     requirements = HERE / name
     stamp = hashlib.sha256(requirements.read_bytes() + f"{sys.version} {sys.base_prefix}".encode()).hexdigest()
     if (venv / "stamp").is_file() and (venv / "stamp").read_text() == stamp:
@@ -44,20 +44,19 @@ def install_component(name):
         sys.exit(f"cloister: the Rust toolchain has no {name}: rustup component add {name}")
 
 
-def install_package(name):
-    """A program that Debian's package of the same name brings."""
-    if shutil.which(name):
-        return
-    apt_install(name)
-    if not shutil.which(name):
-        sys.exit(f"cloister: {name} is needed: apt-get install {name}")
+def install_programs(package_of):
+    """Programs, and the packages of Debian that bring them."""
+    apt_install(*(package for program, package in package_of.items() if not shutil.which(program)))
+    missing = [package for program, package in package_of.items() if not shutil.which(program)]
+    if missing:
+        sys.exit(f"cloister: {' '.join(missing)} is needed: apt-get install {' '.join(missing)}")
 
 
-def apt_install(package):
-    if shutil.which("apt-get") and os.geteuid() == 0:
-        print(f"installing {package}", flush=True)
+def apt_install(*packages):
+    if packages and shutil.which("apt-get") and os.geteuid() == 0:
+        print(f"installing {' '.join(packages)}", flush=True)
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", package]):
+        for command in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", *packages]):
             subprocess.run(["apt-get", *command], env=environment, stdin=subprocess.DEVNULL,
                            stdout=subprocess.DEVNULL, check=False)
 

@@ -71,7 +71,7 @@ fn host(landlock_min_abi: u32, ids: RangeInclusive<u32>) -> Vec<Row> {
     let abi = landlock::abi();
     let groups = match Layout::detect() {
         Ok(layout) => row("cgroup", "memory, pids, cpu", layout.version().to_string(), true),
-        Err(error) => row("cgroup", "memory, pids, cpu", error.to_string(), false),
+        Err(error) => row("cgroup", "memory, pids, cpu", format!("{error}, or {ANOTHER_HOST}"), false),
     };
     vec![
         row("kernel", "x86-64, 5.14 or newer", kernel_found(&kernel), is_new_enough(&kernel)),
@@ -140,9 +140,17 @@ fn advice(refusal: &str) -> String {
 
 fn landlock_found(abi: u32) -> String {
     match abi {
+        0 if is_filtered() => {
+            format!("hidden by a filter on this process, as containers have: run it privileged, or {ANOTHER_HOST}")
+        }
         0 => format!("none: boot with lsm=landlock,... on the kernel's command line, or {ANOTHER_HOST}"),
         abi => format!("ABI {abi}"),
     }
+}
+
+/// Whether system calls of this process go through a seccomp filter, which may hide what the kernel has: `proc_pid_status(5)`.
+fn is_filtered() -> bool {
+    fs::read_to_string("/proc/self/status").is_ok_and(|status| status.contains("\nSeccomp:\t2"))
 }
 
 /// `cgroup.kill` and `mount_setattr` are the newest things that nothing else replaces.

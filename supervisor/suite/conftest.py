@@ -17,29 +17,8 @@ from service import POLICY, Service, host_processes, name_of, standard_library
 
 INSTALLED = os.environ.get("CLOISTER_URL")
 
-# Profiles that tests of limits run into quickly.
-PROFILES = """
-[profile.tiny]
-extends = "default"
-memory = "64MiB"
-processes = 16
-cpu_time = "500ms"
-wall_time = "10s"
-result_bytes = "64KiB"
-script_bytes = "4KiB"
-filesystem = { tmp = "8MiB", tmp_inodes = 64, shm = "8MiB", shm_inodes = 32 }
-
-[profile.hoard]
-extends = "tiny"
-cpu_time = "10s"
-filesystem = { tmp = "48MiB", shm = "48MiB" }
-
-[profile.patient]
-extends = "default"
-wall_time = "2min"
-cpu_time = "2min"
-warm = false
-"""
+# For a policy of the tests' own: limits that are run into quickly.
+PROFILES = Path(__file__).with_name("profiles.toml").read_text()
 
 running = []
 

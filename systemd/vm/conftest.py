@@ -5,6 +5,7 @@ with pytest and httpx for use inside.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -12,37 +13,52 @@ from pathlib import Path
 
 import pytest
 
-from image import image
+from image import image, step
 from machine import Machine
 from service import Service
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 RELEASE = os.environ.get("CLOISTER_VM_RELEASE", "12")
 began = {}
 
 
 @pytest.fixture(scope="session")
-def packages(tmp_path_factory):
-    """The package, and the same under the number of the one before it."""
-    package = Path(os.environ["CLOISTER_DEB"]).resolve()
-    scratch = tmp_path_factory.mktemp("previous")
-    subprocess.run(["dpkg-deb", "--raw-extract", package, scratch / "tree"], check=True)
-    control = scratch / "tree/DEBIAN/control"
-    version = next(line for line in control.read_text().splitlines() if line.startswith("Version: "))
-    control.write_text(control.read_text().replace(version, f"{version}~previous"))
-    subprocess.run(["dpkg-deb", "-Zgzip", "-z1", "--root-owner-group", "--build", scratch / "tree", scratch / "previous.deb"],
-                   check=True, stdout=subprocess.DEVNULL)
-    return scratch / "previous.deb", package
+def luggage(tmp_path_factory):
+    """A disk with the package, the one before it, and what the suite needs inside. Copying it all over ssh would take minutes."""
+    scratch = tmp_path_factory.mktemp("luggage")
+    tree, disk = scratch / "tree", scratch / "luggage.raw"
+    for part in ("supervisor/suite", "supervisor/compat/programs"):
+        shutil.copytree(REPOSITORY / part, tree / "cloister" / part)
+    (tree / "cloister/policy").mkdir()
+    shutil.copy(REPOSITORY / "policy/policy.toml", tree / "cloister/policy")
+    shutil.copytree(os.environ["CLOISTER_TEST_PACKAGES"], tree / "packages")
+    shutil.copy(os.environ["CLOISTER_DEB"], tree / "current.deb")
+    with step("make the package before it"):
+        make_previous(tree / "current.deb", scratch / "unpacked", tree / "previous.deb")
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", tree, disk, "1G"], check=True)
+    shutil.rmtree(tree)
+    return disk
+
+
+def make_previous(package, unpacked, previous):
+    """The same under a lower number and with another policy."""
+    subprocess.run(["dpkg-deb", "--raw-extract", package, unpacked], check=True)
+    control = unpacked / "DEBIAN/control"
+    control.write_text(re.sub(r"(?m)^Version: .*", r"\g<0>~previous", control.read_text()))
+    with open(unpacked / "etc/cloister/policy.toml", "a") as policy:
+        policy.write("# as it was before\n")
+    subprocess.run(["dpkg-deb", "-Zgzip", "-z1", "--root-owner-group", "--build", unpacked, previous], check=True, stdout=subprocess.DEVNULL)
+    shutil.rmtree(unpacked)
 
 
 @pytest.fixture(scope="session")
-def machine(tmp_path_factory):
+def machine(tmp_path_factory, luggage):
     """A freshly booted Debian without Cloister."""
-    missing = [tool for tool in ("mmdebstrap", "qemu-system-x86_64", "qemu-img", "mke2fs", "ssh") if not shutil.which(tool)]
-    if missing:
-        pytest.exit(f"there is no {missing[0]}: apt-get install mmdebstrap qemu-system-x86 qemu-utils e2fsprogs openssh-client", 1)
-    machine = Machine(image(RELEASE), tmp_path_factory.mktemp("machine"))
+    machine = Machine(image(RELEASE), luggage, tmp_path_factory.mktemp("machine"))
     try:
-        yield machine.wait_until_up()
+        with step(f"boot Debian {RELEASE}"):
+            machine.wait_until_up()
+        yield machine
     finally:
         machine.off()
 
@@ -55,12 +71,13 @@ def service(machine):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """With a failure, what the journal said last."""
+    """A failure is shown at once, for the whole takes long, and with what the journal said last."""
     report = yield
     machine = item.funcargs.get("machine") or getattr(item.funcargs.get("service"), "machine", None)
     if report.failed and machine is not None:
         said = machine.ssh("journalctl --no-pager -n 40 -u 'cloister*' -o short-monotonic", check=False, timeout=120).stdout
         report.sections.append(("journal", said))
+        print(f"\n{report.longreprtext}\n{said}")
     return report
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 RELEASES = {"12": "bookworm", "13": "trixie"}
 CACHE = Path(os.environ.get("CLOISTER_VM_CACHE", "/var/cache/cloister-vm"))
 
-# What a cloud's image has, and what the tests need on the inside. The kernel is the one for clouds.
+# What a cloud's image has, and what the tests need on the inside, containers of two kinds among it. The kernel is the one for clouds.
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "udev", "apparmor", "apt", "linux-image-cloud-amd64", "initramfs-tools",
-            "openssh-server", "iproute2", "procps", "python3", "e2fsprogs")
+            "openssh-server", "iproute2", "procps", "python3", "e2fsprogs", "systemd-container", "runsc")
 
 # No timer that would wake up in the middle of a test.
 MASKED = ("apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer", "fstrim.timer", "man-db.timer",

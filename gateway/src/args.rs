@@ -101,6 +101,9 @@ pub struct Serve {
     /// Serve whoever can connect. Without it and without keys the address must be a loopback one.
     #[arg(long, conflicts_with = "keys")]
     pub no_auth: bool,
+    /// Serve no page to try scripts in at /.
+    #[arg(long)]
+    pub no_page: bool,
     /// Serve TLS with this certificate and those that lead to its root, PEM. Read again on SIGHUP and on change.
     #[arg(long, value_name = "PATH", requires = "tls_key")]
     pub tls_certificate: Option<PathBuf>,

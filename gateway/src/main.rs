@@ -19,6 +19,7 @@ mod log;
 mod mcp;
 mod metrics;
 mod openapi;
+mod page;
 mod patience;
 mod privileges;
 mod queue;

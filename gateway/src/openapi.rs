@@ -8,7 +8,7 @@ use serde_json::Value;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use crate::routes;
+use crate::{page, routes};
 
 /// The path that serves the document.
 pub const PATH: &str = "/openapi.json";
@@ -137,7 +137,7 @@ pub enum Reload {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Cloister", description = "Runs untrusted Python, each script in a sandbox of its own."),
-    paths(routes::execute, routes::healthy, routes::ready, routes::contract),
+    paths(routes::execute, routes::healthy, routes::ready, routes::contract, page::routes),
     modifiers(&Everywhere)
 )]
 struct Document;

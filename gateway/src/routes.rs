@@ -26,6 +26,7 @@ use crate::client::Client;
 use crate::mcp::{self, Caller, Mcp};
 use crate::metrics::{Metrics, Stage};
 use crate::openapi;
+use crate::page;
 use crate::refusal::{json, refuse, refuse_unread, refuse_with, unavailable};
 use crate::upstream::Upstream;
 
@@ -69,12 +70,13 @@ pub fn router(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>) ->
         .route("/healthz", only("GET, HEAD", get(healthy)))
         .route(READY_PATH, only("GET, HEAD", get(ready)))
         .route(openapi::PATH, only("GET, HEAD", get(contract)))
+        .merge(if arguments.no_page { Router::new() } else { page::routes() })
         .fallback(nowhere)
         .with_state(door)
 }
 
 /// A path's methods, with an answer in the contract's envelope for all others.
-fn only(methods: &'static str, router: MethodRouter<Arc<Door>>) -> MethodRouter<Arc<Door>> {
+pub fn only(methods: &'static str, router: MethodRouter<Arc<Door>>) -> MethodRouter<Arc<Door>> {
     router.fallback(async move |Extension(id): Extension<JobId>| {
         let mut response = refuse(id, ErrorCode::MethodNotAllowed, format!("this path accepts {methods}"));
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));

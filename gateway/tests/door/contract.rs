@@ -60,10 +60,14 @@ fn wrong_paths_methods_and_types_are_refused_in_the_envelope() -> Outcome {
         let message = response.refusal(status, code);
         Ok((response, message))
     };
-    for path in ["/", "/execute/", "/Execute", "/execute2", "/..%2fexecute", "/metrics"] {
+    for path in
+        ["/page", "/page/", "/page/index.html", "/execute/", "/Execute", "/execute2", "/..%2fexecute", "/metrics"]
+    {
         refused(&format!("POST {path} HTTP/1.1\r\nhost: test\r\n\r\n"), 404, "not_found")?;
     }
-    for (path, methods) in [("/execute", "POST"), ("/healthz", "GET, HEAD"), ("/readyz", "GET, HEAD")] {
+    for (path, methods) in
+        [("/execute", "POST"), ("/healthz", "GET, HEAD"), ("/readyz", "GET, HEAD"), ("/", "GET, HEAD")]
+    {
         for method in ["PUT", "DELETE", "OPTIONS", "PATCH", "BREW"] {
             let (response, _) =
                 refused(&format!("{method} {path} HTTP/1.1\r\nhost: test\r\n\r\n"), 405, "method_not_allowed")?;

@@ -10,6 +10,7 @@ mod keys;
 mod listening;
 mod mcp;
 mod metrics;
+mod page;
 mod privileges;
 mod stage;
 mod stopping;

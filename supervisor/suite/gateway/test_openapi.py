@@ -13,7 +13,7 @@ from schemathesis.specs.openapi.checks import (
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance,
           response_schema_conformance, negative_data_rejection, unsupported_method]
 
-PAGES = {("/healthz", "GET"), ("/readyz", "GET"), ("/openapi.json", "GET")}
+PAGES = {("/", "GET"), ("/healthz", "GET"), ("/readyz", "GET"), ("/openapi.json", "GET")}
 
 
 @pytest.fixture

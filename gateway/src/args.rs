@@ -110,9 +110,10 @@ pub struct Serve {
     /// A load balancer's network, such as 10.0.0.0/8, whose X-Forwarded-For is believed. May be given more than once.
     #[arg(long, value_name = "NETWORK")]
     pub trusted_proxy: Vec<IpNet>,
-    /// Requests at the supervisor at once, as many as the policy has slots; others wait here, in turn by key or address.
-    #[arg(long, value_name = "COUNT", default_value = "32")]
-    pub jobs: NonZeroUsize,
+    /// Requests at the supervisor at once; others wait here, in turn by key or address. Unless given, it follows the
+    /// slots of the policy in force, which the supervisor is asked for.
+    #[arg(long, value_name = "COUNT")]
+    pub jobs: Option<NonZeroUsize>,
     /// Requests that wait; no more than half of them of one key or address. Beyond that: 429.
     #[arg(long, value_name = "COUNT", default_value = "1024")]
     pub queue: usize,

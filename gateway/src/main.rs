@@ -21,6 +21,7 @@ mod metrics;
 mod openapi;
 mod patience;
 mod privileges;
+mod pulse;
 mod queue;
 mod refusal;
 mod reload;

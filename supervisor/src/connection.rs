@@ -55,6 +55,7 @@ pub struct Connection {
 #[derive(Debug)]
 struct Waiting {
     dead: bool,
+    hung: bool,
     heard: Instant,
     answers: HashMap<Slot, Asked>,
     ends: HashMap<Slot, oneshot::Sender<End>>,
@@ -77,6 +78,7 @@ impl Connection {
         rustix::io::ioctl_fionbio(&wire, true).map_err(io::Error::from)?;
         let waiting = Waiting {
             dead: false,
+            hung: false,
             heard: Instant::now(),
             answers: HashMap::new(),
             ends: HashMap::new(),
@@ -174,6 +176,12 @@ impl Connection {
         !self.lock().dead
     }
 
+    /// Whether it was ended because it did not answer.
+    #[must_use]
+    pub fn hung(&self) -> bool {
+        self.lock().hung
+    }
+
     /// Completes once nothing was heard from the other end for as long as it may be silent, counted from
     /// now at the earliest. For whoever waits for something that only the other end can do.
     pub async fn silence(&self) {
@@ -203,7 +211,9 @@ impl Connection {
     pub fn give_up(&self) {
         tracing::error!(seconds = SILENCE.as_secs(), "a launcher or zygote hangs; ended");
         self.kill();
-        self.lock().forget_all();
+        let mut waiting = self.lock();
+        waiting.hung |= !waiting.dead;
+        waiting.forget_all();
     }
 
     fn kill(&self) {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use cloister_protocol::{
-    Answer, EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, Failure, ID_HEADER, JobId, READY_PATH,
+    Answer, EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, Failure, ID_HEADER, JobId, READY_PATH, STATS_PATH,
 };
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -108,6 +108,9 @@ impl Server {
         match (request.method(), request.uri().path()) {
             (&Method::POST, EXECUTE_PATH) => self.execute(id, explain, request.into_body()).await,
             (&Method::GET, READY_PATH) => self.readiness(id),
+            (&Method::GET, STATS_PATH) => {
+                json(StatusCode::OK, id, serde_json::to_vec(&self.service.stats()).expect("names and numbers"))
+            }
             (_, EXECUTE_PATH) => {
                 let mut response = refuse(id, ErrorCode::MethodNotAllowed, "use POST");
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));

@@ -12,6 +12,7 @@ mod args;
 mod budget;
 mod client;
 mod clock;
+mod credentials;
 mod exchange;
 mod keys;
 mod listener;
@@ -40,7 +41,7 @@ use crate::args::{Arguments, Command, Serve};
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Serve(arguments) => serve(&arguments),
+        Command::Serve(mut arguments) => credentials::adopt(&mut arguments).and_then(|()| serve(&arguments)),
         Command::Openapi => {
             println!("{}", openapi::document());
             Ok(())

@@ -23,6 +23,9 @@ pub enum LauncherError {
     /// It tried, and the kernel refused something.
     #[error("{0}")]
     Refused(String),
+    /// The host is short of processes, memory or files.
+    #[error("this node is short of something at the moment: {0}; try again shortly")]
+    Short(String),
     /// It is dead, and with it every sandbox it had.
     #[error("the launcher or zygote of the profile died, and with it the script's sandbox; try again")]
     Dead,
@@ -299,6 +302,7 @@ fn deliver(waiting: &Mutex<Waiting>, notice: Notice, fds: Vec<OwnedFd>) {
     let (slot, answer) = match notice {
         Notice::Cell(slot) | Notice::Started(slot) => (slot, exactly::<1>(fds).map(|[pidfd]| pidfd).map_err(refused)),
         Notice::Failed(Some(slot), why) => (slot, Err(LauncherError::Refused(why))),
+        Notice::Short(slot, why) => (slot, Err(LauncherError::Short(why))),
         Notice::Exited(slot, end) => {
             if let Some(tell) = waiting.ends.remove(&slot) {
                 let _ = tell.send(end);

@@ -245,7 +245,7 @@ impl Service {
     /// How busy it all is, and how each profile fares.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let Load { busy, slots, waiting } = self.load();
+        let Load { busy, slots, waiting, .. } = self.load();
         let profiles = self.in_force().hosts.iter().map(|(name, host)| (name.clone(), host.stats())).collect();
         Stats { slots, busy, waiting, profiles }
     }

@@ -7,7 +7,9 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+use cloister_program::log::LogFormat;
+use cloister_program::{Completions, Man};
 use ipnet::IpNet;
 
 use crate::keys::Rate;
@@ -30,6 +32,10 @@ pub enum Command {
     Keys(Keys),
     /// Print what is served at /openapi.json.
     Openapi,
+    /// Print completions for a shell.
+    Completions(Completions),
+    /// Write man pages, one for each subcommand, or print the first.
+    Man(Man),
 }
 
 /// Arguments of `keys`.
@@ -113,9 +119,10 @@ pub struct Serve {
     /// A load balancer's network, such as 10.0.0.0/8, whose X-Forwarded-For is believed. May be given more than once.
     #[arg(long, value_name = "NETWORK")]
     pub trusted_proxy: Vec<IpNet>,
-    /// Requests at the supervisor at once, as many as the policy has slots; others wait here, in turn by key or address.
-    #[arg(long, value_name = "COUNT", default_value = "32")]
-    pub jobs: NonZeroUsize,
+    /// Requests at the supervisor at once; others wait here, in turn by key or address. Unless given, it follows the
+    /// slots of the policy in force, which the supervisor is asked for.
+    #[arg(long, value_name = "COUNT")]
+    pub jobs: Option<NonZeroUsize>,
     /// Requests that wait; no more than half of them of one key or address. Beyond that: 429.
     #[arg(long, value_name = "COUNT", default_value = "1024")]
     pub queue: usize,
@@ -146,17 +153,6 @@ pub struct Serve {
     /// How log lines are written.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
-}
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-    /// systemd's journal, each value a field (`CLOISTER_ID`, `CLOISTER_STATUS` and so on).
-    Journal,
 }
 
 /// A time with its unit, such as `10s` or `500ms`, and more than nothing.

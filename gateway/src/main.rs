@@ -9,19 +9,19 @@ mod activation;
 mod admin;
 mod admission;
 mod args;
-mod budget;
 mod client;
 mod clock;
+mod credentials;
 mod exchange;
 mod keys;
 mod listener;
-mod log;
 mod mcp;
 mod metrics;
 mod openapi;
 mod page;
 mod patience;
 mod privileges;
+mod pulse;
 mod queue;
 mod refusal;
 mod reload;
@@ -31,20 +31,24 @@ mod tls;
 mod trace;
 mod upstream;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use cloister_program::log;
 
 use crate::args::{Arguments, Command, Serve};
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Serve(arguments) => serve(&arguments),
+        Command::Serve(mut arguments) => credentials::adopt(&mut arguments).and_then(|()| serve(&arguments)),
         Command::Openapi => {
             println!("{}", openapi::document());
             Ok(())
         }
+        Command::Completions(of) => print(&of.generate(Arguments::command())),
+        Command::Man(pages) => pages.generate(Arguments::command()).and_then(|text| print(&text)),
         Command::Keys(arguments) => keys::run(&arguments.command, &arguments.path),
     };
     match done {
@@ -56,9 +60,16 @@ fn main() -> ExitCode {
     }
 }
 
+/// A reader that goes away early, such as `head`, is no failure.
+fn print(text: &str) -> Result<(), String> {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(())
+}
+
 /// In this order: take the port, give up what that may have needed, and only then listen to anyone.
 fn serve(arguments: &Serve) -> Result<(), String> {
-    log::start(arguments.log_format)?;
+    // It tells of every message, and what is in some.
+    log::start(arguments.log_format, ["rmcp=off".parse().expect("a directive")])?;
     let open = arguments.no_auth || arguments.keys.is_some();
     let passed = activation::listeners()?;
     let listener = match passed.clients {

@@ -1,16 +1,19 @@
 //! What is counted and measured, in the form that Prometheus reads.
 //!
-//! Nothing of a request's is a label but its outcome, so there are always as many series.
+//! Nothing of a request's is a label but its outcome. The names of profiles are the policy's, as the supervisor tells
+//! them, so there are as many series as an operator asks for and no client can add one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloister_protocol::{ErrorCode, RETURNED};
+use cloister_protocol::{ErrorCode, ProfileStats, RETURNED, Stats};
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
+use crate::pulse::Pulse;
 use crate::queue::Queue;
 
 /// Upper ends of the latency histograms' buckets, in seconds: a warm job takes about a millisecond.
@@ -49,9 +52,24 @@ pub struct Metrics {
     jobs: Histogram,
     stages: [Histogram; 3],
     connections: IntGauge,
+    places: IntGauge,
     busy: IntGauge,
     waiting: IntGauge,
     queue: Arc<Queue>,
+    supervisor: Supervisor,
+    pulse: Arc<Pulse>,
+}
+
+/// What the supervisor says of itself. While it does not answer there is nothing but that.
+#[derive(Debug)]
+struct Supervisor {
+    up: IntGauge,
+    slots: IntGaugeVec,
+    busy: IntGaugeVec,
+    waiting: IntGaugeVec,
+    parked: IntGaugeVec,
+    launchers: IntCounterVec,
+    zygotes: IntCounterVec,
 }
 
 /// A connection, for as long as it is open.
@@ -59,11 +77,11 @@ pub struct Metrics {
 pub struct Open(IntGauge);
 
 impl Metrics {
-    /// Everything at nothing; the queue is looked at when it is asked for.
+    /// Everything at nothing; the queue and the supervisor's pulse are looked at when they are asked for.
     ///
     /// # Errors
     /// Two metrics of one name.
-    pub fn new(queue: Arc<Queue>) -> Result<Self, prometheus::Error> {
+    pub fn new(queue: Arc<Queue>, pulse: Arc<Pulse>) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let outcomes = IntCounterVec::new(
             Opts::new(
@@ -91,12 +109,12 @@ impl Metrics {
         for gauge in [&connections, &places, &busy, &waiting] {
             registry.register(Box::new(gauge.clone()))?;
         }
-        places.set(i64::try_from(queue.places()).unwrap_or(i64::MAX));
         let ways = [Outcome::Returned, Outcome::Served, Outcome::Abandoned];
         let all = ErrorCode::ALL.map(Outcome::Failed).into_iter().chain(ways);
         let requests = all.map(|outcome| (outcome, outcomes.with_label_values(&[outcome.name()]))).collect();
         let stages = ["queue", "setup", "run"].map(|stage| stages.with_label_values(&[stage]));
-        Ok(Self { registry, requests, jobs, stages, connections, busy, waiting, queue })
+        let supervisor = Supervisor::new(&registry)?;
+        Ok(Self { registry, requests, jobs, stages, connections, places, busy, waiting, queue, supervisor, pulse })
     }
 
     /// Counts a request; `job` is how long it took if it was to run one.
@@ -145,9 +163,63 @@ impl Metrics {
     /// A metric that cannot be written so.
     pub fn text(&self) -> Result<String, prometheus::Error> {
         let (busy, waiting) = self.queue.lengths();
-        self.busy.set(i64::try_from(busy).unwrap_or(i64::MAX));
-        self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        for (gauge, value) in [(&self.places, self.queue.places()), (&self.busy, busy), (&self.waiting, waiting)] {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        self.supervisor.show(self.pulse.stats().as_ref());
         TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+impl Supervisor {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let up = IntGauge::new("cloister_supervisor_up", "Whether the supervisor answers.")?;
+        registry.register(Box::new(up.clone()))?;
+        let gauge = |name, help, labels: &[&str]| {
+            let gauge = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(gauge.clone())).map(|()| gauge)
+        };
+        let counter = |name, help| {
+            let counter = IntCounterVec::new(Opts::new(name, help), &["profile", "reason"])?;
+            registry.register(Box::new(counter.clone())).map(|()| counter)
+        };
+        Ok(Self {
+            up,
+            slots: gauge("cloister_slots", "Jobs that may run at once.", &[])?,
+            busy: gauge("cloister_slots_busy", "Slots that are taken.", &[])?,
+            waiting: gauge("cloister_slots_queue_length", "Requests at the supervisor that wait for a slot.", &[])?,
+            parked: gauge("cloister_parked", "Parked children that wait for a request.", &["profile"])?,
+            launchers: counter(
+                "cloister_launcher_restarts_total",
+                "Launchers that were to be started again: died, hung, or their profile changed in a reload.",
+            )?,
+            zygotes: counter(
+                "cloister_zygote_restarts_total",
+                "Zygotes that were to be started again: died, hung, renewed, or their profile changed in a reload.",
+            )?,
+        })
+    }
+
+    /// Shows what it said last, and no profile that is gone.
+    fn show(&self, stats: Option<&Stats>) {
+        self.up.set(stats.is_some().into());
+        for gauge in [&self.slots, &self.busy, &self.waiting, &self.parked] {
+            gauge.reset();
+        }
+        self.launchers.reset();
+        self.zygotes.reset();
+        let Some(stats) = stats else { return };
+        for (gauge, value) in [(&self.slots, stats.slots), (&self.busy, stats.busy), (&self.waiting, stats.waiting)] {
+            gauge.with_label_values(&[] as &[&str]).set(value.into());
+        }
+        for (profile, ProfileStats { parked, launcher, zygote }) in &stats.profiles {
+            self.parked.with_label_values(&[profile]).set((*parked).into());
+            for (counter, restarts) in [(&self.launchers, launcher), (&self.zygotes, zygote)] {
+                for (reason, count) in restarts.by_reason() {
+                    counter.with_label_values(&[profile.as_str(), reason]).inc_by(count);
+                }
+            }
+        }
     }
 }
 

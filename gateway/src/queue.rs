@@ -38,8 +38,6 @@ impl Tenant {
 #[derive(Debug)]
 pub struct Queue {
     state: Mutex<State>,
-    places: usize,
-    reserved: usize,
     waiting: usize,
     patience: Duration,
 }
@@ -67,6 +65,7 @@ pub struct Place {
 
 #[derive(Debug, Default)]
 struct State {
+    places: usize,
     tickets: u64,
     running: usize,
     waiting: usize,
@@ -85,9 +84,15 @@ struct Line {
 impl Queue {
     /// `places` at once, `waiting` for up to `patience`.
     pub fn new(places: NonZeroUsize, waiting: usize, patience: Duration) -> Arc<Self> {
-        let places = places.get();
-        let reserved = if places > 1 { places.div_ceil(8) } else { 0 };
-        Arc::new(Self { state: Mutex::default(), places, reserved, waiting, patience })
+        let state = State { places: places.get(), ..State::default() };
+        Arc::new(Self { state: Mutex::new(state), waiting, patience })
+    }
+
+    /// From now on with another number of places. Who has one keeps it.
+    pub fn resize(&self, places: usize) {
+        let mut state = self.lock();
+        state.places = places;
+        self.call(&mut state);
     }
 
     /// A place for this tenant: at once, or in turn.
@@ -97,7 +102,7 @@ impl Queue {
     pub async fn enter(self: &Arc<Self>, tenant: Tenant) -> Result<Place, NoPlace> {
         let mut turn = {
             let mut state = self.lock();
-            if self.has_place(&state, tenant) && state.lines.get(&tenant).is_none_or(|line| line.waiting.is_empty()) {
+            if state.has_place(tenant) && state.lines.get(&tenant).is_none_or(|line| line.waiting.is_empty()) {
                 state.admit(tenant);
                 return Ok(Place { queue: Arc::clone(self), tenant });
             }
@@ -111,19 +116,13 @@ impl Queue {
 
     /// How many may have a place.
     pub fn places(&self) -> usize {
-        self.places
+        self.lock().places
     }
 
     /// How many have a place, and how many wait.
     pub fn lengths(&self) -> (usize, usize) {
         let state = self.lock();
         (state.running, state.waiting)
-    }
-
-    /// Whether this tenant may have one of the places that are free.
-    fn has_place(&self, state: &State, tenant: Tenant) -> bool {
-        let free = self.places.saturating_sub(state.running);
-        free > self.reserved || free > 0 && state.lines.get(&tenant).is_none_or(|line| line.running == 0)
     }
 
     fn wait(self: &Arc<Self>, state: &mut State, tenant: Tenant) -> Result<Turn, NoPlace> {
@@ -146,7 +145,7 @@ impl Queue {
 
     /// Lets in whom the free places are for.
     fn call(&self, state: &mut State) {
-        while let Some(next) = state.turns.iter().position(|tenant| self.has_place(state, *tenant)) {
+        while let Some(next) = state.turns.iter().position(|tenant| state.has_place(*tenant)) {
             let tenant = state.turns.remove(next).expect("a position in it");
             let line = state.lines.get_mut(&tenant).expect("who has a turn has a line");
             let (_, call) = line.waiting.pop_front().expect("who has a turn has somebody waiting");
@@ -166,6 +165,13 @@ impl Queue {
 }
 
 impl State {
+    /// Whether this tenant may have one of the places that are free.
+    fn has_place(&self, tenant: Tenant) -> bool {
+        let free = self.places.saturating_sub(self.running);
+        let reserved = if self.places > 1 { self.places.div_ceil(8) } else { 0 };
+        free > reserved || free > 0 && self.lines.get(&tenant).is_none_or(|line| line.running == 0)
+    }
+
     fn admit(&mut self, tenant: Tenant) {
         self.running += 1;
         self.lines.entry(tenant).or_default().running += 1;
@@ -315,6 +321,25 @@ mod tests {
         assert!(poll(&mut more).is_pending(), "the last place is not for who has seven");
         drop(flood);
         admitted(poll(&mut more));
+    }
+
+    #[tokio::test]
+    async fn more_places_let_in_who_waits_and_fewer_let_who_has_one_keep_it() {
+        let queue = queue(1, 100);
+        let one = admitted(enter(&queue, 1).1);
+        let (mut second, step) = enter(&queue, 2);
+        assert!(step.is_pending());
+        queue.resize(3);
+        let two = admitted(poll(&mut second));
+        let three = admitted(enter(&queue, 3).1);
+        queue.resize(1);
+        let (mut late, step) = enter(&queue, 4);
+        assert!(step.is_pending());
+        drop((one, two));
+        assert!(poll(&mut late).is_pending(), "the one place is taken");
+        drop(three);
+        admitted(poll(&mut late));
+        assert_eq!((queue.places(), queue.lengths()), (1, (0, 0)));
     }
 
     #[tokio::test]

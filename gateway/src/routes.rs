@@ -11,6 +11,7 @@ use axum::body::{Body, HttpBody};
 use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
+use cloister_program::{Budget, Taken};
 use cloister_protocol::{
     EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, InvalidRequest, JobId, READY_PATH, TIMING_HEADER,
     is_json_content_type,
@@ -21,7 +22,6 @@ use hyper::header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderVal
 
 use crate::admission::{Admission, Guest, Refused};
 use crate::args::Serve;
-use crate::budget::{Budget, Taken};
 use crate::client::Client;
 use crate::mcp::{self, Caller, Mcp};
 use crate::metrics::{Metrics, Stage};

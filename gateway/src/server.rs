@@ -7,6 +7,7 @@
 use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,10 +35,12 @@ use crate::exchange::{Exchange, Followed};
 use crate::keys::Keyring;
 use crate::metrics::Metrics;
 use crate::patience::{Limits, Patient};
+use crate::pulse::Pulse;
 use crate::queue::Queue;
 use crate::reload::{self, Watched};
 use crate::routes;
 use crate::tls::{HTTP2, Tls};
+use crate::upstream::Upstream;
 
 /// A request's line and header: more is answered 431.
 const LARGEST_HEADER: u32 = 16 * 1024;
@@ -57,6 +60,9 @@ const WINDOW: u32 = 256 * 1024;
 /// Streams that a peer may reset before they were looked at, and that it may have us reset by
 /// breaking the rules; then the connection is closed (CVE-2023-44487, CVE-2025-8671).
 const RESETS: usize = 20;
+
+/// Requests at the supervisor at once until it has said how many slots it has.
+const USUAL_SLOTS: NonZeroUsize = NonZeroUsize::new(32).expect("more than none");
 
 /// How long to wait after a failure to accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -155,8 +161,10 @@ impl Server {
             watched.push(Watched::new("certificate", vec![certificate, key], move || tls.reload()));
         }
         reload::start(watched)?;
-        let queue = Queue::new(arguments.jobs, arguments.queue, arguments.queue_wait);
-        let metrics = Metrics::new(Arc::clone(&queue)).map_err(|error| format!("prepare the metrics: {error}"))?;
+        let queue = Queue::new(arguments.jobs.unwrap_or(USUAL_SLOTS), arguments.queue, arguments.queue_wait);
+        let pulse = Pulse::follow(Upstream::new(&arguments.socket), Arc::clone(&queue), arguments.jobs.is_some());
+        let metrics =
+            Metrics::new(Arc::clone(&queue), pulse).map_err(|error| format!("prepare the metrics: {error}"))?;
         let metrics = Arc::new(metrics);
         let router = routes::router(arguments, Admission::new(keyring, queue), Arc::clone(&metrics));
         let limits =

@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use cloister_protocol::{EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, OUTCOME_HEADER, READY_PATH, TIMING_HEADER};
-use http_body_util::Full;
+use cloister_protocol::{
+    EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, OUTCOME_HEADER, READY_PATH, STATS_PATH, Stats, TIMING_HEADER,
+};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
-use hyper::{Method, Request};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyperlocal::UnixConnector;
@@ -26,6 +28,9 @@ const READY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Kept connections are closed after this long, and never more than these are kept.
 const KEPT: (Duration, usize) = (Duration::from_secs(30), 64);
+
+/// The most that is read of what the supervisor says of itself: a hundred bytes or two a profile.
+const LARGEST_STATS: usize = 1024 * 1024;
 
 /// What of the supervisor's answer goes on to the client, beside status and body.
 const RELAYED: [HeaderName; 4] =
@@ -94,6 +99,20 @@ impl Upstream {
     pub async fn ready(&self, id: JobId) -> Result<Response, Away> {
         let answer = self.send(self.request(Method::GET, READY_PATH, id), Vec::new());
         tokio::time::timeout(READY_TIMEOUT, answer).await.unwrap_or(Err(Away::Silent))
+    }
+
+    /// Asks the supervisor for its numbers; `None` if it does not tell them. Uses a connection of its own, so that
+    /// it takes none from a job.
+    pub async fn stats(&self) -> Option<Stats> {
+        let client: Client<_, Full<Bytes>> =
+            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(UnixConnector);
+        let request = self.request(Method::GET, STATS_PATH, JobId::random()).body(Full::default()).ok()?;
+        let answer = async {
+            let answer = client.request(request).await.ok().filter(|answer| answer.status() == StatusCode::OK)?;
+            let body = Limited::new(answer.into_body(), LARGEST_STATS).collect().await.ok()?;
+            serde_json::from_slice(&body.to_bytes()).ok()
+        };
+        tokio::time::timeout(READY_TIMEOUT, answer).await.ok().flatten()
     }
 
     fn request(&self, method: Method, path: &str, id: JobId) -> hyper::http::request::Builder {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use clap_complete::Shell;
+use cloister_program::{Completions, Man};
 
 /// Where the daemons look for the policy.
 const INSTALLED: &str = "/etc/cloister/policy.toml";
@@ -48,15 +48,9 @@ pub enum Command {
     /// Print a commented file to start from.
     Init,
     /// Print completions for a shell.
-    Completions {
-        /// The shell.
-        shell: Shell,
-    },
+    Completions(Completions),
     /// Write man pages, one for each subcommand, or print the first.
-    Man {
-        /// The directory to write them to.
-        directory: Option<PathBuf>,
-    },
+    Man(Man),
     /// Print the reference of every key that docs/policy.md holds.
     #[command(hide = true)]
     Reference,

@@ -8,10 +8,10 @@ mod commands;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::args::{Arguments, Command};
-use crate::commands::{Said, check, describe, diff, explain, generate};
+use crate::commands::{Said, check, describe, diff, explain};
 
 fn main() -> ExitCode {
     let said = match Arguments::parse().command {
@@ -22,8 +22,11 @@ fn main() -> ExitCode {
         Command::Syscalls { group, output } => describe::syscalls(group.as_deref(), output),
         Command::Init => describe::init(),
         Command::Reference => describe::reference(),
-        Command::Completions { shell } => generate::completions(shell),
-        Command::Man { directory } => generate::man(directory.as_deref()),
+        Command::Completions(of) => Said::well(of.generate(Arguments::command())),
+        Command::Man(pages) => match pages.generate(Arguments::command()) {
+            Ok(text) => Said::well(text),
+            Err(error) => Said::problem(format!("error: {error}")),
+        },
     };
     tell(said)
 }

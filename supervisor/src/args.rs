@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use cloister_program::log::LogFormat;
+use cloister_program::{Completions, Man};
 use cloister_sandbox::spec::Layer;
 
 /// Run untrusted Python, each job in a sandbox of its own.
@@ -25,6 +27,10 @@ pub enum Command {
     Run(Run),
     /// Run one script of your own and print what it uses beyond a profile, as a piece of policy. Needs root.
     Learn(Learn),
+    /// Print completions for a shell.
+    Completions(Completions),
+    /// Write man pages, one for each subcommand, or print the first.
+    Man(Man),
     /// The guard of a launcher; started by the others.
     #[command(name = crate::launcher::SUBCOMMAND, hide = true)]
     Launcher,
@@ -115,17 +121,6 @@ impl From<LayerName> for Layer {
             LayerName::Capabilities => Self::Capabilities,
         }
     }
-}
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-    /// systemd's journal, each value a field (`CLOISTER_ID`, `CLOISTER_PROFILE` and so on).
-    Journal,
 }
 
 fn uid(text: &str) -> Result<u32, String> {

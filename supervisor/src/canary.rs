@@ -64,7 +64,13 @@ pub async fn all_hold(hosts: impl IntoIterator<Item = &Arc<Host>>) -> Result<(),
 async fn in_profile(host: &Arc<Host>) -> Vec<Attempt> {
     let attempt = |what: &str, broken| Attempt { profile: host.name.clone(), what: what.to_owned(), broken };
     let loopback = if host.spec.network == Network::Loopback { "True" } else { "False" };
-    let script = ATTEMPTS.replace("HOSTNAME", &format!("{:?}", host.spec.hostname)).replace("LOOPBACK", loopback);
+    let mounts: Vec<_> = host.spec.mounts.iter().map(|mount| mount.inside.to_string_lossy()).collect();
+    // A list of strings in JSON is one in Python.
+    let mounts = serde_json::to_string(&mounts).expect("strings");
+    let script = ATTEMPTS
+        .replace("HOSTNAME", &format!("{:?}", host.spec.hostname))
+        .replace("LOOPBACK", loopback)
+        .replace("MOUNTS", &mounts);
     let mut attempts = match run(host, &script, None).await {
         Ok(Outcome { verdict: Ok(result), .. }) => {
             let told: BTreeMap<String, String> = serde_json::from_str(result.get()).unwrap_or_default();

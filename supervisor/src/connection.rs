@@ -23,6 +23,9 @@ pub enum LauncherError {
     /// It tried, and the kernel refused something.
     #[error("{0}")]
     Refused(String),
+    /// The host is short of processes, memory or files.
+    #[error("this node is short of something at the moment: {0}; try again shortly")]
+    Short(String),
     /// It is dead, and with it every sandbox it had.
     #[error("the launcher or zygote of the profile died, and with it the script's sandbox; try again")]
     Dead,
@@ -55,6 +58,7 @@ pub struct Connection {
 #[derive(Debug)]
 struct Waiting {
     dead: bool,
+    hung: bool,
     heard: Instant,
     answers: HashMap<Slot, Asked>,
     ends: HashMap<Slot, oneshot::Sender<End>>,
@@ -77,6 +81,7 @@ impl Connection {
         rustix::io::ioctl_fionbio(&wire, true).map_err(io::Error::from)?;
         let waiting = Waiting {
             dead: false,
+            hung: false,
             heard: Instant::now(),
             answers: HashMap::new(),
             ends: HashMap::new(),
@@ -174,6 +179,12 @@ impl Connection {
         !self.lock().dead
     }
 
+    /// Whether it was ended because it did not answer.
+    #[must_use]
+    pub fn hung(&self) -> bool {
+        self.lock().hung
+    }
+
     /// Completes once nothing was heard from the other end for as long as it may be silent, counted from
     /// now at the earliest. For whoever waits for something that only the other end can do.
     pub async fn silence(&self) {
@@ -203,7 +214,9 @@ impl Connection {
     pub fn give_up(&self) {
         tracing::error!(seconds = SILENCE.as_secs(), "a launcher or zygote hangs; ended");
         self.kill();
-        self.lock().forget_all();
+        let mut waiting = self.lock();
+        waiting.hung |= !waiting.dead;
+        waiting.forget_all();
     }
 
     fn kill(&self) {
@@ -289,6 +302,7 @@ fn deliver(waiting: &Mutex<Waiting>, notice: Notice, fds: Vec<OwnedFd>) {
     let (slot, answer) = match notice {
         Notice::Cell(slot) | Notice::Started(slot) => (slot, exactly::<1>(fds).map(|[pidfd]| pidfd).map_err(refused)),
         Notice::Failed(Some(slot), why) => (slot, Err(LauncherError::Refused(why))),
+        Notice::Short(slot, why) => (slot, Err(LauncherError::Short(why))),
         Notice::Exited(slot, end) => {
             if let Some(tell) = waiting.ends.remove(&slot) {
                 let _ = tell.send(end);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use cloister_policy::{Policy, Profile, Warm};
-use cloister_protocol::ExecuteRequest;
+use cloister_protocol::{ExecuteRequest, ProfileStats};
 use cloister_sandbox::cgroup::{self, Tree};
 use cloister_sandbox::spec::{IdRange, Layer, Spec};
 use tokio::sync::{Mutex, Notify, mpsc};
@@ -21,6 +21,7 @@ use crate::launcher::Launcher;
 use crate::learn::Recorder;
 use crate::profile::{self, Bounds};
 use crate::slots::Slots;
+use crate::stats::{Counts, Gone, Tally};
 
 /// How long to wait before trying again to park a child, after a failure.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -45,6 +46,7 @@ pub struct Host {
     park: mpsc::UnboundedSender<Parked>,
     arrived: Notify,
     waiting: AtomicUsize,
+    tally: Tally,
 }
 
 /// A parked child, or why there is none and since when.
@@ -93,6 +95,7 @@ impl Host {
             park,
             arrived: Notify::new(),
             waiting: AtomicUsize::new(0),
+            tally: Tally::default(),
         });
         host.forkers().await?;
         for _ in 0..host.parks() {
@@ -182,6 +185,20 @@ impl Host {
         self.warm.is_some()
     }
 
+    /// How the profile fares.
+    #[must_use]
+    pub fn stats(&self) -> ProfileStats {
+        // Whoever holds the lock takes the last of them, or waits because there is none.
+        let parked = self.parked.try_lock().map_or(0, |parked| u32::try_from(parked.len()).unwrap_or(u32::MAX));
+        let Counts { launcher, zygote } = self.tally.counts();
+        ProfileStats { parked, launcher, zygote }
+    }
+
+    /// Goes on counting where the profile's host before a reload stopped.
+    pub fn succeed(&self, before: &Self) {
+        self.tally.succeed(&before.tally, before.is_warm());
+    }
+
     /// Ends the profile's launcher or zygote if it does not carry out orders; it is replaced when next
     /// needed. One that is dead or being started is no matter: the latter has a time limit of its own.
     pub async fn end_what_hangs(&self, within: Duration) {
@@ -210,13 +227,13 @@ impl Host {
     /// What jobs are forked from, started again if it has died or its time is up.
     async fn forkers(&self) -> Result<Forkers, LauncherError> {
         let mut current = self.forkers.lock().await;
-        let launcher = match current.as_ref().filter(|forkers| forkers.launcher.connection().is_alive()) {
+        self.part_with_the_dead(&mut current);
+        let launcher = match current.as_ref() {
             Some(forkers) => Arc::clone(&forkers.launcher),
             None => {
                 let launcher =
                     Launcher::start(self.spec.clone(), self.ids, |pid| self.tree.adopt_launcher(pid)).await?;
                 tracing::info!(profile = self.name, pid = launcher.pid(), "launcher ready");
-                *current = None;
                 Arc::new(launcher)
             }
         };
@@ -224,15 +241,20 @@ impl Host {
             return Ok(current.insert(Forkers::new(launcher, None)).clone());
         };
         if let Some(forkers) = current.as_ref()
-            && forkers.zygote.as_ref().is_some_and(|zygote| zygote.is_alive())
+            && forkers.zygote.is_some()
             && forkers.since.elapsed() < warm.renew
         {
             return Ok(forkers.clone());
         }
         // The one before goes when the last job that it forked has.
-        let before = current.as_ref().and_then(|forkers| forkers.zygote.clone()).filter(|zygote| zygote.is_alive());
+        let before = current.as_ref().and_then(|forkers| forkers.zygote.clone());
         let zygote = match (self.start_zygote(&launcher, warm).await, before) {
-            (Ok(zygote), _) => Arc::new(zygote),
+            (Ok(zygote), before) => {
+                if before.is_some() {
+                    self.tally.zygote_renewed();
+                }
+                Arc::new(zygote)
+            }
             (Err(error), Some(before)) => {
                 tracing::error!(profile = self.name, %error, "the zygote could not be renewed; the one before goes on");
                 before
@@ -240,6 +262,19 @@ impl Host {
             (Err(error), None) => return Err(error),
         };
         Ok(current.insert(Forkers::new(launcher, Some(zygote))).clone())
+    }
+
+    /// Lets go of what has died, and counts it once.
+    fn part_with_the_dead(&self, current: &mut Option<Forkers>) {
+        let why = |connection: &Connection| if connection.hung() { Gone::Hung } else { Gone::Died };
+        let Some(forkers) = current else { return };
+        let launcher = forkers.launcher.connection();
+        if !launcher.is_alive() {
+            self.tally.launcher_gone(why(launcher), forkers.zygote.is_some());
+            *current = None;
+        } else if let Some(zygote) = forkers.zygote.take_if(|zygote| !zygote.is_alive()) {
+            self.tally.zygote_gone(why(&zygote));
+        }
     }
 
     async fn start_zygote(&self, launcher: &Launcher, warm: &Warm) -> Result<Connection, LauncherError> {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use cloister_protocol::{Answer, ErrorCode, ExecuteRequest, Failure, JobId, Stream, Usage};
 use cloister_sandbox::cgroup::{self, Limits};
+use cloister_sandbox::is_shortage;
 use cloister_sandbox::wire::{End, Entry};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Signal, pidfd_send_signal};
@@ -408,9 +409,12 @@ impl From<&PrepareError> for ErrorCode {
     fn from(error: &PrepareError) -> Self {
         match error {
             PrepareError::TooLittleMemory => Self::MemoryLimit,
-            PrepareError::Launcher(LauncherError::Dead | LauncherError::Silent) | PrepareError::TooSlow => {
+            PrepareError::Launcher(LauncherError::Dead | LauncherError::Silent | LauncherError::Short(_))
+            | PrepareError::TooSlow => Self::Unavailable,
+            PrepareError::Launcher(LauncherError::Io(error)) | PrepareError::Pipe(error) if is_shortage(error) => {
                 Self::Unavailable
             }
+            PrepareError::Cgroup(error) if error.is_shortage() => Self::Unavailable,
             _ => Self::Internal,
         }
     }

@@ -11,7 +11,6 @@ mod host;
 mod job;
 mod launcher;
 mod learn;
-mod log;
 mod notify;
 mod output;
 mod profile;
@@ -26,9 +25,10 @@ mod stats;
 mod verdict;
 mod watch;
 
+use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::args::{Arguments, Command};
 
@@ -38,6 +38,8 @@ fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Learn(arguments) => learn::learn(&arguments),
+        Command::Completions(of) => print(&of.generate(Arguments::command())),
+        Command::Man(pages) => pages.generate(Arguments::command()).and_then(|text| print(&text)),
         Command::Launcher => {
             cloister_sandbox::launcher::guard().map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())
         }
@@ -46,4 +48,10 @@ fn main() -> ExitCode {
         eprintln!("cloister-supervisor: {message}");
         ExitCode::FAILURE
     })
+}
+
+/// A reader that goes away early, such as `head`, is no failure.
+fn print(text: &str) -> Result<ExitCode, String> {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(ExitCode::SUCCESS)
 }

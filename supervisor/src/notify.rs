@@ -51,7 +51,7 @@ async fn feed(service: &Service, within: Duration) {
 }
 
 fn status(load: Load) -> String {
-    let Load { busy, slots, waiting } = load;
+    let Load { busy, slots, waiting, .. } = load;
     format!("{busy} of {slots} slots busy, {waiting} requests waiting")
 }
 
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn the_status_shows_slots_and_queue() {
-        let load = Load { busy: 3, slots: 32, waiting: 1 };
+        let load = Load { busy: 3, slots: 32, waiting: 1, queue: 128 };
         assert_eq!(status(load), "3 of 32 slots busy, 1 requests waiting");
     }
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use cloister_policy::Policy;
+use cloister_program::log;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -11,7 +12,6 @@ use crate::activation;
 use crate::args::Serve;
 use crate::canary;
 use crate::confine;
-use crate::log;
 use crate::notify;
 use crate::reload;
 use crate::server::{self, Server};
@@ -22,7 +22,7 @@ use crate::service::{Service, has_loopback, load_policy, slot_count};
 /// # Errors
 /// What kept it from starting, for a person.
 pub fn serve(arguments: &Serve) -> Result<ExitCode, String> {
-    log::start(arguments.log_format)?;
+    log::start(arguments.log_format, [])?;
     require_root()?;
     let policy = load_policy(&arguments.common.policy)?;
     allow_open_files(&policy)?;

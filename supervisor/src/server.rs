@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use cloister_program::{Budget, Taken};
 use cloister_protocol::{
-    Answer, EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, Failure, ID_HEADER, JobId, READY_PATH,
+    Answer, EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, Failure, ID_HEADER, JobId, READY_PATH, STATS_PATH,
 };
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::service::service_fn;
@@ -23,10 +24,25 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::reload::ReloadState;
 use crate::service::Service;
+use crate::slots::Load;
 use crate::stats;
 
 /// The largest body that is read at all. The gateway's own bound is far lower.
 const LARGEST_BODY: usize = 128 * 1024 * 1024;
+
+/// What the bodies of all requests may take together, from their first byte to their answer's: as much as all that
+/// the shipped gateway lets arrive. It is there for a gateway that somebody has taken over.
+const ALL_BODIES: usize = 256 * 1024 * 1024;
+
+/// Connections beside those of requests that run or wait: kept ones, and questions.
+const SPARE_CONNECTIONS: usize = 128;
+
+/// What a connection may hold of bytes not yet dealt with.
+const BUFFER: usize = 64 * 1024;
+
+/// What is sent to one connection too many before it is closed unread.
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// Who may speak to the supervisor, and what is behind it.
 #[derive(Debug)]
@@ -35,13 +51,15 @@ pub struct Server {
     ready: Arc<AtomicBool>,
     reload: Mutex<Option<ReloadState>>,
     peers: Vec<u32>,
+    memory: Arc<Budget>,
 }
 
 impl Server {
     /// Serves root and the given host ids.
     #[must_use]
     pub fn new(service: Arc<Service>, peers: Vec<u32>) -> Self {
-        Self { service, ready: Arc::new(AtomicBool::new(false)), reload: Mutex::new(None), peers }
+        let (ready, memory) = (Arc::new(AtomicBool::new(false)), Budget::new(ALL_BODIES));
+        Self { service, ready, reload: Mutex::new(None), peers, memory }
     }
 
     /// From now on `/readyz` says so.
@@ -78,12 +96,21 @@ impl Server {
                 tracing::warn!(peer, "a stranger connected to the socket; closed");
                 continue;
             }
+            if connections.count() >= self.most_connections() {
+                tracing::warn!(
+                    connections = connections.count(),
+                    "as many connections as may be; one more was refused"
+                );
+                let _ = stream.try_write(TOO_MANY);
+                continue;
+            }
             let server = Arc::clone(&self);
             let service = service_fn(move |request| {
                 let server = Arc::clone(&server);
                 async move { Ok::<_, Infallible>(server.answer(request).await) }
             });
-            let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            let mut protocol = hyper::server::conn::http1::Builder::new();
+            let connection = protocol.max_buf_size(BUFFER).serve_connection(TokioIo::new(stream), service);
             let connection = connections.watch(connection);
             tokio::spawn(async move {
                 if let Err(error) = connection.await {
@@ -93,6 +120,12 @@ impl Server {
         }
         drop(listener);
         connections.shutdown().await;
+    }
+
+    /// One for each request that may run or wait, and some beside.
+    fn most_connections(&self) -> usize {
+        let Load { slots, queue, .. } = self.service.load();
+        usize::try_from(u64::from(slots) + u64::from(queue)).unwrap_or(usize::MAX).saturating_add(SPARE_CONNECTIONS)
     }
 
     /// Checks who is at the other end: `unix(7)`, `SO_PEERCRED`.
@@ -108,6 +141,9 @@ impl Server {
         match (request.method(), request.uri().path()) {
             (&Method::POST, EXECUTE_PATH) => self.execute(id, explain, request.into_body()).await,
             (&Method::GET, READY_PATH) => self.readiness(id),
+            (&Method::GET, STATS_PATH) => {
+                json(StatusCode::OK, id, serde_json::to_vec(&self.service.stats()).expect("names and numbers"))
+            }
             (_, EXECUTE_PATH) => {
                 let mut response = refuse(id, ErrorCode::MethodNotAllowed, "use POST");
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
@@ -130,9 +166,10 @@ impl Server {
         if !self.ready.load(Ordering::Relaxed) {
             return refuse(id, ErrorCode::Unavailable, "the sandbox is being checked; try again shortly");
         }
-        let body = match Limited::new(body, LARGEST_BODY).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) => return refuse(id, ErrorCode::TooLarge, &format!("the body could not be read: {error}")),
+        let mut memory = self.memory.open();
+        let body = match read(body, &mut memory).await {
+            Ok(body) => body,
+            Err(error) => return refuse(id, error.code, &error.message),
         };
         let request = match ExecuteRequest::parse(&body) {
             Ok(request) => request,
@@ -155,6 +192,23 @@ impl Server {
         }
         response
     }
+}
+
+/// Reads a body whole, as long as there is memory for it.
+async fn read(mut body: Incoming, memory: &mut Taken) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let broken = |error| Failure::new(ErrorCode::InvalidRequest, format!("the body did not arrive whole: {error}"));
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        if bytes.len() + data.len() > LARGEST_BODY {
+            return Err(Failure::new(ErrorCode::TooLarge, format!("the body is larger than {LARGEST_BODY} bytes")));
+        }
+        if !memory.take(data.len()) {
+            return Err(Failure::new(ErrorCode::Unavailable, "too many large bodies at once; try again shortly"));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
 }
 
 /// The body of `/readyz`, which anyone may read: no name, no path and no line of the policy.

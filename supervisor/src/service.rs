@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use cloister_policy::{Network, Policy, Profile, Supervisor};
-use cloister_protocol::{ErrorCode, ExecuteRequest, Failure};
+use cloister_protocol::{ErrorCode, ExecuteRequest, Failure, Stats};
 use cloister_sandbox::cgroup::{self, Tree};
 use cloister_sandbox::landlock;
 use cloister_sandbox::spec::{IdRange, Layer};
@@ -172,6 +172,11 @@ impl Service {
                 return Err(error);
             }
         };
+        for (name, host) in &fresh {
+            if let Some(before) = before.hosts.get(name) {
+                host.succeed(before);
+            }
+        }
         let (replaced, kept) = (fresh.keys().cloned().collect(), change.kept.len());
         let hosts = change.kept.into_iter().chain(fresh).collect();
         let Supervisor { uid_base, uid_count, .. } = before.supervisor;
@@ -235,6 +240,14 @@ impl Service {
     #[must_use]
     pub fn load(&self) -> Load {
         self.door.load()
+    }
+
+    /// How busy it all is, and how each profile fares.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let Load { busy, slots, waiting, .. } = self.load();
+        let profiles = self.in_force().hosts.iter().map(|(name, host)| (name.clone(), host.stats())).collect();
+        Stats { slots, busy, waiting, profiles }
     }
 
     /// Ends every launcher and zygote that does not carry out orders, so that it is replaced.

@@ -39,6 +39,8 @@ pub struct Load {
     pub slots: u32,
     /// Requests that wait for a slot.
     pub waiting: u32,
+    /// Requests that may.
+    pub queue: u32,
 }
 
 /// Why a request was turned away.
@@ -81,7 +83,7 @@ impl Door {
         let state = self.state();
         let free = u32::try_from(self.places.available_permits()).unwrap_or(u32::MAX);
         let taken = (state.slots + state.surplus).saturating_sub(free);
-        Load { busy: taken, slots: state.slots, waiting: state.waiting }
+        Load { busy: taken, slots: state.slots, waiting: state.waiting, queue: state.queue }
     }
 
     /// A place: at once, or in turn. Dropping it lets the next in.

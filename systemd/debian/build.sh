@@ -3,8 +3,7 @@
 # Usage: build.sh PROGRAMS PYTHON_TREE OUTPUT. Programs run on the Debian that they were built on and newer ones.
 #
 # debhelper, not cargo-deb: it knows units, accounts, conffiles and their life in an upgrade, as Debian's own
-# packages have them, and is there on every Debian. Manual pages in PROGRAMS/../man and completions in
-# PROGRAMS/../completions go in if they were made.
+# packages have them, and is there on every Debian. Manual pages and completions are the programs' own word of themselves.
 set -eu
 repository=$(cd "$(dirname "$0")/../.." && pwd)
 programs=$(cd "$1" && pwd)
@@ -28,14 +27,16 @@ cp "$repository/systemd/sysusers.conf" "$stage/debian/cloister.sysusers"
 cp "$repository/systemd/tmpfiles.conf" "$stage/debian/cloister.tmpfiles"
 cp "$repository"/systemd/*.service "$repository"/systemd/*.socket "$repository"/systemd/*.slice "$stage/units"
 cp "$repository/policy/policy.toml" "$stage"
+mkdir -p "$stage/man" "$stage/completions/bash" "$stage/completions/zsh" "$stage/completions/fish"
 for program in cloister-gateway cloister-policy cloister-supervisor; do
     cp "$programs/$program" "$stage/bin"
+    "$programs/$program" man "$stage/man"
+    "$programs/$program" completions bash >"$stage/completions/bash/$program"
+    "$programs/$program" completions zsh >"$stage/completions/zsh/_$program"
+    "$programs/$program" completions fish >"$stage/completions/fish/$program.fish"
 done
+(cd "$stage" && ls man/*.1) >"$stage/debian/cloister.manpages"
 cp "$programs/libcloister_zygote.so" "$stage/lib"
-for page in "$programs"/../man/*.[1-8]; do
-    [ ! -e "$page" ] || { cp "$page" "$stage/debian" && echo "debian/${page##*/}" >>"$stage/debian/cloister.manpages"; }
-done
-[ ! -d "$programs/../completions" ] || cp -r "$programs/../completions" "$stage"
 
 # The same archive from the same tree, which takes a while and seldom changes.
 if ! cmp -s "$tree/stamp" "$output/python.stamp"; then

@@ -4,6 +4,7 @@
 
 mod bounds;
 mod contract;
+mod credentials;
 mod fairness;
 mod http2;
 mod keys;

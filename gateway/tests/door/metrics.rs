@@ -41,9 +41,75 @@ fn requests_are_counted_by_what_became_of_them_and_timed_by_stage() -> Outcome {
     Ok(())
 }
 
+/// What a supervisor says of itself.
+fn stats(slots: u32, profiles: &str) -> String {
+    format!(r#"{{"slots": {slots}, "busy": 2, "waiting": 1, "profiles": {{{profiles}}}}}"#)
+}
+
+const NONE: &str = r#"{"died": 0, "hung": 0, "reload": 0, "renewed": 0}"#;
+
+#[test]
+fn the_supervisors_numbers_are_shown_while_it_answers() -> Outcome {
+    let supervisor = Supervisor::answering("200 OK", "", "{}")?;
+    let gateway = Gateway::start_with(&supervisor.socket, &METRICS)?;
+    assert_eq!(gateway.metric("cloister_supervisor_up"), 0.0);
+    assert!(gateway.metric("cloister_slots").is_nan());
+    let zygote = r#"{"died": 3, "hung": 2, "reload": 1, "renewed": 24}"#;
+    let profile = |name: &str| format!(r#""{name}": {{"parked": 4, "launcher": {NONE}, "zygote": {zygote}}}"#);
+    supervisor.say(&stats(16, &[profile("default"), profile("old")].join(",")));
+    until("they are shown", || gateway.metric("cloister_supervisor_up") == 1.0);
+    assert_eq!(
+        ["cloister_slots", "cloister_slots_busy", "cloister_slots_queue_length"].map(|name| gateway.metric(name)),
+        [16.0, 2.0, 1.0]
+    );
+    assert_eq!(gateway.metric("cloister_parked{profile=\"default\"}"), 4.0);
+    let restarts = |what: &str, reason: &str| {
+        gateway.metric(&format!("cloister_{what}_restarts_total{{profile=\"old\",reason=\"{reason}\"}}"))
+    };
+    let reasons = ["died", "hung", "reload", "renewed"];
+    assert_eq!(reasons.map(|reason| restarts("zygote", reason)), [3.0, 2.0, 1.0, 24.0]);
+    assert_eq!(reasons.map(|reason| restarts("launcher", reason)), [0.0; 4]);
+    supervisor.say(&stats(16, &profile("default")));
+    until("a profile is gone", || gateway.metric("cloister_parked{profile=\"old\"}").is_nan());
+    assert!(restarts("zygote", "died").is_nan());
+    supervisor.say("what is no JSON");
+    until("it does not answer", || gateway.metric("cloister_supervisor_up") == 0.0);
+    assert!(gateway.metric("cloister_slots").is_nan() && gateway.metric("cloister_parked").is_nan());
+    Ok(())
+}
+
+#[test]
+fn places_follow_the_supervisors_slots_unless_they_are_chosen() -> Outcome {
+    let supervisor = Supervisor::answering("200 OK", "", "{}")?;
+    let gateway = Gateway::start_with(&supervisor.socket, &METRICS)?;
+    let chosen = Gateway::start_with(&supervisor.socket, &[&METRICS[..], &["--jobs", "5"]].concat())?;
+    assert_eq!(gateway.metric("cloister_places"), 32.0);
+    // Of fewer than eight, the place that is kept for newcomers is one more.
+    for (slots, places) in [(64, 64.0), (8, 8.0), (7, 8.0), (1, 2.0), (300, 300.0)] {
+        supervisor.say(&stats(slots, ""));
+        until("they follow", || gateway.metric("cloister_places") == places);
+        until("the other has heard it too", || chosen.metric("cloister_slots") == f64::from(slots));
+        assert_eq!(chosen.metric("cloister_places"), 5.0);
+    }
+    // What it last said holds while it is away.
+    drop(supervisor);
+    until("it is away", || gateway.metric("cloister_supervisor_up") == 0.0);
+    assert_eq!(gateway.metric("cloister_places"), 300.0);
+    Ok(())
+}
+
+/// A gateway that shows all there is.
+fn full() -> std::io::Result<(Supervisor, Gateway)> {
+    let supervisor = Supervisor::answering("200 OK", "", "{}")?;
+    supervisor.say(&stats(32, &format!(r#""default": {{"parked": 4, "launcher": {NONE}, "zygote": {NONE}}}"#)));
+    let gateway = Gateway::start_with(&supervisor.socket, &METRICS)?;
+    until("the supervisor is shown", || gateway.metric("cloister_supervisor_up") == 1.0);
+    Ok((supervisor, gateway))
+}
+
 #[test]
 fn every_metric_says_what_it_is() -> Outcome {
-    let gateway = Gateway::start_with(&crate::stage::Place::new()?, &METRICS)?;
+    let (_supervisor, gateway) = full()?;
     let response = gateway.metrics()?;
     assert_eq!(response.header("content-type"), Some("text/plain; version=0.0.4"));
     let text = String::from_utf8(response.body)?;
@@ -52,14 +118,18 @@ fn every_metric_says_what_it_is() -> Outcome {
         let family = ["_bucket", "_sum", "_count"]
             .iter()
             .fold(name.as_str(), |name, end| name.strip_suffix(end).unwrap_or(name));
-        assert!(text.contains(&format!("# HELP {family} ")) && text.contains(&format!("# TYPE {family} ")), "{line}");
+        assert!(text.contains(&format!("# HELP {family} ")), "{line}");
+        let kind = text.lines().find_map(|line| line.strip_prefix(&format!("# TYPE {family} "))).unwrap_or_default();
+        // As `promtool check metrics` has it.
+        assert_eq!(name.ends_with("_total"), kind == "counter", "{line}: {kind}");
+        assert!(kind != "histogram" || family.ends_with("_seconds"), "{line}: {kind}");
     }
     Ok(())
 }
 
 #[test]
 fn the_dashboard_shows_what_there_is() -> Outcome {
-    let gateway = Gateway::start_with(&crate::stage::Place::new()?, &METRICS)?;
+    let (_supervisor, gateway) = full()?;
     let text = String::from_utf8(gateway.metrics()?.body)?;
     let dashboard = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/grafana-dashboard.json"))?;
     let dashboard: serde_json::Value = serde_json::from_str(&dashboard)?;
@@ -78,7 +148,7 @@ fn the_dashboard_shows_what_there_is() -> Outcome {
             }
         }
     }
-    assert!(seen >= 10, "{seen}");
+    assert!(seen >= 16, "{seen}");
     Ok(())
 }
 

@@ -4,7 +4,6 @@ pub mod check;
 pub mod describe;
 pub mod diff;
 pub mod explain;
-pub mod generate;
 
 use std::path::Path;
 

@@ -9,11 +9,13 @@ mod answer;
 mod id;
 mod json;
 mod request;
+mod stats;
 
 pub use answer::{Answer, Denial, ErrorCode, Failure, Layer, Stream, Usage};
 pub use id::JobId;
 pub use json::{MAX_DEPTH, NotJson, check_result};
 pub use request::{ExecuteRequest, InvalidRequest};
+pub use stats::{ProfileStats, Restarts, Stats};
 
 /// The header that carries the job's id, in a request to the supervisor and in every response.
 pub const ID_HEADER: &str = "x-cloister-id";
@@ -36,6 +38,9 @@ pub const EXECUTE_PATH: &str = "/execute";
 
 /// The path that answers 200 when jobs can run, on the gateway's listener and on the supervisor's socket.
 pub const READY_PATH: &str = "/readyz";
+
+/// The path that answers with [`Stats`], on the supervisor's socket alone.
+pub const STATS_PATH: &str = "/stats";
 
 /// Whether a `Content-Type` header's value says JSON; parameters such as a charset are accepted.
 #[must_use]

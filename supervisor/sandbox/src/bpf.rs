@@ -1,7 +1,20 @@
-//! Running a compiled filter here, on a call that somebody says was refused: what the kernel would
+//! The instructions of our filters, and running a compiled one here, on a call that somebody says was refused: what the kernel would
 //! have answered. Pure arithmetic on numbers; nothing is asked of the kernel.
 
 use crate::seccomp::{AUDIT_ARCH_X86_64, Filter};
+
+/// The instructions of classic BPF that our filters are made of: the kernel's `networking/filter`.
+#[expect(clippy::cast_possible_truncation, reason = "the codes are defined as 16 bits wide")]
+pub(crate) mod code {
+    pub const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    pub const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
+    pub const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
+    pub const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    pub const IF_GREATER: u16 = (libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K) as u16;
+    pub const IF_AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+    pub const IF_ANY_BIT: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
+    pub const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+}
 
 /// What is known of the arguments of a call.
 pub type Arguments = [Option<u64>; 6];
@@ -40,29 +53,20 @@ pub enum Answer {
 /// What a classic BPF program returns for a call; `None` if it asks for something that is not known, or
 /// does what ours do not.
 fn returned(program: &Filter, number: i64, arguments: Arguments) -> Option<u32> {
-    const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
-    const AND: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
-    const JUMP: u32 = libc::BPF_JMP | libc::BPF_JA;
-    const IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
-    const IF_GREATER: u32 = libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K;
-    const IF_AT_LEAST: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
-    const IF_ANY_BIT: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
-    const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
-
     let (mut at, mut accumulator) = (0, 0_u32);
     loop {
         let step = program.get(at)?;
         let mut skipped = 0;
         let mut choose = |holds| skipped = usize::from(if holds { step.jt } else { step.jf });
-        match u32::from(step.code) {
-            RETURN => return Some(step.k),
-            LOAD => accumulator = word(number, arguments, step.k)?,
-            AND => accumulator &= step.k,
-            JUMP => skipped = usize::try_from(step.k).ok()?,
-            IF_EQUAL => choose(accumulator == step.k),
-            IF_GREATER => choose(accumulator > step.k),
-            IF_AT_LEAST => choose(accumulator >= step.k),
-            IF_ANY_BIT => choose(accumulator & step.k != 0),
+        match step.code {
+            code::RETURN => return Some(step.k),
+            code::LOAD => accumulator = word(number, arguments, step.k)?,
+            code::AND => accumulator &= step.k,
+            code::JUMP => skipped = usize::try_from(step.k).ok()?,
+            code::IF_EQUAL => choose(accumulator == step.k),
+            code::IF_GREATER => choose(accumulator > step.k),
+            code::IF_AT_LEAST => choose(accumulator >= step.k),
+            code::IF_ANY_BIT => choose(accumulator & step.k != 0),
             _ => return None,
         }
         // Jumps only go forward, so this ends.

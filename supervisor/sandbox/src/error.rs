@@ -45,8 +45,21 @@ impl<T, E: Into<std::io::Error>> Context<T> for std::result::Result<T, E> {
 }
 
 impl Error {
+    /// Whether the host was short of processes, memory, files or namespaces, which passes.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        matches!(self, Self::Kernel { errno, .. } if is_shortage(errno))
+    }
+
     /// A layer's refusal that is no plain errno.
     pub(crate) fn layer(doing: impl Display, reason: impl Display) -> Self {
         Self::Layer { doing: doing.to_string(), reason: reason.to_string() }
     }
+}
+
+/// Whether the kernel's refusal is for want of something that others have at the moment: `clone(2)`, `unshare(2)`, `open(2)`.
+#[must_use]
+pub fn is_shortage(errno: &std::io::Error) -> bool {
+    let short = [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE, libc::ENOSPC, libc::EUSERS];
+    errno.raw_os_error().is_some_and(|errno| short.contains(&errno))
 }

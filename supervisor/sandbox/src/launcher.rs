@@ -133,7 +133,7 @@ impl Launcher {
         };
         match outcome {
             Ok((notice, pidfd)) => wire.send(&notice, &[pidfd.as_raw_fd()]),
-            Err(error) => wire.send(&Notice::Failed(Some(slot), error.to_string()), &[]),
+            Err(error) => wire.send(&Notice::failed(slot, &error), &[]),
         }
         .doing(|| "answer the supervisor")
     }

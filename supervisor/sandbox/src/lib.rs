@@ -32,4 +32,4 @@ pub mod spec;
 pub mod sys;
 pub mod wire;
 
-pub use error::{Context, Error, Result};
+pub use error::{Context, Error, Result, is_shortage};

@@ -4,13 +4,7 @@ use std::collections::BTreeSet;
 
 use seccompiler::sock_filter;
 
-#[expect(clippy::cast_possible_truncation, reason = "the codes are defined as 16 bits wide")]
-mod code {
-    pub const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-    pub const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-    pub const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
-    pub const IF_AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
-}
+use crate::bpf::code;
 
 /// A jump whose distance is not known before the tree is complete.
 const TO_THE_END: sock_filter = sock_filter { code: code::JUMP, jt: 0, jf: 0, k: u32::MAX };

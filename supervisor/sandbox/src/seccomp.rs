@@ -18,6 +18,7 @@ use seccompiler::{
 
 pub use recorded::{LISTENER, apply_recorded, compile_recorded};
 
+use crate::bpf::code::{IF_AT_LEAST, IF_EQUAL, JUMP, LOAD, RETURN};
 use crate::spec::{CallAction, Network, Spec};
 use crate::{Error, Result, search_tree};
 
@@ -140,16 +141,6 @@ pub(crate) const NEWEST: u32 = 470;
 
 /// The longest program that the kernel takes, `BPF_MAXINSNS`.
 const LONGEST: usize = 4096;
-
-#[expect(clippy::cast_possible_truncation, reason = "the codes are defined as 16 bits wide")]
-mod code {
-    pub(super) const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-    pub(super) const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-    pub(super) const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
-    pub(super) const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-    pub(super) const IF_AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
-}
-use code::{IF_AT_LEAST, IF_EQUAL, JUMP, LOAD, RETURN};
 
 /// What an older kernel says of a call that it does not have.
 const NO_SUCH_CALL: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();

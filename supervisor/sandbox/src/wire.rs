@@ -65,6 +65,20 @@ pub enum Notice {
     Pong,
     /// An order could not be carried out.
     Failed(Option<Slot>, String),
+    /// An order could not be carried out for want of something that the host is short of for now.
+    Short(Slot, String),
+}
+
+impl Notice {
+    /// A slot's order that could not be carried out.
+    #[must_use]
+    pub fn failed(slot: Slot, error: &Error) -> Self {
+        if error.is_shortage() {
+            Self::Short(slot, error.to_string())
+        } else {
+            Self::Failed(Some(slot), error.to_string())
+        }
+    }
 }
 
 /// How a process ended, as `wait(2)` tells it.

@@ -123,7 +123,7 @@ fn serve(wire: &Wire, around: Around) -> Result<c_int> {
                         std::mem::forget(forker);
                         return Ok(CHILD);
                     }
-                    Err(error) => wire.send(&Notice::Failed(Some(slot), error.to_string()), &[]),
+                    Err(error) => wire.send(&Notice::failed(slot, &error), &[]),
                 }
                 .doing(|| "answer the supervisor")?,
                 Some(_) => return Err(Error::Peer("a zygote was asked for what only a launcher does".to_owned())),

@@ -36,6 +36,13 @@ impl Gateway {
         Self::spawn(Command::new(PROGRAM), socket, arguments)
     }
 
+    /// Starts one that is handed the files of this directory as credentials.
+    pub fn start_with_credentials(socket: &Path, directory: &Path, arguments: &[&str]) -> io::Result<Self> {
+        let mut command = Command::new(PROGRAM);
+        command.env("CREDENTIALS_DIRECTORY", directory);
+        Self::spawn(command, socket, arguments)
+    }
+
     /// Starts one that may have this many files open.
     pub fn start_with_files(socket: &Path, files: usize) -> io::Result<Self> {
         let mut shell = Command::new("sh");
@@ -143,7 +150,17 @@ impl Gateway {
 
     /// Runs one that is expected to refuse its arguments; returns what it says.
     pub fn refuses(arguments: &[&str]) -> io::Result<String> {
+        Self::refuses_with(Command::new(PROGRAM), arguments)
+    }
+
+    /// Runs one that is expected to refuse the credentials in this directory; returns what it says.
+    pub fn refuses_credentials(directory: &Path) -> io::Result<String> {
         let mut command = Command::new(PROGRAM);
+        command.env("CREDENTIALS_DIRECTORY", directory);
+        Self::refuses_with(command, &["--listen", "127.0.0.1:0"])
+    }
+
+    fn refuses_with(mut command: Command, arguments: &[&str]) -> io::Result<String> {
         command.arg("serve").args(arguments).env_remove("CLOISTER_LISTEN").env_remove("CLOISTER_KEYS");
         let output = command.output()?;
         assert!(!output.status.success(), "{arguments:?} should be refused");

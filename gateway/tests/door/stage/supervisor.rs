@@ -17,6 +17,7 @@ type Answer = dyn Fn(&Message, &mut UnixStream) -> io::Result<bool> + Send + Syn
 /// What all of its threads share.
 struct Shared {
     answer: Box<Answer>,
+    stats: Mutex<Option<String>>,
     requests: Mutex<Vec<Message>>,
     streams: Mutex<Vec<UnixStream>>,
     connections: AtomicUsize,
@@ -61,6 +62,7 @@ impl Supervisor {
         fs::set_permissions(socket, fs::Permissions::from_mode(0o666))?;
         let shared = Arc::new(Shared {
             answer: Box::new(answer),
+            stats: Mutex::default(),
             requests: Mutex::default(),
             streams: Mutex::default(),
             connections: AtomicUsize::new(0),
@@ -74,12 +76,17 @@ impl Supervisor {
         Ok(Self { socket: socket.to_owned(), connections, _place: None })
     }
 
+    /// From now on it says this of itself when it is asked for its stats, which is counted nowhere here.
+    pub fn say(&self, stats: &str) {
+        *self.connections.shared.stats.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats.to_owned());
+    }
+
     /// The requests that arrived whole.
     pub fn requests(&self) -> Vec<Message> {
         self.connections.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How many connections were ever made.
+    /// How many connections a request ever came on.
     pub fn connections(&self) -> usize {
         self.connections.shared.connections.load(Ordering::Relaxed)
     }
@@ -107,7 +114,6 @@ impl Shared {
             if self.stopped.load(Ordering::Relaxed) {
                 return;
             }
-            self.connections.fetch_add(1, Ordering::Relaxed);
             if let Ok(copy) = stream.try_clone() {
                 self.streams.lock().unwrap_or_else(PoisonError::into_inner).push(copy);
             }
@@ -119,13 +125,28 @@ impl Shared {
     fn serve(&self, mut stream: UnixStream) {
         let Ok(copy) = stream.try_clone() else { return };
         let mut reader = BufReader::new(copy);
+        let mut counted = false;
         while let Ok(Some(request)) = Message::read(&mut reader) {
+            if request.start.starts_with("GET /stats ") {
+                let _ = self.tell_stats(&mut stream);
+                continue;
+            }
+            if !std::mem::replace(&mut counted, true) {
+                self.connections.fetch_add(1, Ordering::Relaxed);
+            }
             self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
             if !matches!((self.answer)(&request, &mut stream), Ok(true)) {
                 break;
             }
         }
         let _ = stream.shutdown(Shutdown::Both);
+    }
+
+    fn tell_stats(&self, stream: &mut UnixStream) -> io::Result<()> {
+        match &*self.stats.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(stats) => respond(stream, "200 OK", "", stats),
+            None => respond(stream, "404 Not Found", "", "{}"),
+        }
     }
 }
 

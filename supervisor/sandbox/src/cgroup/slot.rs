@@ -72,13 +72,22 @@ enum Paths {
 /// The files that are read or written for each job, kept open.
 #[derive(Debug)]
 struct Knobs {
-    cpu: Knob,
+    cpu: CpuTime,
     peak: Knob,
     /// Whether a write resets the peak: always on version 1, since Linux 6.12 on version 2.
     peak_resets: bool,
     oom_kills: Knob,
     refused_forks: Knob,
     count: Knob,
+}
+
+/// Where the CPU time that a group has used is read.
+#[derive(Debug)]
+enum CpuTime {
+    /// Version 1: nanoseconds, and nothing else in the file.
+    Nanoseconds(Knob),
+    /// Version 2: microseconds, in a field.
+    Field(Knob),
 }
 
 /// The period over which a CPU share is counted, in microseconds.
@@ -315,7 +324,7 @@ impl Knobs {
     fn open(paths: &Paths) -> Result<Self> {
         match paths {
             Paths::V1 { memory, pids, cpuacct, .. } => Ok(Self {
-                cpu: Knob::read(cpuacct, "cpuacct.usage")?,
+                cpu: CpuTime::Nanoseconds(Knob::read(cpuacct, "cpuacct.usage")?),
                 peak: Knob::read_and_write(memory, "memory.max_usage_in_bytes")?,
                 peak_resets: true,
                 oom_kills: Knob::read(memory, "memory.oom_control")?,
@@ -326,7 +335,7 @@ impl Knobs {
                 // The reset holds for what is read through the same descriptor.
                 let resets = Knob::read_and_write(group, "memory.peak").ok().filter(|peak| peak.set("reset").is_ok());
                 Ok(Self {
-                    cpu: Knob::read(group, "cpu.stat")?,
+                    cpu: CpuTime::Field(Knob::read(group, "cpu.stat")?),
                     peak_resets: resets.is_some(),
                     peak: resets.map_or_else(|| Knob::read(group, "memory.peak"), Ok)?,
                     oom_kills: Knob::read(group, "memory.events")?,
@@ -337,12 +346,12 @@ impl Knobs {
         }
     }
 
-    /// CPU time since the group was made: nanoseconds on version 1, microseconds in a field on version 2.
+    /// CPU time since the group was made.
     fn cpu(&self) -> Result<Duration> {
-        Ok(match self.cpu.number() {
-            Ok(nanoseconds) => Duration::from_nanos(nanoseconds),
-            Err(_) => Duration::from_micros(self.cpu.field("usage_usec")?),
-        })
+        match &self.cpu {
+            CpuTime::Nanoseconds(knob) => knob.number().map(Duration::from_nanos),
+            CpuTime::Field(knob) => knob.field("usage_usec").map(Duration::from_micros),
+        }
     }
 
     fn usage(&self) -> Result<Usage> {

@@ -1,0 +1,16 @@
+//! What Cloister's programs do alike, each thing in one place: manual pages and completions from the definition of their
+//! command line, the log, and the count of what bodies take of memory.
+//!
+//! Nothing here knows what a program is for, or holds any privilege.
+
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "daemon")]
+mod budget;
+#[cfg(feature = "daemon")]
+pub mod log;
+mod manual;
+
+#[cfg(feature = "daemon")]
+pub use budget::{Budget, Taken};
+pub use manual::{Completions, Man};

@@ -54,9 +54,9 @@ def test_a_failure_is_something_to_read(speak):
 def test_calls_keep_nothing_between_them(speak):
     async def conversation(session):
         await session.call_tool("execute_python", {"script": "def main(): open('/tmp/kept', 'w').write('x')"})
-        return await session.call_tool("execute_python", {"script": "import os\ndef main(): return os.listdir('/tmp')"})
+        return await session.call_tool("execute_python", {"script": "import os\ndef main(): return os.listdir()"})
 
-    assert speak(conversation).structured_content["result"] == []
+    assert speak(conversation).structured_content["result"] == ["out"]
 
 
 @pytest.fixture(scope="module")

@@ -8,20 +8,22 @@ use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use cloister_protocol::JobId;
+use data_encoding::BASE64;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, ListToolsResult, PaginatedRequestParams,
-    ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
+    PaginatedRequestParams, ResourceContents, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
 };
 use rmcp::service::RequestContext;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ErrorData, RoleServer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::admission::Guest;
 use crate::metrics::Outcome;
@@ -35,7 +37,15 @@ const TOOL: &str = "execute_python";
 
 const DESCRIPTION: &str = "Runs a Python 3 script in a fresh sandbox without network and returns what its main() \
     returned, what it printed and what it used. The script must define main(); args and kwargs are passed to it, and it \
-    must return something that has a JSON form. NumPy and pandas are there. Nothing is kept between calls.";
+    must return something that has a JSON form. NumPy and pandas are there. files are put into the working directory \
+    before the script starts; what it writes to out/, such as out/plot.png, comes back as images and resources. Nothing \
+    is kept between calls.";
+
+/// Pictures that assistants can see.
+const PICTURES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
+
+/// What cannot stand for itself in the path of a URI (RFC 3986, section 3.3).
+const IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// The service behind the path.
 pub type Mcp = StreamableHttpService<Tools, NeverSessionManager>;
@@ -130,9 +140,35 @@ impl Tools {
         let broken =
             |error: &dyn std::fmt::Display| ErrorData::internal_error(format!("the answer broke off: {error}"), None);
         let body = answer.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
-        let value: Value = serde_json::from_slice(&body).map_err(|error| broken(&error))?;
-        Ok(if returned { CallToolResult::structured(value) } else { CallToolResult::structured_error(value) })
+        let mut value: Value = serde_json::from_slice(&body).map_err(|error| broken(&error))?;
+        let files = take_files(&mut value);
+        let mut result =
+            if returned { CallToolResult::structured(value) } else { CallToolResult::structured_error(value) };
+        result.content.extend(files);
+        Ok(result)
     }
+}
+
+/// Takes the content of files out of an answer, in which only what they are is left, for the content of a result.
+fn take_files(answer: &mut Value) -> Vec<ContentBlock> {
+    let files = answer.get_mut("files").and_then(Value::as_array_mut).into_iter().flatten();
+    files.filter_map(|file| content(file.as_object_mut()?)).collect()
+}
+
+/// A picture that assistants can see as such, and anything else as a resource: text as it is, if it is text.
+fn content(file: &mut Map<String, Value>) -> Option<ContentBlock> {
+    let Some(Value::String(base64)) = file.remove("content_base64") else { return None };
+    let media_type = file.get("media_type")?.as_str()?;
+    if PICTURES.contains(&media_type) {
+        return Some(ContentBlock::image(base64, media_type));
+    }
+    let uri = format!("file:///out/{}", utf8_percent_encode(file.get("name")?.as_str()?, IN_PATHS));
+    let text = BASE64.decode(base64.as_bytes()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let resource = match text.filter(|text| !text.contains('\0')) {
+        Some(text) => ResourceContents::text(text, uri),
+        None => ResourceContents::blob(base64, uri),
+    };
+    Some(ContentBlock::resource(resource.with_mime_type(media_type)))
 }
 
 /// The tool as it is told to clients; what it takes is what `/execute` takes.

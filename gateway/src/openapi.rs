@@ -26,8 +26,11 @@ pub struct Returned {
     stdout: String,
     /// What was printed to standard error.
     stderr: String,
-    /// The streams whose tail was dropped.
+    /// What was not returned whole.
     truncated: Vec<Stream>,
+    /// What the script left in `out`; not there if that is nothing.
+    #[schema(nullable = false)]
+    files: Option<Vec<ReturnedFile>>,
     /// What the job used.
     usage: Usage,
 }
@@ -45,10 +48,33 @@ pub struct Failed {
     stdout: String,
     /// What was printed to standard error before.
     stderr: String,
-    /// The streams whose tail was dropped.
+    /// What was not returned whole.
     truncated: Vec<Stream>,
+    /// What the script left in `out`; not there if that is nothing.
+    #[schema(nullable = false)]
+    files: Option<Vec<ReturnedFile>>,
     /// What the job used.
     usage: Usage,
+}
+
+/// A file that a script left in `out`: with its content, or with the reason why that is left out.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "a schema alone")]
+pub struct ReturnedFile {
+    /// Its name below `out`, with slashes.
+    #[schema(example = "plot.png")]
+    name: String,
+    /// Its size in bytes.
+    size: u64,
+    /// What it is, by its name.
+    #[schema(example = "image/png")]
+    media_type: String,
+    /// What is in it, in base64 (RFC 4648, section 4).
+    #[schema(nullable = false, content_encoding = "base64")]
+    content_base64: Option<String>,
+    /// Why its content is not here.
+    #[schema(nullable = false)]
+    omitted: Option<String>,
 }
 
 /// What went wrong with a script; other fields than the first two are there where they make sense.
@@ -184,7 +210,7 @@ pub fn schema(name: &str) -> Value {
 mod tests {
     use std::collections::BTreeSet;
 
-    use cloister_protocol::{Answer, Denial, ErrorCode, Failure, JobId, Layer, Usage};
+    use cloister_protocol::{Answer, Denial, Encoded, ErrorCode, Failure, JobId, Layer, OutputFile, Usage};
     use serde_json::Value;
 
     use super::{document, schema};
@@ -201,9 +227,12 @@ mod tests {
         let error = &Failure::new(ErrorCode::Exit, "an end");
         let result = serde_json::from_str("1").expect("JSON");
         let (stdout, stderr, truncated) = ("", "", &[][..]);
+        let content_base64 = Some(Encoded::new(b"x"));
+        let (name, media_type, omitted) = ("a.txt".to_owned(), "text/plain", Some("why".to_owned()));
+        let files = &[OutputFile { name, size: 1, media_type, content_base64, omitted }][..];
         for (name, answer) in [
-            ("Returned", Answer::Returned { id, result, stdout, stderr, truncated, usage }),
-            ("Failed", Answer::Failed { id, error, stdout, stderr, truncated, usage }),
+            ("Returned", Answer::Returned { id, result, stdout, stderr, truncated, files, usage }),
+            ("Failed", Answer::Failed { id, error, stdout, stderr, truncated, files, usage }),
             ("Refused", Answer::Refused { error, id }),
         ] {
             let answer: Value = serde_json::from_slice(&answer.to_json()).expect("JSON");
@@ -214,8 +243,12 @@ mod tests {
                 .flatten()
                 .filter_map(|key| Some(key.as_str()?.to_owned()))
                 .collect();
-            assert_eq!(keys(&answer), required, "{name}");
+            let always: BTreeSet<_> = keys(&answer).into_iter().filter(|key| key != "files").collect();
+            assert_eq!(always, required, "{name}");
         }
+        let file = serde_json::to_value(&files[0]).expect("JSON");
+        assert_eq!(keys(&file), keys(&schema("ReturnedFile")["properties"]));
+        assert_eq!(schema("ReturnedFile")["required"], serde_json::json!(["name", "size", "media_type"]));
         assert_eq!(keys(&serde_json::to_value(usage).expect("JSON")), keys(&schema("Usage")["properties"]));
         let codes = ErrorCode::ALL.map(|code| Value::from(code.name()));
         assert_eq!(schema("ErrorCode")["enum"].as_array().map(Vec::as_slice), Some(&codes[..]));
@@ -229,7 +262,7 @@ mod tests {
         let mut failure = Failure::new(ErrorCode::Exception, "an end").with("line", 3);
         failure.denials = layers.map(denial).to_vec();
         let (id, usage) = (JobId::random(), Usage::default());
-        let answer = Answer::Failed { id, error: &failure, stdout: "", stderr: "", truncated: &[], usage };
+        let answer = Answer::Failed { id, error: &failure, stdout: "", stderr: "", truncated: &[], files: &[], usage };
         let answer: Value = serde_json::from_slice(&answer.to_json()).expect("JSON");
         let (error, said) = (&answer["error"], schema("JobError"));
         assert_eq!(keys(error), ["code", "denials", "line", "message"].map(str::to_owned).into());

@@ -126,7 +126,7 @@ pub(crate) async fn contract(State(door): State<Arc<Door>>, Extension(id): Exten
         (status = 401, description = "No key, or none that is known here: unauthorized.", body = openapi::Refused),
         (status = 403, description = "The key may not use this profile: forbidden.", body = openapi::Refused),
         (status = 408, description = "The body took too long to arrive: request_timeout.", body = openapi::Refused),
-        (status = 413, description = "The body or the script is too large: too_large.", body = openapi::Refused),
+        (status = 413, description = "The body, the script or its files are too large: too_large.", body = openapi::Refused),
         (status = 415, description = "The body is not declared as JSON: unsupported_media_type.", body = openapi::Refused),
         (status = 422, description = "The script's own failure; the code says which.", body = openapi::Failed),
         (status = 429, description = "Too many at once (overloaded) or too fast (rate_limited): wait Retry-After seconds.", body = openapi::Refused),

@@ -24,6 +24,7 @@ pub(crate) fn all(tables: &Tables, problems: &mut Diagnostics) {
     for (name, values) in &tables.profiles {
         mounts(values, "filesystem.read_only", "filesystem.allow_dangerous", problems);
         sums(name, values, problems);
+        files(name, values, problems);
         call_rules(values, problems);
         path_rules(tables, values, problems);
     }
@@ -177,6 +178,17 @@ fn sums(name: &str, values: &Values, problems: &mut Diagnostics) {
         let message = format!("profile {name:?} has a loopback network, but may not make sockets");
         let problem = Diagnostic::warning(place(values, "network"), message, "of no use");
         problems.push(problem.help("allow @sockets too, or leave the network at \"none\""));
+    }
+}
+
+/// Files that a request may bring and that have no place.
+fn files(name: &str, values: &Values, problems: &mut Diagnostics) {
+    let (bytes, tmp) = (values.bytes("files_in_bytes"), values.bytes("filesystem.tmp"));
+    if let Some(span) = values.span("files_in_bytes").filter(|_| bytes > tmp) {
+        let message =
+            format!("profile {name:?} accepts files of {} for a /tmp of {}", show_size(bytes), show_size(tmp));
+        let problem = Diagnostic::warning(span, message, format!("{} at most", show_size(tmp)));
+        problems.push(problem.help("lower it, or raise filesystem.tmp"));
     }
 }
 

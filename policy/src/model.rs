@@ -100,6 +100,14 @@ pub struct Profile {
     pub stdout_bytes: Bytes,
     /// Standard error kept.
     pub stderr_bytes: Bytes,
+    /// Files that a request may bring.
+    pub files_in: u64,
+    /// What is in them together.
+    pub files_in_bytes: Bytes,
+    /// Files that a job leaves and that are returned.
+    pub files_out: u64,
+    /// What is in them together.
+    pub files_out_bytes: Bytes,
     /// The parts of the file system.
     pub filesystem: Filesystem,
     /// Resource limits of each process.

@@ -129,6 +129,10 @@ pub(crate) fn build(name: &str, values: &Values) -> Profile {
         result_bytes: values.bytes("result_bytes"),
         stdout_bytes: values.bytes("stdout_bytes"),
         stderr_bytes: values.bytes("stderr_bytes"),
+        files_in: values.whole("files_in"),
+        files_in_bytes: values.bytes("files_in_bytes"),
+        files_out: values.whole("files_out"),
+        files_out_bytes: values.bytes("files_out_bytes"),
         may_lower_timeout: values.words("may_lower").iter().any(|word| word.value == "timeout_ms"),
         filesystem: Filesystem {
             tmp: values.bytes("filesystem.tmp"),

@@ -107,6 +107,7 @@ async fn run(host: &Arc<Host>, script: &str, timeout_ms: Option<u64>) -> Result<
         stdin: None,
         profile: Some(host.name.clone()),
         timeout_ms,
+        files: Vec::new(),
     };
     Arc::clone(host).execute(&request).await.map_err(|error| error.to_string())
 }

@@ -8,8 +8,8 @@ use cloister_sandbox::seccomp;
 use nix::sched::{CloneFlags, unshare};
 
 /// Capabilities that remain: to map ids into launchers' namespaces, to end processes of other ids, to
-/// write to control groups whoever owns them (some hosts mount them writable for nobody), to
-/// hand the socket and the control groups' doors over, and to drop the rest.
+/// write to control groups whoever owns them (some hosts mount them writable for nobody) and to read
+/// what jobs leave whatever its modes, to hand the socket and the control groups' doors over, and to drop the rest.
 const KEPT: [Capability; 6] = [
     Capability::CAP_CHOWN,
     Capability::CAP_DAC_OVERRIDE,

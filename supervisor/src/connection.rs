@@ -68,7 +68,7 @@ struct Waiting {
 /// An order under way: whom to tell that it was carried out, and whom to tell of the job's end.
 #[derive(Debug)]
 struct Asked {
-    tell: oneshot::Sender<Result<OwnedFd, LauncherError>>,
+    tell: oneshot::Sender<Result<Vec<OwnedFd>, LauncherError>>,
     tell_end: Option<oneshot::Sender<End>>,
 }
 
@@ -114,12 +114,12 @@ impl Connection {
         }
     }
 
-    /// Builds the slot's cell; a pidfd of its init. Launchers only.
+    /// Builds the slot's cell; a pidfd of its init, and the file system that its job's files are on. Launchers only.
     ///
     /// # Errors
     /// What the launcher could not do.
-    pub async fn cell(&self, slot: Slot) -> Result<OwnedFd, LauncherError> {
-        self.order(&Order::Cell(slot), slot, &[], None).await
+    pub async fn cell(&self, slot: Slot) -> Result<[OwnedFd; 2], LauncherError> {
+        exactly(self.order(&Order::Cell(slot), slot, &[], None).await?).map_err(refused)
     }
 
     /// Starts a job's process in the slot's cell: its pidfd, and its end when it comes.
@@ -136,7 +136,8 @@ impl Connection {
     ) -> Result<(OwnedFd, oneshot::Receiver<End>), LauncherError> {
         let (tell_end, end) = oneshot::channel();
         let numbers: Vec<_> = std::iter::once(cell).chain(&fds).chain(doors).map(AsRawFd::as_raw_fd).collect();
-        let pidfd = self.order(&Order::Start(slot, entry), slot, &numbers, Some(tell_end)).await?;
+        let fds = self.order(&Order::Start(slot, entry), slot, &numbers, Some(tell_end)).await?;
+        let [pidfd] = exactly(fds).map_err(refused)?;
         Ok((pidfd, end))
     }
 
@@ -231,7 +232,7 @@ impl Connection {
         slot: Slot,
         fds: &[i32],
         tell_end: Option<oneshot::Sender<End>>,
-    ) -> Result<OwnedFd, LauncherError> {
+    ) -> Result<Vec<OwnedFd>, LauncherError> {
         let (tell, answer) = oneshot::channel();
         {
             let mut waiting = self.lock();
@@ -300,7 +301,7 @@ fn deliver(waiting: &Mutex<Waiting>, notice: Notice, fds: Vec<OwnedFd>) {
     let mut waiting = lock(waiting);
     waiting.heard = Instant::now();
     let (slot, answer) = match notice {
-        Notice::Cell(slot) | Notice::Started(slot) => (slot, exactly::<1>(fds).map(|[pidfd]| pidfd).map_err(refused)),
+        Notice::Cell(slot) | Notice::Started(slot) => (slot, Ok(fds)),
         Notice::Failed(Some(slot), why) => (slot, Err(LauncherError::Refused(why))),
         Notice::Short(slot, why) => (slot, Err(LauncherError::Short(why))),
         Notice::Exited(slot, end) => {

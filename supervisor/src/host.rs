@@ -221,7 +221,7 @@ impl Host {
     async fn prepare_once(&self) -> Result<Prepared, PrepareError> {
         let forkers = self.forkers().await?;
         let lease = self.slots.lease().await;
-        Prepared::new(&forkers, self.limits, lease, &self.slots).await
+        Prepared::new(&forkers, &self.spec, self.limits, lease, &self.slots).await
     }
 
     /// What jobs are forked from, started again if it has died or its time is up.

@@ -2,14 +2,17 @@
 //! its request, [`Prepared::run`] consumes it, and what is left is torn down whatever happened.
 
 use std::io;
+use std::iter::once;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cloister_protocol::{Answer, ErrorCode, ExecuteRequest, Failure, JobId, Stream, Usage};
+use cloister_protocol::{Answer, ErrorCode, ExecuteRequest, Failure, InputFile, JobId, OutputFile, Stream, Usage};
 use cloister_sandbox::cgroup::{self, Limits};
 use cloister_sandbox::is_shortage;
+use cloister_sandbox::spec::Spec;
 use cloister_sandbox::wire::{End, Entry};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Signal, pidfd_send_signal};
@@ -20,6 +23,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
 use crate::connection::LauncherError;
+use crate::files::{JobFiles, Left};
 use crate::host::Forkers;
 use crate::output::Output;
 use crate::profile::Bounds;
@@ -82,8 +86,10 @@ pub struct Outcome {
     pub stdout: String,
     /// What was printed to standard error.
     pub stderr: String,
-    /// Streams whose tail was dropped.
+    /// What is not here whole.
     pub truncated: Vec<Stream>,
+    /// What the job left in `out`.
+    pub files: Vec<OutputFile>,
     /// What was used.
     pub usage: Usage,
     /// What the kernel counted.
@@ -94,11 +100,11 @@ impl Outcome {
     /// The answer that tells it.
     #[must_use]
     pub fn answer(&self, id: JobId) -> Answer<'_> {
-        let Self { stdout, stderr, truncated, usage, .. } = self;
+        let Self { stdout, stderr, truncated, files, usage, .. } = self;
         let usage = *usage;
         match &self.verdict {
-            Ok(result) => Answer::Returned { id, result, stdout, stderr, truncated, usage },
-            Err(error) => Answer::Failed { id, error, stdout, stderr, truncated, usage },
+            Ok(result) => Answer::Returned { id, result, stdout, stderr, truncated, files, usage },
+            Err(error) => Answer::Failed { id, error, stdout, stderr, truncated, files, usage },
         }
     }
 }
@@ -111,6 +117,7 @@ impl Prepared {
     /// The step that failed. The slot goes back to the others either way.
     pub async fn new(
         forkers: &Forkers,
+        spec: &Spec,
         limits: Limits,
         mut lease: Lease,
         slots: &Arc<Slots>,
@@ -119,22 +126,24 @@ impl Prepared {
             slots.release(lease);
             return Err(error.into());
         }
-        let cell = match forkers.launcher.connection().cell(lease.slot).await {
-            Ok(cell) => cell,
+        let (cell, files) = match forkers.launcher.connection().cell(lease.slot).await {
+            Ok([cell, files]) => (cell, JobFiles::new(files, spec)),
             Err(error) => {
                 slots.release(lease);
                 return Err(error.into());
             }
         };
         let cell = watch(cell)?;
-        let sandbox = Sandbox { inner: Some((lease, cell)), slots: Arc::clone(slots), forkers: forkers.clone() };
-        match tokio::time::timeout(START_TIME, Self::start(forkers, sandbox)).await {
+        let (slots, forkers) = (Arc::clone(slots), forkers.clone());
+        let sandbox = Sandbox { inner: Some((lease, cell)), files: Some(files), slots, forkers };
+        match tokio::time::timeout(START_TIME, Self::start(sandbox)).await {
             Ok(prepared) => prepared,
             Err(_) => Err(PrepareError::TooSlow),
         }
     }
 
-    async fn start(forkers: &Forkers, sandbox: Sandbox) -> Result<Self, PrepareError> {
+    async fn start(sandbox: Sandbox) -> Result<Self, PrepareError> {
+        let forkers = &sandbox.forkers;
         let (stdin_theirs, stdin) =
             rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let stdin = pipe::Sender::from_owned_fd(stdin)?;
@@ -185,15 +194,17 @@ impl Prepared {
         let mut stderr = Output::new(stderr, bounds.stderr_bytes);
         sandbox.parts_mut().0.cgroup.restart_count()?;
         let wall = request.timeout_ms.map_or(bounds.wall, |asked| bounds.wall.min(Duration::from_millis(asked)));
-        let (message, input) = encode(request, bounds);
+        let message = encode(request, bounds, sandbox.files_directory());
 
         let started = Instant::now();
         let (lease, cell) = sandbox.parts();
         let stop = {
             let feed = async move {
                 // A script need not read its input; the pipe breaking then is no failure.
-                let _ = stdin.write_all(&message).await;
-                let _ = stdin.write_all(&input).await;
+                let input = request.stdin.as_deref().unwrap_or_default().as_bytes();
+                for part in once(&*message).chain(request.files.iter().map(InputFile::bytes)).chain(once(input)) {
+                    let _ = stdin.write_all(part).await;
+                }
             };
             let mut pump = pin!(async {
                 tokio::join!(feed, stdout.read_to_end(), stderr.read_to_end());
@@ -262,7 +273,7 @@ impl Prepared {
         stderr.read_available();
         let used = sandbox.parts().0.cgroup.usage()?;
         let usage = usage(started.elapsed(), &used);
-        drop(sandbox);
+        let left = sandbox.end(bounds).await;
         let mut truncated = Vec::new();
         let mut text = |output: Output, stream| {
             let (text, cut) = output.into_text();
@@ -270,7 +281,16 @@ impl Prepared {
             text
         };
         let (stdout, stderr) = (text(stdout, Stream::Stdout), text(stderr, Stream::Stderr));
-        Ok(Outcome { verdict: verdict::of(stop, &used, bounds), stdout, stderr, truncated, usage, used })
+        truncated.extend(left.truncated.then_some(Stream::Files));
+        Ok(Outcome {
+            verdict: verdict::of(stop, &used, bounds),
+            stdout,
+            stderr,
+            truncated,
+            files: left.files,
+            usage,
+            used,
+        })
     }
 }
 
@@ -278,6 +298,8 @@ impl Prepared {
 #[derive(Debug)]
 struct Sandbox {
     inner: Option<(Lease, AsyncFd<OwnedFd>)>,
+    /// The job's files. Their memory is the slot's: it is free only when they are gone.
+    files: Option<JobFiles>,
     slots: Arc<Slots>,
     /// Kept until all is dead: the process that forked a job is the one that can tell of its end.
     forkers: Forkers,
@@ -289,9 +311,31 @@ impl Sandbox {
         (lease, cell)
     }
 
+    /// Where the files of a request are put.
+    fn files_directory(&self) -> &Path {
+        self.files.as_ref().expect("taken only at the end").directory()
+    }
+
     /// Waits until nothing in the cell runs any more.
     async fn gone(&self) {
         all_dead(self.parts().1, &self.forkers).await;
+    }
+
+    /// Takes what the job left, once all in the cell are dead. What is begun goes to its end even if nobody waits
+    /// for it any more, for the slot is not free before.
+    async fn end(mut self, bounds: &Bounds) -> Left {
+        let Some(files) = self.files.take_if(|files| !files.is_empty()) else {
+            // Closed now, it is the cell's end that frees the rest.
+            drop(self.files.take_if(|files| files.is_light()));
+            return Left::default();
+        };
+        let (bounds, (tell, told)) = (*bounds, oneshot::channel());
+        tokio::spawn(async move {
+            let collect = move || tell.send(files.collect(&bounds)).is_ok();
+            let _ = tokio::task::spawn_blocking(collect).await;
+            drop(self);
+        });
+        told.await.unwrap_or(Left { truncated: true, ..Left::default() })
     }
 
     fn parts_mut(&mut self) -> (&mut Lease, &AsyncFd<OwnedFd>) {
@@ -305,9 +349,14 @@ impl Drop for Sandbox {
         let Some((lease, cell)) = self.inner.take() else { return };
         kill(&lease, &cell);
         let (slots, forkers) = (Arc::clone(&self.slots), self.forkers.clone());
+        let files = self.files.take();
         tokio::spawn(async move {
             all_dead(&cell, &forkers).await;
             sweep();
+            // Freed beside the event loop, which much of it would keep.
+            if let Some(files) = files {
+                let _ = tokio::task::spawn_blocking(|| drop(files)).await;
+            }
             give_back(&slots, lease);
         });
     }
@@ -367,8 +416,9 @@ async fn out_of_memory(event: Option<&AsyncFd<OwnedFd>>) {
     }
 }
 
-/// The bytes of a job's standard input: the runner's message, then the script's own input.
-fn encode(request: &ExecuteRequest, bounds: &Bounds) -> (Vec<u8>, Vec<u8>) {
+/// The runner's message, which is what comes first through a job's standard input: before the content of the
+/// files, one behind the other, and the script's own input.
+fn encode(request: &ExecuteRequest, bounds: &Bounds, directory: &Path) -> Vec<u8> {
     #[derive(serde::Serialize)]
     struct Message<'a> {
         script: &'a str,
@@ -377,17 +427,20 @@ fn encode(request: &ExecuteRequest, bounds: &Bounds) -> (Vec<u8>, Vec<u8>) {
         #[serde(skip_serializing_if = "Option::is_none")]
         kwargs: Option<&'a RawValue>,
         result_bytes: u64,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        files: Vec<(PathBuf, usize)>,
     }
     let body = serde_json::to_vec(&Message {
         script: &request.script,
         args: request.args.as_deref(),
         kwargs: request.kwargs.as_deref(),
         result_bytes: bounds.result_bytes,
+        files: request.files.iter().map(|file| (directory.join(file.path()), file.bytes().len())).collect(),
     })
     .expect("strings and JSON that was parsed");
     let mut message = (body.len() as u64).to_be_bytes().to_vec();
     message.extend(body);
-    (message, request.stdin.clone().unwrap_or_default().into_bytes())
+    message
 }
 
 fn output_pipes() -> io::Result<([pipe::Receiver; 3], [OwnedFd; 3])> {

@@ -7,6 +7,7 @@ mod confine;
 mod connection;
 mod denial;
 mod doctor;
+mod files;
 mod host;
 mod job;
 mod launcher;

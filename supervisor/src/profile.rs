@@ -1,10 +1,13 @@
 //! From a policy's profile to what the sandbox, the control group and a job's driver need of it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use cloister_policy::rules::{self, Access, Action};
 use cloister_policy::{Network, Policy, Profile};
+use cloister_protocol::OUT;
 use cloister_sandbox::cgroup::Limits;
+use cloister_sandbox::root;
 use cloister_sandbox::spec::{self, CallRule, Layer, Mount, PathRule, Rlimits, Spec, Tmpfs};
 
 /// The Python part of a job, part of this program so that the two can never differ.
@@ -30,6 +33,14 @@ pub struct Bounds {
     pub stdout_bytes: u64,
     /// Standard error kept.
     pub stderr_bytes: u64,
+    /// Files that a request may bring.
+    pub files_in: u64,
+    /// What is in them together.
+    pub files_in_bytes: u64,
+    /// Files that are returned.
+    pub files_out: u64,
+    /// What is in them together.
+    pub files_out_bytes: u64,
     /// Whether a request may lower its wall time.
     pub may_lower_timeout: bool,
 }
@@ -64,6 +75,7 @@ pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer]) -> Spec {
             message_queues: profile.rlimits.message_queues.0,
         },
         working_directory: runtime.working_directory.clone(),
+        out: files_directory(&runtime.working_directory).join(OUT),
         network: match profile.network {
             Network::None => spec::Network::None,
             Network::Loopback => spec::Network::Loopback,
@@ -75,6 +87,11 @@ pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer]) -> Spec {
         without: without.to_vec(),
         recorded: false,
     }
+}
+
+/// Where the files of a request are put: the working directory, if that is on a file system of the job's own.
+fn files_directory(working_directory: &Path) -> &Path {
+    if root::writable_root(working_directory).is_some() { working_directory } else { Path::new("/tmp") }
 }
 
 fn call_rule(rule: &rules::CallRule) -> CallRule {
@@ -146,6 +163,10 @@ pub fn bounds(profile: &Profile) -> Bounds {
         result_bytes: profile.result_bytes.0,
         stdout_bytes: profile.stdout_bytes.0,
         stderr_bytes: profile.stderr_bytes.0,
+        files_in: profile.files_in,
+        files_in_bytes: profile.files_in_bytes.0,
+        files_out: profile.files_out,
+        files_out_bytes: profile.files_out_bytes.0,
         may_lower_timeout: profile.may_lower_timeout,
     }
 }

@@ -30,6 +30,7 @@ pub fn run(arguments: &args::Run) -> Result<ExitCode, String> {
         stdin: None,
         profile: arguments.profile.clone(),
         timeout_ms: None,
+        files: Vec::new(),
     };
     let without: Vec<Layer> = arguments.without.iter().map(|&layer| layer.into()).collect();
     let group = format!("cloister-run-{}", std::process::id());

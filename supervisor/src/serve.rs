@@ -114,8 +114,8 @@ pub fn require_root() -> Result<(), String> {
     }
 }
 
-/// What a slot takes at most: ten files of its cgroup, seven of a job in it, and its connection.
-const FILES_A_SLOT: u64 = 18;
+/// What a slot takes at most: ten files of its cgroup, seven of a job in it, the job's file system, and its connection.
+const FILES_A_SLOT: u64 = 19;
 
 /// What everything else takes: launchers, zygotes, the event loop, connections that wait in the queue.
 const FILES_BESIDE: u64 = 512;

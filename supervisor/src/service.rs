@@ -14,6 +14,7 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use crate::canary;
 use crate::connection::LauncherError;
+use crate::files;
 use crate::host::Host;
 use crate::job::{Outcome, PrepareError};
 use crate::serve::open_files;
@@ -307,6 +308,7 @@ impl InForce {
             let message = format!("script is {size} bytes, profile {name:?} accepts {most}");
             return Err(Failure::new(ErrorCode::TooLarge, message));
         }
+        files::check(&request.files, &host.bounds, &host.spec, name)?;
         Ok(host)
     }
 }

@@ -21,6 +21,8 @@ class Answer:
 
     def check(self):
         fields = {200: JOB_FIELDS | {"result"}, 422: JOB_FIELDS | {"error"}}.get(self.status, {"id", "error"})
+        if self.files:
+            fields = fields | {"files"}
         assert set(self.body) == fields, self
         assert self.headers["content-type"] == "application/json", self
         assert self.headers["x-cloister-id"] == self.body["id"] and len(self.body["id"]) == 32, self
@@ -28,7 +30,8 @@ class Answer:
             assert self.error["code"] and self.error["message"], self
         if "usage" in fields:
             assert set(self.body["usage"]) == {"wall_ms", "cpu_ms", "memory_peak_bytes"}, self
-            assert set(self.body["truncated"]) <= {"stdout", "stderr"}, self
+            assert set(self.body["truncated"]) <= {"stdout", "stderr", "files"}, self
+            assert "files" in self.body["truncated"] or not any("omitted" in file for file in self.files), self
 
     @property
     def stdout(self):
@@ -37,6 +40,10 @@ class Answer:
     @property
     def stderr(self):
         return self.body["stderr"]
+
+    @property
+    def files(self):
+        return self.body.get("files", [])
 
     @property
     def result(self):

@@ -5,7 +5,7 @@ outside; it is careful for the script's sake: a script that patches builtins, js
 get the right answer. Hence the private builtins below and the names captured at the top. Modules that
 only failures need are imported when they fail, for a cold start pays for each import.
 
-Descriptors: 0 request, then the script's standard input; 1 and 2 output; 3 the result pipe.
+Descriptors: 0 request, the content of its files, then the script's standard input; 1 and 2 output; 3 the result pipe.
 """
 
 import builtins
@@ -140,6 +140,7 @@ def _run(request):
     owner = _getpid()
     try:
         code = _compile(script)
+        _put(request.get("files", ()))
         module = types.ModuleType("script")
         module.__file__ = FILE_NAME
         module.__loader__ = _Source(script)
@@ -163,6 +164,24 @@ def _run(request):
         frame = _error(_describe(error))
     _flush()
     return frame
+
+
+def _put(files):
+    """Write the request's files, whose content follows it. Their paths were checked outside, and lead through nothing of a script's."""
+    for path, size in files:
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            while size:
+                part = memoryview(_read_exactly(min(size, 1 << 16)))
+                size -= len(part)
+                while part:
+                    part = part[_write(file, part) :]
+            os.close(file)
+        except OSError as error:
+            described = _describe(error)
+            described["message"] = "a file of the request could not be put there: " + described["message"]
+            raise Stop(**described) from None
 
 
 class _Source:

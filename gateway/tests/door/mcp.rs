@@ -63,6 +63,47 @@ fn the_one_tool_runs_scripts_by_way_of_the_supervisor() -> Outcome {
 }
 
 #[test]
+fn files_come_back_as_what_they_are() -> Outcome {
+    let supervisor = Supervisor::answering(
+        "200 OK",
+        "",
+        r#"{"result":1,"truncated":["files"],"files":[
+            {"name":"a/plot 1.png","size":2,"media_type":"image/png","content_base64":"AP8="},
+            {"name":"b.csv","size":4,"media_type":"text/csv","content_base64":"w6ksMQ=="},
+            {"name":"c.bin","size":2,"media_type":"application/octet-stream","content_base64":"AP8="},
+            {"name":"d.txt","size":2,"media_type":"text/plain","content_base64":"AP8="},
+            {"name":"e.png","size":9,"media_type":"image/png","omitted":"too large"}]}"#,
+    )?;
+    let gateway = Gateway::start(&supervisor.socket)?;
+    let mut client = Client::connect(gateway.address)?;
+    let files = json!([{"path": "in.txt", "content": "x"}, {"path": "in.bin", "content_base64": "AP8="}]);
+    let result = call(&mut client, "", json!({"script": "x", "files": files}))?.json()["result"].clone();
+    let request = supervisor.requests()[0].json();
+    assert_eq!(request["files"], files);
+
+    let content = result["content"].as_array().cloned().unwrap_or_default();
+    let told: Value = serde_json::from_str(content[0]["text"].as_str().unwrap_or_default())?;
+    assert_eq!(told, result["structuredContent"]);
+    let listed = told["files"].as_array().cloned().unwrap_or_default();
+    assert!(listed.len() == 5 && listed.iter().all(|file| file.get("content_base64").is_none()), "{told}");
+    assert_eq!(listed[4]["omitted"], "too large");
+    let resource = |what| json!({"type": "resource", "resource": what});
+    assert_eq!(
+        content[1..],
+        [
+            json!({"type": "image", "data": "AP8=", "mimeType": "image/png"}),
+            resource(json!({"uri": "file:///out/b.csv", "mimeType": "text/csv", "text": "é,1"})),
+            resource(json!({"uri": "file:///out/c.bin", "mimeType": "application/octet-stream", "blob": "AP8="})),
+            resource(json!({"uri": "file:///out/d.txt", "mimeType": "text/plain", "blob": "AP8="})),
+        ]
+    );
+    let wrong = call(&mut client, "", json!({"script": "x", "files": [{"path": "../x", "content": ""}]}))?.json();
+    let message = wrong["result"]["structuredContent"]["error"]["message"].as_str().unwrap_or_default().to_owned();
+    assert!(message.starts_with("files[0].path"), "{message}");
+    Ok(())
+}
+
+#[test]
 fn a_call_needs_a_key_and_counts_for_it() -> Outcome {
     let (supervisor, keys) = (Supervisor::answering("200 OK", "", "{}")?, KeyFile::new()?);
     let key = keys.add("one", &["--rate", "1/h", "--burst", "1", "--profiles", "small"])?;

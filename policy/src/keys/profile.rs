@@ -68,6 +68,23 @@ pub const PROFILE: &[Key] = &[
         "Standard output that is kept. What is printed beyond it is dropped, and the answer says so.",
     ),
     key("stderr_bytes", size(0), "\"1MiB\"", More::Looser, "Standard error that is kept, likewise."),
+    key("files_in", whole(0, 65_536), "256", More::Looser, "Files that a request may bring; more get 413."),
+    key(
+        "files_in_bytes",
+        size(0),
+        "\"8MiB\"",
+        More::Looser,
+        "What is in them together; they also have to fit in `filesystem.tmp`, and the request in the gateway's --max-body.",
+    ),
+    key(
+        "files_out",
+        whole(0, 4096),
+        "64",
+        More::Looser,
+        "Files that a script leaves in `out` and that are returned. Beyond it they are named without their content, and \
+         the answer says so.",
+    ),
+    key("files_out_bytes", size(0), "\"8MiB\"", More::Looser, "What is in them together, likewise."),
     key(
         "may_lower",
         Kind::Choices(&["timeout_ms"]),

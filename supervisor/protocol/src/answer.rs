@@ -4,7 +4,7 @@ use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::JobId;
+use crate::{JobId, OutputFile};
 
 /// Every error code that a client can see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
@@ -142,7 +142,7 @@ pub struct Usage {
     pub memory_peak_bytes: u64,
 }
 
-/// An output stream whose tail was dropped.
+/// A part of what a job gave that was not returned whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -151,6 +151,8 @@ pub enum Stream {
     Stdout,
     /// Standard error.
     Stderr,
+    /// What it left in `out`.
+    Files,
 }
 
 /// Something that the policy refused a job which then failed.
@@ -228,8 +230,11 @@ pub enum Answer<'a> {
         stdout: &'a str,
         /// What was printed to standard error.
         stderr: &'a str,
-        /// The streams whose tail was dropped.
+        /// What was not returned whole.
         truncated: &'a [Stream],
+        /// What the script left in `out`.
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        files: &'a [OutputFile],
         /// What the job used.
         usage: Usage,
     },
@@ -243,8 +248,11 @@ pub enum Answer<'a> {
         stdout: &'a str,
         /// What was printed to standard error before.
         stderr: &'a str,
-        /// The streams whose tail was dropped.
+        /// What was not returned whole.
         truncated: &'a [Stream],
+        /// What the script left in `out`.
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        files: &'a [OutputFile],
         /// What the job used.
         usage: Usage,
     },

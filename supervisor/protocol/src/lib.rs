@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod files;
 mod id;
 mod json;
 mod request;
 mod stats;
 
 pub use answer::{Answer, Denial, ErrorCode, Failure, Layer, Stream, Usage};
+pub use files::{DEEPEST, Encoded, InputFile, OUT, OutputFile, directories};
 pub use id::JobId;
 pub use json::{MAX_DEPTH, NotJson, check_result};
 pub use request::{ExecuteRequest, InvalidRequest};

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use crate::files::{self, InputFile};
 use crate::json::Strict;
 
 /// A request that holds the contract's shape. Sizes and names are checked against the policy later.
@@ -33,12 +34,16 @@ pub struct ExecuteRequest {
     #[cfg_attr(feature = "openapi", schema(nullable = false, minimum = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// Files that are put into the working directory before the script starts.
+    #[cfg_attr(feature = "openapi", schema(inline, required = false))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<InputFile>,
 }
 
 /// Why a body is not a request: one sentence that names the field and what was expected.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct InvalidRequest(String);
+pub struct InvalidRequest(pub(crate) String);
 
 /// The longest profile name, in bytes, that is looked up at all.
 const LONGEST_NAME: usize = 256;
@@ -59,10 +64,12 @@ struct Raw<'a> {
     profile: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     timeout_ms: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    files: Option<&'a RawValue>,
 }
 
 /// A field that is there, even as `null`, which an `Option` alone would take for absent.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
@@ -71,7 +78,7 @@ impl ExecuteRequest {
     ///
     /// # Errors
     /// [`InvalidRequest`] for invalid JSON, an unknown field, a duplicate key at any level, a wrong
-    /// type, a missing or empty script, or nesting beyond [`MAX_DEPTH`](crate::MAX_DEPTH).
+    /// type, a missing or empty script, a file at no place, or nesting beyond [`MAX_DEPTH`](crate::MAX_DEPTH).
     pub fn parse(body: &[u8]) -> Result<Self, InvalidRequest> {
         let text =
             std::str::from_utf8(body).map_err(|error| InvalidRequest(format!("the body is not UTF-8: {error}")))?;
@@ -93,6 +100,7 @@ impl ExecuteRequest {
             stdin: raw.stdin.map(|value| string("stdin", value)).transpose()?,
             profile: raw.profile.map(profile).transpose()?,
             timeout_ms: raw.timeout_ms.map(milliseconds).transpose()?,
+            files: raw.files.map(files::parse).transpose()?.unwrap_or_default(),
         };
         if request.script.trim().is_empty() {
             return Err(InvalidRequest("script is empty: expected Python source that defines main()".to_owned()));
@@ -101,7 +109,7 @@ impl ExecuteRequest {
     }
 }
 
-fn string(field: &str, value: &RawValue) -> Result<String, InvalidRequest> {
+pub(crate) fn string(field: &str, value: &RawValue) -> Result<String, InvalidRequest> {
     if !value.get().starts_with('"') {
         return Err(wrong_type(field, "a string", value));
     }
@@ -138,7 +146,7 @@ fn milliseconds(value: &RawValue) -> Result<u64, InvalidRequest> {
     }
 }
 
-fn wrong_type(field: &str, expected: &str, value: &RawValue) -> InvalidRequest {
+pub(crate) fn wrong_type(field: &str, expected: &str, value: &RawValue) -> InvalidRequest {
     InvalidRequest(format!("{field} is {}, expected {expected}", kind_of(value.get())))
 }
 

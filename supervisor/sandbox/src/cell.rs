@@ -7,7 +7,9 @@
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 
-use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
+use nix::fcntl::OFlag;
+use nix::sys::signal::{SigHandler, SigSet, Signal, kill, signal};
+use nix::sys::stat::Mode;
 use nix::unistd::{Pid, sethostname};
 
 use crate::spec::{Slot, Spec};
@@ -18,11 +20,20 @@ use crate::{Context, Error, Result, credentials, root, seccomp};
 /// from the launcher's thread; the cgroup namespace is the job's own doing, once it is in its cgroup.
 const NAMESPACES: libc::c_int = libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
 
-/// Builds a cell and returns its init's id and pidfd once the cell is complete.
+/// A cell that is complete.
+pub struct Cell {
+    /// Refers to its init.
+    pub init: OwnedFd,
+    /// The root of its own file system on which the job's files are. It outlives the cell, and so, until it is
+    /// closed, do the files and the memory that they take.
+    pub files: OwnedFd,
+}
+
+/// Builds a cell. Nothing of a job has run in it yet.
 ///
 /// # Errors
 /// The step that failed, in the launcher or in the init.
-pub fn build(spec: &Spec, slot: Slot) -> Result<(Pid, OwnedFd)> {
+pub fn build(spec: &Spec, slot: Slot) -> Result<Cell> {
     let (mut told, tell) = std::io::pipe().doing(|| "pipe")?;
     // SAFETY: a launcher has one thread.
     match unsafe { sys::clone3(NAMESPACES, None) }.doing(|| "clone3 a cell's init")? {
@@ -32,11 +43,26 @@ pub fn build(spec: &Spec, slot: Slot) -> Result<(Pid, OwnedFd)> {
             let mut failure = String::new();
             told.read_to_string(&mut failure).doing(|| "read from a cell's init")?;
             match failure.strip_suffix(COMPLETE) {
-                Some(_) => Ok((pid, pidfd)),
+                Some(_) => match open_files(spec, pid) {
+                    Ok(files) => Ok(Cell { init: pidfd, files }),
+                    Err(error) => {
+                        let _ = kill(pid, Signal::SIGKILL);
+                        Err(error)
+                    }
+                },
                 None => Err(Error::Peer(format!("build a cell: {failure}"))),
             }
         }
     }
+}
+
+/// Opens the file system of the job's files, which only the cell's processes see, by way of its init. That is
+/// still ours alone, waited for by nobody else, so that its id is its own.
+fn open_files(spec: &Spec, init: Pid) -> Result<OwnedFd> {
+    let root = root::writable_root(&spec.out).expect("a job may write where it leaves its files");
+    let path = format!("/proc/{init}/root{}", root.display());
+    nix::fcntl::open(path.as_str(), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+        .doing(|| format!("open {path}"))
 }
 
 /// What the init says when all went well; anything else is the failure.

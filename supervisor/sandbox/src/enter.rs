@@ -67,6 +67,7 @@ impl Confinement {
 
         credentials::enter_own_user_namespace(slot)?;
         // As the job, which may not go everywhere that its launcher may.
+        make_directory(&spec.out)?;
         go_to(&spec.working_directory)?;
         if !leaves_out(Layer::UsernsLimit) {
             credentials::forbid_user_namespaces(self.user_sysctls.as_fd())?;
@@ -97,10 +98,14 @@ impl Confinement {
 
 /// Makes the working directory, where that is on a file system of the job's own, and goes there.
 fn go_to(directory: &Path) -> Result<()> {
-    if root::writable_paths().iter().any(|writable| directory.starts_with(writable)) {
-        std::fs::create_dir_all(directory).doing(|| format!("mkdir {}", directory.display()))?;
+    if root::writable_root(directory).is_some() {
+        make_directory(directory)?;
     }
     chdir(directory).doing(|| format!("chdir {}", directory.display()))
+}
+
+fn make_directory(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).doing(|| format!("mkdir {}", path.display()))
 }
 
 /// Puts a job's descriptors at 0 to 3 and forgets the originals, which [`Confinement::enter`] closes.

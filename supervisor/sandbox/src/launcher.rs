@@ -16,6 +16,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::sys::wait::waitpid;
 
+use crate::cell::Cell;
 use crate::forker::{Event, Forker, Started, fork_plain, open_namespace, report_failure};
 use crate::spec::{Network, Slot, Spec};
 use crate::sys::{self, Forked};
@@ -121,9 +122,11 @@ impl Launcher {
 
     fn obey(&mut self, wire: &Wire, order: Order, fds: Vec<OwnedFd>) -> Result<()> {
         let (slot, outcome) = match order {
-            Order::Cell(slot) => (slot, self.build_cell(slot).map(|pidfd| (Notice::Cell(slot), pidfd))),
+            Order::Cell(slot) => {
+                (slot, self.build_cell(slot).map(|cell| (Notice::Cell(slot), vec![cell.init, cell.files])))
+            }
             Order::Start(slot, entry) => {
-                (slot, self.start(slot, entry, fds).map(|pidfd| (Notice::Started(slot), pidfd)))
+                (slot, self.start(slot, entry, fds).map(|pidfd| (Notice::Started(slot), vec![pidfd])))
             }
             Order::Zygote(command, environment) => {
                 return self.start_zygote(&Program::new(&command, &environment)?, fds);
@@ -132,15 +135,15 @@ impl Launcher {
             Order::SetUp(..) => return Err(Error::Peer("the profile was sent twice".to_owned())),
         };
         match outcome {
-            Ok((notice, pidfd)) => wire.send(&notice, &[pidfd.as_raw_fd()]),
+            Ok((notice, fds)) => wire.send(&notice, &fds.iter().map(AsRawFd::as_raw_fd).collect::<Vec<_>>()),
             Err(error) => wire.send(&Notice::failed(slot, &error), &[]),
         }
         .doing(|| "answer the supervisor")
     }
 
-    fn build_cell(&mut self, slot: Slot) -> Result<OwnedFd> {
+    fn build_cell(&mut self, slot: Slot) -> Result<Cell> {
         self.enter_network(slot)?;
-        let built = cell::build(self.forker.confinement().spec(), slot).map(|(_, pidfd)| pidfd);
+        let built = cell::build(self.forker.confinement().spec(), slot);
         // Neither this process nor a zygote that it starts later stays where a job is.
         setns(&self.own_network, CloneFlags::CLONE_NEWNET).doing(|| "setns the own network")?;
         built

@@ -174,6 +174,12 @@ fn job_tmpfs(tmpfs: Tmpfs, slot: Slot) -> [(&'static str, String); 5] {
     ]
 }
 
+/// The root of the job's own file system that a path lies on, if it lies on one.
+#[must_use]
+pub fn writable_root(path: &Path) -> Option<PathBuf> {
+    writable_paths().into_iter().find(|writable| path.starts_with(writable))
+}
+
 /// The directories that a job may write to.
 #[must_use]
 pub fn writable_paths() -> [PathBuf; 2] {

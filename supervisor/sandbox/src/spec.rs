@@ -25,6 +25,8 @@ pub struct Spec {
     pub rlimits: Rlimits,
     /// Where a job starts.
     pub working_directory: PathBuf,
+    /// The directory in which what a job leaves is found, on a file system of its own.
+    pub out: PathBuf,
     /// The network that a job sees.
     pub network: Network,
     /// Numbers of the system calls that are allowed.

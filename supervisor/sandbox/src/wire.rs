@@ -55,7 +55,8 @@ pub enum Notice {
     Begun,
     /// The launcher's own confinement is complete.
     Ready,
-    /// The cell exists; carries a pidfd of its init, whose end is the end of all in the cell.
+    /// The cell exists; carries a pidfd of its init, whose end is the end of all in the cell, and the root of the
+    /// file system that its job's files are on.
     Cell(Slot),
     /// The job's process exists; carries its pidfd.
     Started(Slot),

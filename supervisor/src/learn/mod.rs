@@ -64,6 +64,7 @@ pub fn learn(arguments: &args::Learn) -> Result<ExitCode, String> {
         stdin: None,
         profile: None,
         timeout_ms: None,
+        files: Vec::new(),
     };
     let (outcome, recorder) = runtime()?.block_on(record(&policy, profile, &request))?;
     eprintln!("{}", String::from_utf8_lossy(&answer(&outcome)));
@@ -93,10 +94,10 @@ async fn record(policy: &Policy, of: &Profile, request: &ExecuteRequest) -> Resu
     tree.delegate_to(ids.base).map_err(told)?;
     let slots = Arc::new(Slots::new(Arc::clone(&tree), ids.base, 1).map_err(told)?);
     let launcher =
-        Launcher::start(spec, ids, |pid| tree.adopt_launcher(pid)).await.map_err(|error| error.to_string())?;
+        Launcher::start(spec.clone(), ids, |pid| tree.adopt_launcher(pid)).await.map_err(|error| error.to_string())?;
     let forkers = Forkers::recorded(Arc::new(launcher), Arc::clone(&recorder));
     let lease = slots.lease().await;
-    let outcome = match Prepared::new(&forkers, profile::limits(of), lease, &slots).await {
+    let outcome = match Prepared::new(&forkers, &spec, profile::limits(of), lease, &slots).await {
         Ok(prepared) => {
             recorder.begin_script();
             prepared.run(request, &bounds).await

@@ -94,7 +94,7 @@ def test_files_in_the_working_directory(execute):
         places = [os.getcwd(), os.path.expanduser("~"), sorted(os.listdir())]
         return [*places, inside, open("note.txt").read(), database.execute("select x from t").fetchone()]
 
-    assert execute(main).result == ["/tmp", "/tmp", ["data.db", "note.txt"], True, "kept", [1]]
+    assert execute(main).result == ["/tmp", "/tmp", ["data.db", "note.txt", "out"], True, "kept", [1]]
 
 
 def test_the_script_is_a_module(execute):

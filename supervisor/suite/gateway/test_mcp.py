@@ -1,5 +1,6 @@
 """The Model Context Protocol, spoken by its official clients for Python and TypeScript."""
 
+import base64
 import json
 import subprocess
 import sys
@@ -51,12 +52,31 @@ def test_a_failure_is_something_to_read(speak):
     assert wrong.structured_content["error"]["code"] == "invalid_request"
 
 
+def test_files_go_in_and_come_back(speak):
+    picture = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+
+    async def conversation(session):
+        [tool] = (await session.list_tools()).tools
+        assert "files" in tool.input_schema["properties"] and "$ref" not in json.dumps(tool.input_schema)
+        script = "import shutil\ndef main():\n    shutil.copy('in.png', 'out/plot.png')\n    open('out/a.csv', 'w').write('1,2')\n    return 'done'"
+        files = [{"path": "in.png", "content_base64": base64.b64encode(picture).decode()}]
+        return await session.call_tool(tool.name, {"script": script, "files": files})
+
+    answer = speak(conversation)
+    assert not answer.is_error, answer
+    told, table, image = answer.content
+    assert (image.type, image.mime_type, base64.b64decode(image.data)) == ("image", "image/png", picture)
+    assert (table.type, table.resource.text, str(table.resource.uri)) == ("resource", "1,2", "file:///out/a.csv")
+    assert json.loads(told.text) == answer.structured_content
+    assert [file["name"] for file in answer.structured_content["files"]] == ["a.csv", "plot.png"]
+
+
 def test_calls_keep_nothing_between_them(speak):
     async def conversation(session):
         await session.call_tool("execute_python", {"script": "def main(): open('/tmp/kept', 'w').write('x')"})
-        return await session.call_tool("execute_python", {"script": "import os\ndef main(): return os.listdir('/tmp')"})
+        return await session.call_tool("execute_python", {"script": "import os\ndef main(): return os.listdir()"})
 
-    assert speak(conversation).structured_content["result"] == []
+    assert speak(conversation).structured_content["result"] == ["out"]
 
 
 @pytest.fixture(scope="module")

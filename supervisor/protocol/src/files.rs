@@ -1,0 +1,303 @@
+//! Files: those that a request brings for its script, and those that the script left.
+
+use std::collections::HashSet;
+
+use data_encoding::BASE64;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::request::{InvalidRequest, present, string, wrong_type};
+
+/// The directory, in the one where files are put, in which those that a script leaves are found.
+pub const OUT: &str = "out";
+
+/// The longest path of a file that a request brings, in bytes.
+pub const LONGEST_PATH: usize = 1024;
+
+/// The longest part of a path, in bytes: `NAME_MAX`, `limits.h(0p)`.
+const LONGEST_PART: usize = 255;
+
+/// How many directories a file may lie in, one in another.
+pub const DEEPEST: usize = 16;
+
+/// A file that a request brings.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(untagged)]
+pub enum InputFile {
+    /// Text.
+    Text {
+        /// Where it is put: relative to the working directory, not in `out`.
+        #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 1024, example = "data/input.csv"))]
+        path: String,
+        /// What is in it, as UTF-8.
+        content: String,
+    },
+    /// Any bytes.
+    Bytes {
+        /// Where it is put: relative to the working directory, not in `out`.
+        #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 1024, example = "data/input.png"))]
+        path: String,
+        /// What is in it, in base64 with padding (RFC 4648, section 4).
+        #[cfg_attr(feature = "openapi", schema(value_type = String, content_encoding = "base64"))]
+        content_base64: Decoded,
+    },
+}
+
+/// Bytes that are base64 in JSON.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Decoded(pub Vec<u8>);
+
+impl Serialize for Decoded {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64.encode(&self.0))
+    }
+}
+
+impl InputFile {
+    /// Where it is put, relative to the working directory.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Text { path, .. } | Self::Bytes { path, .. } => path,
+        }
+    }
+
+    /// What is in it.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text { content, .. } => content.as_bytes(),
+            Self::Bytes { content_base64, .. } => &content_base64.0,
+        }
+    }
+}
+
+/// A file that a script left: with its content, or with the reason why that is left out.
+#[derive(Debug, Serialize)]
+pub struct OutputFile {
+    /// Its name below `out`, with slashes.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What it is, by its name.
+    pub media_type: &'static str,
+    /// What is in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_base64: Option<Encoded>,
+    /// Why its content is not here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub omitted: Option<String>,
+}
+
+/// Bytes as base64, ready to be part of an answer: there may be megabytes of it, which are then only copied.
+#[derive(Debug, Serialize)]
+pub struct Encoded(Box<RawValue>);
+
+impl Encoded {
+    /// Encodes.
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut quoted = String::with_capacity(BASE64.encode_len(bytes.len()) + 2);
+        quoted.push('"');
+        BASE64.encode_append(bytes, &mut quoted);
+        quoted.push('"');
+        Self(RawValue::from_string(quoted).expect("base64 needs no escapes"))
+    }
+}
+
+/// The fields of a file before their types are known.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    path: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    content: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    content_base64: Option<&'a RawValue>,
+}
+
+/// Parses the field `files`.
+pub(crate) fn parse(value: &RawValue) -> Result<Vec<InputFile>, InvalidRequest> {
+    if !value.get().starts_with('[') {
+        return Err(wrong_type("files", "an array", value));
+    }
+    let items: Vec<&RawValue> =
+        serde_json::from_str(value.get()).map_err(|error| InvalidRequest(format!("files: {error}")))?;
+    let files = items.into_iter().enumerate().map(|(at, item)| file(&format!("files[{at}]"), item));
+    let files = files.collect::<Result<Vec<_>, _>>()?;
+    one_place_each(&files)?;
+    Ok(files)
+}
+
+fn file(field: &str, item: &RawValue) -> Result<InputFile, InvalidRequest> {
+    if !item.get().starts_with('{') {
+        return Err(wrong_type(field, "an object with path and content or content_base64", item));
+    }
+    let raw: Raw<'_> = serde_json::from_str(item.get()).map_err(|error| InvalidRequest(format!("{field}: {error}")))?;
+    let named = |name: &str| format!("{field}.{name}");
+    let path = raw.path.ok_or_else(|| InvalidRequest(format!("{field}.path is missing: expected a relative path")))?;
+    let path = string(&named("path"), path)?;
+    check_path(&path).map_err(|why| InvalidRequest(format!("{field}.path {why}")))?;
+    match (raw.content, raw.content_base64) {
+        (Some(text), None) => Ok(InputFile::Text { path, content: string(&named("content"), text)? }),
+        (None, Some(text)) => {
+            let content_base64 = decode(&named("content_base64"), &string(&named("content_base64"), text)?)?;
+            Ok(InputFile::Bytes { path, content_base64 })
+        }
+        (None, None) => Err(InvalidRequest(format!("{field} has no content: expected content or content_base64"))),
+        (Some(_), Some(_)) => {
+            Err(InvalidRequest(format!("{field} has both content and content_base64, expected one of them")))
+        }
+    }
+}
+
+fn decode(field: &str, text: &str) -> Result<Decoded, InvalidRequest> {
+    BASE64.decode(text.as_bytes()).map(Decoded).map_err(|error| {
+        InvalidRequest(format!(
+            "{field} is not base64: {error}; expected A to Z, a to z, 0 to 9, + and /, padded with =, without line breaks"
+        ))
+    })
+}
+
+/// What is wrong with a path, as the rest of a sentence.
+fn check_path(path: &str) -> Result<(), String> {
+    if path.len() > LONGEST_PATH {
+        return Err(format!("is {} bytes long, expected at most {LONGEST_PATH}", path.len()));
+    }
+    let shown = || path.escape_debug().to_string();
+    if path.starts_with('/') {
+        return Err(format!("is \"{}\", expected one relative to the working directory", shown()));
+    }
+    if path.contains('\0') {
+        return Err(format!("is \"{}\", expected no NUL in it", shown()));
+    }
+    let parts: Vec<_> = path.split('/').collect();
+    if let Some(part) = parts.iter().find(|part| matches!(**part, "" | "." | "..")) {
+        return Err(format!("is \"{}\", expected names between the slashes and not \"{part}\"", shown()));
+    }
+    if let Some(part) = parts.iter().find(|part| part.len() > LONGEST_PART) {
+        return Err(format!("has a name of {} bytes in it, expected at most {LONGEST_PART}", part.len()));
+    }
+    if parts.len() > DEEPEST + 1 {
+        return Err(format!("is {} directories deep, expected at most {DEEPEST}", parts.len() - 1));
+    }
+    if parts[0] == OUT {
+        return Err(format!("is in \"{OUT}\", which is for what the script leaves: expected another place"));
+    }
+    Ok(())
+}
+
+/// No two files at the same place, and none where another needs a directory.
+fn one_place_each(files: &[InputFile]) -> Result<(), InvalidRequest> {
+    let mut places = HashSet::new();
+    for (at, file) in files.iter().enumerate() {
+        if !places.insert(file.path()) {
+            let path = file.path().escape_debug();
+            return Err(InvalidRequest(format!("files[{at}].path is \"{path}\", which an earlier file has too")));
+        }
+    }
+    for (at, file) in files.iter().enumerate() {
+        if let Some(directory) = directories(file.path()).find(|directory| places.contains(directory)) {
+            let (path, directory) = (file.path().escape_debug(), directory.escape_debug());
+            return Err(InvalidRequest(format!(
+                "files[{at}].path is \"{path}\", but \"{directory}\" is a file of the request, not a directory"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The directories that a path leads through, the outermost first.
+pub fn directories(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(at, _)| &path[..at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DEEPEST, Encoded, InputFile, LONGEST_PATH};
+    use crate::ExecuteRequest;
+
+    fn parse(files: &str) -> Result<Vec<InputFile>, String> {
+        let body = format!(r#"{{"script": "x", "files": {files}}}"#);
+        ExecuteRequest::parse(body.as_bytes()).map(|request| request.files).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_mistake_names_the_file_and_the_field() {
+        for (files, expected) in [
+            ("null", "files is null, expected an array"),
+            ("{}", "files is an object, expected an array"),
+            ("[1]", "files[0] is the number 1, expected an object"),
+            (r#"[{"content": ""}]"#, "files[0].path is missing"),
+            (r#"[{"path": 1, "content": ""}]"#, "files[0].path is the number 1, expected a string"),
+            (r#"[{"path": "a", "content": "", "mode": 7}]"#, "files[0]: unknown field `mode`"),
+            (r#"[{"path": "a", "path": "b", "content": ""}]"#, "files[0]: duplicate field `path`"),
+            (r#"[{"path": "a", "content": ""}, {"path": "b"}]"#, "files[1] has no content"),
+            (r#"[{"path": "a", "content": "", "content_base64": ""}]"#, "files[0] has both"),
+            (r#"[{"path": "a", "content": null}]"#, "files[0].content is null, expected a string"),
+            (r#"[{"path": "a", "content": "\ud800"}]"#, "files[0].content is not valid Unicode"),
+            (r#"[{"path": "a", "content_base64": "YQ"}]"#, "files[0].content_base64 is not base64"),
+            (r#"[{"path": "a", "content_base64": "YR=="}]"#, "files[0].content_base64 is not base64"),
+            (r#"[{"path": "a", "content_base64": "YQ==\n"}]"#, "files[0].content_base64 is not base64"),
+            (
+                r#"[{"path": "a", "content": ""}, {"path": "a", "content": ""}]"#,
+                "files[1].path is \"a\", which an earlier",
+            ),
+            (
+                r#"[{"path": "a/b/c", "content": ""}, {"path": "a/b", "content": ""}]"#,
+                "files[0].path is \"a/b/c\", but \"a/b\"",
+            ),
+        ] {
+            let message = parse(files).expect_err(files);
+            assert!(message.contains(expected), "{files}: {message}");
+        }
+    }
+
+    #[test]
+    fn paths_lead_nowhere_but_down() {
+        let long = "n".repeat(256);
+        let deep = format!("{}f", "d/".repeat(DEEPEST + 1));
+        let endless = "n/".repeat(LONGEST_PATH);
+        let bad = [
+            "",
+            "/",
+            "/etc/passwd",
+            "..",
+            "../x",
+            "a/../b",
+            "a/..",
+            ".",
+            "./a",
+            "a//b",
+            "a/",
+            "a\\u0000b",
+            "out",
+            "out/x",
+            &long,
+            &deep,
+            &endless,
+        ];
+        for path in bad {
+            let message = parse(&format!(r#"[{{"path": "{path}", "content": ""}}]"#)).expect_err(path);
+            assert!(message.starts_with("files[0].path "), "{path}: {message}");
+        }
+        for path in ["a", "a/b", "outer", "a/out", "...", "a b", "é\\n", ".hidden", &"n".repeat(255)] {
+            assert_eq!(
+                parse(&format!(r#"[{{"path": "{path}", "content": ""}}]"#)).map(|files| files.len()),
+                Ok(1),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_written_anew_is_the_same_request() {
+        let files = r#"[{"path":"a","content":"é\n"},{"path":"b/c","content_base64":"AP8="}]"#;
+        let parsed = parse(files).expect("valid");
+        assert_eq!(serde_json::to_string(&parsed).expect("JSON"), files);
+        assert_eq!(parsed[1].bytes(), [0, 255]);
+        assert_eq!(serde_json::to_string(&Encoded::new(&[0, 255])).expect("JSON"), r#""AP8=""#);
+    }
+}

@@ -1,0 +1,245 @@
+"""What a script leaves in out/ for the supervisor to find: nothing there leads it astray, stops it or wears it out."""
+
+import base64
+import os
+import uuid
+from pathlib import Path
+
+import pytest
+
+from client import eventually
+
+POLICY = """
+[profile.vast]
+extends = "default"
+warm = false
+wall_time = "60s"
+cpu_time = "60s"
+filesystem = { tmp = "256MiB", tmp_inodes = 100000 }
+rlimits = { file_size = "2TiB" }
+"""
+
+
+@pytest.fixture(scope="module")
+def vast(start_for_module):
+    service = start_for_module(policy=POLICY)
+    return lambda script: service.client.execute(script, profile="vast")
+
+
+@pytest.fixture
+def secret():
+    """A file of the host's that anyone may read, and what is in it."""
+    path = Path(f"/tmp/cloister-secret-{uuid.uuid4().hex}")
+    path.write_text(uuid.uuid4().hex)
+    path.chmod(0o644)
+    yield path
+    path.unlink()
+
+
+def returned(answer):
+    return {file["name"]: base64.b64decode(file["content_base64"]) for file in answer.files if "content_base64" in file}
+
+
+def omitted(answer):
+    return {file["name"]: file["omitted"] for file in answer.files if "omitted" in file}
+
+
+def test_links_are_named_and_not_followed(execute, secret):
+    script = f"""
+import os
+def main():
+    os.mkdir("out/d")
+    open("inside", "w").write("inside")
+    for number, target in enumerate(["{secret}", "/etc/passwd", "/proc/self/root/etc/passwd", "/proc/1/root{secret}", "../../../../../..{secret}", "..{secret}",
+                                     "../inside", "/tmp/inside", "{secret.parent}", "/", "..", ".", "d", "itself", "no such thing"]):
+        os.symlink(target, f"out/{{number:02}}")
+        os.symlink(target, f"out/d/{{number:02}}")
+    os.symlink("itself", "out/itself")
+    os.symlink("/proc/self/fd/3", "out/descriptor")
+"""
+    answer = execute(script)
+    assert answer.status == 200 and answer.body["truncated"] == ["files"] and returned(answer) == {}
+    assert set(omitted(answer).values()) == {"it is not a regular file"} and len(omitted(answer)) == 32
+    assert secret.read_text() not in str(answer.body) and "root:" not in str(answer.body)
+
+
+@pytest.mark.parametrize("target", ["HOST", "/", "/etc", "/proc/self/root/etc", "/tmp", "other", "../../../..HOST", "/proc/1/root/tmp", "."])
+def test_out_itself_as_a_link_leads_nowhere(execute, secret, target):
+    target = target.replace("HOST", str(secret.parent))
+    answer = execute(f"import os\ndef main():\n    os.mkdir('other')\n    open('other/f', 'w').write('x')\n    os.rmdir('out')\n    os.symlink({target!r}, 'out')")
+    assert answer.status == 200 and answer.files == [] and answer.body["truncated"] == ["files"]
+
+
+@pytest.mark.layer("seccomp", "capabilities")
+def test_pipes_sockets_and_devices_are_named_and_not_opened(attempt_without):
+    attack = """
+    import socket, stat
+    def main():
+        socket.socket(socket.AF_UNIX).bind("out/socket")
+        open("out/regular", "w").write("x")
+        return [attempt(os.mknod, "out/device", kind | 0o666, os.makedev(1, 5)) for kind in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO)]
+    """
+    # No layer alone keeps a job from all of them; a pipe that nobody writes to would keep whoever opens it waiting.
+    for layers, result in (((), ["EPERM"] * 3), (("seccomp", "landlock"), ["EPERM", "EPERM", "None"])):
+        answer = attempt_without(attack, *layers)
+        assert answer["result"] == result and answer["truncated"] == ["files"]
+        files = {file["name"]: file.get("omitted") for file in answer["files"]}
+        assert files.pop("regular") is None and set(files.values()) == {"it is not a regular file"}
+        assert set(files) == ({"socket", "device"} if layers else {"socket"})
+
+
+def test_hard_links_are_files_like_any_other_and_none_leads_out(execute):
+    def script():
+        import os
+
+        def main():
+            open("inside", "w").write("inside")
+            os.link("inside", "out/one")
+            os.link("inside", "out/other")
+            refused = []
+            for path in ("/usr/bin/python3", "/proc/self/environ", "/dev/null"):
+                try:
+                    os.link(path, "out/foreign")
+                except OSError as error:
+                    refused.append(error.errno)
+            return len(refused)
+
+    answer = execute(script)
+    assert answer.result == 3 and returned(answer) == {"one": b"inside", "other": b"inside"}
+
+
+def test_modes_keep_nothing_from_the_answer(execute):
+    def script():
+        import os
+
+        def main():
+            os.mkdir("out/d")
+            for name in ("d/f", "f"):
+                open("out/" + name, "w").write(name)
+                os.chmod("out/" + name, 0)
+            os.chmod("out/f", 0o6000)
+            os.chmod("out/d", 0)
+            os.chmod("out", 0)
+            os.chmod(".", 0)
+
+    assert returned(execute(script)) == {"d/f": b"d/f", "f": b"f"}
+
+
+def test_names_of_every_kind(execute):
+    def script():
+        import os
+
+        def main():
+            names = [bytes([byte]) for byte in range(1, 256) if byte not in (46, 47)] + [b"n" * 255, b"...", "\u202e\ufffe".encode(), b'"\\', b"\xc0\xaf", b"\xed\xa0\x80"]
+            for name in names[:61]:
+                open(b"out/" + name, "w").close()
+            os.mkdir(b"out/d")
+            for name in names[61:]:
+                open(b"out/d/" + name, "w").close()
+            os.mkdir(b"out/\xff\xff")
+            open(b"out/\xff\xff/inside", "w").close()
+            return len(names)
+
+    answer = execute(script)
+    assert answer.status == 200 and answer.body["truncated"] == ["files"]
+    names = set(returned(answer))
+    assert len(names) == 64 and {chr(byte) for byte in range(1, 46)} <= names
+    # All that are left out have no room among those that are named.
+    assert len(omitted(answer)) == 64
+
+
+def test_a_name_that_is_no_text_is_told_as_far_as_it_goes(execute):
+    answer = execute("def main():\n    open(b'out/caf\\xe9.txt', 'w').write('x')\n    open('out/é', 'w').write('y')")
+    assert returned(answer) == {"é": b"y"} and omitted(answer) == {"caf\ufffd.txt": "its name is not UTF-8"}
+    assert answer.body["truncated"] == ["files"]
+
+
+def test_sparse_giants_are_named_and_not_read(vast):
+    answer = vast("import os\ndef main():\n    for size in (40, 24, 22):\n        open(f'out/{size}', 'w')\n        os.truncate(f'out/{size}', 1 << size)")
+    assert [(file["name"], file["size"]) for file in answer.files] == [("22", 1 << 22), ("24", 1 << 24), ("40", 1 << 40)]
+    assert returned(answer) == {"22": bytes(1 << 22)} and len(omitted(answer)) == 2
+
+
+def test_directories_without_end(vast):
+    def script():
+        import os
+
+        def main():
+            os.chdir("out")
+            for number in range(3000):
+                if number in (3, 15, 16, 17, 2999):
+                    open("f", "w").close()
+                os.mkdir("d")
+                os.chdir("d")
+
+    answer = vast(script)
+    assert answer.status == 200 and answer.body["truncated"] == ["files"]
+    assert set(returned(answer)) == {"d/" * depth + "f" for depth in (3, 15, 16)}
+
+
+def test_names_without_end(vast):
+    answer = vast("def main():\n    for number in range(20_000): open(f'out/{number:05}', 'w').close()")
+    assert answer.status == 200 and answer.body["truncated"] == ["files"]
+    assert len(returned(answer)) == 64 and len(omitted(answer)) == 64
+
+
+def test_a_tree_without_end(vast):
+    def script():
+        import os
+
+        def main():
+            for one in range(200):
+                for other in range(100):
+                    os.makedirs(f"out/{one}/{other}")
+            for name in ("0/0/first", "99/99/last", "z"):
+                open("out/" + name, "w").close()
+
+    # Into the last by their names nobody looks any more.
+    answer = vast(script)
+    assert answer.status == 200 and answer.body["truncated"] == ["files"] and set(returned(answer)) == {"0/0/first", "z"}
+
+
+def test_whoever_goes_on_writing_is_dead_before_anything_is_read(execute, secret):
+    script = f"""
+import os, time
+def main():
+    ready, tell = os.pipe()
+    open("out/file", "w").write("plain")
+    for child in range(4):
+        if os.fork() == 0:
+            os.setsid()
+            os.write(tell, b"x")
+            while True:
+                for target in ("{secret}", "/etc/passwd"):
+                    try:
+                        os.symlink(target, f"link{{child}}")
+                        os.rename(f"link{{child}}", "out/file")
+                        open(f"plain{{child}}", "w").write("plain")
+                        os.rename(f"plain{{child}}", "out/file")
+                    except OSError:
+                        pass
+    for child in range(4):
+        os.read(ready, 1)
+    time.sleep(0.02)
+"""
+    for _ in range(10):
+        answer = execute(script)
+        assert answer.status == 200 and [file["name"] for file in answer.files] == ["file"]
+        assert set(returned(answer).values()) <= {b"plain", b""} and set(omitted(answer).values()) <= {"it is not a regular file"}
+        assert secret.read_text() not in str(answer.body)
+
+
+def test_nothing_of_it_stays_with_the_supervisor(start_service):
+    service = start_service(supervisor={"slots": 2})
+    descriptors = lambda: sorted(os.readlink(link).split(":")[0] for link in Path(f"/proc/{service.supervisor.pid}/fd").iterdir() if link.is_symlink())
+    mounts = lambda: Path("/proc/self/mountinfo").read_text().count("\n")
+    script = "import os\ndef main():\n    os.mkdir('out/d')\n    open('out/d/f', 'wb').write(b'x' * (1 << 20))\n    os.symlink('/', 'out/l')"
+    run = lambda: service.client.execute(script).files
+    assert len(run()) == 2
+    service.settle()
+    before, mounted = descriptors(), mounts()
+    for _ in range(20):
+        assert len(run()) == 2
+    service.settle()
+    eventually(lambda: descriptors() == before)
+    assert mounts() <= mounted

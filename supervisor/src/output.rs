@@ -26,19 +26,23 @@ impl Output {
 
     /// Reads until every writer is gone. Can be dropped and called again without loss.
     pub async fn read_to_end(&mut self) {
-        let mut chunk = vec![0; CHUNK];
+        let mut chunk = Vec::with_capacity(CHUNK);
         // A pipe fails to be read only if this process is at fault; the job keeps what it has.
-        while let Ok(length @ 1..) = self.pipe.read(&mut chunk).await {
-            self.keep(&chunk[..length]);
+        while let Ok(1..) = self.pipe.read_buf(&mut chunk).await {
+            self.keep(&chunk);
+            chunk.clear();
         }
     }
 
     /// Takes what has been written so far, without waiting.
     pub fn read_available(&mut self) {
-        let mut chunk = vec![0; CHUNK];
+        let mut chunk = Vec::with_capacity(CHUNK);
         loop {
-            match self.pipe.try_read(&mut chunk) {
-                Ok(length @ 1..) => self.keep(&chunk[..length]),
+            match self.pipe.try_read_buf(&mut chunk) {
+                Ok(1..) => {
+                    self.keep(&chunk);
+                    chunk.clear();
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 _ => return,
             }

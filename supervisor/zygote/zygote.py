@@ -5,7 +5,9 @@ and 3 the native library. No script ever runs in this process; in a child, nativ
 before the first line below `serve` is reached.
 """
 
+import array
 import ctypes
+import functools
 import gc
 import importlib
 import os
@@ -19,6 +21,9 @@ SINGLE = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR
 # An interpreter adapts code to what runs through it, some rounds long; a child that did so itself would
 # copy each page of code that it touches.
 ROUNDS = 20
+
+# Milliseconds after which a parked child takes it that no request is waiting for it, and that few come at all.
+SHORTLY, CALM = 2, 50
 
 
 def main():
@@ -34,20 +39,26 @@ def main():
         sys.exit(1)
     runner = types.ModuleType("cloister_runner")
     exec(compile(sys.argv[1], "runner", "exec"), runner.__dict__)
-    for _ in range(ROUNDS):
-        runner.pretouch()
     sys.argv[:] = ["script.py"]
     sys.orig_argv[:] = sys.orig_argv[:1]
     open_streams(runner)
     gc.collect()
-    states, generators = twisters(random_generators())
+    # Kept: a state may be filled for as long as the generator that it is the state of exists.
+    drawn_from = random_generators()
+    states, generators = twisters(drawn_from)
+    begun = functools.partial(library.cloister_zygote_name, ctypes.c_char_p(b"python3"))
+    # Last of all: a method that is looked up later might take the place of one of these in the cache.
+    for _ in range(ROUNDS):
+        reseed(generators)
+        runner.rehearse()
+        begun()
+    gc.collect()
     gc.freeze()
-    library.cloister_zygote_settle()
     states = (ctypes.c_size_t * len(states))(*states)
+    library.cloister_zygote_settle(ctypes.pythonapi.PyObject_Malloc)
     if library.cloister_zygote_serve(*fork_functions(hooks), states, ctypes.c_size_t(len(states) // 2)) == 1:
         reseed(generators)
-        runner.pretouch()
-        runner.serve(lambda: library.cloister_zygote_name(b"python3"), meanwhile=exercise(BASICS))
+        runner.serve(begun, meanwhile=prepare(runner))
 
 
 def watch_fork_hooks():
@@ -149,6 +160,17 @@ def exercise(parts):
                 pass  # a version that lacks something; nothing depends on it
 
 
+def prepare(runner):
+    """What a parked child does in front of its request, if that takes its time: see `runner.serve`.
+
+    Taken for nobody it is a loss for those who wait, so that each step waits a while to see whether somebody does.
+    """
+    yield SHORTLY
+    runner.rehearse()
+    for _ in exercise(BASICS):
+        yield CALM
+
+
 def numpy_basics(numpy):
     array = numpy.arange(12.0).reshape(3, 4)
     yield array.sum(), array.mean(axis=0)
@@ -187,14 +209,22 @@ def random_generators():
 
 
 def twisters(generators):
-    """Where the states of NumPy's Mersenne twisters lie, as addresses and sizes, and the other generators.
+    """Where the states of Mersenne twisters lie, as addresses and sizes, and the other generators.
 
     Random bytes are as good a state of a twister as any, so native code fills these anew in each child. See
-    NumPy's documentation of `BitGenerator.ctypes`.
+    NumPy's documentation of `BitGenerator.ctypes`; Python's own generators are looked for their state.
     """
     states, others = [], []
     for generator in generators:
         try:
+            if "random" in sys.modules and type(generator) is sys.modules["random"].SystemRandom:
+                continue  # it has no state, it draws from the kernel
+            if hasattr(generator, "getrandbits") and generator.gauss_next is None:
+                _, (*words, _), _ = generator.getstate()
+                offset = ctypes.string_at(id(generator), type(generator).__basicsize__).find(array.array("I", words))
+                if type(generator) is sys.modules["random"].Random and len(words) == 624 and any(words) and offset > 0:
+                    states += [id(generator) + offset, 624 * 4]
+                    continue
             if type(generator).__name__ == "MT19937" and len(generator.state["state"]["key"]) == 624:
                 states += [generator.ctypes.state_address, 624 * 4]
                 continue

@@ -4,6 +4,7 @@
 //! itself with the same code as a cold start and only then returns to Python; the parent never runs
 //! anything of a script's.
 
+mod holes;
 mod memory;
 
 use std::ffi::{CStr, c_char, c_int};
@@ -16,6 +17,14 @@ use cloister_sandbox::{Context, Error, Result};
 use nix::unistd::ForkResult;
 use rustix::process::PidfdFlags;
 use rustix::rand::GetRandomFlags;
+
+use crate::holes::Allocate;
+
+/// Memory of this library's own. In the interpreter's heap the zygote would write to pages all over it
+/// from order to order, and each huge page that is written to once is copied page by page in every fork
+/// from then on.
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 /// What [`cloister_zygote_serve`] returns in a confined child.
 const CHILD: c_int = 1;
@@ -82,9 +91,12 @@ pub unsafe extern "C" fn cloister_zygote_failed(text: *const u8, length: usize) 
 /// Lays the interpreter's memory out for cheap forks; without effect where that fails.
 ///
 /// # Safety
-/// The process has one thread, which runs on its initial stack.
+/// The process has one thread, which runs on its initial stack and holds the interpreter's lock; the
+/// function is CPython's `PyObject_Malloc`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cloister_zygote_settle() -> usize {
+pub unsafe extern "C" fn cloister_zygote_settle(object_malloc: Allocate) -> usize {
+    // SAFETY: as the caller vouches.
+    let _ = unsafe { holes::fill(object_malloc) };
     // SAFETY: as the caller vouches.
     unsafe { memory::settle() }.unwrap_or(0)
 }

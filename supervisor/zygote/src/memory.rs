@@ -35,6 +35,8 @@ const RESERVED: usize = 8 << 20;
 /// The process has one thread, which runs on its initial stack.
 pub unsafe fn settle() -> Result<usize> {
     let maps = std::fs::read_to_string("/proc/self/maps").doing(|| "read /proc/self/maps")?;
+    gaps(&maps).into_iter().for_each(close);
+    let maps = std::fs::read_to_string("/proc/self/maps").doing(|| "read /proc/self/maps")?;
     // What is mapped from here on lies in no run, for a run has no gaps.
     let runs = runs(&maps);
     // Nothing below may allocate: what the allocator wrote after its pages were copied would be lost.
@@ -46,6 +48,33 @@ pub unsafe fn settle() -> Result<usize> {
         moved += run.all.len();
     }
     Ok(moved)
+}
+
+/// The gaps between mappings that would keep a huge page from being one: those that are smaller, and what
+/// is missing at both ends of a row of mappings until a huge page begins or ends. Not behind the heap and
+/// not in front of the stack, which grow there.
+fn gaps(maps: &str) -> Vec<Range<usize>> {
+    let ranges: Vec<_> = maps.lines().filter_map(parse).collect();
+    let mut gaps = Vec::new();
+    for ((one, _, name), (other, _, next)) in ranges.iter().zip(ranges.iter().skip(1)) {
+        let (start, end) = (one.end, other.start);
+        let (from_start, to_end) = (*name != "[heap]", *next != "[stack]");
+        if end - start < HUGE && from_start && to_end {
+            gaps.push(start..end);
+        } else if end - start >= HUGE {
+            gaps.extend(from_start.then(|| start..start.next_multiple_of(HUGE)));
+            gaps.extend(to_end.then(|| end - end % HUGE..end));
+        }
+    }
+    gaps.retain(|gap| !gap.is_empty());
+    gaps
+}
+
+/// Takes a range, where nothing else has been put meanwhile: without access, as room in a library's middle.
+fn close(gap: Range<usize>) {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
+    // SAFETY: the kernel maps nothing over what exists already.
+    unsafe { libc::mmap(gap.start as *mut libc::c_void, gap.len(), libc::PROT_NONE, flags, -1, 0) };
 }
 
 /// A range of addresses that is moved at once, and the parts of it that have content.
@@ -85,11 +114,16 @@ fn runs(maps: &str) -> Vec<Run> {
 }
 
 fn parse(line: &str) -> Option<(Range<usize>, &str, &str)> {
-    let mut fields = line.split_whitespace();
-    let (start, end) = fields.next()?.split_once('-')?;
-    let number = |text| usize::from_str_radix(text, 16).ok();
+    let mut fields = line.split_whitespace().skip(1);
     let permissions = fields.next()?;
-    Some((number(start)?..number(end)?, permissions, fields.nth(3).unwrap_or_default()))
+    Some((range(line)?, permissions, fields.nth(3).unwrap_or_default()))
+}
+
+/// The range that a line of `/proc/self/maps` tells of: `proc_pid_maps(5)`.
+pub fn range(line: &str) -> Option<Range<usize>> {
+    let (start, end) = line.split_whitespace().next()?.split_once('-')?;
+    let number = |text| usize::from_str_radix(text, 16).ok();
+    Some(number(start)?..number(end)?)
 }
 
 /// Copies a run to new memory and puts that in its place.
@@ -162,7 +196,7 @@ unsafe fn unmap(range: Range<usize>) {
 
 #[cfg(test)]
 mod tests {
-    use super::runs;
+    use super::{gaps, runs};
 
     #[test]
     fn what_is_shared_special_or_reserved_is_left_alone() {
@@ -187,6 +221,25 @@ mod tests {
                 (0x7f00_0000_0000..0x7f00_0050_0000, 3),
                 (0x7f00_0090_0000..0x7f00_00c0_0000, 1),
                 (0x7f10_0400_0000..0x7f10_0440_0000, 1),
+            ]
+        );
+    }
+    #[test]
+    fn small_gaps_and_the_ends_of_huge_pages_are_closed_and_heap_and_stack_can_grow() {
+        let maps = "\
+556266f20000-556266f25000 r-xp 00000000 fe:00 12 /usr/bin/python3.11
+556274000000-556274480000 rw-p 00000000 00:00 0 [heap]
+7f0000010000-7f0000300000 r-xp 00000000 fe:00 13 /usr/lib/one.so
+7f0000301000-7f0000400000 rw-p 00300000 fe:00 13 /usr/lib/one.so
+7f0000f00000-7f0001000000 rw-p 00000000 00:00 0
+7ffd00001000-7ffd00400000 rw-p 00000000 00:00 0 [stack]";
+        assert_eq!(
+            gaps(maps),
+            [
+                0x5562_66f2_5000..0x5562_6700_0000,
+                0x7f00_0000_0000..0x7f00_0001_0000,
+                0x7f00_0030_0000..0x7f00_0030_1000,
+                0x7f00_00e0_0000..0x7f00_00f0_0000,
             ]
         );
     }

@@ -205,12 +205,19 @@ impl SlotCgroup {
     }
 
     /// Whether no process runs in it. One that is dead but not yet reaped may be counted, but not listed.
+    ///
+    /// On version 1 the hierarchy that counts is the one that is looked at: a job's first process is in all of
+    /// them before it is confined, and from then on nothing of it can move. The list is opened anew each time,
+    /// for what is read through one descriptor again may be a second old: `CGROUP_PIDLIST_DESTROY_DELAY` in the
+    /// kernel's `kernel/cgroup/cgroup-v1.c`.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let lists_nothing =
-            |group| Knob::read(group, "cgroup.procs").and_then(|listed| listed.is_blank()).unwrap_or(false);
-        self.groups.knobs.count.number().is_ok_and(|count| count == 0)
-            || self.groups.paths.all().into_iter().all(lists_nothing)
+        let group = match &self.groups.paths {
+            Paths::V1 { pids, .. } => pids,
+            Paths::V2 { group } => group,
+        };
+        let lists_nothing = || Knob::read(group, "cgroup.procs").and_then(|listed| listed.is_blank());
+        self.groups.knobs.count.number().is_ok_and(|count| count == 0) || lists_nothing().unwrap_or(false)
     }
 }
 

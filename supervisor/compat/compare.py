@@ -1,6 +1,7 @@
 """What differs between the two places, and the reasons that are known for it."""
 
 import fnmatch
+import re
 import tomllib
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def differences(inside, outside):
         return {}
     if not inside["tests"] or not outside["tests"]:
         # Also where it is neither here nor there: what was not measured is not the same.
-        return {"(the run)": tuple((f"end {side['end']}", side["tail"][-300:]) for side in (inside, outside))}
+        return {"(the run)": (whole(inside), whole(outside))}
     absent = ("absent", "")
     for test in sorted(inside["tests"].keys() | outside["tests"].keys()):
         pair = tuple(tuple(side["tests"].get(test, absent)) for side in (inside, outside))
@@ -30,17 +31,41 @@ def differences(inside, outside):
     return found
 
 
+def whole(side):
+    """What is said of a run without tests: how it ended and what it printed last, or why all of it was skipped."""
+    skipped = re.search(r"^\w+ skipped -- (.*)|^setUpModule .* skipped ['\"](.*)['\"]$", side["tail"], re.MULTILINE)
+    if side["end"] in SKIPPED and skipped and not side["tests"]:
+        return "skipped", skipped[1] or skipped[2]
+    return f"end {side['end']}", side["tail"][-300:] if not side["tests"] else counts(side)
+
+
+def left(result):
+    """What differs each time that a module was run."""
+    found = differences(result["inside"], result["outside"])
+    return {test: pair for test, pair in found.items() if test in result.get("again", found)}
+
+
 def counts(side):
     """How many tests passed, failed and were skipped, as text."""
     if "failed" in side:
         return f"did not run: {side['failed'].get('code')}"
     if "tests" not in side:
         return "ok"
-    outcomes = [outcome for outcome, _ in side["tests"].values()]
-    if not outcomes:
+    if not side["tests"]:
         return "skipped as a whole" if side["end"] in SKIPPED else f"no report, end: {side['end']}"
+    return total([side])
+
+
+def total(sides):
+    """How many tests passed, failed and were skipped in these runs together, as text."""
+    outcomes = [outcome for side in sides for outcome, _ in side.get("tests", {}).values()]
     failed = sum(outcome in ("error", "failure") for outcome in outcomes)
     return f"{outcomes.count('ok')} passed, {failed} failed, {outcomes.count('skipped')} skipped"
+
+
+def ran(side):
+    """Whether there was anything in a run that was not skipped."""
+    return "tests" not in side or any(outcome != "skipped" for outcome, _ in side["tests"].values())
 
 
 def reasons():

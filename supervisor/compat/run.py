@@ -19,100 +19,114 @@ import compare
 import modules
 import table
 from places import Inside, Outside
+from store import Store
 
 
 def main():
     arguments = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("compat: stopped"))
-    places = {"inside": Inside(arguments.tree, arguments.module_seconds), "outside": Outside(arguments.tree, arguments.module_seconds)}
+    # A shell's background command is told to ignore it, and so would all tests be.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    seconds = arguments.module_seconds
+    places = {"inside": Inside(arguments.tree, seconds, arguments.network), "outside": Outside(arguments.tree, seconds)}
+    run = Run(places, Store(arguments.out, arguments.tree, arguments.network, arguments.fresh), arguments)
     started = []
-    results, left_out = {}, []
     try:
         for place in places.values():
             started.append(place)
             place.start()
-        results, left_out = run_all(wanted(arguments), places, arguments)
+        run.all(wanted(arguments))
     finally:
         for place in started:
             place.stop()
-    return tell(results, left_out, arguments)
+    return tell(run.results, run.left_out, arguments)
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tree", type=Path, required=True, help="what tree.py made")
-    parser.add_argument("--out", type=Path, default=Path("target/compat"), help="where the tables go")
+    parser.add_argument("--out", type=Path, default=Path("target/compat"), help="where the tables go, and what was measured")
     parser.add_argument("--only", nargs="*", default=["programs", "cpython", "numpy"], metavar="SUITE|MODULE")
+    parser.add_argument("--except", nargs="*", default=[], dest="excepted", metavar="SUITE|MODULE")
+    parser.add_argument("--network", choices=["none", "loopback"], default="none", help="the sandbox's; the default profile's is none")
+    parser.add_argument("--fresh", action="store_true", help="measure again what was measured with this policy and tree")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further module after this")
     parser.add_argument("--module-seconds", type=int, default=300, help="how long one module may take")
+    parser.add_argument("--jobs", type=int, default=1, help="how many modules at once")
     return parser.parse_args()
 
 
 def wanted(arguments):
     """(suite, module) of all that is to be run."""
-    known = [("programs", name) for name in modules.programs()]
-    numpy = [("numpy", name) for name in modules.numpy_modules(arguments.tree, modules.listed("numpy"))]
-    cpython = [("cpython", name) for name in modules.listed("cpython") if exists(arguments.tree, name)]
-    # Both suites are begun early, so that a run that is cut short has seen some of each.
-    known += [task for pair in zip(cpython, numpy) for task in pair]
-    known += cpython[len(numpy):] + numpy[len(cpython):]
-    return [(suite, name) for suite, name in known if suite in arguments.only or name in arguments.only]
+    def named(names, task):
+        return any(part in names for part in task)
+
+    return [task for task in modules.tasks(arguments.tree) if named(arguments.only, task) and not named(arguments.excepted, task)]
 
 
-def exists(tree, name):
-    path = name.replace(".", "/")
-    return any(Path(tree).glob(f"usr/lib/python3*/test/{path}.py")) or any(Path(tree).glob(f"usr/lib/python3*/test/{path}/__init__.py"))
+class Run:
+    """Modules in both places, and what became of them."""
 
+    def __init__(self, places, store, arguments):
+        self.places, self.store, self.arguments = places, store, arguments
+        self.results, self.left_out = {}, []
+        self.deadline = time.monotonic() + arguments.minutes * 60
+        self.known = compare.reasons()
 
-def run_all(tasks, places, arguments):
-    """Both places at once for each module, and one module after another."""
-    deadline = time.monotonic() + arguments.minutes * 60
-    results, left_out = {}, []
-    with ThreadPoolExecutor(2) as pool:
-        for number, (suite, name) in enumerate(tasks, 1):
-            if time.monotonic() > deadline:
-                left_out.append(name)
-                continue
-            results[name] = run_both(pool, suite, name, places, arguments)
-            print(f"[{number}/{len(tasks)}] {name}: {compare.counts(results[name]['inside'])}; outside: "
-                  f"{compare.counts(results[name]['outside'])}; {len(results[name]['differ'])} differ", flush=True)
-            keep(results, left_out, arguments)
-        for suite, name in tasks:
-            if name in results and time.monotonic() < deadline:
-                run_again(pool, suite, name, results[name], places, arguments)
-    return results, left_out
+    def all(self, tasks):
+        """Measures what the store does not have, then once more what differs for no known reason."""
+        with ThreadPoolExecutor(self.arguments.jobs) as pool, ThreadPoolExecutor(2 * self.arguments.jobs) as self.sides:
+            for _ in pool.map(self.one, *zip(*tasks)):
+                pass
+            for _ in pool.map(self.again, *zip(*tasks)):
+                pass
 
+    def one(self, suite, name):
+        result = self.store.get(name)
+        if result is None and time.monotonic() > self.deadline:
+            self.left_out.append(name)
+            return
+        if result is None:
+            result = self.both(suite, name)
+            self.store.put(name, result)
+            print(f"{name}: {compare.counts(result['inside'])}; outside: {compare.counts(result['outside'])}; "
+                  f"{len(compare.left(result))} differ; {result['seconds']} s", flush=True)
+        self.results[name] = result
 
-def run_again(pool, suite, name, pair, places, arguments):
-    """What differs by chance (a machine that is slow, a test that depends on the time) does not do so twice."""
-    known = compare.reasons()
-    if all(compare.reason(name, test, inside, known) for test, (inside, _) in pair["differ"].items()):
-        return
-    print(f"once more: {name}", flush=True)
-    again = run_both(pool, suite, name, places, arguments)["differ"]
-    pair["differ"] = {test: outcomes for test, outcomes in again.items() if test in pair["differ"]}
+    def again(self, suite, name):
+        """What differs by chance (a machine that is slow, a test that depends on the time) does not do so twice."""
+        result = self.results.get(name)
+        if result is None or "again" in result or not self.unexplained(name, result) or time.monotonic() > self.deadline:
+            return
+        print(f"once more: {name}", flush=True)
+        again = self.both(suite, name)
+        result["again"] = compare.differences(again["inside"], again["outside"])
+        self.store.put(name, result)
 
+    def unexplained(self, name, result):
+        return any(compare.reason(name, test, inside, self.known) is None for test, (inside, _) in compare.left(result).items())
 
-def run_both(pool, suite, name, places, arguments):
-    if suite == "programs":
-        script, given = modules.programs()[name], ()
-    else:
-        script, given = (HERE / "inside.py").read_text(), (suite, name, arguments.module_seconds)
-    both = {side: pool.submit(place.run, script, *given) for side, place in places.items()}
-    pair = {side: future.result() for side, future in both.items()}
-    return {**pair, "differ": compare.differences(pair["inside"], pair["outside"])}
-
-
-def keep(results, left_out, arguments):
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "compat.json").write_text(json.dumps({"results": results, "left out": left_out}, indent=1) + "\n")
+    def both(self, suite, name):
+        """Runs a module in both places at once."""
+        began = time.monotonic()
+        if suite == "programs":
+            script, given = modules.programs()[name], ()
+        else:
+            ignored = modules.endless(suite, name) if self.arguments.network == "none" else []
+            script, given = (HERE / "inside.py").read_text(), (suite, name, self.arguments.module_seconds, ignored)
+        both = {side: self.sides.submit(place.run, script, *given) for side, place in self.places.items()}
+        pair = {side: future.result() for side, future in both.items()}
+        return {"suite": suite, **pair, "seconds": round(time.monotonic() - began)}
 
 
 def tell(results, left_out, arguments):
-    keep(results, left_out, arguments)
-    differing, unknown = table.differences(results, compare.reasons())
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "compat.json").write_text(json.dumps({"results": results, "left out": left_out}, indent=1) + "\n")
+    known = compare.reasons()
+    differing, unknown = table.differences(results, known)
     machine = f"Linux {platform.release()}, Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}"
-    text = f"{machine}\n\n{table.modules(results)}\n\n{differing}\n"
+    parts = (machine, table.summary(results), table.reasons(results, known), table.modules(results), differing)
+    text = "\n\n".join(parts) + "\n"
     if left_out:
         text += f"\nNot run, for want of time: {', '.join(left_out)}\n"
     (arguments.out / "compat.md").write_text(text)

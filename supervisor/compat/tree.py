@@ -33,6 +33,8 @@ def main():
     add_packages(tree / build.site_directory())
     interpreter = tree / "usr/bin" / build.STDLIB.name
     build.copy_libraries(tree, interpreter)
+    # Each module is an interpreter of its own, twice, and cannot keep what it compiles.
+    build.compile_all(tree)
     build.settle_modes(tree, interpreter)
     # Laid over the host's /usr (places.py), it shows nothing of a Python that the host has there.
     os.setxattr(tree / build.TREE_STDLIB, "trusted.overlay.opaque", b"y")

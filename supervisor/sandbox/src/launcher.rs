@@ -13,7 +13,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::sys::wait::waitpid;
 
 use crate::forker::{Event, Forker, Started, fork_plain, open_namespace, report_failure};
@@ -173,6 +173,7 @@ impl Launcher {
         match self.forker.start(slot, entry, fds, |cgroup| unsafe { fork_plain(cgroup) })? {
             Started::Parent(pidfd) => Ok(pidfd),
             Started::Job(place) => {
+                heed_signals();
                 if place.take(self.forker.confinement()).is_ok() {
                     report_failure(&self.job.exec());
                 }
@@ -193,6 +194,7 @@ impl Launcher {
             let _ = wire.send(&Notice::Failed(None, error.to_string()), &[]);
         }
         if let Ok(Forked::Child) = forked {
+            heed_signals();
             let placed = SigSet::empty().thread_set_mask().doing(|| "unblock signals").and_then(|()| {
                 wire::announce(&wire)?;
                 // SAFETY: this process is about to exec; nothing of the launcher's is used again.
@@ -208,6 +210,16 @@ impl Launcher {
             sys::exit_now(127);
         }
         Ok(())
+    }
+}
+
+/// Gives every signal its usual effect. What is ignored stays so across `execve(2)`: `SIGINT` among them when a shell
+/// started the supervisor in the background, and Python would then raise no `KeyboardInterrupt` for it.
+fn heed_signals() {
+    for number in Signal::iterator() {
+        // SAFETY: SIG_DFL is no function, so there is nothing that could be unsafe in a handler.
+        // SIGKILL and SIGSTOP are refused, and have no other effect anyway.
+        let _ = unsafe { signal(number, SigHandler::SigDfl) };
     }
 }
 

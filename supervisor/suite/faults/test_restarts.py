@@ -177,3 +177,26 @@ def test_the_supervisor_holds_what_it_needs_and_no_more(service):
     kept = sum(1 << number for number in (0, 1, 5, 6, 7, 8))
     assert all(int(status[name], 16) & ~kept == 0 for name in ("CapPrm", "CapEff", "CapBnd")), status
     assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+
+
+def test_what_the_supervisor_was_started_to_ignore_is_not_ignored_in_jobs(start_service):
+    """A shell starts background commands with SIGINT and SIGQUIT ignored, nohup with SIGHUP."""
+    def main():
+        import signal
+
+        def ended():
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                return "interrupted"
+
+        return ended(), [signal.getsignal(number) == signal.SIG_DFL for number in (signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD)]
+
+    ignored = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+    usual = [signal.signal(number, signal.SIG_IGN) for number in ignored]
+    try:
+        service = start_service()
+    finally:
+        for number, handler in zip(ignored, usual):
+            signal.signal(number, handler)
+    assert service.client.execute(main).result == ["interrupted", [True] * 4]

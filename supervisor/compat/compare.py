@@ -39,6 +39,11 @@ def whole(side):
     return f"end {side['end']}", side["tail"][-300:] if not side["tests"] else counts(side)
 
 
+def overdue(side):
+    """Whether a run took longer than it may."""
+    return isinstance(side, dict) and "timeout" in (side.get("end"), side.get("failed", {}).get("code"))
+
+
 def left(result):
     """What differs each time that a module was run."""
     found = differences(result["inside"], result["outside"])

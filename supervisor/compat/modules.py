@@ -42,7 +42,7 @@ def python_modules(tree, said):
             found |= {f"{package.name}.{file.stem}": size(file) for file in package.glob("test_*.py")}
         else:
             found[package.name] = sum(size(file) for file in package.rglob("*.py"))
-    return found
+    return {name: bytes for name, bytes in found.items() if name not in said["left_out"]}
 
 
 def numpy_modules(tree, names):

@@ -42,7 +42,7 @@ class Inside:
 
     def __init__(self, tree, seconds, network):
         self.seconds = seconds
-        self.service = Service(policy=PROFILE.format(tree=tree, seconds=seconds + 30, network=network), warm=False)
+        self.service = Service(policy=PROFILE.format(tree=tree, seconds=2 * seconds + 30, network=network), warm=False)
 
     def start(self):
         self.service.start()
@@ -53,7 +53,7 @@ class Inside:
     def run(self, script, *arguments):
         """What the script's main() returned, or {"failed": why}."""
         body = {"script": script, "args": arguments, "profile": "compat"}
-        answer = httpx.post(f"{self.service.client.url}/execute", json=body, timeout=self.seconds + 120, trust_env=False).json()
+        answer = httpx.post(f"{self.service.client.url}/execute", json=body, timeout=2 * self.seconds + 120, trust_env=False).json()
         return answer["result"] if "result" in answer else {"failed": answer["error"]}
 
 
@@ -95,7 +95,7 @@ class Outside:
         environment = {**self.ENVIRONMENT, "HOME": home, "TMPDIR": home}
         try:
             ended = subprocess.run(command, cwd=home, env=environment, input=script, text=True, capture_output=True,
-                                   timeout=self.seconds + 60)
+                                   timeout=2 * self.seconds + 60)
             if ended.returncode == 0:
                 with open(result) as file:
                     return json.load(file)

@@ -13,5 +13,6 @@ mod metrics;
 mod privileges;
 mod stage;
 mod stopping;
+mod stream;
 mod tls;
 mod upstream;

@@ -39,7 +39,7 @@ struct State {
 /// What only HTTP/2 has: requests side by side, which the socket cannot tell apart.
 #[derive(Debug, Default)]
 struct Streams {
-    /// When each answer that is on its way last moved on.
+    /// When each answer that is on its way last moved on, but for those that wait for more to come.
     answers: HashMap<JobId, Instant>,
     ended: u32,
     abandoned: u32,
@@ -114,6 +114,13 @@ impl Clock {
     pub fn move_on(&self, id: JobId) {
         if let Some(mut streams) = self.streams() {
             streams.answers.insert(id, Instant::now());
+        }
+    }
+
+    /// More of an answer will come and has not: its peer has nothing to take.
+    pub fn rest(&self, id: JobId) {
+        if let Some(mut streams) = self.streams() {
+            streams.answers.remove(&id);
         }
     }
 

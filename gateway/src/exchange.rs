@@ -21,6 +21,7 @@ use crate::client::Proxies;
 use crate::clock::Clock;
 use crate::metrics::{Metrics, Outcome};
 use crate::refusal::{Because, name};
+use crate::streamed::Fate;
 use crate::trace::Trace;
 
 /// How much of a path is logged: it is a stranger's text.
@@ -53,6 +54,19 @@ struct Given {
     outcome: Outcome,
     because: Option<Because>,
     holder: Option<Holder>,
+    /// Of a streamed answer, whose outcome is told at its end.
+    fate: Option<Fate>,
+}
+
+impl Given {
+    fn outcome(&self) -> Outcome {
+        self.fate.as_ref().map_or(self.outcome, Fate::outcome)
+    }
+
+    fn because(&self) -> Option<&str> {
+        let told = self.because.as_ref().or_else(|| self.fate.as_ref()?.because());
+        told.map(|because| because.0.as_str())
+    }
 }
 
 impl Exchange {
@@ -86,8 +100,8 @@ impl Exchange {
         }
         let extensions = response.extensions_mut();
         let outcome = extensions.remove().unwrap_or(Outcome::Served);
-        let (because, holder) = (extensions.remove(), extensions.remove());
-        self.answer = Some(Given { status: response.status(), outcome, because, holder });
+        let (because, holder, fate) = (extensions.remove(), extensions.remove(), extensions.remove());
+        self.answer = Some(Given { status: response.status(), outcome, because, holder, fate });
         self.clock.move_on(self.id);
         self.whole = response.body().is_end_stream();
         response.map(|body| Followed { body, exchange: self })
@@ -101,20 +115,24 @@ impl Drop for Exchange {
         let trace = self.trace.as_ref().map(tracing::field::display);
         let time = self.started.elapsed();
         let milliseconds = time.as_micros() as f64 / 1000.0;
-        let outcome = self.answer.as_ref().map_or(Outcome::Abandoned, |answer| answer.outcome);
+        let outcome = self.answer.as_ref().map_or(Outcome::Abandoned, Given::outcome);
         self.metrics.count(outcome, self.is_job.then_some(time));
-        let Some(Given { status, because, holder, .. }) = &self.answer else {
+        let Some(answer) = &self.answer else {
             tracing::info!(%id, %peer, %client, %method, ?path, trace, milliseconds, "the client left before its answer");
             return;
         };
-        let status_code = status.as_u16();
+        let status = answer.status.as_u16();
         let code = outcome.code().map(tracing::field::debug);
-        let because = because.as_ref().map(|because| because.0.as_str());
-        let key = holder.as_ref().map(|holder| holder.0.name());
-        if status.is_server_error() {
-            tracing::error!(%id, %peer, %client, key, %method, ?path, trace, status = status_code, code, bytes, milliseconds, because, "answered");
+        let because = answer.because();
+        let key = answer.holder.as_ref().map(|holder| holder.0.name());
+        // A stream has begun well, whatever became of it.
+        let told = outcome.code().map_or(status, |code| code.status().max(status));
+        if told >= 500 {
+            tracing::error!(%id, %peer, %client, key, %method, ?path, trace, status, code, bytes, milliseconds, because, "answered");
+        } else if outcome == Outcome::Abandoned {
+            tracing::info!(%id, %peer, %client, key, %method, ?path, trace, status, bytes, milliseconds, "the client left before the end of its answer");
         } else {
-            tracing::info!(%id, %peer, %client, key, %method, ?path, trace, status = status_code, code, bytes, milliseconds, because, "answered");
+            tracing::info!(%id, %peer, %client, key, %method, ?path, trace, status, code, bytes, milliseconds, because, "answered");
         }
     }
 }
@@ -139,7 +157,8 @@ impl HttpBody for Followed {
                 self.exchange.whole = self.body.is_end_stream();
             }
             Poll::Ready(None) => self.exchange.whole = true,
-            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+            Poll::Ready(Some(Err(_))) => {}
+            Poll::Pending => self.exchange.clock.rest(self.exchange.id),
         }
         frame
     }

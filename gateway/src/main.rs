@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod accept;
 mod activation;
 mod admin;
 mod admission;
@@ -27,6 +28,7 @@ mod refusal;
 mod reload;
 mod routes;
 mod server;
+mod streamed;
 mod tls;
 mod trace;
 mod upstream;

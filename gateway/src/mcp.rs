@@ -29,6 +29,7 @@ use crate::admission::Guest;
 use crate::metrics::Outcome;
 use crate::openapi;
 use crate::routes::Door;
+use crate::upstream::Wish;
 
 /// The path that speaks it.
 pub const PATH: &str = "/mcp";
@@ -132,7 +133,8 @@ impl ServerHandler for Tools {
 impl Tools {
     /// Runs a job. Whatever the answer, a failure of the script is a result that the assistant can read.
     async fn run(&self, caller: &Caller, request: Vec<u8>) -> Result<CallToolResult, ErrorData> {
-        let answer = self.door.run(caller.id, &caller.guest, false, request).await.unwrap_or_else(|refusal| *refusal);
+        let answer =
+            self.door.run(caller.id, &caller.guest, Wish::default(), request).await.unwrap_or_else(|refusal| *refusal);
         if let Some(outcome) = answer.extensions().get::<Outcome>() {
             let _ = caller.outcome.set(*outcome);
         }

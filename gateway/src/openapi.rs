@@ -3,6 +3,7 @@
 //! What a job's answer is made of is borrowed where it is written; the schemas here have the same
 //! fields, which a test compares.
 
+use cloister_protocol::event::Printed;
 use cloister_protocol::{Denial, ErrorCode, ID_HEADER, Stream, Usage};
 use serde_json::Value;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -164,6 +165,7 @@ pub enum Reload {
 #[openapi(
     info(title = "Cloister", description = "Runs untrusted Python, each script in a sandbox of its own."),
     paths(routes::execute, routes::healthy, routes::ready, routes::contract, page::routes),
+    components(schemas(Printed)),
     modifiers(&Everywhere)
 )]
 struct Document;
@@ -210,6 +212,7 @@ pub fn schema(name: &str) -> Value {
 mod tests {
     use std::collections::BTreeSet;
 
+    use cloister_protocol::event::{EVENT_STREAM, Printed};
     use cloister_protocol::{Answer, Denial, Encoded, ErrorCode, Failure, JobId, Layer, OutputFile, Usage};
     use serde_json::Value;
 
@@ -252,6 +255,23 @@ mod tests {
         assert_eq!(keys(&serde_json::to_value(usage).expect("JSON")), keys(&schema("Usage")["properties"]));
         let codes = ErrorCode::ALL.map(|code| Value::from(code.name()));
         assert_eq!(schema("ErrorCode")["enum"].as_array().map(Vec::as_slice), Some(&codes[..]));
+    }
+
+    #[test]
+    fn a_streamed_answer_and_its_events_are_described() {
+        let document: Value = serde_json::from_str(&document()).expect("JSON");
+        let run = &document["paths"]["/execute"]["post"];
+        assert_eq!(
+            keys(&run["responses"]["200"]["content"]),
+            ["application/json", EVENT_STREAM].map(str::to_owned).into()
+        );
+        assert_eq!(run["responses"]["200"]["content"][EVENT_STREAM]["schema"]["type"], "string");
+        let told = run["description"].as_str().expect("text");
+        for name in ["`stdout`", "`stderr`", "`result`", "`error`", "Printed", "Returned", "Failed", "Refused"] {
+            assert!(told.contains(name), "{name}: {told}");
+        }
+        let event = serde_json::to_value(Printed { text: "" }).expect("JSON");
+        assert_eq!(keys(&event), keys(&schema("Printed")["properties"]));
     }
 
     #[test]

@@ -12,6 +12,9 @@ use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use crate::admission::Refused;
 use crate::metrics::Outcome;
 
+/// What clients are told of a supervisor that is not there.
+pub const AWAY: &str = "the supervisor is away or restarting; try again shortly";
+
 /// The cause of an answer, for the log alone.
 #[derive(Clone, Debug)]
 pub struct Because(pub String);
@@ -44,8 +47,7 @@ pub fn refuse_unread(id: JobId, code: ErrorCode, message: impl Into<String>) -> 
 
 /// The supervisor cannot be reached or went away; `cause` is for the log.
 pub fn unavailable(id: JobId, cause: &impl std::fmt::Display) -> Response {
-    let message = "the supervisor is away or restarting; try again shortly";
-    let mut response = refuse(id, ErrorCode::Unavailable, message);
+    let mut response = refuse(id, ErrorCode::Unavailable, AWAY);
     response.extensions_mut().insert(Because(cause.to_string()));
     response
 }

@@ -12,15 +12,18 @@ use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use cloister_program::{Budget, Taken};
+use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
     EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, InvalidRequest, JobId, READY_PATH, TIMING_HEADER,
     is_json_content_type,
 };
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Bytes;
-use hyper::header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
+use tokio::sync::oneshot;
 
-use crate::admission::{Admission, Guest, Refused};
+use crate::accept::prefers_events;
+use crate::admission::{Admission, Guest, Leave, Refused};
 use crate::args::Serve;
 use crate::client::Client;
 use crate::mcp::{self, Caller, Mcp};
@@ -28,7 +31,8 @@ use crate::metrics::{Metrics, Stage};
 use crate::openapi;
 use crate::page;
 use crate::refusal::{json, refuse, refuse_unread, refuse_with, unavailable};
-use crate::upstream::Upstream;
+use crate::streamed::{Fate, Streamed};
+use crate::upstream::{Upstream, Wish};
 
 /// Threads that parse large bodies; small ones are parsed where they arrive.
 pub const PARSERS: usize = 2;
@@ -38,6 +42,9 @@ const LARGE: usize = 128 * 1024;
 
 /// Bodies up to this size are read even for nothing, so that the connection can be used again.
 const SMALL: usize = 64 * 1024;
+
+/// Asks proxies that buffer answers (nginx and those that took it over) not to.
+const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What every request is handled with.
 #[derive(Debug)]
@@ -117,11 +124,19 @@ pub(crate) async fn contract(State(door): State<Arc<Door>>, Extension(id): Exten
 }
 
 /// Runs a script in a sandbox of its own and answers with what its `main()` returned.
+///
+/// A client that prefers `text/event-stream` (`Accept`) has its answer as Server-Sent Events: `stdout` and `stderr` as text is
+/// printed (`Printed`), and last `result` with the whole body that the answer would otherwise have, of 200 (`Returned`) or 422
+/// (`Failed`), or `error` (`Refused`) if the job was lost. The status is 200 once the job has begun; a request that is refused
+/// before is answered as ever.
 #[utoipa::path(
     post, tag = "jobs", path = EXECUTE_PATH, summary = "Run a script",
     request_body = ExecuteRequest, security((), ("key" = [])),
     responses(
-        (status = 200, description = "main() returned JSON.", body = openapi::Returned),
+        (status = 200, description = "main() returned JSON; or, as events, what a job that has begun prints and comes to.", content(
+            (openapi::Returned = "application/json"),
+            (String = "text/event-stream", example = "event: stdout\ndata: {\"text\":\"hello\\n\"}\n\nevent: result\ndata: {\"id\":\"\u{2026}\",\"result\":4,\"stdout\":\"hello\\n\"}\n\n")
+        )),
         (status = 400, description = "The request breaks the contract: invalid_request.", body = openapi::Refused),
         (status = 401, description = "No key, or none that is known here: unauthorized.", body = openapi::Refused),
         (status = 403, description = "The key may not use this profile: forbidden.", body = openapi::Refused),
@@ -201,6 +216,7 @@ impl Door {
     async fn execute(&self, id: JobId, guest: &Guest, request: Request) -> Result<Response, Box<Response>> {
         let refused = |code, message: &str| Err(Box::new(refuse_unread(id, code, message)));
         let explain = header(&request, EXPLAIN_HEADER) == Some("1");
+        let wish = Wish { explain, stream: prefers_events(request.headers()) };
         if !header(&request, CONTENT_TYPE.as_str()).is_some_and(is_json_content_type) {
             return refused(ErrorCode::UnsupportedMediaType, "send Content-Type: application/json");
         }
@@ -209,7 +225,7 @@ impl Door {
         }
         let mut memory = self.memory.open();
         let body = self.read(id, request.into_body(), &mut memory).await?;
-        self.run(id, guest, explain, body).await
+        self.run(id, guest, wish, body).await
     }
 
     /// Runs a job whose request was read whole, when it is its turn.
@@ -217,7 +233,7 @@ impl Door {
         &self,
         id: JobId,
         guest: &Guest,
-        explain: bool,
+        wish: Wish,
         body: Vec<u8>,
     ) -> Result<Response, Box<Response>> {
         let Canonical { body, profile } = canonical(body)
@@ -227,11 +243,36 @@ impl Door {
         let leave = self.admission.admit(guest, profile.as_deref()).await;
         let waited = since.elapsed();
         let leave = leave.map_err(|refused| Box::new(refuse_with(id, refused)))?;
-        let answer = self.upstream.execute(id, explain, body).await;
-        drop(leave);
+        let answer = self.upstream.execute(id, wish, body).await;
         let mut answer = answer.unwrap_or_else(|away| unavailable(id, &away));
         self.time(&mut answer, waited);
+        if answer.headers().get(CONTENT_TYPE).is_some_and(|form| form == EVENT_STREAM) {
+            return Ok(self.stream(id, answer, leave));
+        }
+        drop(leave);
         Ok(answer)
+    }
+
+    /// A streamed answer, whose job has only begun. It keeps its leave until it is over, and not until its client has
+    /// read all of it.
+    fn stream(&self, id: JobId, answer: Response, leave: Leave) -> Response {
+        let (reading, read) = oneshot::channel();
+        let upstream = self.upstream.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = upstream.over(id) => {}
+                _ = read => {}
+            }
+            drop(leave);
+        });
+        let fate = Fate::default();
+        let metrics = Arc::clone(&self.metrics);
+        let mut answer = answer.map(|body| Body::new(Streamed::new(body, id, metrics, fate.clone(), reading)));
+        let headers = answer.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(BUFFERING, HeaderValue::from_static("no"));
+        answer.extensions_mut().insert(fate);
+        answer
     }
 
     /// Measures an answer's stages, and tells the client of the queue's, too.

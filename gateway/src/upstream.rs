@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
+use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
-    EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, OUTCOME_HEADER, READY_PATH, STATS_PATH, Stats, TIMING_HEADER,
+    EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, OUTCOME_HEADER, OVER_PATH, READY_PATH, STATS_PATH, Stats,
+    TIMING_HEADER,
 };
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName, RETRY_AFTER, TE};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -35,6 +37,15 @@ const LARGEST_STATS: usize = 1024 * 1024;
 /// What of the supervisor's answer goes on to the client, beside status and body.
 const RELAYED: [HeaderName; 4] =
     [CONTENT_TYPE, RETRY_AFTER, HeaderName::from_static(EXPLAIN_HEADER), HeaderName::from_static(TIMING_HEADER)];
+
+/// How a client wishes to be answered.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish {
+    /// With the layers in force.
+    pub explain: bool,
+    /// As a stream of events.
+    pub stream: bool,
+}
 
 /// The supervisor as the gateway sees it.
 #[derive(Clone, Debug)]
@@ -84,12 +95,20 @@ impl Upstream {
     ///
     /// # Errors
     /// When the supervisor cannot be reached, or goes away before it answers.
-    pub async fn execute(&self, id: JobId, explain: bool, body: Vec<u8>) -> Result<Response, Away> {
+    pub async fn execute(&self, id: JobId, wish: Wish, body: Vec<u8>) -> Result<Response, Away> {
         let mut builder = self.request(Method::POST, EXECUTE_PATH, id).header(CONTENT_TYPE, "application/json");
-        if explain {
+        if wish.explain {
             builder = builder.header(EXPLAIN_HEADER, "1");
         }
+        if wish.stream {
+            builder = builder.header(ACCEPT, EVENT_STREAM).header(TE, "trailers");
+        }
         self.send(builder, body).await
+    }
+
+    /// Waits until a streamed job is over, or the supervisor is gone.
+    pub async fn over(&self, id: JobId) {
+        let _ = self.send(self.request(Method::GET, OVER_PATH, id), Vec::new()).await;
     }
 
     /// Asks whether jobs can run.

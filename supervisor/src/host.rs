@@ -19,6 +19,7 @@ use crate::denial::Rules;
 use crate::job::{Outcome, PrepareError, Prepared};
 use crate::launcher::Launcher;
 use crate::learn::Recorder;
+use crate::output::Printed;
 use crate::profile::{self, Bounds};
 use crate::slots::Slots;
 use crate::stats::{Counts, Gone, Tally};
@@ -51,6 +52,14 @@ pub struct Host {
 
 /// A parked child, or why there is none and since when.
 type Parked = Result<Prepared, (Instant, PrepareError)>;
+
+/// A sandbox that waits for its request, and what its job is judged by.
+#[derive(Debug)]
+pub struct Ready {
+    child: Prepared,
+    bounds: Bounds,
+    rules: Arc<Rules>,
+}
 
 /// What jobs are forked from.
 #[derive(Clone, Debug)]
@@ -133,15 +142,17 @@ impl Host {
     /// # Errors
     /// When no job ran.
     pub async fn execute(self: Arc<Self>, request: &ExecuteRequest) -> Result<Outcome, PrepareError> {
+        self.ready().await?.run(request, &Printed::default()).await
+    }
+
+    /// A sandbox for one request.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn ready(self: Arc<Self>) -> Result<Ready, PrepareError> {
         let child = self.child().await?;
-        let (bounds, rules) = (self.bounds, Arc::clone(&self.rules));
         // A job needs what forked it, but not what would park more.
-        drop(self);
-        let mut outcome = child.run(request, &bounds).await?;
-        if let Err(failure) = &mut outcome.verdict {
-            rules.explain(failure, &outcome.used);
-        }
-        Ok(outcome)
+        Ok(Ready { child, bounds: self.bounds, rules: Arc::clone(&self.rules) })
     }
 
     /// A child that waits for its request: a parked one, or one that is started now.
@@ -285,6 +296,21 @@ impl Host {
             launcher.zygote(self.spec.clone(), self.ids, &command, &self.spec.environment, library.as_fd()).await?;
         tracing::info!(profile = self.name, milliseconds = began.elapsed().as_millis(), "zygote ready");
         Ok(zygote)
+    }
+}
+
+impl Ready {
+    /// Runs the request to its outcome; meanwhile `printed` shows what comes. Dropping the future kills the job and frees
+    /// its slot.
+    ///
+    /// # Errors
+    /// When its sandbox was lost.
+    pub async fn run(self, request: &ExecuteRequest, printed: &Printed) -> Result<Outcome, PrepareError> {
+        let mut outcome = self.child.run(request, &self.bounds, printed).await?;
+        if let Err(failure) = &mut outcome.verdict {
+            self.rules.explain(failure, &outcome.used);
+        }
+        Ok(outcome)
     }
 }
 

@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 use crate::connection::LauncherError;
 use crate::files::{JobFiles, Left};
 use crate::host::Forkers;
-use crate::output::Output;
+use crate::output::{Output, Printed};
 use crate::profile::Bounds;
 use crate::report::{self, NotReady, Report};
 use crate::slots::{Lease, Slots};
@@ -184,14 +184,20 @@ impl Prepared {
         runs && matches!(self.ended.try_recv(), Err(oneshot::error::TryRecvError::Empty))
     }
 
-    /// Hands the request over and waits for the verdict. Dropping the future kills the job.
+    /// Hands the request over and waits for the verdict; meanwhile `printed` shows what comes. Dropping the future kills
+    /// the job.
     ///
     /// # Errors
     /// When the job's control group can no longer be read, or its launcher died.
-    pub async fn run(self, request: &ExecuteRequest, bounds: &Bounds) -> Result<Outcome, PrepareError> {
+    pub async fn run(
+        self,
+        request: &ExecuteRequest,
+        bounds: &Bounds,
+        printed: &Printed,
+    ) -> Result<Outcome, PrepareError> {
         let Self { mut sandbox, mut stdin, stdout, stderr, mut result, process, mut ended, oom } = self;
-        let mut stdout = Output::new(stdout, bounds.stdout_bytes);
-        let mut stderr = Output::new(stderr, bounds.stderr_bytes);
+        let mut stdout = Output::new(stdout, bounds.stdout_bytes, Arc::clone(&printed.stdout));
+        let mut stderr = Output::new(stderr, bounds.stderr_bytes, Arc::clone(&printed.stderr));
         sandbox.parts_mut().0.cgroup.restart_count()?;
         let wall = request.timeout_ms.map_or(bounds.wall, |asked| bounds.wall.min(Duration::from_millis(asked)));
         let message = encode(request, bounds, sandbox.files_directory());

@@ -18,11 +18,13 @@ mod profile;
 mod reload;
 mod report;
 mod run;
+mod running;
 mod serve;
 mod server;
 mod service;
 mod slots;
 mod stats;
+mod stream;
 mod verdict;
 mod watch;
 

@@ -114,8 +114,9 @@ pub fn require_root() -> Result<(), String> {
     }
 }
 
-/// What a slot takes at most: ten files of its cgroup, seven of a job in it, the job's file system, and its connection.
-const FILES_A_SLOT: u64 = 19;
+/// What a slot takes at most: ten files of its cgroup, seven of a job in it, the job's file system, its connection, and
+/// for a streamed answer the one by which its end is waited for.
+const FILES_A_SLOT: u64 = 20;
 
 /// What everything else takes: launchers, zygotes, the event loop, connections that wait in the queue.
 const FILES_BESIDE: u64 = 512;

@@ -5,27 +5,34 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use cloister_program::{Budget, Taken};
+use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
-    Answer, EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, Failure, ID_HEADER, JobId, READY_PATH, STATS_PATH,
+    Answer, EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, Failure, ID_HEADER, JobId, OVER_PATH, READY_PATH,
+    STATS_PATH,
 };
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Either, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, TRAILER};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use serde::Serialize;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
+use crate::output::Printed;
 use crate::reload::ReloadState;
+use crate::running::Running;
 use crate::service::Service;
 use crate::slots::Load;
 use crate::stats;
+use crate::stream::{self, Events, Reader, Teller};
 
 /// The largest body that is read at all. The gateway's own bound is far lower.
 const LARGEST_BODY: usize = 128 * 1024 * 1024;
@@ -52,14 +59,39 @@ pub struct Server {
     reload: Mutex<Option<ReloadState>>,
     peers: Vec<u32>,
     memory: Arc<Budget>,
+    running: Arc<Running>,
+    streams: Mutex<JoinSet<()>>,
 }
+
+/// An answer that is whole, or one that is told as it comes.
+type Body = Either<Full<Bytes>, Events>;
+
+/// A request to run a job, and what is wished for beside its result.
+#[derive(Debug)]
+struct Wanted {
+    id: JobId,
+    request: ExecuteRequest,
+    explain: bool,
+    since: Instant,
+    _memory: Taken,
+}
+
+/// What became of a streamed request: its job begins, with the layers in force if they were asked for, or never will.
+type Begun = Result<Option<String>, Failure>;
 
 impl Server {
     /// Serves root and the given host ids.
     #[must_use]
     pub fn new(service: Arc<Service>, peers: Vec<u32>) -> Self {
-        let (ready, memory) = (Arc::new(AtomicBool::new(false)), Budget::new(ALL_BODIES));
-        Self { service, ready, reload: Mutex::new(None), peers, memory }
+        Self {
+            service,
+            ready: Arc::new(AtomicBool::new(false)),
+            reload: Mutex::new(None),
+            peers,
+            memory: Budget::new(ALL_BODIES),
+            running: Arc::default(),
+            streams: Mutex::default(),
+        }
     }
 
     /// From now on `/readyz` says so.
@@ -120,12 +152,19 @@ impl Server {
         }
         drop(listener);
         connections.shutdown().await;
+        // Nobody is left who would read them.
+        let mut streams = std::mem::take(&mut *self.streams());
+        streams.shutdown().await;
     }
 
-    /// One for each request that may run or wait, and some beside.
+    fn streams(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.streams.lock().expect("nothing panics while it holds this lock")
+    }
+
+    /// One for each request that may run or wait, one more for each that runs and is streamed, and some beside.
     fn most_connections(&self) -> usize {
         let Load { slots, queue, .. } = self.service.load();
-        usize::try_from(u64::from(slots) + u64::from(queue)).unwrap_or(usize::MAX).saturating_add(SPARE_CONNECTIONS)
+        usize::try_from(2 * u64::from(slots) + u64::from(queue)).unwrap_or(usize::MAX).saturating_add(SPARE_CONNECTIONS)
     }
 
     /// Checks who is at the other end: `unix(7)`, `SO_PEERCRED`.
@@ -134,15 +173,24 @@ impl Server {
         if peer == 0 || self.peers.contains(&peer) { Ok(()) } else { Err(peer) }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
         let id = header(ID_HEADER).and_then(JobId::parse).unwrap_or_else(JobId::random);
         let explain = header(EXPLAIN_HEADER) == Some("1");
-        match (request.method(), request.uri().path()) {
-            (&Method::POST, EXECUTE_PATH) => self.execute(id, explain, request.into_body()).await,
+        let streamed = header(ACCEPT.as_str()) == Some(EVENT_STREAM);
+        let response = match (request.method(), request.uri().path()) {
+            (&Method::POST, EXECUTE_PATH) => match self.read(id, explain, request.into_body()).await {
+                Ok(wanted) if streamed => return self.stream(wanted).await,
+                Ok(wanted) => self.execute(wanted).await,
+                Err(refusal) => *refusal,
+            },
             (&Method::GET, READY_PATH) => self.readiness(id),
             (&Method::GET, STATS_PATH) => {
                 json(StatusCode::OK, id, serde_json::to_vec(&self.service.stats()).expect("names and numbers"))
+            }
+            (&Method::GET, OVER_PATH) => {
+                self.running.over(id).await;
+                json(StatusCode::OK, id, b"{}".to_vec())
             }
             (_, EXECUTE_PATH) => {
                 let mut response = refuse(id, ErrorCode::MethodNotAllowed, "use POST");
@@ -150,7 +198,8 @@ impl Server {
                 response
             }
             _ => refuse(id, ErrorCode::NotFound, "no such path"),
-        }
+        };
+        response.map(Either::Left)
     }
 
     fn readiness(&self, id: JobId) -> Response<Full<Bytes>> {
@@ -161,21 +210,21 @@ impl Server {
         json(StatusCode::OK, id, serde_json::to_vec(&told).expect("strings only"))
     }
 
-    async fn execute(&self, id: JobId, explain: bool, body: Incoming) -> Response<Full<Bytes>> {
-        let started = Instant::now();
+    async fn read(&self, id: JobId, explain: bool, body: Incoming) -> Result<Wanted, Box<Response<Full<Bytes>>>> {
+        let since = Instant::now();
+        let refuse = |code, message: &str| Box::new(refuse(id, code, message));
         if !self.ready.load(Ordering::Relaxed) {
-            return refuse(id, ErrorCode::Unavailable, "the sandbox is being checked; try again shortly");
+            return Err(refuse(ErrorCode::Unavailable, "the sandbox is being checked; try again shortly"));
         }
         let mut memory = self.memory.open();
-        let body = match read(body, &mut memory).await {
-            Ok(body) => body,
-            Err(error) => return refuse(id, error.code, &error.message),
-        };
-        let request = match ExecuteRequest::parse(&body) {
-            Ok(request) => request,
-            Err(error) => return refuse(id, ErrorCode::InvalidRequest, &error.to_string()),
-        };
-        drop(body);
+        let body = read(body, &mut memory).await.map_err(|error| refuse(error.code, &error.message))?;
+        let request = ExecuteRequest::parse(&body);
+        let request = request.map_err(|error| refuse(ErrorCode::InvalidRequest, &error.to_string()))?;
+        Ok(Wanted { id, request, explain, since, _memory: memory })
+    }
+
+    async fn execute(&self, wanted: Wanted) -> Response<Full<Bytes>> {
+        let Wanted { id, request, explain, since, _memory } = wanted;
         let (layers, outcome) = match self.service.admit(&request).await {
             Err(failure) => (None, Err(failure)),
             Ok(admitted) => (explain.then(|| admitted.explain()), admitted.run(&request).await),
@@ -184,13 +233,86 @@ impl Server {
             Err(error) => Answer::Refused { error, id },
             Ok(outcome) => outcome.answer(id),
         };
-        log(id, &request, &answer, started);
-        let mut response = respond(id, &answer);
-        stats::tell(response.headers_mut(), &answer, started.elapsed());
-        if let Some(Ok(layers)) = layers.map(|layers| HeaderValue::from_str(&layers)) {
-            response.headers_mut().insert(EXPLAIN_HEADER, layers);
-        }
+        log(id, &request, &answer, since);
+        let mut response = tell(id, &answer, since);
+        explained(&mut response, layers);
         response
+    }
+
+    /// Answers with a stream once the job begins, and with a refusal as ever if it does not. All is done in a task that
+    /// ends when the answer is dropped, so neither job nor deadline depends on how it is read.
+    async fn stream(self: &Arc<Self>, wanted: Wanted) -> Response<Body> {
+        let (id, since) = (wanted.id, wanted.since);
+        let (teller, events) = stream::channel();
+        let (begin, begun) = oneshot::channel();
+        let server = Arc::clone(self);
+        let streamed = async move {
+            tokio::select! {
+                () = teller.left() => {}
+                () = server.run_streamed(&wanted, begin, &teller) => {}
+            }
+        };
+        {
+            let mut streams = self.streams();
+            while streams.try_join_next().is_some() {}
+            streams.spawn(streamed);
+        }
+        let layers = match begun.await {
+            Ok(Ok(layers)) => layers,
+            Ok(Err(error)) => return tell(id, &Answer::Refused { error: &error, id }, since).map(Either::Left),
+            Err(_) => return refuse(id, ErrorCode::Internal, "the stream's task ended").map(Either::Left),
+        };
+        let mut response = Response::new(Either::Right(events));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
+        headers.insert(TRAILER, HeaderValue::from_static(stats::TRAILERS));
+        headers.insert(ID_HEADER, id_value(id));
+        stats::tell_start(headers, since.elapsed());
+        explained(&mut response, layers);
+        response
+    }
+
+    async fn run_streamed(&self, wanted: &Wanted, begin: oneshot::Sender<Begun>, teller: &Teller) {
+        let Wanted { id, request, explain, since, .. } = wanted;
+        let started = async {
+            let admitted = self.service.admit(request).await?;
+            let layers = explain.then(|| admitted.explain());
+            Ok((admitted.start().await?, layers))
+        };
+        let (started, layers) = match started.await {
+            Ok(started) => started,
+            Err(failure) => {
+                log(*id, request, &Answer::Refused { error: &failure, id: *id }, *since);
+                let _ = begin.send(Err(failure));
+                return;
+            }
+        };
+        let runs = self.running.begin(*id);
+        let _ = begin.send(Ok(layers));
+        let printed = Printed::default();
+        let mut reader = Reader::new(&printed);
+        let outcome = teller.follow(started.run(request, &printed), &mut reader).await;
+        drop(runs);
+        let answer = match &outcome {
+            Err(error) => Answer::Refused { error, id: *id },
+            Ok(outcome) => outcome.answer(*id),
+        };
+        log(*id, request, &answer, *since);
+        teller.finish(reader, &answer, stats::trailers(&answer)).await;
+    }
+}
+
+/// An answer, and beside it what became of the job.
+fn tell(id: JobId, answer: &Answer<'_>, since: Instant) -> Response<Full<Bytes>> {
+    let mut response = respond(id, answer);
+    stats::tell(response.headers_mut(), answer, since.elapsed());
+    response
+}
+
+/// Tells the layers in force, if they were asked for.
+fn explained<B>(response: &mut Response<B>, layers: Option<String>) {
+    if let Some(Ok(layers)) = layers.map(|layers| HeaderValue::from_str(&layers)) {
+        response.headers_mut().insert(EXPLAIN_HEADER, layers);
     }
 }
 
@@ -259,8 +381,12 @@ fn json(status: StatusCode, id: JobId, body: Vec<u8>) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(ID_HEADER, HeaderValue::from_str(&id.to_string()).expect("hexadecimal digits"));
+    headers.insert(ID_HEADER, id_value(id));
     response
+}
+
+fn id_value(id: JobId) -> HeaderValue {
+    HeaderValue::from_str(&id.to_string()).expect("hexadecimal digits")
 }
 
 /// Listens on `path`, in place of a socket that an earlier life left. Only root and the group of the

@@ -15,8 +15,9 @@ use nix::sys::resource::{Resource, getrlimit};
 use crate::canary;
 use crate::connection::LauncherError;
 use crate::files;
-use crate::host::Host;
+use crate::host::{Host, Ready};
 use crate::job::{Outcome, PrepareError};
+use crate::output::Printed;
 use crate::serve::open_files;
 use crate::slots::{Door, Load, Overloaded, Place, Slots};
 
@@ -56,6 +57,13 @@ pub struct Admitted<'a> {
     host: Arc<Host>,
     policy: Arc<InForce>,
     cgroup_version: cgroup::Version,
+}
+
+/// A request whose job is about to begin.
+#[derive(Debug)]
+pub struct Started<'a> {
+    _place: Place<'a>,
+    ready: Ready,
 }
 
 /// Why the service could not start, or a policy not come into force.
@@ -313,7 +321,7 @@ impl InForce {
     }
 }
 
-impl Admitted<'_> {
+impl<'a> Admitted<'a> {
     /// The layers in force for the request, for those who ask.
     #[must_use]
     pub fn explain(&self) -> String {
@@ -333,12 +341,35 @@ impl Admitted<'_> {
     /// # Errors
     /// A failure when no job ran.
     pub async fn run(self, request: &ExecuteRequest) -> Result<Outcome, Failure> {
+        self.start().await?.run(request, &Printed::default()).await
+    }
+
+    /// Waits for a sandbox.
+    ///
+    /// # Errors
+    /// A failure when there is none.
+    pub async fn start(self) -> Result<Started<'a>, Failure> {
         let Self { _place, host, policy, .. } = self;
         // A running job keeps its own launcher, and nothing else of a policy that is no longer in force.
         drop(policy);
-        let outcome = host.execute(request).await;
-        outcome.map_err(|error: PrepareError| Failure::new(ErrorCode::from(&error), error.to_string()))
+        let ready = host.ready().await.map_err(failure)?;
+        Ok(Started { _place, ready })
     }
+}
+
+impl Started<'_> {
+    /// Runs the request to its outcome; meanwhile `printed` shows what comes. Dropping the future kills the job and frees
+    /// its slot.
+    ///
+    /// # Errors
+    /// A failure when its sandbox was lost.
+    pub async fn run(self, request: &ExecuteRequest, printed: &Printed) -> Result<Outcome, Failure> {
+        self.ready.run(request, printed).await.map_err(failure)
+    }
+}
+
+fn failure(error: PrepareError) -> Failure {
+    Failure::new(ErrorCode::from(&error), error.to_string())
 }
 
 /// What a reload has to do.

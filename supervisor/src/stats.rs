@@ -7,21 +7,72 @@ use cloister_protocol::{Answer, OUTCOME_HEADER, RETURNED, Restarts, TIMING_HEADE
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 
+/// The fields of a streamed answer's trailer.
+pub const TRAILERS: &str = "x-cloister-outcome, server-timing";
+
 /// Tells what became of a job, and how its time was spent: `setup` is all that was not the job's own.
 pub fn tell(headers: &mut HeaderMap, answer: &Answer<'_>, total: Duration) {
-    let (outcome, run) = match answer {
-        Answer::Returned { usage, .. } => (RETURNED.to_owned(), Some(usage.wall_ms)),
-        Answer::Failed { error, usage, .. } => (error.code.name(), Some(usage.wall_ms)),
-        Answer::Refused { error, .. } => (error.code.name(), None),
-    };
-    let mut put = |name, value: &str| {
-        let value = HeaderValue::from_str(value).expect("names and numbers");
-        headers.insert(HeaderName::from_static(name), value);
-    };
-    put(OUTCOME_HEADER, &outcome);
-    if let Some(run) = run {
-        let setup = (total.as_secs_f64() * 1000.0 - run).max(0.0);
-        put(TIMING_HEADER, &format!("setup;dur={setup:.3}, run;dur={run:.3}"));
+    put(headers, OUTCOME_HEADER, &outcome(answer));
+    if let Some(run) = run(answer) {
+        let setup = (milliseconds(total) - run).max(0.0);
+        put(headers, TIMING_HEADER, &format!("setup;dur={setup:.3}, run;dur={run:.3}"));
+    }
+}
+
+/// Tells of a job that begins how long that took.
+pub fn tell_start(headers: &mut HeaderMap, setup: Duration) {
+    put(headers, TIMING_HEADER, &format!("setup;dur={:.3}", milliseconds(setup)));
+}
+
+/// What is then left to be told at its end.
+#[must_use]
+pub fn trailers(answer: &Answer<'_>) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    put(&mut trailers, OUTCOME_HEADER, &outcome(answer));
+    if let Some(run) = run(answer) {
+        put(&mut trailers, TIMING_HEADER, &format!("run;dur={run:.3}"));
+    }
+    trailers
+}
+
+fn outcome(answer: &Answer<'_>) -> String {
+    match answer {
+        Answer::Returned { .. } => RETURNED.to_owned(),
+        Answer::Failed { error, .. } | Answer::Refused { error, .. } => error.code.name(),
+    }
+}
+
+fn run(answer: &Answer<'_>) -> Option<f64> {
+    match answer {
+        Answer::Returned { usage, .. } | Answer::Failed { usage, .. } => Some(usage.wall_ms),
+        Answer::Refused { .. } => None,
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    let value = HeaderValue::from_str(value).expect("names and numbers");
+    headers.insert(HeaderName::from_static(name), value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TRAILERS, trailers};
+    use cloister_protocol::{Answer, ErrorCode, Failure, JobId, Usage};
+
+    #[test]
+    fn a_trailer_has_the_fields_that_are_announced() {
+        let (id, usage) = (JobId::random(), Usage::default());
+        let error = &Failure::new(ErrorCode::Exit, "an end");
+        let answer = Answer::Failed { id, error, stdout: "", stderr: "", truncated: &[], files: &[], usage };
+        let names: Vec<_> = trailers(&answer).keys().map(|name| name.as_str().to_owned()).collect();
+        assert!(
+            names.len() == 2 && names.iter().all(|name| TRAILERS.split(", ").any(|said| said == name)),
+            "{names:?}"
+        );
     }
 }
 

@@ -66,9 +66,9 @@ class Answer:
 class Client:
     """Speaks HTTP to one address; every call is one request."""
 
-    def __init__(self, url):
+    def __init__(self, url, **options):
         self.url = url
-        self.http = httpx.Client(base_url=url, timeout=120, trust_env=False)
+        self.http = httpx.Client(base_url=url, timeout=120, trust_env=False, **options)
 
     def execute(self, script, headers=None, **fields):
         body = {"script": script_of(script), **fields}

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import uuid
@@ -36,7 +37,7 @@ def binary(name):
 class Service:
     """One supervisor and one gateway, with a policy of their own."""
 
-    def __init__(self, policy="", supervisor=None, gateway_options=(), warm=WARM, follow=False):
+    def __init__(self, policy="", supervisor=None, gateway_options=(), warm=WARM, follow=False, secure=False):
         self.directory = Path(tempfile.mkdtemp(prefix="cloister-suite-"))
         self.directory.chmod(0o711)
         self.cgroup = f"cloister-{uuid.uuid4().hex[:8]}"
@@ -51,9 +52,33 @@ class Service:
         through = ["--jobs", "32"] if "slots" in (supervisor or {}) and "--jobs" not in gateway_options and not follow else []
         self.gateway_options = [*through, *gateway_options]
         self.address = f"127.0.0.1:{free_port()}"
-        self.client = Client(f"http://{self.address}")
+        self.trust = self.make_certificate() if secure else None
+        self.client = self.new_client()
         self.supervisor = self.gateway = None
         self.logs = {name: open(self.directory / f"{name}.log", "ab") for name in ("supervisor", "gateway")}
+
+    def make_certificate(self):
+        """Make the gateway serve TLS; whom its clients then trust."""
+        import trustme
+
+        authority = trustme.CA()
+        pair = authority.issue_cert("127.0.0.1")
+        certificate, key = self.directory / "tls.crt", self.directory / "tls.key"
+        pair.cert_chain_pems[0].write_to_path(certificate)
+        pair.private_key_pem.write_to_path(key)
+        for file in (certificate, key):
+            os.chown(file, 0, GATEWAY_ID)
+            file.chmod(0o640)
+        self.gateway_options += ["--tls-certificate", certificate, "--tls-key", key]
+        trust = ssl.create_default_context()
+        authority.configure_trust(trust)
+        return trust
+
+    def new_client(self, http2=True):
+        """A client of this service; with TLS it speaks HTTP/2, unless it is not to."""
+        if self.trust is None:
+            return Client(f"http://{self.address}")
+        return Client(f"https://{self.address}", verify=self.trust, http2=http2)
 
     def write_policy(self, extra, supervisor):
         text = POLICY.read_text()

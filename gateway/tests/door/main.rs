@@ -15,5 +15,6 @@ mod page;
 mod privileges;
 mod stage;
 mod stopping;
+mod stream;
 mod tls;
 mod upstream;

@@ -155,6 +155,18 @@ pub enum Stream {
     Files,
 }
 
+impl Stream {
+    /// The stream's name, as answers and events have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+            Self::Files => "files",
+        }
+    }
+}
+
 /// Something that the policy refused a job which then failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -272,6 +284,24 @@ impl Answer<'_> {
         match self {
             Self::Returned { .. } => 200,
             Self::Failed { error, .. } | Self::Refused { error, .. } => error.code.status(),
+        }
+    }
+
+    /// What was printed; nothing where no job ran.
+    #[must_use]
+    pub fn stdout(&self) -> &str {
+        match self {
+            Self::Returned { stdout, .. } | Self::Failed { stdout, .. } => stdout,
+            Self::Refused { .. } => "",
+        }
+    }
+
+    /// What was printed to standard error; nothing where no job ran.
+    #[must_use]
+    pub fn stderr(&self) -> &str {
+        match self {
+            Self::Returned { stderr, .. } | Self::Failed { stderr, .. } => stderr,
+            Self::Refused { .. } => "",
         }
     }
 

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+pub mod event;
 mod files;
 mod id;
 mod json;
@@ -26,7 +27,7 @@ pub const ID_HEADER: &str = "x-cloister-id";
 pub const EXPLAIN_HEADER: &str = "x-cloister-explain";
 
 /// The header by which the supervisor tells what became of a job, without a look into the answer:
-/// [`RETURNED`] or an error code.
+/// [`RETURNED`] or an error code. Of a streamed answer it is in the trailer.
 pub const OUTCOME_HEADER: &str = "x-cloister-outcome";
 
 /// What [`OUTCOME_HEADER`] says of a job that returned.
@@ -37,6 +38,10 @@ pub const TIMING_HEADER: &str = "server-timing";
 
 /// The path that runs a job, on the gateway's listener and on the supervisor's socket alike.
 pub const EXECUTE_PATH: &str = "/execute";
+
+/// The path that answers once the streamed job that [`ID_HEADER`] names is over, on the supervisor's socket alone. By
+/// it the gateway knows that a job has left its slot, however far its client is with reading the answer.
+pub const OVER_PATH: &str = "/over";
 
 /// The path that answers 200 when jobs can run, on the gateway's listener and on the supervisor's socket.
 pub const READY_PATH: &str = "/readyz";

@@ -21,6 +21,7 @@ use crate::args;
 use crate::host::Forkers;
 use crate::job::{Outcome, Prepared};
 use crate::launcher::Launcher;
+use crate::output::Printed;
 use crate::profile;
 use crate::run::read;
 use crate::serve::{require_root, runtime};
@@ -100,7 +101,7 @@ async fn record(policy: &Policy, of: &Profile, request: &ExecuteRequest) -> Resu
     let outcome = match Prepared::new(&forkers, &spec, profile::limits(of), lease, &slots).await {
         Ok(prepared) => {
             recorder.begin_script();
-            prepared.run(request, &bounds).await
+            prepared.run(request, &bounds, &Printed::default()).await
         }
         Err(error) => Err(error),
     };

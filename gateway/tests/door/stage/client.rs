@@ -3,6 +3,7 @@
 use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
+use super::http::read_chunk;
 use super::{LONG, Message};
 
 /// A connection to the gateway.
@@ -40,6 +41,11 @@ impl Client {
     /// Reads one response that has a head alone.
     pub fn head(&mut self) -> io::Result<Message> {
         Message::read_head(&mut self.0)?.ok_or_else(|| ErrorKind::UnexpectedEof.into())
+    }
+
+    /// Reads one chunk of a response's body; the last is empty.
+    pub fn chunk(&mut self) -> io::Result<Vec<u8>> {
+        read_chunk(&mut self.0)
     }
 
     /// A whole `POST /execute` and its response.

@@ -76,12 +76,20 @@ fn read_line(reader: &mut impl BufRead) -> io::Result<Option<String>> {
 fn read_chunks(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
     let mut body = Vec::new();
     loop {
-        let line = read_line(reader)?.unwrap_or_default();
-        let length = usize::from_str_radix(&line, 16).map_err(|_| Error::other(format!("not a chunk: {line:?}")))?;
-        io::copy(&mut reader.take(length as u64), &mut body)?;
-        read_line(reader)?;
-        if length == 0 {
+        let chunk = read_chunk(reader)?;
+        if chunk.is_empty() {
             return Ok(body);
         }
+        body.extend(chunk);
     }
+}
+
+/// Reads one chunk of a body; the last is empty.
+pub fn read_chunk(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let line = read_line(reader)?.unwrap_or_default();
+    let length = usize::from_str_radix(&line, 16).map_err(|_| Error::other(format!("not a chunk: {line:?}")))?;
+    let mut chunk = vec![0; length];
+    reader.read_exact(&mut chunk)?;
+    read_line(reader)?;
+    Ok(chunk)
 }

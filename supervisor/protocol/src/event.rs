@@ -1,0 +1,55 @@
+//! A streamed answer: Server-Sent Events, as the WHATWG's HTML standard has them (9.2).
+//!
+//! The data of each event is JSON in one line, so no text can be taken for the end of its event.
+
+use serde::Serialize;
+
+use crate::{Answer, Stream};
+
+/// The media type of a streamed answer, by which a client asks for it.
+pub const EVENT_STREAM: &str = "text/event-stream";
+
+/// A comment, which readers skip.
+pub const COMMENT: &[u8] = b":\n\n";
+
+/// The data of an event of a job's output, which is named after its stream.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Printed<'a> {
+    /// What was printed since the last event of this stream.
+    pub text: &'a str,
+}
+
+/// What a job has printed, as an event.
+#[must_use]
+pub fn printed(stream: Stream, text: &str) -> Vec<u8> {
+    let data = serde_json::to_vec(&Printed { text }).expect("text has a form in JSON");
+    event(stream.name(), &data)
+}
+
+/// The last event: `result` with an answer's whole body, or `error` when there is none.
+#[must_use]
+pub fn last(answer: &Answer<'_>) -> Vec<u8> {
+    let name = match answer {
+        Answer::Returned { .. } | Answer::Failed { .. } => "result",
+        Answer::Refused { .. } => "error",
+    };
+    event(name, &answer.to_json())
+}
+
+fn event(name: &str, data: &[u8]) -> Vec<u8> {
+    [b"event: ", name.as_bytes(), b"\ndata: ", data, b"\n\n"].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printed;
+    use crate::Stream;
+
+    #[test]
+    fn an_event_has_two_lines_whatever_is_in_it() {
+        let event = printed(Stream::Stderr, "a\r\n\nb\rdata: \u{2028}\0\"");
+        let text = String::from_utf8(event).expect("UTF-8");
+        assert_eq!(text, "event: stderr\ndata: {\"text\":\"a\\r\\n\\nb\\rdata: \u{2028}\\u0000\\\"\"}\n\n");
+    }
+}

@@ -40,8 +40,9 @@ def whole(side):
 
 
 def overdue(side):
-    """Whether a run took longer than it may."""
-    return isinstance(side, dict) and "timeout" in (side.get("end"), side.get("failed", {}).get("code"))
+    """Whether a run took longer than it may, and left no report."""
+    late = isinstance(side, dict) and "timeout" in (side.get("end"), side.get("failed", {}).get("code"))
+    return late and not side.get("tests")
 
 
 def left(result):

@@ -1,9 +1,9 @@
 //! Answers that come as events while the job runs.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -47,7 +47,10 @@ fn streaming(
         if request.header("accept") != Some("text/event-stream") {
             return respond(stream, "200 OK", "", r#"{"result":"plain"}"#).map(|()| true);
         }
-        answer(stream, &|| drop(over.lock().unwrap_or_else(PoisonError::into_inner).send(())))
+        let tell = || {
+            let _ = over.lock().unwrap_or_else(PoisonError::into_inner).send(());
+        };
+        answer(stream, &tell)
     })
 }
 
@@ -64,7 +67,7 @@ fn silent() -> io::Result<(Supervisor, Receiver<()>)> {
         chunk(stream, FIRST)?;
         let _ = stream.read(&mut [0; 1]);
         over();
-        drop(left.lock().unwrap_or_else(PoisonError::into_inner).send(()));
+        let _ = left.lock().unwrap_or_else(PoisonError::into_inner).send(());
         Ok(false)
     })?;
     Ok((supervisor, leaving))

@@ -1,6 +1,6 @@
 //! Just enough HTTP/1.1 to read one message, of either direction, byte by byte as it came.
 
-use std::io::{self, BufRead, Error, Read};
+use std::io::{self, BufRead, Error};
 
 /// A request or a response.
 #[derive(Clone, Debug)]

@@ -84,15 +84,22 @@ pub fn router(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>) ->
 
 /// A path's methods, with an answer in the contract's envelope for all others.
 pub fn only(methods: &'static str, router: MethodRouter<Arc<Door>>) -> MethodRouter<Arc<Door>> {
-    router.fallback(async move |Extension(id): Extension<JobId>| {
-        let mut response = refuse(id, ErrorCode::MethodNotAllowed, format!("this path accepts {methods}"));
+    router.fallback(async move |Extension(id): Extension<JobId>, request: Request| {
+        let mut response =
+            misdirected(id, ErrorCode::MethodNotAllowed, &format!("this path accepts {methods}"), &request);
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
         response
     })
 }
 
-async fn nowhere(Extension(id): Extension<JobId>) -> Response {
-    refuse(id, ErrorCode::NotFound, "there is nothing here; jobs go to POST /execute")
+async fn nowhere(Extension(id): Extension<JobId>, request: Request) -> Response {
+    misdirected(id, ErrorCode::NotFound, "there is nothing here; jobs go to POST /execute", &request)
+}
+
+/// Refuses a request for its path or method. Where it has a body, nobody reads that, and the client has to know that its
+/// connection ends.
+fn misdirected(id: JobId, code: ErrorCode, message: &str, request: &Request) -> Response {
+    if request.body().is_end_stream() { refuse(id, code, message) } else { refuse_unread(id, code, message) }
 }
 
 #[utoipa::path(

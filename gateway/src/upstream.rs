@@ -61,12 +61,18 @@ pub enum Away {
     Gone(hyper_util::client::legacy::Error),
     /// It did not say in time whether it is ready.
     Silent,
+    /// It has as many connections as it takes, and closed this one unread.
+    Full,
 }
 
 impl fmt::Display for Away {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Gone(error) = self else {
-            return write!(f, "no answer within {} seconds", READY_TIMEOUT.as_secs());
+        let error = match self {
+            Self::Gone(error) => error,
+            Self::Silent => return write!(f, "no answer within {} seconds", READY_TIMEOUT.as_secs()),
+            Self::Full => {
+                return f.write_str("it has as many connections as it takes; are --jobs more than its slots?");
+            }
         };
         write!(f, "{error}")?;
         let mut source = error.source();
@@ -142,6 +148,9 @@ impl Upstream {
     async fn send(&self, builder: hyper::http::request::Builder, body: Vec<u8>) -> Result<Response, Away> {
         let request = builder.body(Full::new(Bytes::from(body))).expect("a constant path and plain header values");
         let (head, body) = self.client.request(request).await.map_err(Away::Gone)?.into_parts();
+        if head.status == StatusCode::SERVICE_UNAVAILABLE && !head.headers.contains_key(CONTENT_TYPE) {
+            return Err(Away::Full);
+        }
         let mut response = Response::new(Body::new(body));
         *response.status_mut() = head.status;
         for name in RELAYED {

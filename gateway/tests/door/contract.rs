@@ -143,3 +143,19 @@ fn the_log_has_one_line_a_request_and_no_word_of_it() -> Outcome {
     assert_eq!(gateway.log().iter().filter(|line| line["id"].is_string()).count(), 2);
     Ok(())
 }
+
+#[test]
+fn a_connection_whose_body_nobody_reads_is_said_to_end() -> Outcome {
+    let gateway = Gateway::start(&Place::new()?)?;
+    for (start, status) in [("POST /nowhere", 404), ("PUT /execute", 405)] {
+        let mut client = Client::connect(gateway.address)?;
+        client.send(format!("{start} HTTP/1.1\r\nhost: test\r\n\r\n"))?;
+        let kept = client.response()?;
+        assert_eq!((kept.status(), kept.header("connection")), (status, None));
+        // The body comes when the answer may have been given already.
+        client.send(format!("{start} HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\n\r\n"))?;
+        let ended = client.response()?;
+        assert_eq!((ended.status(), ended.header("connection")), (status, Some("close")));
+    }
+    Ok(())
+}

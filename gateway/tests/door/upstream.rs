@@ -149,6 +149,19 @@ fn what_the_supervisor_says_badly_is_a_503() -> Outcome {
 }
 
 #[test]
+fn a_supervisor_with_too_many_connections_is_a_503() -> Outcome {
+    let supervisor = Supervisor::start(|_, stream| {
+        write!(stream, "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
+        Ok(false)
+    })?;
+    let gateway = Gateway::start(&supervisor.socket)?;
+    let response = Client::connect(gateway.address)?.execute(SCRIPT)?;
+    response.refusal(503, "unavailable");
+    assert_eq!(response.header("retry-after"), Some("1"));
+    Ok(())
+}
+
+#[test]
 fn a_large_answer_comes_through_whole() -> Outcome {
     let supervisor =
         Supervisor::start(|_, stream| respond(stream, "200 OK", "", &"a".repeat(20 << 20)).map(|()| true))?;

@@ -180,7 +180,7 @@ def _put(files):
             os.makedirs(os.path.dirname(path), exist_ok=True)
             file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             while size:
-                part = memoryview(_read_exactly(min(size, 1 << 16)))
+                part = memoryview(_read_exactly(_read_standard_input, min(size, 1 << 16)))
                 size -= len(part)
                 while part:
                     part = part[_write(file, part) :]

@@ -65,10 +65,10 @@ def test_head_of_each_path(client):
         assert len(reply.headers["x-cloister-id"]) == 32
 
 
-def test_a_query_does_not_change_the_path(client):
+def test_a_query_does_not_change_the_path(client, raw):
     assert client.http.post("/execute?x=1", content=BODY, headers={"Content-Type": "application/json"}).status_code == 200
-    for other in ("/execute/", "/EXECUTE", "//execute", "/execute/../execute/x"):
-        assert client.http.post(other, content=BODY).status_code == 404, other
+    for other in ("/execute/", "/EXECUTE", "//execute", "/execute/../execute", "/./execute", "/%65xecute"):
+        assert raw(head(CLOSE, path=other) + BODY).startswith(b"HTTP/1.1 404 "), other
 
 
 def test_no_content_type_is_415(client):

@@ -168,12 +168,11 @@ impl Host {
         let (_waiting, came) = (Waiting::new(&self.waiting), Instant::now());
         let mut parked = self.parked.lock().await;
         loop {
-            let child = parked.recv().await.expect("this host holds the other end");
-            // The place that this one leaves is filled at once, off the request's path.
-            tokio::spawn(park_one(Arc::downgrade(self)));
-            // One that died while it waited is nobody's loss, and what failed earlier is tried again.
-            match child {
+            // One that died while it waited is nobody's loss, and what failed earlier is being tried again.
+            match parked.recv().await.expect("this host holds the other end") {
                 Ok(mut child) => {
+                    // The place that this one leaves is filled at once, off the request's path.
+                    tokio::spawn(park_one(Arc::downgrade(self)));
                     if child.is_alive() {
                         return Ok(child);
                     }
@@ -355,7 +354,7 @@ impl Drop for Waiting<'_> {
 }
 
 /// Parks one child for a profile that is still served. A failure is told to a request that waits for
-/// a child, if one does, and is tried again.
+/// a child, if one does, and what failed is tried again until a child is parked.
 async fn park_one(host: Weak<Host>) {
     loop {
         let Some(host) = host.upgrade() else { return };
@@ -368,10 +367,9 @@ async fn park_one(host: Weak<Host>) {
             Err(error) => {
                 tracing::warn!(profile = host.name, %error, "a child could not be parked");
                 if host.waiting.load(Ordering::Relaxed) > 0 {
-                    // Whoever takes it starts the next attempt.
                     tokio::time::sleep(PAUSE / 10).await;
                     let _ = host.park.send(Err((Instant::now(), error)));
-                    return;
+                    continue;
                 }
             }
         }

@@ -238,6 +238,17 @@ def test_output_is_shown_as_it_comes(page, length):
     expect(page.stderr).to_be_hidden()
 
 
+def test_a_script_that_still_runs_is_read_already(page, service):
+    page.script.fill("def main():\n    print('begun')\n    while True: pass")
+    page.script.press("Control+Enter")
+    expect(page.stdout).to_contain_text("begun")
+    expect(page.stop).to_be_visible()
+    page.stop.click()
+    expect(page.status).to_have_text("Stopped")
+    expect(page.stdout).to_contain_text("begun")
+    eventually(lambda: not service.job_processes())
+
+
 def test_a_stream_may_end_in_an_error_or_break_off(page):
     refused = json.dumps({"id": "0" * 32, "error": {"code": "unavailable", "message": "went away"}})
     stream(page, [b'event: stdout\ndata: {"text": "one"}\n\n'], f"event: error\ndata: {refused}\n\n")

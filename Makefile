@@ -100,7 +100,7 @@ vm-tools: root tools
 
 test-tools: tools
 	@echo "== test tools"
-	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt chromium
+	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt 'chromium?'
 
 clean: ## Remove what was built (not the Python tree in /var/lib/cloister)
 	cargo clean --target-dir $(TARGET)

@@ -2,8 +2,9 @@
 """Install what the tests or the benchmark need: the lints of the Rust toolchain, Debian's packages, and a
 virtual environment with what a file of requirements pins.
 
-Usage: test_tools.py VENV [requirements-NAME.txt [PROGRAM[=PACKAGE]...]], where a program has the name of its package unless
-another is given. What is there already is left alone.
+Usage: test_tools.py VENV [requirements-NAME.txt [PROGRAM[=PACKAGE][?]...]], where a program has the name of its package unless
+another is given, and one with a question mark is not missed where no package can be had: the tests that need it say that
+they are skipped. What is there already is left alone.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ def main():
     for component in ("rustfmt", "clippy"):
         install_component(component)
     venv, name, programs = Path(sys.argv[1]), (sys.argv[2:3] or ["requirements-test.txt"])[0], sys.argv[3:]
-    install_programs({program: package or program for program, _, package in (given.partition("=") for given in programs)})
+    install_programs(programs)
     requirements = HERE / name
     stamp = hashlib.sha256(requirements.read_bytes() + f"{sys.version} {sys.base_prefix}".encode()).hexdigest()
     if (venv / "stamp").is_file() and (venv / "stamp").read_text() == stamp:
@@ -44,12 +45,17 @@ def install_component(name):
         sys.exit(f"cloister: the Rust toolchain has no {name}: rustup component add {name}")
 
 
-def install_programs(package_of):
+def install_programs(wanted):
     """Programs, and the packages of Debian that bring them."""
+    split = [given.rstrip("?").partition("=") for given in wanted]
+    package_of = {program: package or program for program, _, package in split}
     apt_install(*(package for program, package in package_of.items() if not shutil.which(program)))
-    missing = [package for program, package in package_of.items() if not shutil.which(program)]
-    if missing:
-        sys.exit(f"cloister: {' '.join(missing)} is needed: apt-get install {' '.join(missing)}")
+    missing = {program: package for program, package in package_of.items() if not shutil.which(program)}
+    needed = [missing.pop(program) for program in list(missing) if f"{program}?" not in wanted]
+    if needed:
+        sys.exit(f"cloister: {' '.join(needed)} is needed: apt-get install {' '.join(needed)}")
+    for package in missing.values():
+        print(f"cloister: there is no {package}, and the tests that need it are skipped: apt-get install {package}", file=sys.stderr)
 
 
 def apt_install(*packages):

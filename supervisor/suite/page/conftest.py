@@ -1,6 +1,5 @@
 """A real Chromium without a window, at the page that the gateway serves."""
 
-import os
 import shutil
 
 import pytest
@@ -14,8 +13,8 @@ expect.set_options(timeout=PATIENCE)
 @pytest.fixture(scope="module")
 def browser():
     program = shutil.which("chromium")
-    if "CLOISTER_URL" in os.environ and not program:
-        pytest.skip("there is no chromium on the host of the installed service")
+    if not program:
+        pytest.skip("chromium is not installed")
     with sync_playwright() as playwright:
         # Chromium's own sandbox cannot be had as root; what runs here is this page alone.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=PATIENCE)

@@ -6,11 +6,23 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use cloister_protocol::JobId;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+
+/// How many may wait at once, each on a connection of its own. Who is told too early only sends more, which then waits here.
+pub const MOST_WAITERS: usize = 192;
 
 /// The jobs that run.
-#[derive(Debug, Default)]
-pub struct Running(Mutex<HashMap<JobId, watch::Sender<()>>>);
+#[derive(Debug)]
+pub struct Running {
+    jobs: Mutex<HashMap<JobId, watch::Sender<()>>>,
+    waiters: Semaphore,
+}
+
+impl Default for Running {
+    fn default() -> Self {
+        Self { jobs: Mutex::default(), waiters: Semaphore::new(MOST_WAITERS) }
+    }
+}
 
 /// A job that runs, until this is dropped.
 #[derive(Debug)]
@@ -27,8 +39,9 @@ impl Running {
         Runs { running: Arc::clone(self), id }
     }
 
-    /// Completes when no job with this id runs.
+    /// Completes when no job with this id runs, or at once if too many wait already.
     pub async fn over(&self, id: JobId) {
+        let Ok(_waiter) = self.waiters.try_acquire() else { return };
         let job = self.lock().get(&id).map(watch::Sender::subscribe);
         if let Some(mut job) = job {
             // Nothing is ever sent: this is the sender's end.
@@ -37,7 +50,7 @@ impl Running {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<JobId, watch::Sender<()>>> {
-        self.0.lock().expect("nothing panics while it holds this lock")
+        self.jobs.lock().expect("nothing panics while it holds this lock")
     }
 }
 

@@ -14,6 +14,7 @@ use crate::canary;
 use crate::confine;
 use crate::notify;
 use crate::reload;
+use crate::running::MOST_WAITERS;
 use crate::server::{self, Server};
 use crate::service::{Service, has_loopback, load_policy, slot_count};
 
@@ -114,12 +115,11 @@ pub fn require_root() -> Result<(), String> {
     }
 }
 
-/// What a slot takes at most: ten files of its cgroup, seven of a job in it, the job's file system, its connection, and
-/// for a streamed answer the one by which its end is waited for.
-const FILES_A_SLOT: u64 = 20;
+/// What a slot takes at most: ten files of its cgroup, seven of a job in it, the job's file system, and its connection.
+const FILES_A_SLOT: u64 = 19;
 
-/// What everything else takes: launchers, zygotes, the event loop, connections that wait in the queue.
-const FILES_BESIDE: u64 = 512;
+/// What everything else takes: launchers, zygotes, the event loop, connections that wait for the ends of streamed jobs.
+const FILES_BESIDE: u64 = 512 + MOST_WAITERS as u64;
 
 /// How many open files so many slots take at most, and all that is beside them.
 #[must_use]

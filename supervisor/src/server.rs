@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 
 use crate::output::Printed;
 use crate::reload::ReloadState;
-use crate::running::Running;
+use crate::running::{MOST_WAITERS, Running};
 use crate::service::Service;
 use crate::slots::Load;
 use crate::stats;
@@ -161,10 +161,12 @@ impl Server {
         self.streams.lock().expect("nothing panics while it holds this lock")
     }
 
-    /// One for each request that may run or wait, one more for each that runs and is streamed, and some beside.
+    /// One for each request that may run or wait, those that wait for the end of streamed ones, and some beside.
     fn most_connections(&self) -> usize {
         let Load { slots, queue, .. } = self.service.load();
-        usize::try_from(2 * u64::from(slots) + u64::from(queue)).unwrap_or(usize::MAX).saturating_add(SPARE_CONNECTIONS)
+        usize::try_from(u64::from(slots) + u64::from(queue))
+            .unwrap_or(usize::MAX)
+            .saturating_add(SPARE_CONNECTIONS + MOST_WAITERS)
     }
 
     /// Checks who is at the other end: `unix(7)`, `SO_PEERCRED`.

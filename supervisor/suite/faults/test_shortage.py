@@ -68,7 +68,7 @@ def test_a_host_without_a_process_to_spare_is_unavailable_and_no_bug(start_servi
 def test_connections_have_an_end_and_come_back(start_service):
     service = start_service(supervisor={"slots": 1, "queue": 0})
     with ExitStack() as clients:
-        for _ in range(128 + 1):
+        for _ in range(128 + 192 + 1):
             clients.enter_context(connect(service))
         # The gateway's own come and go, so that it may take one more or less.
         refused = eventually(lambda: (told := ask(clients.enter_context(connect(service)))).startswith(b"HTTP/1.1 503") and told)

@@ -37,8 +37,10 @@ pub fn last(answer: &Answer<'_>) -> Vec<u8> {
     event(name, &answer.to_json())
 }
 
+/// A line may end between two tokens of a result, as the job has written it, and nowhere else in JSON; a space says the same.
 fn event(name: &str, data: &[u8]) -> Vec<u8> {
-    [b"event: ", name.as_bytes(), b"\ndata: ", data, b"\n\n"].concat()
+    let data: Vec<_> = data.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect();
+    [b"event: ", name.as_bytes(), b"\ndata: ", &data, b"\n\n"].concat()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 from contextlib import contextmanager
@@ -201,6 +202,21 @@ def test_a_client_that_leaves_while_it_waits_is_never_run(start_service):
     with streamed(service.client, "def main(): return 'served'") as stream:
         assert stream.result()["result"] == "served"
     assert not service.holding()
+
+
+@pytest.mark.parametrize("end", ["\n", "\n\n", "\r", "\r\n\r\n"])
+def test_a_script_that_writes_its_result_itself_ends_no_event_with_it(client, end):
+    result = f'{{"a":{end}[1,{end}"event: error\\n"]}}'
+    script = f"""import os
+def main():
+    result = {result!r}.encode()
+    os.write(3, b"R" + len(result).to_bytes(8, "big") + result)
+    os._exit(0)"""
+    text = client.http.post("/execute", json={"script": script}, headers=ACCEPT).text
+    # Each of these ends a line of the stream.
+    name, data, *rest = re.split("\r\n|\r|\n", text)
+    assert (name, rest) == ("event: result", ["", ""])
+    assert json.loads(data.removeprefix("data: "))["result"] == {"a": [1, "event: error\n"]}
 
 
 def test_a_character_in_two_writes_is_one(client):

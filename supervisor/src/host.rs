@@ -22,7 +22,7 @@ use crate::learn::Recorder;
 use crate::output::Printed;
 use crate::profile::{self, Bounds};
 use crate::slots::Slots;
-use crate::stats::{Counts, Gone, Tally};
+use crate::tally::{Counts, Gone, Tally};
 
 /// How long to wait before trying again to park a child, after a failure.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -25,6 +25,7 @@ mod service;
 mod slots;
 mod stats;
 mod stream;
+mod tally;
 mod verdict;
 mod watch;
 

@@ -224,6 +224,7 @@ mod tests {
             ]
         );
     }
+
     #[test]
     fn small_gaps_and_the_ends_of_huge_pages_are_closed_and_heap_and_stack_can_grow() {
         let maps = "\

@@ -33,7 +33,6 @@ mod tls;
 mod trace;
 mod upstream;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -49,8 +48,11 @@ fn main() -> ExitCode {
             println!("{}", openapi::document());
             Ok(())
         }
-        Command::Completions(of) => print(&of.generate(Arguments::command())),
-        Command::Man(pages) => pages.generate(Arguments::command()).and_then(|text| print(&text)),
+        Command::Completions(of) => {
+            cloister_program::print(&of.generate(Arguments::command()));
+            Ok(())
+        }
+        Command::Man(pages) => pages.generate(Arguments::command()).map(|text| cloister_program::print(&text)),
         Command::Keys(arguments) => keys::run(&arguments.command, &arguments.path),
     };
     match done {
@@ -60,12 +62,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// A reader that goes away early, such as `head`, is no failure.
-fn print(text: &str) -> Result<(), String> {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(())
 }
 
 /// In this order: take the port, give up what that may have needed, and only then listen to anyone.

@@ -31,9 +31,9 @@ fn main() -> ExitCode {
     tell(said)
 }
 
-/// Prints what was said. A reader that goes away early, such as `head`, is no failure.
+/// Prints what was said.
 fn tell(said: Said) -> ExitCode {
-    let _ = std::io::stdout().write_all(said.out.as_bytes());
+    cloister_program::print(&said.out);
     let _ = std::io::stderr().write_all(said.error.as_bytes());
     ExitCode::from(said.code)
 }

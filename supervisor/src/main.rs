@@ -29,7 +29,6 @@ mod tally;
 mod verdict;
 mod watch;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -42,8 +41,14 @@ fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Learn(arguments) => learn::learn(&arguments),
-        Command::Completions(of) => print(&of.generate(Arguments::command())),
-        Command::Man(pages) => pages.generate(Arguments::command()).and_then(|text| print(&text)),
+        Command::Completions(of) => {
+            cloister_program::print(&of.generate(Arguments::command()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man(pages) => pages.generate(Arguments::command()).map(|text| {
+            cloister_program::print(&text);
+            ExitCode::SUCCESS
+        }),
         Command::Launcher => {
             cloister_sandbox::launcher::guard().map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())
         }
@@ -52,10 +57,4 @@ fn main() -> ExitCode {
         eprintln!("cloister-supervisor: {message}");
         ExitCode::FAILURE
     })
-}
-
-/// A reader that goes away early, such as `head`, is no failure.
-fn print(text: &str) -> Result<ExitCode, String> {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::io::Write;
+
 #[cfg(feature = "daemon")]
 mod budget;
 #[cfg(feature = "daemon")]
@@ -14,3 +16,8 @@ mod manual;
 #[cfg(feature = "daemon")]
 pub use budget::{Budget, Taken};
 pub use manual::{Completions, Man};
+
+/// Prints a program's output. A reader that goes away early, such as `head`, is no failure.
+pub fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

@@ -43,15 +43,23 @@ pub struct Host {
     slots: Arc<Slots>,
     tree: Arc<Tree>,
     forkers: Mutex<Option<Forkers>>,
-    parked: Mutex<mpsc::UnboundedReceiver<Parked>>,
-    park: mpsc::UnboundedSender<Parked>,
+    parked: Mutex<Parked>,
+    park: mpsc::UnboundedSender<Prepared>,
+    fail: mpsc::UnboundedSender<Failure>,
     arrived: Notify,
     waiting: AtomicUsize,
     tally: Tally,
 }
 
-/// A parked child, or why there is none and since when.
-type Parked = Result<Prepared, (Instant, PrepareError)>;
+/// What comes to those who wait for a parked child.
+#[derive(Debug)]
+struct Parked {
+    children: mpsc::UnboundedReceiver<Prepared>,
+    failures: mpsc::UnboundedReceiver<Failure>,
+}
+
+/// When a child could not be parked, and why.
+type Failure = (Instant, PrepareError);
 
 /// A sandbox that waits for its request, and what its job is judged by.
 #[derive(Debug)]
@@ -86,7 +94,8 @@ impl Host {
         tree: &Arc<Tree>,
         without: &[Layer],
     ) -> Result<Arc<Self>, LauncherError> {
-        let (park, parked) = mpsc::unbounded_channel();
+        let (park, children) = mpsc::unbounded_channel();
+        let (fail, failures) = mpsc::unbounded_channel();
         let spec = profile::spec(policy, of, without);
         let rules = Arc::new(Rules::new(of, &spec).map_err(refused)?);
         let host = Arc::new(Self {
@@ -100,8 +109,9 @@ impl Host {
             slots: Arc::clone(slots),
             tree: Arc::clone(tree),
             forkers: Mutex::new(None),
-            parked: Mutex::new(parked),
+            parked: Mutex::new(Parked { children, failures }),
             park,
+            fail,
             arrived: Notify::new(),
             waiting: AtomicUsize::new(0),
             tally: Tally::default(),
@@ -132,7 +142,7 @@ impl Host {
     /// Waits until as many children are parked as the profile keeps.
     pub async fn filled(&self) {
         let wanted = usize::try_from(self.parks()).expect("32 bits fit");
-        while self.parked.lock().await.len() < wanted {
+        while self.parked.lock().await.children.len() < wanted {
             self.arrived.notified().await;
         }
     }
@@ -167,18 +177,25 @@ impl Host {
         }
         let (_waiting, came) = (Waiting::new(&self.waiting), Instant::now());
         let mut parked = self.parked.lock().await;
+        let Parked { children, failures } = &mut *parked;
         loop {
-            // One that died while it waited is nobody's loss, and what failed earlier is being tried again.
-            match parked.recv().await.expect("this host holds the other end") {
-                Ok(mut child) => {
+            tokio::select! {
+                biased;
+                Some(mut child) = children.recv() => {
                     // The place that this one leaves is filled at once, off the request's path.
                     tokio::spawn(park_one(Arc::downgrade(self)));
+                    // One that died while it waited is nobody's loss.
                     if child.is_alive() {
                         return Ok(child);
                     }
                 }
-                Err((since, error)) if since >= came => return Err(error),
-                Err(_) => {}
+                // What failed earlier is being tried again.
+                Some((since, error)) = failures.recv() => {
+                    if since >= came {
+                        return Err(error);
+                    }
+                }
+                else => unreachable!("this host holds the other ends"),
             }
         }
     }
@@ -199,7 +216,8 @@ impl Host {
     #[must_use]
     pub fn stats(&self) -> ProfileStats {
         // Whoever holds the lock takes the last of them, or waits because there is none.
-        let parked = self.parked.try_lock().map_or(0, |parked| u32::try_from(parked.len()).unwrap_or(u32::MAX));
+        let parked =
+            self.parked.try_lock().map_or(0, |parked| u32::try_from(parked.children.len()).unwrap_or(u32::MAX));
         let Counts { launcher, zygote } = self.tally.counts();
         ProfileStats { parked, launcher, zygote }
     }
@@ -360,7 +378,7 @@ async fn park_one(host: Weak<Host>) {
         let Some(host) = host.upgrade() else { return };
         match host.prepare().await {
             Ok(child) => {
-                let _ = host.park.send(Ok(child));
+                let _ = host.park.send(child);
                 host.arrived.notify_one();
                 return;
             }
@@ -368,7 +386,7 @@ async fn park_one(host: Weak<Host>) {
                 tracing::warn!(profile = host.name, %error, "a child could not be parked");
                 if host.waiting.load(Ordering::Relaxed) > 0 {
                     tokio::time::sleep(PAUSE / 10).await;
-                    let _ = host.park.send(Err((Instant::now(), error)));
+                    let _ = host.fail.send((Instant::now(), error));
                     continue;
                 }
             }

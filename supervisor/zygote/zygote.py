@@ -259,6 +259,8 @@ def reseed(generators):
         # A network address that is none, as RFC 9562, 6.10 has it.
         modules["uuid"]._node = int.from_bytes(os.urandom(6), "big") | 1 << 40
         modules["uuid"]._last_timestamp = None
+        # The C library's own node and clock sequence, which nothing can renew once they were used.
+        modules["uuid"]._generate_time_safe = None
     if "multiprocessing.process" in modules:
         process = modules["multiprocessing.process"]
         process.current_process().authkey = os.urandom(32)

@@ -25,7 +25,7 @@ def draws():
     def main():
         return {
             "random": random.random(), "random bits": random.getrandbits(64), "a new Random": random.Random().random(), "shuffled": random.sample(range(1000), 10),
-            "secrets": secrets.token_hex(), "uuid1": str(uuid.uuid1()), "uuid4": str(uuid.uuid4()), "node": uuid.getnode(),
+            "secrets": secrets.token_hex(), "uuid1": str(uuid.uuid1()), "uuid1, node": uuid.uuid1().node, "uuid4": str(uuid.uuid4()), "node": uuid.getnode(),
             "numpy, legacy": np.random.rand(2).tolist(), "numpy, default": np.random.default_rng().random(), "numpy, RandomState": np.random.RandomState().rand(),
             "numpy, normal": np.random.standard_normal(), "numpy, entropy": np.random.SeedSequence().entropy,
             "ssl": ssl.RAND_bytes(16).hex(), "temporary name": tempfile.mktemp(), "temporary file": tempfile.mkstemp()[1],
@@ -63,7 +63,7 @@ def drawn_ahead():
         return {
             "random": random.random(), "own": wsgiref.own.random(), "own, normal": wsgiref.own.gauss(0, 1), "legacy": wsgiref.legacy.rand(),
             "legacy, normal": wsgiref.legacy.standard_normal(), "default": wsgiref.default.random(), "philox": wsgiref.philox.random(),
-            "numpy": np.random.rand(), "numpy, normal": np.random.randn(), "ssl": ssl.RAND_bytes(16).hex(), "uuid1": str(uuid.uuid1()), "node": uuid.getnode(),
+            "numpy": np.random.rand(), "numpy, normal": np.random.randn(), "ssl": ssl.RAND_bytes(16).hex(), "uuid1": str(uuid.uuid1()), "uuid1, node": uuid.uuid1().node, "node": uuid.getnode(),
             "temporary name": tempfile.mktemp(), "multiprocessing": bytes(multiprocessing.current_process().authkey).hex(),
         }
 

@@ -32,6 +32,7 @@ def once(script):
     pid = os.fork()
     if pid == 0:
         os.dup2(theirs, 1)
+        os.close(theirs)
         run(script, report)
     os.close(theirs)
     os.close(report)
@@ -45,7 +46,9 @@ def run(script, report):
     names = {"__name__": "script"}
     exec(compile(script, "script.py", "exec"), names)
     answer = memoryview(json.dumps(names["main"]()).encode())
+    # The parent reads what is printed to its end first; a result that fills its pipe must not keep that open.
     sys.stdout.flush()
+    os.close(1)
     while answer:
         answer = answer[os.write(report, answer) :]
     os._exit(0)

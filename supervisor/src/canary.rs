@@ -1,9 +1,11 @@
 //! Canaries: jobs that attempt what must fail. They gate the start and each reload, and `doctor` shows them all.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use cloister_protocol::{ErrorCode, ExecuteRequest};
+use cloister_sandbox::root;
 use cloister_sandbox::spec::Network;
 
 use crate::host::Host;
@@ -64,7 +66,7 @@ pub async fn all_hold(hosts: impl IntoIterator<Item = &Arc<Host>>) -> Result<(),
 async fn in_profile(host: &Arc<Host>) -> Vec<Attempt> {
     let attempt = |what: &str, broken| Attempt { profile: host.name.clone(), what: what.to_owned(), broken };
     let loopback = if host.spec.network == Network::Loopback { "True" } else { "False" };
-    let mounts: Vec<_> = host.spec.mounts.iter().map(|mount| mount.inside.to_string_lossy()).collect();
+    let mounts: Vec<_> = root::read_only_paths(&host.spec).into_iter().map(Path::to_string_lossy).collect();
     // A list of strings in JSON is one in Python.
     let mounts = serde_json::to_string(&mounts).expect("strings");
     let script = ATTEMPTS

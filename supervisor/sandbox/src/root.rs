@@ -10,7 +10,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
-use crate::spec::{Mount, Slot, Spec, Tmpfs};
+use crate::spec::{Mount, Network, Slot, Spec, Tmpfs};
 use crate::{Context, Error, Result};
 
 /// The device nodes of a sandbox. All are harmless and without state.
@@ -18,6 +18,12 @@ const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 
 /// Where a launcher puts a cell's root together; an empty directory otherwise.
 const CELL: &str = "/cell";
+
+/// Where names are looked up that no name service is asked for. hosts(5).
+const HOSTS: &str = "/etc/hosts";
+
+/// All the names that a network of a job's own has.
+const LOCAL_NAMES: &str = "127.0.0.1 localhost\n::1 localhost\n";
 
 /// Moves the launcher into a root of its own. The runtime's paths lie where a job will see them,
 /// `/proc` is whole (a job's is not), and `/cell` is empty.
@@ -46,6 +52,7 @@ pub fn enter_launcher_root(spec: &Spec) -> Result<()> {
         attach_inside(stage, &inside, &tree, is_directory)?;
     }
     make_links(stage, spec)?;
+    make_hosts(stage, spec)?;
     mount::attach(mount::new("proc", &[], NOSUID | NODEV | NOEXEC)?, &stage.join("proc"))?;
     mount::restrict_alone(&root, RDONLY)?;
     mount::pivot_into(stage)
@@ -66,6 +73,7 @@ pub fn enter_cell_root(spec: &Spec, slot: Slot) -> Result<()> {
         attach_inside(stage, &inside, &mount::copy(&inside)?, inside.is_dir())?;
     }
     make_links(stage, spec)?;
+    make_hosts(stage, spec)?;
     mount::attach(mount::copy(Path::new("/dev"))?, &stage.join("dev"))?;
     let writable = NOSUID | NODEV | NOEXEC;
     mount::attach(mount::new("tmpfs", &job_tmpfs(spec.shm, slot), writable)?, &stage.join("dev/shm"))?;
@@ -77,10 +85,18 @@ pub fn enter_cell_root(spec: &Spec, slot: Slot) -> Result<()> {
     mount::pivot_into(stage)
 }
 
-/// Every path of the runtime as a job sees it, for the Landlock ruleset.
+/// Every path that a job can read and not write, for the Landlock ruleset.
 #[must_use]
 pub fn read_only_paths(spec: &Spec) -> Vec<&Path> {
-    spec.mounts.iter().map(|mount| mount.inside.as_path()).collect()
+    let hosts = has_hosts(spec).then_some(Path::new(HOSTS));
+    spec.mounts.iter().map(|mount| mount.inside.as_path()).chain(hosts).collect()
+}
+
+/// Whether a sandbox gets a list of names: where there is a network, and the profile shows nothing of its own there.
+fn has_hosts(spec: &Spec) -> bool {
+    let shown = spec.mounts.iter().any(|mount| Path::new(HOSTS).starts_with(&mount.inside));
+    let led_elsewhere = spec.links.iter().any(|(name, _)| name == "etc");
+    spec.network == Network::Loopback && !shown && !led_elsewhere
 }
 
 /// `/dev`: a read-only tmpfs that holds the nodes, an empty `shm`, and the usual links.
@@ -114,6 +130,14 @@ fn attach_inside(root: &Path, inside: &Path, tree: &OwnedFd, is_directory: bool)
 
 fn make_links(root: &Path, spec: &Spec) -> Result<()> {
     spec.links.iter().try_for_each(|(name, target)| make_link(&root.join(name), target))
+}
+
+fn make_hosts(root: &Path, spec: &Spec) -> Result<()> {
+    if !has_hosts(spec) {
+        return Ok(());
+    }
+    make_directory(&root.join("etc"))?;
+    fs::write(root.join("etc/hosts"), LOCAL_NAMES).doing(|| format!("write {HOSTS}"))
 }
 
 fn make_link(path: &Path, target: &Path) -> Result<()> {

@@ -69,6 +69,24 @@ def test_tcp_and_udp_work_within_the_sandbox(attempt, profile):
     assert attempt(TALK, profile=profile) == {"127.0.0.1": said, "::1": said, "asyncio": "line\n"}
 
 
+@pytest.mark.parametrize("profile", ["loopback", "loopback-warm"])
+def test_localhost_is_a_name_and_no_other_is(attempt, profile):
+    tried = attempt("""
+    def main():
+        found = [socket.getaddrinfo("localhost", 80, family)[0][4][0] for family in (socket.AF_INET, socket.AF_INET6)]
+        server = socket.create_server(("localhost", 0))
+        socket.create_connection(("localhost", server.getsockname()[1]), timeout=30)
+        return {"found": found, "host": attempt(socket.gethostbyname, socket.gethostname()),
+                "written": attempt(open, "/etc/hosts", "w"), "listed": attempt(os.listdir, "/etc")}
+    """, profile=profile)
+    assert tried["found"] == ["127.0.0.1", "::1"]
+    assert tried["written"] in ("EACCES", "EROFS") and tried["listed"] == "EACCES", tried
+
+
+def test_without_a_network_there_are_no_names(attempt):
+    assert attempt("def main(): return os.path.exists('/etc')", profile="closed") is False
+
+
 @pytest.mark.layer("network namespace")
 @pytest.mark.parametrize("profile", ["loopback", "loopback-warm"])
 def test_nothing_outside_can_be_reached(networked, attempt, profile):

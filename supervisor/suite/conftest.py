@@ -13,12 +13,9 @@ import pytest
 
 from client import Client
 from host import Host, check_that_nothing_is_left
-from service import POLICY, Service, host_processes, name_of, standard_library
+from service import POLICY, PROFILES, Service, host_processes, name_of, standard_library
 
 INSTALLED = os.environ.get("CLOISTER_URL")
-
-# For a policy of the tests' own: limits that are run into quickly.
-PROFILES = Path(__file__).with_name("profiles.toml").read_text()
 
 running = []
 

@@ -16,6 +16,8 @@ from client import Client, eventually
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 POLICY = REPOSITORY / "policy/policy.toml"
+# For a policy of the tests' own: limits that are run into quickly.
+PROFILES = Path(__file__).with_name("profiles.toml").read_text()
 GATEWAY_ID = 64510
 # The shipped policy keeps children parked. With CLOISTER_COLD the same tests run against cold starts.
 WARM = not os.environ.get("CLOISTER_COLD")

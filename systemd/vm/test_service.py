@@ -1,7 +1,11 @@
 """The package on a real Debian, from `apt install` to `apt purge`. The tests stand in the order of its life."""
 
-import pytest
+import ssl
 
+import pytest
+import trustme
+
+import load
 from image import step
 from machine import LUGGAGE
 from service import GROUP, UNITS, eventually
@@ -263,6 +267,27 @@ def test_metrics_are_served_on_a_socket_of_their_own(service, machine):
         eventually(lambda: load.served() > served)
     assert not load.broken, load.broken
     assert "# TYPE cloister_requests_total counter" in machine.ssh(f"{FETCH} {METRICS}").stdout
+    assert service.execute("def main(): return 1")[1]["result"] == 1
+
+
+def test_keys_and_certificates_are_handed_over_from_the_store_of_credentials(service, machine):
+    authority, store = trustme.CA(), "/etc/credstore"
+    certificate, trust = authority.issue_cert("127.0.0.1"), ssl.create_default_context()
+    authority.configure_trust(trust)
+    machine.run("install", "-d", "-m", "700", store)
+    for name, pem in (("tls.crt", certificate.cert_chain_pems[0]), ("tls.key", certificate.private_key_pem)):
+        machine.ssh(f"umask 077; cat > {store}/cloister.{name}", input=pem.bytes().decode())
+    key = machine.run("cloister-gateway", "keys", "--keys", f"{store}/cloister.keys", "new", "tests").splitlines()[-1]
+    machine.ssh("sed -i.kept /GATEWAY_OPTIONS/d /etc/cloister/gateway.env && systemctl restart cloister-gateway.service")
+
+    secure = service.url.replace("http:", "https:")
+    assert load.execute(secure, "def main(): return 1", key=key, trust=trust)[1]["result"] == 1
+    assert load.execute(secure, "def main(): return 1", trust=trust)[0] == 401
+    # The gateway's account reads what it was handed, and not the files that it came from.
+    assert machine.ssh(f"runuser -u cloister-gateway -- ls {store}", check=False).returncode != 0
+
+    machine.ssh(f"rm -r {store} && mv /etc/cloister/gateway.env.kept /etc/cloister/gateway.env && systemctl restart cloister-gateway.service")
+    service.wait_until_ready()
     assert service.execute("def main(): return 1")[1]["result"] == 1
 
 

@@ -13,8 +13,7 @@ import httpx
 import pytest
 
 from client import JOB_FIELDS, Client, eventually, script_of
-from conftest import PROFILES
-from service import SAY, Service, free_port
+from service import PROFILES, SAY, Service, free_port
 
 ACCEPT = {"Accept": "text/event-stream"}
 TINY = {"slots": 1, "queue": 8, "queue_wait": '"60s"'}

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +71,13 @@ def test_killed_its_jobs_get_a_true_answer_and_it_is_replaced(start_service):
         assert service.client.execute(HOLD, args=[0]).result == "held"
     service.settle()
     assert service.zygotes() != [zygote]
+
+
+def test_the_list_of_processes_shows_a_word_for_its_sources(start_service):
+    service = start_service()
+    for pid in service.zygotes() + service.parked():
+        program, *arguments = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+        assert program.startswith("/") and arguments == ["(warm interpreter)"], arguments
 
 
 def test_killed_while_idle_costs_no_request(start_service):

@@ -106,7 +106,8 @@ class Service:
 
     def spawn(self, name, *arguments):
         command = [binary(f"cloister-{name}"), *map(str, arguments)]
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=self.logs[name], stdout=self.logs[name])
+        # The mask is that of the packaged units.
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=self.logs[name], stdout=self.logs[name], umask=0o077)
 
     def wait_until_ready(self):
         def ready():

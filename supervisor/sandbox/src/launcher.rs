@@ -14,6 +14,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
+use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::waitpid;
 
 use crate::cell::Cell;
@@ -81,6 +82,9 @@ fn run(wire: &Wire, spec: Spec) -> Result<()> {
     credentials::become_namespace_root()?;
     // The change of ids cleared it: prctl(2), PR_SET_PDEATHSIG.
     die_with_parent()?;
+    // Directories above what is mounted, and files of the root's own, are for jobs to pass and read, whatever
+    // the service's mask. A job has a mask of its own.
+    umask(Mode::from_bits_truncate(0o022));
     root::enter_launcher_root(&spec)?;
     credentials::forgo_new_privileges()?;
     let mut launcher = Launcher::new(spec)?;

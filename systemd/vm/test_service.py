@@ -292,7 +292,9 @@ def test_keys_and_certificates_are_handed_over_from_the_store_of_credentials(ser
 
 
 @pytest.mark.essential
-def test_a_purge_leaves_nothing(service, machine, untouched):
+def test_a_purge_leaves_nothing_not_even_of_a_service_that_has_failed(service, machine, untouched):
+    machine.run("sed", "-i", "s/^memory = .*/memroy = 1/", POLICY)
+    assert machine.ssh("systemctl restart cloister-supervisor.service", check=False).returncode != 0
     machine.run("rm", "-r", "/etc/systemd/system/cloister-gateway.socket.d")
     service.apt("purge", "cloister")
     left = set(machine.ssh(SEE_ALL).stdout.splitlines()) - untouched

@@ -155,8 +155,8 @@ def test_the_contract_the_escapes_and_the_limits_hold(service, machine):
     machine.ssh("sed -E -e 's/^wall_time = .*/wall_time = \"5min\"/' -e 's/^cpu_time = .*s\"/cpu_time = \"30s\"/' -e '/^memory = /a warm = false'"
                 f" {SUITE}/profiles.toml >> {POLICY}")
     service.restart()
-    suite = machine.ssh(f"cd {SUITE} && CLOISTER_BIN=/usr/bin CLOISTER_URL=http://127.0.0.1:8080 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 PYTHONPATH={LUGGAGE}/packages"
-                        " python3 -B -m pytest -q -p no:cacheprovider --durations=8 contract escape limits", check=False, timeout=7200)
+    suite = machine.ssh(f"cd {SUITE} && CLOISTER_BIN=/bin CLOISTER_URL=http://127.0.0.1:8080 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 PYTHONPATH={LUGGAGE}/packages"
+                        " python3 -B -m pytest -q -p no:cacheprovider --durations=8 --basetemp=/root/suite contract escape limits", check=False, timeout=7200)
     machine.run("mv", f"{POLICY}.kept", POLICY)
     service.restart()
     print(suite.stdout)

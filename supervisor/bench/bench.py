@@ -118,8 +118,12 @@ def long_enough(p50, clients, seconds):
 
 
 def faultless(subject, sample):
+    """Cloister answers every request, or there is nothing to measure. Others may give up under load, and this says so."""
     if sample.failed:
-        sys.exit(f"bench: {sample.failed} of {sample.requests} requests to {subject.name} failed")
+        told = f"bench: {sample.failed} of {sample.requests} requests to {subject.name} failed"
+        if isinstance(subject, Cloister):
+            sys.exit(told)
+        print(told, file=sys.stderr, flush=True)
     return sample
 
 

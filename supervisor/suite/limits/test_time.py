@@ -81,7 +81,9 @@ def test_wall_time_ends_it(service, execute, how):
 def test_cpu_time_ends_it(service, execute):
     answer = execute("def main():\n    while True: pass", profile="tiny")
     number, unit = re.search(r'(?s)\[profile\.tiny\].*?cpu_time = "(\d+)(m?s)"', service.policy.read_text()).groups()
-    assert answer.code == "cpu_limit" and f"its {int(number) / (1000 if unit == 'ms' else 1):g} s of CPU" in answer.error["message"]
+    milliseconds = int(number) * (1 if unit == "ms" else 1000)
+    assert answer.code == "cpu_limit" and f"its {milliseconds / 1000:g} s of CPU" in answer.error["message"]
+    assert answer.body["usage"]["wall_ms"] < 18 * milliseconds
     assert not service.job_processes()
 
 

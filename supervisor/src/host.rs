@@ -2,6 +2,7 @@
 //!
 //! Whatever of these dies is started again when next needed; what was asked of it gets a truthful answer.
 
+use std::convert::Infallible;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +13,7 @@ use cloister_policy::{Policy, Profile, Warm};
 use cloister_protocol::{ExecuteRequest, ProfileStats};
 use cloister_sandbox::cgroup::{self, Tree};
 use cloister_sandbox::spec::{IdRange, Layer, Spec};
-use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
 use crate::connection::{Connection, LauncherError, refused};
 use crate::denial::Rules;
@@ -26,6 +27,9 @@ use crate::tally::{Counts, Gone, Tally};
 
 /// How long to wait before trying again to park a child, after a failure.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long the place that a child leaves may stay empty in favour of the child's own request.
+const GRACE: Duration = Duration::from_millis(20);
 
 /// A profile that is being served.
 #[derive(Debug)]
@@ -67,7 +71,11 @@ pub struct Ready {
     child: Prepared,
     bounds: Bounds,
     rules: Arc<Rules>,
+    _serving: Option<Serving>,
 }
+
+/// Dropped when a child has served.
+type Serving = oneshot::Sender<Infallible>;
 
 /// What jobs are forked from.
 #[derive(Clone, Debug)]
@@ -160,20 +168,21 @@ impl Host {
     /// # Errors
     /// When there is none.
     pub async fn ready(self: Arc<Self>) -> Result<Ready, PrepareError> {
-        let child = self.child().await?;
+        let (child, serving) = self.child().await?;
         // A job needs what forked it, but not what would park more.
-        Ok(Ready { child, bounds: self.bounds, rules: Arc::clone(&self.rules) })
+        Ok(Ready { child, bounds: self.bounds, rules: Arc::clone(&self.rules), _serving: serving })
     }
 
     /// A child that waits for its request: a parked one, or one that is started now.
     ///
     /// # Errors
     /// Why none could be prepared.
-    async fn child(self: &Arc<Self>) -> Result<Prepared, PrepareError> {
+    async fn child(self: &Arc<Self>) -> Result<(Prepared, Option<Serving>), PrepareError> {
         if self.warm.is_none() {
             // In a task of its own, which a client that hangs up does not cut short halfway.
             let host = Arc::clone(self);
-            return tokio::spawn(async move { host.prepare().await }).await.expect("preparing does not panic");
+            let child = tokio::spawn(async move { host.prepare().await }).await.expect("preparing does not panic");
+            return Ok((child?, None));
         }
         let (_waiting, came) = (Waiting::new(&self.waiting), Instant::now());
         let mut parked = self.parked.lock().await;
@@ -182,11 +191,10 @@ impl Host {
             tokio::select! {
                 biased;
                 Some(mut child) = children.recv() => {
-                    // The place that this one leaves is filled at once, off the request's path.
-                    tokio::spawn(park_one(Arc::downgrade(self)));
+                    let serving = self.refill(children.len());
                     // One that died while it waited is nobody's loss.
                     if child.is_alive() {
-                        return Ok(child);
+                        return Ok((child, serving));
                     }
                 }
                 // What failed earlier is being tried again.
@@ -198,6 +206,22 @@ impl Host {
                 else => unreachable!("this host holds the other ends"),
             }
         }
+    }
+
+    /// Fills the place that a child leaves, off the request's path: at once where fewer than half are left, and
+    /// otherwise when the child has served, so that its request need not share the processors with what fills it.
+    fn refill(self: &Arc<Self>, left: usize) -> Option<Serving> {
+        let host = Arc::downgrade(self);
+        if 2 * left < usize::try_from(self.parks()).expect("32 bits fit") {
+            tokio::spawn(park_one(host));
+            return None;
+        }
+        let (serving, served) = oneshot::channel();
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(GRACE, served).await;
+            park_one(host).await;
+        });
+        Some(serving)
     }
 
     /// The number of instructions in the profile's filter.

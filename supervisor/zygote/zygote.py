@@ -23,7 +23,7 @@ SINGLE = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR
 ROUNDS = 20
 
 # Milliseconds after which a parked child takes it that no request is waiting for it, and that few come at all.
-SHORTLY, CALM = 2, 50
+SHORTLY, CALM = 2, 15
 
 
 def main():

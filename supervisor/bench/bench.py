@@ -23,6 +23,9 @@ from workloads import WORKLOADS
 
 CLIENTS = (1, 2, 8, 64)
 
+# Milliseconds between an answer and the client's next request, where it does not ask at once.
+PAUSE = 10
+
 
 def main():
     arguments = parse()
@@ -37,13 +40,16 @@ def main():
         check(subjects)
         allowed = calls.measure(subjects[0], arguments.rounds)
         latencies = sequential(subjects, arguments)
+        paused = sequential(subjects, arguments, PAUSE)
         rates = throughput([subject for subject in subjects if subject.name != "nsjail"], latencies, arguments)
     finally:
         for subject in started:
             subject.stop()
     figures = {
         "machine": f"{platform.processor() or platform.machine()}, {platform.release()}, Python {platform.python_version()}",
-        "sequential": {load: {name: sample.percentiles for name, sample in of.items()} for load, of in latencies.items()},
+        "sequential": percentiles(latencies),
+        "pause_ms": PAUSE,
+        "with pauses": percentiles(paused),
         "throughput": rates,
         "allowed calls": allowed,
         "density": {} if arguments.without_density else density.measure(arguments.jobs),
@@ -80,17 +86,21 @@ def chosen(arguments):
     return {name: script for name, (script, _) in WORKLOADS.items() if not arguments.workload or name in arguments.workload}
 
 
-def sequential(subjects, arguments):
-    """For each workload and subject the round whose median is the median of all rounds."""
+def sequential(subjects, arguments, pause=0):
+    """For each workload and subject the round whose median is the median of all rounds, with one client."""
     measured = {}
     for name, script in chosen(arguments).items():
         rounds = {subject.name: [] for subject in subjects}
         for _ in range(arguments.rounds):
             for subject in subjects:
-                rounds[subject.name].append(faultless(subject, subject.load(script, 1, arguments.seconds)))
+                rounds[subject.name].append(faultless(subject, subject.load(script, 1, arguments.seconds, pause)))
         measured[name] = {subject: sorted(samples, key=lambda sample: sample.p50)[len(samples) // 2] for subject, samples in rounds.items()}
-        say(name, {subject: f"{sample.p50:.2f} ms" for subject, sample in measured[name].items()})
+        say(name + (f", {pause} ms between requests" if pause else ""), {subject: f"{sample.p50:.2f} ms" for subject, sample in measured[name].items()})
     return measured
+
+
+def percentiles(measured):
+    return {load: {name: sample.percentiles for name, sample in of.items()} for load, of in measured.items()}
 
 
 def throughput(subjects, latencies, arguments):

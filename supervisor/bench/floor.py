@@ -1,8 +1,8 @@
 """The floor: an interpreter with the same imports that forks, runs the script in the child and reaps it.
 
 No isolation, no HTTP, no limit: what remains is what any service that forks warm interpreters must pay.
-Arguments: the modules to import. Standard input: one JSON line for each measurement, {"script",
-"seconds"}; standard output: one JSON line for each, {"times_ms": [...], "seconds"}.
+Arguments: the modules to import. Standard input: one JSON line for each measurement, {"script", "seconds",
+"pause_ms"}; standard output: one JSON line for each, {"times_ms": [...], "seconds"}.
 """
 
 import importlib
@@ -20,6 +20,8 @@ def main():
         order = json.loads(line)
         begun, times = time.perf_counter(), []
         while time.perf_counter() - begun < order["seconds"] or not times:
+            if order["pause_ms"]:
+                time.sleep(order["pause_ms"] / 1000)
             start = time.perf_counter()
             once(order["script"])
             times.append((time.perf_counter() - start) * 1000)

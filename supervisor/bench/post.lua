@@ -1,5 +1,5 @@
 -- wrk's part of the benchmark: sends one body over and over, and prints what it saw as JSON.
--- Arguments: the file that holds the body.
+-- Arguments: the file that holds the body, and the milliseconds that each connection waits before it sends.
 
 function init(arguments)
   local file = assert(io.open(arguments[1], "rb"))
@@ -7,6 +7,10 @@ function init(arguments)
   wrk.body = file:read("*a")
   wrk.headers["Content-Type"] = "application/json"
   file:close()
+  if arguments[2] ~= "0" then
+    local pause = tonumber(arguments[2])
+    function delay() return pause end
+  end
 end
 
 function done(summary, latency, requests)

@@ -21,19 +21,21 @@ def goals(figures):
     def at_least(what, ratio, bound):
         rows.append({"goal": what, "ratio": round(ratio, 3), "bound": f"at least {bound}", "met": ratio >= bound})
 
-    p50 = {load: {name: of[50] for name, of in subjects.items()} for load, subjects in figures["sequential"].items()}
-    for load, bound in (("2 + 2", 0.4), ("pandas", 0.5)):
-        if load in p50:
-            at_most(f"p50 of {load}, warm to the floor", p50[load]["warm"] / p50[load]["floor"], bound)
+    pauses = f"{figures['pause_ms']} ms between requests"
+    for key, how in (("sequential", "one after another"), ("with pauses", pauses)):
+        p50 = {load: {name: of[50] for name, of in subjects.items()} for load, subjects in figures[key].items()}
+        for load, bound in (("2 + 2", 0.4), ("pandas", 0.5)):
+            if load in p50:
+                at_most(f"p50 of {load}, {how}, warm to the floor", p50[load]["warm"] / p50[load]["floor"], bound)
+        for load, bound in (("2 + 2", 10), ("pandas", 80)):
+            for other in ("predecessor", "nsjail"):
+                if load in p50 and other in p50[load]:
+                    at_least(f"p50 of {load}, {how}, {other} to warm", p50[load][other] / p50[load]["warm"], bound)
     for load in ("2 + 2", "pandas"):
         if load in figures["throughput"]:
             warm, floor = figures["throughput"][load]["warm"], figures["throughput"][load]["floor"]
             at_least(f"rate of {load} at 8 clients, warm to the floor on two cores", warm[8] / floor[8], 0.6)
             at_least(f"rate of {load} at 64 clients to that at 8", warm[64] / warm[8], 0.9)
-    for load, bound in (("2 + 2", 10), ("pandas", 80)):
-        for other in ("predecessor", "nsjail"):
-            if load in p50 and other in p50[load]:
-                at_least(f"p50 of {load}, {other} to warm", p50[load][other] / p50[load]["warm"], bound)
     if dense := figures["density"]:
         at_least("of 1,000 jobs asleep at once, answered", dense["at once"]["answered"] / dense["at once"]["jobs"], 1)
         at_most("private memory of a parked child, in MiB", dense["parked"]["private_kib"] / 1024, 6)
@@ -43,12 +45,13 @@ def goals(figures):
 
 def table(figures):
     parts = [figures["machine"]]
-    for load, subjects in figures["sequential"].items():
-        rows = [("", "p50 ms", "p90 ms", "p99 ms", "to warm")]
-        for name in filter(subjects.get, ORDER):
-            of = subjects[name]
-            rows.append((name, *(f"{of[percentile]:.2f}" for percentile in (50, 90, 99)), f"{of[50] / subjects['warm'][50]:.2f}"))
-        parts.append(f"{load}: one client, one request after another\n" + aligned(rows))
+    for key, how in (("sequential", "one request after another"), ("with pauses", f"{figures['pause_ms']} ms between requests")):
+        for load, subjects in figures[key].items():
+            rows = [("", "p50 ms", "p90 ms", "p99 ms", "to warm")]
+            for name in filter(subjects.get, ORDER):
+                of = subjects[name]
+                rows.append((name, *(f"{of[percentile]:.2f}" for percentile in (50, 90, 99)), f"{of[50] / subjects['warm'][50]:.2f}"))
+            parts.append(f"{load}: one client, {how}\n" + aligned(rows))
     for load, subjects in figures["throughput"].items():
         clients = list(next(iter(subjects.values())))
         rows = [("clients", *map(str, clients))]

@@ -1,4 +1,7 @@
-"""What is measured: each subject can be started, asked once, loaded by a number of clients, and stopped."""
+"""What is measured: each subject can be started, asked once, loaded by a number of clients, and stopped.
+
+A load is so many seconds of clients that ask again when they are answered, after a pause in milliseconds if there is one.
+"""
 
 import json
 import os
@@ -53,12 +56,12 @@ class Sample:
 class Http:
     """A subject that answers POST /execute; wrk is the client, with connections that it keeps."""
 
-    def load(self, script, clients, seconds):
+    def load(self, script, clients, seconds, pause=0):
         with tempfile.NamedTemporaryFile("w", suffix=".json") as body:
             json.dump({"script": script}, body)
             body.flush()
             command = ["wrk", "--connections", clients, "--threads", min(clients, 2), "--duration", f"{seconds}s", "--timeout", "120s",
-                       "--script", HERE / "post.lua", f"{self.url}/execute", "--", body.name]
+                       "--script", HERE / "post.lua", f"{self.url}/execute", "--", body.name, pause]
             done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
         if done.returncode != 0:
             sys.exit(f"bench: wrk: {done.stderr or done.stdout}")
@@ -127,10 +130,10 @@ class Floor:
         for forker in self.forkers:
             assert forker.stdout.readline() == "ready\n"
 
-    def load(self, script, clients, seconds):
+    def load(self, script, clients, seconds, pause=0):
         forkers = self.forkers[: min(clients, 2)]
         for forker in forkers:
-            forker.stdin.write(json.dumps({"script": script, "seconds": seconds}) + "\n")
+            forker.stdin.write(json.dumps({"script": script, "seconds": seconds, "pause_ms": pause}) + "\n")
             forker.stdin.flush()
         said = [json.loads(forker.stdout.readline()) for forker in forkers]
         times = [one for part in said for one in part["times_ms"]]
@@ -167,10 +170,20 @@ class Predecessor(Http):
 
         eventually(ready, within=60)
 
+    def load(self, script, clients, seconds, pause=0):
+        sample = super().load(script, clients, seconds, pause)
+        # What it still works on for clients that are gone is not to be the next subject's load.
+        eventually(lambda: not children(self.process.pid), within=120)
+        return sample
+
     def stop(self):
         self.process.terminate()
         self.process.wait()
         self.root.remove()
+
+
+def children(pid):
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 class Nsjail:
@@ -181,7 +194,7 @@ class Nsjail:
     def start(self):
         self.root = Root()
 
-    def load(self, script, clients, seconds):
+    def load(self, script, clients, seconds, pause=0):
         command = [shutil.which("nsjail"), "-Mo", "-Q", "--user", "99999", "--group", "99999", "--hostname", "cloister", "--iface_no_lo",
                    "--time_limit", "10", "--rlimit_as", "4096", "--rlimit_nofile", "256", "--rlimit_fsize", "64",
                    "--bindmount_ro", f"{TREE}/usr:/usr", "--symlink", "usr/lib:/lib", "--symlink", "usr/lib64:/lib64",
@@ -189,6 +202,7 @@ class Nsjail:
                    "--", "/usr/bin/python3", "-I", "-B", "-c", f"{script}\nimport json; print(json.dumps(main()))"]
         begun, times = time.perf_counter(), []
         while time.perf_counter() - begun < seconds or not times:
+            time.sleep(pause / 1000)
             start = time.perf_counter()
             subprocess.run(command, check=True, capture_output=True)
             times.append((time.perf_counter() - start) * 1000)

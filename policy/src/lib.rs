@@ -42,7 +42,9 @@ mod values;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use explain::Explanation;
 pub use load::{Checked, PolicyError};
-pub use model::{Bytes, Filesystem, Network, Policy, Profile, ReadOnlyMount, Rlimits, Runtime, Supervisor, Warm};
+pub use model::{
+    Bytes, Children, Filesystem, Network, Policy, Profile, ReadOnlyMount, Rlimits, Runtime, Supervisor, Warm,
+};
 pub use paths::{Danger, danger};
 pub use rules::{CallRule, PathRule};
 pub use schema::schema;

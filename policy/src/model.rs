@@ -179,4 +179,15 @@ pub struct Warm {
     pub parked: u32,
     /// How often the zygote is replaced.
     pub renew: Duration,
+    /// How the children come to be.
+    pub children: Children,
+}
+
+/// How parked children come to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Children {
+    /// Each is an interpreter of its own, with a layout and a secret of `hash(str)` of its own.
+    Started,
+    /// Forked from a zygote, with which they share both.
+    Forked,
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::keys::PROFILE;
-use crate::model::{Filesystem, Network, Profile, Rlimits, Warm};
+use crate::model::{Children, Filesystem, Network, Profile, Rlimits, Warm};
 use crate::seccomp;
 use crate::section::Section;
 use crate::values::{Placed, Values};
@@ -158,6 +158,7 @@ pub(crate) fn build(name: &str, values: &Values) -> Profile {
             imports: plain(values.words("warm.imports")),
             parked: values.small("warm.parked"),
             renew: values.time("warm.renew"),
+            children: if values.text("warm.children") == "started" { Children::Started } else { Children::Forked },
         }),
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use cloister_policy::{Policy, Profile, Warm};
+use cloister_policy::{Children, Policy, Profile, Warm};
 use cloister_protocol::{ExecuteRequest, ProfileStats};
 use cloister_sandbox::cgroup::{self, Tree};
 use cloister_sandbox::spec::{IdRange, Layer, Spec};
@@ -230,6 +230,11 @@ impl Host {
         self.rules.filter_size()
     }
 
+    /// What the zygote imports and how long it is kept, where there is one.
+    fn zygote(&self) -> Option<&Warm> {
+        self.warm.as_ref().filter(|warm| warm.children == Children::Forked)
+    }
+
     /// Whether children are kept parked.
     #[must_use]
     pub fn is_warm(&self) -> bool {
@@ -248,7 +253,7 @@ impl Host {
 
     /// Goes on counting where the profile's host before a reload stopped.
     pub fn succeed(&self, before: &Self) {
-        self.tally.succeed(&before.tally, before.is_warm());
+        self.tally.succeed(&before.tally, before.zygote().is_some());
     }
 
     /// Ends the profile's launcher or zygote if it does not carry out orders; it is replaced when next
@@ -289,7 +294,7 @@ impl Host {
                 Arc::new(launcher)
             }
         };
-        let Some(warm) = &self.warm else {
+        let Some(warm) = self.zygote() else {
             return Ok(current.insert(Forkers::new(launcher, None)).clone());
         };
         if let Some(forkers) = current.as_ref()

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use cloister_policy::rules::{self, Access, Action};
-use cloister_policy::{Network, Policy, Profile};
+use cloister_policy::{Children, Network, Policy, Profile};
 use cloister_protocol::OUT;
 use cloister_sandbox::cgroup::Limits;
 use cloister_sandbox::root;
@@ -54,8 +54,12 @@ pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer]) -> Spec {
     environment.extend(runtime.environment.iter().map(|(name, value)| format!("{name}={value}")));
     let mount =
         |mount: &cloister_policy::ReadOnlyMount| Mount { host: mount.host.clone(), inside: mount.inside.clone() };
+    let mut command = [&interpreter, "-I", "-X", "utf8", "-B", "-c", RUNNER].map(String::from).to_vec();
+    // Where a zygote has done the imports it is given them; an interpreter that is started does them itself.
+    let started = profile.warm.iter().filter(|warm| warm.children == Children::Started);
+    command.extend(started.flat_map(|warm| warm.imports.iter().cloned()));
     Spec {
-        command: [&interpreter, "-I", "-X", "utf8", "-B", "-c", RUNNER].map(String::from).to_vec(),
+        command,
         environment,
         mounts: runtime.mounts.iter().chain(&profile.filesystem.read_only).map(mount).collect(),
         links: runtime.links.clone(),

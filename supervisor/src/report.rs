@@ -73,8 +73,8 @@ pub enum Report {
 /// Why a job's process never became ready.
 #[derive(Debug, thiserror::Error)]
 pub enum NotReady {
-    /// It told which step of its confinement failed.
-    #[error("confine a job: {0}")]
+    /// It told which step of its confinement failed, or which import.
+    #[error("prepare a job: {0}")]
     Refused(String),
     /// It ended, or wrote something else.
     #[error("the interpreter ended before it was ready")]

@@ -600,5 +600,26 @@ def _send(report):
             return
 
 
+def import_ahead(modules):
+    """Do the imports of an interpreter that is started ahead of its request; what an import prints is no script's."""
+    import importlib
+
+    sys.stdout = sys.stderr = io.StringIO()
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except BaseException as error:
+            _send(_frame(b"F", f"import {name}: {type(error).__name__}: {error}".encode("utf-8", "replace")))
+            _exit(1)
+
+
+def rehearse_if_early():
+    """What `meanwhile` is for an interpreter that waits for its request. See `serve`."""
+    yield 2
+    rehearse()
+
+
 if __name__ == "__main__":
-    serve(open_streams)
+    if ahead := sys.argv[1:]:
+        import_ahead(ahead)
+    serve(open_streams, rehearse_if_early() if ahead else ())

@@ -97,11 +97,20 @@ pub const PROFILE: &[Key] = &[
         Kind::Switch,
         "false",
         More::Neither,
-        "Whether interpreters are kept warm: modules imported and children parked ahead of requests. All children \
-         share one address-space layout; with `false` an interpreter is started for each job.",
+        "Whether interpreters are kept warm: modules imported and children parked ahead of requests. With `false` an \
+         interpreter is started for each job, when its request comes.",
     ),
     key("warm.imports", Kind::Modules, "[]", More::Neither, "Modules that are imported ahead of requests."),
     key("warm.parked", whole(1, 4096), "4", More::Neither, "Children that wait for requests."),
+    key(
+        "warm.children",
+        Kind::Choice(&["started", "forked"]),
+        "\"forked\"",
+        More::Looser,
+        "\"forked\": from one process that did the imports, with which all of them share the address-space layout and the \
+         secret behind `hash(str)`; a place is filled in milliseconds. \"started\": each is an interpreter that does the \
+         imports itself, so that it shares neither; they take their time and memory for each job, ahead of its request.",
+    ),
     key(
         "warm.renew",
         time(1, 24 * 30),

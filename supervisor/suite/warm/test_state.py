@@ -173,7 +173,7 @@ def test_nothing_of_an_earlier_job_is_in_memory(execute):
 
 
 def test_each_zygote_has_a_hash_of_its_own_and_cold_jobs_each(start_service):
-    # The price of being forked: written in the documentation. Another zygote, or none, has another.
+    # The price of being forked: written in the documentation. Another zygote, or none, has another; see also `test_started`.
     profiles = "".join(f'[profile.{name}]\nextends = "default"\nwarm = {warm}\n' for name, warm in
                        (("one", '{ imports = ["json"], parked = 1 }'), ("other", '{ imports = ["json"], parked = 1 }'), ("none", "false")))
     service = start_service(policy=profiles)

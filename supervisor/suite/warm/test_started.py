@@ -1,0 +1,121 @@
+"""Children that are started ahead and not forked: warm, and with nothing in common, not even a layout."""
+
+import os
+import re
+import signal
+import subprocess
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from client import eventually
+from service import HOLD, POLICY, binary
+from test_state import changes, draws, run_many
+
+PROFILE = """
+[profile.started]
+extends = "default"
+warm = { imports = ["numpy", "pandas"], parked = 2, children = "started" }
+
+[profile.plain]
+extends = "default"
+warm = false
+"""
+
+
+@pytest.fixture(scope="module")
+def started(start_for_module):
+    return start_for_module(policy=PROFILE)
+
+
+@pytest.fixture
+def run(started):
+    return lambda script, **fields: started.client.execute(script, profile="started", **fields)
+
+
+def test_two_jobs_share_neither_the_hash_nor_the_layout_nor_anything_drawn(run):
+    def peculiar():
+        import sys
+
+        import numpy
+
+        def main():
+            return {"hash": hash("a text"), "hash of bytes": hash(b"some bytes"), "order": list({str(n) for n in range(100)}), "an object": id(sys.modules), "a library": id(numpy.ndarray)}
+
+    for script in (peculiar, draws):
+        told = run_many(run, script)
+        for what in told[0]:
+            assert len({str(job[what]) for job in told}) == len(told), (what, [job[what] for job in told])
+
+
+def test_what_one_job_changes_the_next_does_not_see(run):
+    fresh = run(changes, args=[False]).result
+    assert [run(changes, args=[True]).result for _ in range(3)] == [fresh] * 3
+
+
+def test_the_imports_are_done_before_a_request_and_are_not_the_jobs_time(started, run):
+    loaded = "import sys\nahead = 'pandas' in sys.modules\nimport pandas\ndef main(): return ahead"
+    alone = started.client.execute(loaded, profile="started")
+    cold = started.client.execute("import pandas\ndef main(): return 1", profile="plain")
+    assert alone.result is True and cold.status == 200
+    assert alone.body["usage"]["cpu_ms"] < cold.body["usage"]["cpu_ms"] / 4, (alone.body, cold.body)
+
+
+def test_what_it_prints_and_opens_is_a_scripts_own(run):
+    answer = run("import os\ndef main():\n    print('printed')\n    return sorted(map(int, os.listdir('/proc/self/fd')))")
+    # The last is that of the list itself.
+    assert (answer.stdout, answer.stderr, answer.result) == ("printed\n", "", [0, 1, 2, 3, 4])
+
+
+def test_children_that_die_are_replaced_and_cost_no_request(started, run):
+    for _ in range(3):
+        children = eventually(lambda: len(found := waiting(started)) == 2 and found)
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+        # Gone with all of their threads: one whose first thread has ended may still have others.
+        eventually(lambda: not any(os.path.exists(f"/proc/{child}") for child in children))
+        assert run(HOLD, args=[0]).result == "held"
+
+
+def test_more_requests_than_children(run):
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda number: run("def main(number): return number", args=[number]), range(12)))
+    assert [answer.result for answer in answers] == list(range(12))
+
+
+def waiting(service):
+    """Its children that wait: of the default profile's none has such arguments, and a job's have an id too."""
+    def arguments(pid):
+        try:
+            return open(f"/proc/{pid}/cmdline").read().split("\0")
+        except OSError:
+            return []
+
+    return [pid for pid in service.processes() if arguments(pid)[-3:] == ["numpy", "pandas", ""]]
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("raise ValueError('is broken')", "import wsgiref: ValueError: is broken"),
+        ("import no_such_module", "import wsgiref: ModuleNotFoundError: No module named 'no_such_module'"),
+        ("import os\nos._exit(0)", "ended before it was ready"),
+    ],
+)
+def test_an_import_that_fails_stops_the_start(tmp_path, names, own_module, source, told):
+    group, policy = f"cloister-{uuid.uuid4().hex[:8]}", tmp_path / "policy.toml"
+    names.append(group)
+    policy.write_text(POLICY.read_text() + own_module.profile(source, ', children = "started"'))
+    policy.chmod(0o644)
+    command = [binary("cloister-supervisor"), "serve", "--policy", policy, "--socket", tmp_path / "s", "--cgroup", group]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1 and told in ended.stderr and re.search(r"profile \"?own", ended.stderr), ended.stderr
+
+
+def test_what_an_import_starts_and_prints_is_no_matter(start_service, own_module):
+    # A thread is kept, as nothing is forked; what is printed is no script's.
+    source = "import threading\nprint('printed by an import')\nevent = threading.Event()\nthreading.Thread(target=event.wait, daemon=True).start()"
+    service = start_service(policy=own_module.profile(source, ', children = "started"'))
+    answer = service.client.execute("import threading\ndef main(): return threading.active_count()", profile="own")
+    assert (answer.result, answer.stdout, answer.stderr) == (2, "", "")

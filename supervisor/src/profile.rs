@@ -55,9 +55,10 @@ pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer]) -> Spec {
     let mount =
         |mount: &cloister_policy::ReadOnlyMount| Mount { host: mount.host.clone(), inside: mount.inside.clone() };
     let mut command = [&interpreter, "-I", "-X", "utf8", "-B", "-c", RUNNER].map(String::from).to_vec();
-    // Where a zygote has done the imports it is given them; an interpreter that is started does them itself.
-    let started = profile.warm.iter().filter(|warm| warm.children == Children::Started);
-    command.extend(started.flat_map(|warm| warm.imports.iter().cloned()));
+    if let Some(warm) = profile.warm.as_ref().filter(|warm| warm.children == Children::Started) {
+        command.push("ahead".to_owned());
+        command.extend(warm.imports.iter().cloned());
+    }
     Spec {
         command,
         environment,

@@ -6,6 +6,7 @@ get the right answer. Hence the private builtins below and the names captured at
 only failures need are imported when they fail, for a cold start pays for each import.
 
 Descriptors: 0 request, the content of its files, then the script's standard input; 1 and 2 output; 3 the result pipe.
+Arguments: none, or "ahead" and the modules to import where the interpreter is started ahead of its request.
 """
 
 import builtins
@@ -600,10 +601,14 @@ def _send(report):
             return
 
 
-def import_ahead(modules):
-    """Do the imports of an interpreter that is started ahead of its request; what an import prints is no script's."""
+def serve_ahead(modules):
+    """Be an interpreter that was started ahead of its request: do the imports, and be seen to wait until it comes."""
+    import ctypes
     import importlib
 
+    set_name = ctypes.CDLL(None).prctl  # with PR_SET_NAME, prctl(2)
+    set_name(15, b"parked", 0, 0, 0)
+    # What an import prints is no script's.
     sys.stdout = sys.stderr = io.StringIO()
     for name in modules:
         try:
@@ -612,14 +617,18 @@ def import_ahead(modules):
             _send(_frame(b"F", f"import {name}: {type(error).__name__}: {error}".encode("utf-8", "replace")))
             _exit(1)
 
+    def begun():
+        set_name(15, b"python3", 0, 0, 0)
+        open_streams()
 
-def rehearse_if_early():
-    """What `meanwhile` is for an interpreter that waits for its request. See `serve`."""
-    yield 2
-    rehearse()
+    def early():
+        yield 2
+        rehearse()
+
+    serve(begun, early())
 
 
 if __name__ == "__main__":
-    if ahead := sys.argv[1:]:
-        import_ahead(ahead)
-    serve(open_streams, rehearse_if_early() if ahead else ())
+    if sys.argv[1:2] == ["ahead"]:
+        serve_ahead(sys.argv[2:])
+    serve(open_streams)

@@ -183,7 +183,8 @@ class Predecessor(Http):
 
 
 def children(pid):
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    """Those that any of its threads has started: each thread has its own."""
+    return [child for listed in Path(f"/proc/{pid}/task").glob("*/children") for child in listed.read_text().split()]
 
 
 class Nsjail:

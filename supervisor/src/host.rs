@@ -17,8 +17,8 @@ use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
 use crate::connection::{Connection, LauncherError, refused};
 use crate::denial::Rules;
-use crate::job::{Outcome, PrepareError, Prepared};
-use crate::launcher::Launcher;
+use crate::job::{Outcome, PrepareError, Prepared, START_TIME};
+use crate::launcher::{IMPORT_TIME, Launcher};
 use crate::learn::Recorder;
 use crate::output::Printed;
 use crate::profile::{self, Bounds};
@@ -125,7 +125,14 @@ impl Host {
             tally: Tally::default(),
         });
         host.forkers().await?;
-        for _ in 0..host.parks() {
+        let mut missing = host.parks();
+        if host.starts_ahead() {
+            // An import that fails does so here, as it does in a zygote.
+            let first = host.prepare().await.map_err(|error| LauncherError::Refused(error.to_string()))?;
+            let _ = host.park.send(first);
+            missing -= 1;
+        }
+        for _ in 0..missing {
             tokio::spawn(park_one(Arc::downgrade(&host)));
         }
         Ok(host)
@@ -178,7 +185,16 @@ impl Host {
     /// # Errors
     /// Why none could be prepared.
     async fn child(self: &Arc<Self>) -> Result<(Prepared, Option<Serving>), PrepareError> {
-        if self.warm.is_none() {
+        if self.zygote().is_none() {
+            // One that waits may be there. Otherwise the request does not wait for the next, which takes as long as its own.
+            let mut parked = self.parked.lock().await;
+            while let Ok(mut child) = parked.children.try_recv() {
+                let serving = self.refill(parked.children.len());
+                if child.is_alive() {
+                    return Ok((child, serving));
+                }
+            }
+            drop(parked);
             // In a task of its own, which a client that hangs up does not cut short halfway.
             let host = Arc::clone(self);
             let child = tokio::spawn(async move { host.prepare().await }).await.expect("preparing does not panic");
@@ -235,6 +251,11 @@ impl Host {
         self.warm.as_ref().filter(|warm| warm.children == Children::Forked)
     }
 
+    /// Whether interpreters are started ahead of requests, each by itself.
+    fn starts_ahead(&self) -> bool {
+        self.warm.as_ref().is_some_and(|warm| warm.children == Children::Started)
+    }
+
     /// Whether children are kept parked.
     #[must_use]
     pub fn is_warm(&self) -> bool {
@@ -278,7 +299,8 @@ impl Host {
     async fn prepare_once(&self) -> Result<Prepared, PrepareError> {
         let forkers = self.forkers().await?;
         let lease = self.slots.lease().await;
-        Prepared::new(&forkers, &self.spec, self.limits, lease, &self.slots).await
+        let within = if self.starts_ahead() { IMPORT_TIME } else { START_TIME };
+        Prepared::new(&forkers, &self.spec, self.limits, lease, &self.slots, within).await
     }
 
     /// What jobs are forked from, started again if it has died or its time is up.

@@ -33,7 +33,7 @@ use crate::verdict::{self, Stop};
 use crate::watch::watch;
 
 /// How long an interpreter may take to start; its imports are not the script's time.
-const START_TIME: Duration = Duration::from_secs(30);
+pub const START_TIME: Duration = Duration::from_secs(30);
 
 /// How long a dead job's last words may take. They are in the pipe by then, or will never be.
 const AFTERMATH: Duration = Duration::from_secs(1);
@@ -57,8 +57,8 @@ pub enum PrepareError {
     #[error("take the job's seccomp listener: {0}")]
     Recorder(io::Error),
     /// The interpreter took too long to start.
-    #[error("the interpreter was not ready within {} seconds", START_TIME.as_secs())]
-    TooSlow,
+    #[error("the interpreter was not ready within {} seconds", .0.as_secs())]
+    TooSlow(Duration),
     /// The profile's memory does not hold an interpreter.
     #[error("the profile's memory does not hold the interpreter itself")]
     TooLittleMemory,
@@ -110,8 +110,8 @@ impl Outcome {
 }
 
 impl Prepared {
-    /// Builds a sandbox in the leased slot and starts an interpreter in it. Must run to its end: what
-    /// the launcher was asked for would otherwise come to nobody.
+    /// Builds a sandbox in the leased slot and starts an interpreter in it, which has to be ready in time. Must run to its
+    /// end: what the launcher was asked for would otherwise come to nobody.
     ///
     /// # Errors
     /// The step that failed. The slot goes back to the others either way.
@@ -121,6 +121,7 @@ impl Prepared {
         limits: Limits,
         mut lease: Lease,
         slots: &Arc<Slots>,
+        within: Duration,
     ) -> Result<Self, PrepareError> {
         if let Err(error) = lease.cgroup.reset(limits) {
             slots.release(lease);
@@ -136,9 +137,9 @@ impl Prepared {
         let cell = watch(cell)?;
         let (slots, forkers) = (Arc::clone(slots), forkers.clone());
         let sandbox = Sandbox { inner: Some((lease, cell)), files: Some(files), slots, forkers };
-        match tokio::time::timeout(START_TIME, Self::start(sandbox)).await {
+        match tokio::time::timeout(within, Self::start(sandbox)).await {
             Ok(prepared) => prepared,
-            Err(_) => Err(PrepareError::TooSlow),
+            Err(_) => Err(PrepareError::TooSlow(within)),
         }
     }
 
@@ -469,7 +470,8 @@ impl From<&PrepareError> for ErrorCode {
         match error {
             PrepareError::TooLittleMemory => Self::MemoryLimit,
             PrepareError::Launcher(LauncherError::Dead | LauncherError::Silent | LauncherError::Short(_))
-            | PrepareError::TooSlow => Self::Unavailable,
+            | PrepareError::TooSlow(_)
+            | PrepareError::NotReady(NotReady::Import(_)) => Self::Unavailable,
             PrepareError::Launcher(LauncherError::Io(error)) | PrepareError::Pipe(error) if is_shortage(error) => {
                 Self::Unavailable
             }

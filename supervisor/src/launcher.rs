@@ -16,8 +16,8 @@ pub const SUBCOMMAND: &str = "launcher";
 /// How long a launcher may take to confine itself.
 const LAUNCHER_TIME: Duration = Duration::from_secs(30);
 
-/// How long a zygote may take to import what its profile asks for.
-const IMPORT_TIME: Duration = Duration::from_secs(120);
+/// How long a zygote, or a child that is started ahead of its request, may take to import what its profile asks for.
+pub const IMPORT_TIME: Duration = Duration::from_secs(120);
 
 /// A running launcher. Dropping it kills it and every sandbox below it.
 #[derive(Debug)]

@@ -10,6 +10,8 @@ use cloister_sandbox::cgroup::Limits;
 use cloister_sandbox::root;
 use cloister_sandbox::spec::{self, CallRule, Layer, Mount, PathRule, Rlimits, Spec, Tmpfs};
 
+use crate::launcher::IMPORT_TIME;
+
 /// The Python part of a job, part of this program so that the two can never differ.
 const RUNNER: &str = include_str!("../zygote/runner.py");
 
@@ -55,9 +57,12 @@ pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer]) -> Spec {
     let mount =
         |mount: &cloister_policy::ReadOnlyMount| Mount { host: mount.host.clone(), inside: mount.inside.clone() };
     let mut command = [&interpreter, "-I", "-X", "utf8", "-B", "-c", RUNNER].map(String::from).to_vec();
+    // Whole seconds, and a second line only: the exact limit is enforced on the group.
+    let mut cpu_seconds = profile.cpu_time.as_secs() + 2;
     if let Some(warm) = profile.warm.as_ref().filter(|warm| warm.children == Children::Started) {
-        command.push("ahead".to_owned());
+        command.extend(["ahead".to_owned(), cpu_seconds.to_string()]);
         command.extend(warm.imports.iter().cloned());
+        cpu_seconds += IMPORT_TIME.as_secs();
     }
     Spec {
         command,
@@ -71,8 +76,7 @@ pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer]) -> Spec {
             open_files: profile.rlimits.open_files,
             file_size: profile.rlimits.file_size.0,
             stack: profile.rlimits.stack.0,
-            // Whole seconds, and a second line only: the exact limit is enforced on the group.
-            cpu_seconds: profile.cpu_time.as_secs() + 2,
+            cpu_seconds,
             address_space: profile.rlimits.address_space.0,
             data: profile.rlimits.data.0,
             processes: profile.rlimits.processes,

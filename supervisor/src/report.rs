@@ -11,6 +11,9 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 /// The byte by which an interpreter says that it is ready for its request.
 const READY: u8 = b'P';
 
+/// The byte by which it says that an import of the profile's failed; a message follows.
+const IMPORT_FAILED: u8 = b'I';
+
 /// The largest error report; the runner keeps to half of it.
 const LARGEST_ERROR: u64 = 512 * 1024;
 
@@ -73,9 +76,12 @@ pub enum Report {
 /// Why a job's process never became ready.
 #[derive(Debug, thiserror::Error)]
 pub enum NotReady {
-    /// It told which step of its confinement failed, or which import.
-    #[error("prepare a job: {0}")]
+    /// It told which step of its confinement failed.
+    #[error("confine a job: {0}")]
     Refused(String),
+    /// It told which of the profile's imports failed, ahead of its request.
+    #[error("{0}")]
+    Import(String),
     /// It ended, or wrote something else.
     #[error("the interpreter ended before it was ready")]
     Ended,
@@ -89,15 +95,18 @@ pub enum NotReady {
 pub async fn wait_until_ready(pipe: &mut (impl AsyncRead + Unpin)) -> Result<(), NotReady> {
     match pipe.read_u8().await {
         Ok(READY) => Ok(()),
-        Ok(cloister_sandbox::forker::FAILED) => {
-            let mut message = String::new();
-            let mut rest = pipe.take(4096);
-            let _ = rest.read_u64().await;
-            let _ = rest.read_to_string(&mut message).await;
-            Err(NotReady::Refused(message))
-        }
+        Ok(cloister_sandbox::forker::FAILED) => Err(NotReady::Refused(message(pipe).await)),
+        Ok(IMPORT_FAILED) => Err(NotReady::Import(message(pipe).await)),
         _ => Err(NotReady::Ended),
     }
+}
+
+/// A message with its length in front. Nobody is waited for who only holds the pipe open.
+async fn message(pipe: &mut (impl AsyncRead + Unpin)) -> String {
+    let length = pipe.read_u64().await.unwrap_or_default();
+    let mut message = Vec::new();
+    let _ = pipe.take(length.min(4096)).read_to_end(&mut message).await;
+    String::from_utf8_lossy(&message).into_owned()
 }
 
 /// Reads one report. Ends as soon as it is complete, or when every writer is gone.
@@ -199,5 +208,10 @@ mod tests {
         let said = frame(b'F', b"mount proc: EPERM");
         let refused = wait_until_ready(&mut said.as_slice()).await;
         assert!(matches!(refused, Err(NotReady::Refused(why)) if why == "mount proc: EPERM"));
+        let mut pipe = frame(b'I', b"import numpy: ImportError: none");
+        // Whatever comes behind the message, from whoever holds the pipe too.
+        pipe.extend(b"more");
+        let refused = wait_until_ready(&mut pipe.as_slice()).await;
+        assert!(matches!(refused, Err(NotReady::Import(why)) if why == "import numpy: ImportError: none"));
     }
 }

@@ -18,6 +18,7 @@ use crate::files;
 use crate::host::{Host, Ready};
 use crate::job::{Outcome, PrepareError};
 use crate::output::Printed;
+use crate::report::NotReady;
 use crate::serve::open_files;
 use crate::slots::{Door, Load, Overloaded, Place, Slots};
 
@@ -369,7 +370,15 @@ impl Started<'_> {
 }
 
 fn failure(error: PrepareError) -> Failure {
-    Failure::new(ErrorCode::from(&error), error.to_string())
+    let message = match &error {
+        // What it says is the operator's to know.
+        PrepareError::NotReady(NotReady::Import(why)) => {
+            tracing::error!(why, "an interpreter could not be started");
+            "an import that this profile does ahead of requests failed; the log of the service says which".to_owned()
+        }
+        error => error.to_string(),
+    };
+    Failure::new(ErrorCode::from(&error), message)
 }
 
 /// What a reload has to do.

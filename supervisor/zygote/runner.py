@@ -6,7 +6,8 @@ get the right answer. Hence the private builtins below and the names captured at
 only failures need are imported when they fail, for a cold start pays for each import.
 
 Descriptors: 0 request, the content of its files, then the script's standard input; 1 and 2 output; 3 the result pipe.
-Arguments: none, or "ahead" and the modules to import where the interpreter is started ahead of its request.
+Arguments: none, or where the interpreter is started ahead of its request "ahead", the limit on CPU time in seconds that
+the job is to have, and the modules to import.
 """
 
 import builtins
@@ -601,25 +602,40 @@ def _send(report):
             return
 
 
-def serve_ahead(modules):
-    """Be an interpreter that was started ahead of its request: do the imports, and be seen to wait until it comes."""
+def serve_ahead(cpu_seconds, modules):
+    """Be an interpreter that was started ahead of its request: do the imports, and be seen to wait until it comes.
+
+    Their CPU time is not the script's: the limit that the process began with has room for them, and becomes the
+    job's own when there is one.
+    """
     import ctypes
     import importlib
+    import resource
+    import time
 
     set_name = ctypes.CDLL(None).prctl  # with PR_SET_NAME, prctl(2)
-    set_name(15, b"parked", 0, 0, 0)
-    # What an import prints is no script's.
-    sys.stdout = sys.stderr = io.StringIO()
+    # Made before the imports, so that one which keeps a stream has the script's. What an import prints is nobody's.
+    open_streams()
+    kept, nowhere = [os.dup(number) for number in range(3)], os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(nowhere, number)
     for name in modules:
         try:
             importlib.import_module(name)
         except BaseException as error:
-            _send(_frame(b"F", f"import {name}: {type(error).__name__}: {error}".encode("utf-8", "replace")))
+            _send(_frame(b"I", f"import {name}: {type(error).__name__}: {error}".encode("utf-8", "replace")))
             _exit(1)
+    for number, original in enumerate(kept):
+        os.dup2(original, number)
+    for number in (nowhere, *kept):
+        os.close(number)
+    # After the imports, for threads that one starts take the name over.
+    set_name(15, b"parked", 0, 0, 0)
 
     def begun():
         set_name(15, b"python3", 0, 0, 0)
-        open_streams()
+        limit = cpu_seconds + int(time.process_time())
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
 
     def early():
         yield 2
@@ -630,5 +646,5 @@ def serve_ahead(modules):
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["ahead"]:
-        serve_ahead(sys.argv[2:])
+        serve_ahead(int(sys.argv[2]), sys.argv[3:])
     serve(open_streams)

@@ -106,7 +106,7 @@ pub const PROFILE: &[Key] = &[
         "warm.children",
         Kind::Choice(&["started", "forked"]),
         "\"forked\"",
-        More::Looser,
+        More::Neither,
         "\"forked\": from one process that did the imports, with which all of them share the address-space layout and the \
          secret behind `hash(str)`; a place is filled in milliseconds. \"started\": each is an interpreter that does the \
          imports itself, so that it shares neither; they take their time and memory for each job, ahead of its request.",
@@ -116,7 +116,8 @@ pub const PROFILE: &[Key] = &[
         time(1, 24 * 30),
         "\"1h\"",
         More::Neither,
-        "How often the process that children are forked from is replaced, and the address-space layout with it.",
+        "How often the process that children are forked from is replaced, and the address-space layout with it. For \
+         children that are started there is none.",
     ),
     key("filesystem.tmp", size(4 * KIB), "\"64MiB\"", More::Looser, "Size of /tmp: working directory and home."),
     key("filesystem.tmp_inodes", whole(8, 100_000_000), "4096", More::Looser, "Files and directories in /tmp."),

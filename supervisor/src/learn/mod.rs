@@ -19,7 +19,7 @@ use cloister_sandbox::cgroup::Tree;
 
 use crate::args;
 use crate::host::Forkers;
-use crate::job::{Outcome, Prepared};
+use crate::job::{Outcome, Prepared, START_TIME};
 use crate::launcher::Launcher;
 use crate::output::Printed;
 use crate::profile;
@@ -98,7 +98,7 @@ async fn record(policy: &Policy, of: &Profile, request: &ExecuteRequest) -> Resu
         Launcher::start(spec.clone(), ids, |pid| tree.adopt_launcher(pid)).await.map_err(|error| error.to_string())?;
     let forkers = Forkers::recorded(Arc::new(launcher), Arc::clone(&recorder));
     let lease = slots.lease().await;
-    let outcome = match Prepared::new(&forkers, &spec, profile::limits(of), lease, &slots).await {
+    let outcome = match Prepared::new(&forkers, &spec, profile::limits(of), lease, &slots, START_TIME).await {
         Ok(prepared) => {
             recorder.begin_script();
             prepared.run(request, &bounds, &Printed::default()).await

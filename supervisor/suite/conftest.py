@@ -6,14 +6,16 @@ stop or reconfigure one, or look into its daemons, are skipped.
 
 import os
 import re
+import subprocess
 import tempfile
+import uuid
 from pathlib import Path
 
 import pytest
 
 from client import Client
 from host import Host, check_that_nothing_is_left
-from service import POLICY, PROFILES, Service, host_processes, name_of, standard_library
+from service import POLICY, PROFILES, Service, binary, host_processes, name_of, standard_library
 
 INSTALLED = os.environ.get("CLOISTER_URL")
 
@@ -120,6 +122,23 @@ def starting(names):
 
 start_service = pytest.fixture(name="start_service")(starting)
 start_for_module = pytest.fixture(name="start_for_module", scope="module")(starting)
+
+
+@pytest.fixture
+def refused_start(tmp_path, names):
+    """Start a supervisor with a policy that keeps it from serving; what it says."""
+
+    def start(text):
+        group, policy = f"cloister-{uuid.uuid4().hex[:8]}", tmp_path / "policy.toml"
+        names.append(group)
+        policy.write_text(text)
+        policy.chmod(0o644)
+        command = [binary("cloister-supervisor"), "serve", "--policy", policy, "--socket", tmp_path / "s", "--cgroup", group]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert ended.returncode == 1, ended
+        return ended.stderr
+
+    return start
 
 
 class OwnModule:

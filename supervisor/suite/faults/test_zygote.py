@@ -2,15 +2,13 @@
 
 import os
 import signal
-import subprocess
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from client import eventually
-from service import HOLD, POLICY, WARM, binary
+from service import HOLD, POLICY, WARM
 
 pytestmark = pytest.mark.skipif(not WARM, reason="the profiles of cold starts keep no interpreter warm")
 
@@ -37,23 +35,6 @@ def test_an_import_that_cannot_be_kept_warm_stops_the_start(refused_start, own_m
 def test_a_module_that_is_not_there_is_named(refused_start):
     said = refused_start(POLICY.read_text().replace('imports = ["numpy", "pandas"]', 'imports = ["numpy", "panda"]'))
     assert "import panda: ModuleNotFoundError" in said, said
-
-
-@pytest.fixture
-def refused_start(tmp_path, names):
-    """Start a supervisor with a policy that keeps it from serving; what it says."""
-
-    def start(text):
-        group, policy = f"cloister-{uuid.uuid4().hex[:8]}", tmp_path / "policy.toml"
-        names.append(group)
-        policy.write_text(text)
-        policy.chmod(0o644)
-        command = [binary("cloister-supervisor"), "serve", "--policy", policy, "--socket", tmp_path / "s", "--cgroup", group]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        assert ended.returncode == 1, ended
-        return ended.stderr
-
-    return start
 
 
 def test_killed_its_jobs_get_a_true_answer_and_it_is_replaced(start_service):

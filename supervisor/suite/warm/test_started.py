@@ -1,16 +1,13 @@
 """Children that are started ahead and not forked: warm, and with nothing in common, not even a layout."""
 
 import os
-import re
 import signal
-import subprocess
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from client import eventually
-from service import HOLD, POLICY, binary
+from service import HOLD, POLICY
 from test_state import changes, draws, run_many
 
 STARTED = ', children = "started"'
@@ -106,15 +103,9 @@ def test_more_requests_than_children(run):
         ("import os\nos._exit(0)", "ended before it was ready"),
     ],
 )
-def test_an_import_that_fails_stops_the_start(tmp_path, names, own_module, source, told):
-    group, policy = f"cloister-{uuid.uuid4().hex[:8]}", tmp_path / "policy.toml"
-    names.append(group)
-    policy.write_text(POLICY.read_text() + own_module.profile(source, STARTED))
-    policy.chmod(0o644)
-    command = [binary("cloister-supervisor"), "serve", "--policy", policy, "--socket", tmp_path / "s", "--cgroup", group]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert ended.returncode == 1 and told in ended.stderr and 'profile "own"' in ended.stderr, ended.stderr
-    assert "does not hold" not in ended.stderr
+def test_an_import_that_fails_stops_the_start(refused_start, own_module, source, told):
+    said = refused_start(POLICY.read_text() + own_module.profile(source, STARTED))
+    assert told in said and 'profile "own"' in said and "does not hold" not in said, said
 
 
 def test_an_import_that_fails_later_is_told_of_and_not_what_it_says(start_service, own_module):

@@ -49,7 +49,9 @@ def install_programs(wanted):
     """Programs, and the packages of Debian that bring them."""
     split = [given.rstrip("?").partition("=") for given in wanted]
     package_of = {program: package or program for program, _, package in split}
-    apt_install(*(package for program, package in package_of.items() if not shutil.which(program)))
+    # Again if need be: for what it installs, apt takes out what was there of another release.
+    for _ in range(2):
+        apt_install(*(package for program, package in package_of.items() if not shutil.which(program)))
     missing = {program: package for program, package in package_of.items() if not shutil.which(program)}
     needed = [missing.pop(program) for program in list(missing) if f"{program}?" not in wanted]
     if needed:

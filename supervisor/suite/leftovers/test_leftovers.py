@@ -91,13 +91,14 @@ def test_memory_of_the_supervisor_is_flat(start_service):
 
 
 @pytest.mark.parametrize("script", ["def main(): return 1", "def main():\n    while True: pass"])
-def test_descriptors_do_not_pile_up(service, execute, script):
+def test_descriptors_do_not_pile_up(start_service, script):
+    service = start_service()
     count = lambda: len(os.listdir(f"/proc/{service.supervisor.pid}/fd"))
     for _ in range(3):
-        execute(script, timeout_ms=200)
+        service.client.execute(script, timeout_ms=200)
     # With all places filled, which hold descriptors too.
     service.settle()
     before = count()
     for _ in range(20):
-        execute(script, timeout_ms=200)
+        service.client.execute(script, timeout_ms=200)
     eventually(lambda: count() <= before)

@@ -21,8 +21,7 @@ def goals(figures):
     def at_least(what, ratio, bound):
         rows.append({"goal": what, "ratio": round(ratio, 3), "bound": f"at least {bound}", "met": ratio >= bound})
 
-    pauses = f"{figures['pause_ms']} ms between requests"
-    for key, how in (("sequential", "one after another"), ("with pauses", pauses)):
+    for key, how in ways(figures):
         p50 = {load: {name: of[50] for name, of in subjects.items()} for load, subjects in figures[key].items()}
         for load, bound in (("2 + 2", 0.4), ("pandas", 0.5)):
             if load in p50:
@@ -43,9 +42,14 @@ def goals(figures):
     return rows
 
 
+def ways(figures):
+    """The two ways in which one client asks: where their figures are, and their names."""
+    return (("sequential", "one request after another"), ("with pauses", f"{figures['pause_ms']} ms between requests"))
+
+
 def table(figures):
     parts = [figures["machine"]]
-    for key, how in (("sequential", "one request after another"), ("with pauses", f"{figures['pause_ms']} ms between requests")):
+    for key, how in ways(figures):
         for load, subjects in figures[key].items():
             rows = [("", "p50 ms", "p90 ms", "p99 ms", "to warm")]
             for name in filter(subjects.get, ORDER):

@@ -33,6 +33,10 @@ _waiting = select.poll()
 _waiting.register(0, select.POLLIN)
 
 RESULT_FD = 3
+
+# Milliseconds after which an interpreter takes it that no request is waiting for it.
+SHORTLY = 2
+
 LONGEST_TEXT = 64 * 1024
 DEEPEST = 128
 FILE_NAME = "script.py"
@@ -101,6 +105,12 @@ def rehearse():
     del _modules["script"]
 
 
+def rehearse_early():
+    """What `meanwhile` is at least, for who is ahead of its request: see `serve`."""
+    yield SHORTLY
+    rehearse()
+
+
 def _receive(read):
     length = int.from_bytes(_read_exactly(read, 8), "big")
     return _scan(_read_exactly(read, length).decode(), 0)[0]
@@ -141,6 +151,17 @@ def open_streams():
         stream.mode = "w"
         setattr(sys, name, stream)
         setattr(sys, "__" + name + "__", stream)
+
+
+def with_descriptors(others, do):
+    """Call a function while others lie at the descriptors 0, 1 and 2."""
+    kept = [os.dup(number) for number in range(3)]
+    for number, other in enumerate(others):
+        os.dup2(other, number)
+    do()
+    for number, original in enumerate(kept):
+        os.dup2(original, number)
+        os.close(original)
 
 
 def _run(request):
@@ -614,21 +635,20 @@ def serve_ahead(cpu_seconds, modules):
     import time
 
     set_name = ctypes.CDLL(None).prctl  # with PR_SET_NAME, prctl(2)
+
+    def do_imports():
+        for name in modules:
+            try:
+                importlib.import_module(name)
+            except BaseException as error:
+                _send(_frame(b"I", f"import {name}: {type(error).__name__}: {error}".encode("utf-8", "replace")))
+                _exit(1)
+
     # Made before the imports, so that one which keeps a stream has the script's. What an import prints is nobody's.
     open_streams()
-    kept, nowhere = [os.dup(number) for number in range(3)], os.open(os.devnull, os.O_RDWR)
-    for number in range(3):
-        os.dup2(nowhere, number)
-    for name in modules:
-        try:
-            importlib.import_module(name)
-        except BaseException as error:
-            _send(_frame(b"I", f"import {name}: {type(error).__name__}: {error}".encode("utf-8", "replace")))
-            _exit(1)
-    for number, original in enumerate(kept):
-        os.dup2(original, number)
-    for number in (nowhere, *kept):
-        os.close(number)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    with_descriptors((nowhere, nowhere, nowhere), do_imports)
+    os.close(nowhere)
     # After the imports, for threads that one starts take the name over.
     set_name(15, b"parked", 0, 0, 0)
 
@@ -637,11 +657,7 @@ def serve_ahead(cpu_seconds, modules):
         limit = cpu_seconds + int(time.process_time())
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
 
-    def early():
-        yield 2
-        rehearse()
-
-    serve(begun, early())
+    serve(begun, rehearse_early())
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ SINGLE = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR
 # copy each page of code that it touches.
 ROUNDS = 20
 
-# Milliseconds after which a parked child takes it that no request is waiting for it, and that few come at all.
-SHORTLY, CALM = 2, 15
+# Milliseconds after which a parked child takes it that few requests come at all.
+CALM = 15
 
 
 def main():
@@ -98,14 +98,9 @@ def shorten_command_line():
 
 def open_streams(runner):
     """Make the streams of the jobs to come, on pipes as theirs will be: a stream looks at its descriptor once."""
-    kept = [os.dup(number) for number in range(3)]
     read, write = os.pipe()
-    for number, end in enumerate((read, write, write)):
-        os.dup2(end, number)
-    runner.open_streams()
-    for number, original in enumerate(kept):
-        os.dup2(original, number)
-    for number in (read, write, *kept):
+    runner.with_descriptors((read, write, write), runner.open_streams)
+    for number in (read, write):
         os.close(number)
 
 
@@ -174,8 +169,7 @@ def prepare(runner):
 
     Taken for nobody it is a loss for those who wait, so that each step waits a while to see whether somebody does.
     """
-    yield SHORTLY
-    runner.rehearse()
+    yield from runner.rehearse_early()
     for _ in exercise(BASICS):
         yield CALM
 

@@ -96,6 +96,11 @@ impl Admission {
 }
 
 impl Guest {
+    /// For whom the supervisor counts its request.
+    pub fn tenant(&self) -> cloister_protocol::Tenant {
+        self.tenant.number()
+    }
+
     /// Tells the client where it stands, and the log who it is.
     pub fn sign(&self, response: &mut Response) {
         if let Some(standing) = self.standing {

@@ -32,6 +32,15 @@ impl Tenant {
             address => address,
         })
     }
+
+    /// The tenant as the supervisor is told of it. Keys and addresses never meet: a gateway asks for keys, or it does not.
+    pub fn number(self) -> cloister_protocol::Tenant {
+        cloister_protocol::Tenant::new(match self {
+            Self::Key(key) => key.number().into(),
+            Self::Address(IpAddr::V6(address)) => address.into(),
+            Self::Address(IpAddr::V4(address)) => address.to_ipv6_mapped().into(),
+        })
+    }
 }
 
 /// Places at the supervisor, and those who wait for one.

@@ -250,7 +250,7 @@ impl Door {
         let leave = self.admission.admit(guest, profile.as_deref()).await;
         let waited = since.elapsed();
         let leave = leave.map_err(|refused| Box::new(refuse_with(id, refused)))?;
-        let answer = self.upstream.execute(id, wish, body).await;
+        let answer = self.upstream.execute(id, guest.tenant(), wish, body).await;
         let mut answer = answer.unwrap_or_else(|away| unavailable(id, &away));
         self.time(&mut answer, waited);
         if answer.headers().get(CONTENT_TYPE).is_some_and(|form| form == EVENT_STREAM) {

@@ -13,7 +13,7 @@ use axum::response::Response;
 use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
     EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, OUTCOME_HEADER, OVER_PATH, READY_PATH, STATS_PATH, Stats,
-    TIMING_HEADER,
+    TENANT_HEADER, TIMING_HEADER, Tenant,
 };
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
@@ -101,8 +101,11 @@ impl Upstream {
     ///
     /// # Errors
     /// When the supervisor cannot be reached, or goes away before it answers.
-    pub async fn execute(&self, id: JobId, wish: Wish, body: Vec<u8>) -> Result<Response, Away> {
-        let mut builder = self.request(Method::POST, EXECUTE_PATH, id).header(CONTENT_TYPE, "application/json");
+    pub async fn execute(&self, id: JobId, tenant: Tenant, wish: Wish, body: Vec<u8>) -> Result<Response, Away> {
+        let mut builder = self
+            .request(Method::POST, EXECUTE_PATH, id)
+            .header(CONTENT_TYPE, "application/json")
+            .header(TENANT_HEADER, tenant.to_string());
         if wish.explain {
             builder = builder.header(EXPLAIN_HEADER, "1");
         }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use cloister_policy::{Children, Policy, Profile, Warm};
-use cloister_protocol::{ExecuteRequest, ProfileStats};
+use cloister_protocol::{ExecuteRequest, ProfileStats, Tenant};
 use cloister_sandbox::cgroup::{self, Tree};
 use cloister_sandbox::spec::{IdRange, Layer, Spec};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
@@ -167,15 +167,15 @@ impl Host {
     /// # Errors
     /// When no job ran.
     pub async fn execute(self: Arc<Self>, request: &ExecuteRequest) -> Result<Outcome, PrepareError> {
-        self.ready().await?.run(request, &Printed::default()).await
+        self.ready(Tenant::default()).await?.run(request, &Printed::default()).await
     }
 
-    /// A sandbox for one request.
+    /// A sandbox for one request of a tenant's.
     ///
     /// # Errors
     /// When there is none.
-    pub async fn ready(self: Arc<Self>) -> Result<Ready, PrepareError> {
-        let (child, serving) = self.child().await?;
+    pub async fn ready(self: Arc<Self>, tenant: Tenant) -> Result<Ready, PrepareError> {
+        let (child, serving) = self.child(tenant).await?;
         // A job needs what forked it, but not what would park more.
         Ok(Ready { child, bounds: self.bounds, rules: Arc::clone(&self.rules), _serving: serving })
     }
@@ -184,7 +184,7 @@ impl Host {
     ///
     /// # Errors
     /// Why none could be prepared.
-    async fn child(self: &Arc<Self>) -> Result<(Prepared, Option<Serving>), PrepareError> {
+    async fn child(self: &Arc<Self>, _tenant: Tenant) -> Result<(Prepared, Option<Serving>), PrepareError> {
         if self.zygote().is_none() {
             // One that waits may be there. Otherwise the request does not wait for the next, which takes as long as its own.
             let mut parked = self.parked.lock().await;

@@ -14,6 +14,7 @@ mod launcher;
 mod learn;
 mod notify;
 mod output;
+mod places;
 mod profile;
 mod reload;
 mod report;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+use crate::places::Load;
 use crate::service::Service;
-use crate::slots::Load;
 
 /// How often the status line follows what it shows.
 const STATUS_PERIOD: Duration = Duration::from_secs(2);
@@ -64,7 +64,7 @@ fn tell(state: &[NotifyState<'_>]) {
 #[cfg(test)]
 mod tests {
     use super::status;
-    use crate::slots::Load;
+    use crate::places::Load;
 
     #[test]
     fn the_status_shows_slots_and_queue() {

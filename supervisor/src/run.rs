@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::process::ExitCode;
 
-use cloister_protocol::{Answer, ExecuteRequest, JobId};
+use cloister_protocol::{Answer, ExecuteRequest, JobId, Tenant};
 use cloister_sandbox::spec::Layer;
 
 use crate::args;
@@ -37,7 +37,7 @@ pub fn run(arguments: &args::Run) -> Result<ExitCode, String> {
     runtime()?.block_on(async {
         let mut service = Service::start(&policy, &group, &without).await.map_err(|error| error.to_string())?;
         let id = JobId::random();
-        let outcome = match service.admit(&request).await {
+        let outcome = match service.admit(Tenant::default(), &request).await {
             Err(failure) => Err(failure),
             Ok(admitted) => {
                 if arguments.explain {

@@ -12,7 +12,7 @@ use cloister_program::{Budget, Taken};
 use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
     Answer, EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, Failure, ID_HEADER, JobId, OVER_PATH, READY_PATH,
-    STATS_PATH,
+    STATS_PATH, TENANT_HEADER, Tenant,
 };
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::{Bytes, Incoming};
@@ -27,10 +27,11 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::output::Printed;
+use crate::places::Load;
 use crate::reload::ReloadState;
 use crate::running::{MOST_WAITERS, Running};
 use crate::service::Service;
-use crate::slots::Load;
+
 use crate::stats;
 use crate::stream::{self, Events, Reader, Teller};
 
@@ -70,6 +71,7 @@ type Body = Either<Full<Bytes>, Events>;
 #[derive(Debug)]
 struct Wanted {
     id: JobId,
+    tenant: Tenant,
     request: ExecuteRequest,
     explain: bool,
     since: Instant,
@@ -178,10 +180,11 @@ impl Server {
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
         let id = header(ID_HEADER).and_then(JobId::parse).unwrap_or_else(JobId::random);
+        let tenant = header(TENANT_HEADER).and_then(Tenant::parse).unwrap_or_default();
         let explain = header(EXPLAIN_HEADER) == Some("1");
         let streamed = header(ACCEPT.as_str()) == Some(EVENT_STREAM);
         let response = match (request.method(), request.uri().path()) {
-            (&Method::POST, EXECUTE_PATH) => match self.read(id, explain, request.into_body()).await {
+            (&Method::POST, EXECUTE_PATH) => match self.read(id, tenant, explain, request.into_body()).await {
                 Ok(wanted) if streamed => return self.stream(wanted).await,
                 Ok(wanted) => self.execute(wanted).await,
                 Err(refusal) => *refusal,
@@ -212,7 +215,13 @@ impl Server {
         json(StatusCode::OK, id, serde_json::to_vec(&told).expect("strings only"))
     }
 
-    async fn read(&self, id: JobId, explain: bool, body: Incoming) -> Result<Wanted, Box<Response<Full<Bytes>>>> {
+    async fn read(
+        &self,
+        id: JobId,
+        tenant: Tenant,
+        explain: bool,
+        body: Incoming,
+    ) -> Result<Wanted, Box<Response<Full<Bytes>>>> {
         let since = Instant::now();
         let refuse = |code, message: &str| Box::new(refuse(id, code, message));
         if !self.ready.load(Ordering::Relaxed) {
@@ -222,12 +231,12 @@ impl Server {
         let body = read(body, &mut memory).await.map_err(|error| refuse(error.code, &error.message))?;
         let request = ExecuteRequest::parse(&body);
         let request = request.map_err(|error| refuse(ErrorCode::InvalidRequest, &error.to_string()))?;
-        Ok(Wanted { id, request, explain, since, _memory: memory })
+        Ok(Wanted { id, tenant, request, explain, since, _memory: memory })
     }
 
     async fn execute(&self, wanted: Wanted) -> Response<Full<Bytes>> {
-        let Wanted { id, request, explain, since, _memory } = wanted;
-        let (layers, outcome) = match self.service.admit(&request).await {
+        let Wanted { id, tenant, request, explain, since, _memory } = wanted;
+        let (layers, outcome) = match self.service.admit(tenant, &request).await {
             Err(failure) => (None, Err(failure)),
             Ok(admitted) => (explain.then(|| admitted.explain()), admitted.run(&request).await),
         };
@@ -275,9 +284,9 @@ impl Server {
     }
 
     async fn run_streamed(&self, wanted: &Wanted, begin: oneshot::Sender<Begun>, teller: &Teller) {
-        let Wanted { id, request, explain, since, .. } = wanted;
+        let Wanted { id, tenant, request, explain, since, .. } = wanted;
         let started = async {
-            let admitted = self.service.admit(request).await?;
+            let admitted = self.service.admit(*tenant, request).await?;
             let layers = explain.then(|| admitted.explain());
             Ok((admitted.start().await?, layers))
         };

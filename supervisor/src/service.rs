@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use cloister_policy::{Network, Policy, Profile, Supervisor};
-use cloister_protocol::{ErrorCode, ExecuteRequest, Failure, Stats};
+use cloister_protocol::{ErrorCode, ExecuteRequest, Failure, Stats, Tenant};
 use cloister_sandbox::cgroup::{self, Tree};
 use cloister_sandbox::landlock;
 use cloister_sandbox::spec::{IdRange, Layer};
@@ -18,9 +18,10 @@ use crate::files;
 use crate::host::{Host, Ready};
 use crate::job::{Outcome, PrepareError};
 use crate::output::Printed;
+use crate::places::{Door, Load, Overloaded, Place};
 use crate::report::NotReady;
 use crate::serve::open_files;
-use crate::slots::{Door, Load, Overloaded, Place, Slots};
+use crate::slots::Slots;
 
 /// The profile of a request that names none.
 const DEFAULT_PROFILE: &str = "default";
@@ -58,6 +59,7 @@ pub struct Admitted<'a> {
     host: Arc<Host>,
     policy: Arc<InForce>,
     cgroup_version: cgroup::Version,
+    tenant: Tenant,
 }
 
 /// A request whose job is about to begin.
@@ -224,14 +226,14 @@ impl Service {
     ///
     /// # Errors
     /// A failure when there is no place, no such profile, or the script is too large for it.
-    pub async fn admit(&self, request: &ExecuteRequest) -> Result<Admitted<'_>, Failure> {
+    pub async fn admit(&self, tenant: Tenant, request: &ExecuteRequest) -> Result<Admitted<'_>, Failure> {
         // What cannot run does not queue; what can is asked again, for a reload may come between.
         self.in_force().host(request)?;
         let overloaded = |full: Overloaded| Failure::new(ErrorCode::Overloaded, full.to_string());
         let place = self.door.enter().await.map_err(overloaded)?;
         let policy = self.in_force();
         let host = Arc::clone(policy.host(request)?);
-        Ok(Admitted { _place: place, host, policy, cgroup_version: self.tree.version() })
+        Ok(Admitted { _place: place, host, policy, cgroup_version: self.tree.version(), tenant })
     }
 
     /// The profiles in force.
@@ -350,10 +352,10 @@ impl<'a> Admitted<'a> {
     /// # Errors
     /// A failure when there is none.
     pub async fn start(self) -> Result<Started<'a>, Failure> {
-        let Self { _place, host, policy, .. } = self;
+        let Self { _place, host, policy, tenant, .. } = self;
         // A running job keeps its own launcher, and nothing else of a policy that is no longer in force.
         drop(policy);
-        let ready = host.ready().await.map_err(failure)?;
+        let ready = host.ready(tenant).await.map_err(failure)?;
         Ok(Started { _place, ready })
     }
 }

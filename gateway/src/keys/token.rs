@@ -75,6 +75,13 @@ fn bytes<const LENGTH: usize>(text: &str) -> Option<[u8; LENGTH]> {
     HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok()
 }
 
+impl KeyId {
+    /// Its eight bytes as a number.
+    pub fn number(self) -> u64 {
+        u64::from_be_bytes(self.0)
+    }
+}
+
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&HEXLOWER.encode(&self.0))

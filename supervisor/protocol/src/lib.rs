@@ -12,6 +12,7 @@ mod id;
 mod json;
 mod request;
 mod stats;
+mod tenant;
 
 pub use answer::{Answer, Denial, ErrorCode, Failure, Layer, Stream, Usage};
 pub use files::{DEEPEST, Encoded, InputFile, OUT, OutputFile, directories};
@@ -19,9 +20,14 @@ pub use id::JobId;
 pub use json::{MAX_DEPTH, NotJson, check_result};
 pub use request::{ExecuteRequest, InvalidRequest};
 pub use stats::{ProfileStats, Restarts, Stats};
+pub use tenant::Tenant;
 
 /// The header that carries the job's id, in a request to the supervisor and in every response.
 pub const ID_HEADER: &str = "x-cloister-id";
+
+/// The header by which the gateway tells for whom a request is: a [`Tenant`]. Without it a request is for tenant 0, which is
+/// root on the host.
+pub const TENANT_HEADER: &str = "x-cloister-tenant";
 
 /// The request header that asks for the layers in force, and the response header that tells them.
 pub const EXPLAIN_HEADER: &str = "x-cloister-explain";

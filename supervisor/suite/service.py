@@ -94,10 +94,15 @@ class Service:
         self.policy.chmod(0o644)
 
     def start(self):
-        self.start_supervisor()
-        self.gateway = self.spawn("gateway", "serve", "--listen", self.address, "--socket", self.socket,
-                                  "--user", GATEWAY_ID, *self.gateway_options)
-        self.wait_until_ready()
+        try:
+            self.start_supervisor()
+            self.gateway = self.spawn("gateway", "serve", "--listen", self.address, "--socket", self.socket,
+                                      "--user", GATEWAY_ID, *self.gateway_options)
+            self.wait_until_ready()
+        except BaseException:
+            # Who is told that it did not start may have no hold of it. Its logs stay, for the report.
+            self.end_daemons()
+            raise
         return self
 
     def start_supervisor(self):
@@ -124,16 +129,27 @@ class Service:
     def stop(self):
         """Stop both as an operator would; both must go without complaint."""
         self.client.http.close()
+        codes = self.end_daemons()
+        for log in self.logs.values():
+            log.close()
+        assert not any(codes.values()), {name: (code, self.log(name)) for name, code in codes.items() if code}
+        assert not self.cgroup_directories(), "a control group was left behind"
+        assert not self.processes(), "a process was left behind"
+        subprocess.run(["rm", "-rf", self.directory], check=True)
+
+    def end_daemons(self):
+        """Ask those that run to end, one after the other, and see to it that both do; their exit codes."""
+        codes = {}
         for name in ("gateway", "supervisor"):
             daemon = getattr(self, name)
             if daemon is not None and daemon.poll() is None:
                 daemon.send_signal(signal.SIGTERM)
-                assert daemon.wait(60) == 0, self.log(name)
-        for log in self.logs.values():
-            log.close()
-        assert not self.cgroup_directories(), "a control group was left behind"
-        assert not self.processes(), "a process was left behind"
-        subprocess.run(["rm", "-rf", self.directory], check=True)
+                try:
+                    codes[name] = daemon.wait(60)
+                except subprocess.TimeoutExpired:
+                    daemon.kill()
+                    codes[name] = daemon.wait()
+        return codes
 
     def log(self, name):
         return (self.directory / f"{name}.log").read_text()[-4000:]

@@ -12,6 +12,8 @@ export PYTHON
 GATEWAY_OPTIONS ?=
 # Such as --rounds 5, or --help.
 BENCH_OPTIONS ?=
+# Such as --json, --jobs 50, or --help.
+SPEC_OPTIONS ?=
 # Such as --only programs, --minutes 20, or --help.
 COMPAT_OPTIONS ?=
 LISTEN := $(or $(CLOISTER_LISTEN),127.0.0.1:8080)
@@ -22,7 +24,7 @@ CARGO_OPTIONS := --locked --target-dir $(TARGET)
 # Everything is run once, and what fails has failed.
 PYTEST := $(VENV)/bin/python -B -m pytest -q -o cache_dir=$(abspath $(TARGET))/pytest-cache
 
-.PHONY: help run test build runtime doctor lint audit unit suite bench compat deb test-vm test-vm-ci clean root tools test-tools vm-tools
+.PHONY: help run test build runtime doctor lint audit unit suite bench spec compat deb test-vm test-vm-ci clean root tools test-tools vm-tools
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -63,13 +65,17 @@ suite: root test-tools runtime build ## Run the black-box suite against the real
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) policy/tests
 	echo "== the black-box suite, with warm interpreters as shipped"
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite
-	echo "== the black-box suite, with cold starts, of which the page is none the wiser"
-	CLOISTER_COLD=1 CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite --ignore supervisor/suite/page
+	echo "== the black-box suite, with cold starts, of which the page is none the wiser, and which are counted above"
+	CLOISTER_COLD=1 CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite --ignore supervisor/suite/page --ignore supervisor/suite/spec
 
 bench: root runtime build ## Measure warm and cold jobs beside bare forks and the predecessor's way (BENCH_OPTIONS)
 	@echo "== bench"
 	$(PYTHON) supervisor/runtime/test_tools.py $(TARGET)/bench-venv requirements-bench.txt wrk
 	CLOISTER_BIN=$(TARGET)/release $(TARGET)/bench-venv/bin/python -B supervisor/bench/bench.py --out $(TARGET)/bench $(BENCH_OPTIONS)
+
+spec: root test-tools runtime build ## Count what a job costs each part, warm, cold and started (SPEC_OPTIONS)
+	@echo "== spec"
+	CLOISTER_BIN=$(TARGET)/release $(VENV)/bin/python -B supervisor/bench/spec.py $(SPEC_OPTIONS)
 
 compat: root test-tools runtime build ## Run Python's tests, numpy's and real programs in the sandbox and outside (COMPAT_OPTIONS)
 	@echo "== compat"

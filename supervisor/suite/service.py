@@ -27,8 +27,8 @@ SAY = "import ctypes, time\nctypes.CDLL(None).prctl(15, b'holding', 0, 0, 0)\n"
 HOLD = SAY + "def main(seconds):\n    time.sleep(seconds)\n    return 'held'"
 
 
-def binary(name):
-    places = [os.environ.get("CLOISTER_BIN"), REPOSITORY / "target/release", REPOSITORY / "target/debug"]
+def binary(name, first=None):
+    places = [first, os.environ.get("CLOISTER_BIN"), REPOSITORY / "target/release", REPOSITORY / "target/debug"]
     for place in filter(None, places):
         path = Path(place).resolve() / name
         if path.exists():
@@ -36,10 +36,17 @@ def binary(name):
     raise AssertionError(f"{name} is not built; run `make build`")
 
 
-class Service:
-    """One supervisor and one gateway, with a policy of their own."""
+def shipped_policy(built):
+    """The policy that programs came with: that of the tree that they were built in."""
+    above = Path(built).resolve().parents if built else []
+    return next((tree / "policy/policy.toml" for tree in above if (tree / "policy/policy.toml").exists()), POLICY)
 
-    def __init__(self, policy="", supervisor=None, gateway_options=(), warm=WARM, follow=False, secure=False):
+
+class Service:
+    """One supervisor and one gateway, with a policy of their own. `built` is where other programs than the tests' lie."""
+
+    def __init__(self, policy="", supervisor=None, gateway_options=(), warm=WARM, follow=False, secure=False, built=None):
+        self.built = built
         self.directory = Path(tempfile.mkdtemp(prefix="cloister-suite-"))
         self.directory.chmod(0o711)
         self.cgroup = f"cloister-{uuid.uuid4().hex[:8]}"
@@ -83,7 +90,7 @@ class Service:
         return Client(f"https://{self.address}", verify=self.trust, http2=http2)
 
     def write_policy(self, extra, supervisor):
-        text = POLICY.read_text()
+        text = shipped_policy(self.built).read_text()
         if not self.warm:
             text, count = re.subn(r"(?m)^warm = \{.*\}", "warm = false", text, count=1)
             assert count == 1, "warm"
@@ -110,7 +117,7 @@ class Service:
                                      "--gateway-uid", GATEWAY_ID, "--cgroup", self.cgroup)
 
     def spawn(self, name, *arguments):
-        command = [binary(f"cloister-{name}"), *map(str, arguments)]
+        command = [binary(f"cloister-{name}", self.built), *map(str, arguments)]
         # The mask is that of the packaged units.
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=self.logs[name], stdout=self.logs[name], umask=0o077)
 
@@ -187,9 +194,9 @@ class Service:
         """The children that wait for a request."""
         return [pid for pid in self.processes() if name_of(pid) == "parked"]
 
-    def settle(self):
+    def settle(self, within=15):
         """Wait until no job is left: the launcher alone, or with its zygote and parked children (each with an init)."""
-        eventually(lambda: len(self.processes()) == (10 if self.warm else 1) and not self.job_processes())
+        eventually(lambda: len(self.processes()) == (10 if self.warm else 1) and not self.job_processes(), within)
 
     def processes(self):
         """Host processes of any id of this service: jobs, cells, launchers."""

@@ -39,7 +39,7 @@ def main():
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=15, help="how many jobs of each kind are counted (the figures are medians, CPU times means)")
+    parser.add_argument("--jobs", type=int, default=10, help="how many jobs of each kind are counted (the figures are medians, CPU times means)")
     parser.add_argument("--workload", action="append", choices=list(COUNTED), help="count these only")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--bounds", action="store_true", help="only print the table of bounds, as docs/specification.md has it")

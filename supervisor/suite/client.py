@@ -90,7 +90,7 @@ def script_of(script):
     return textwrap.dedent("".join(lines[body:]))
 
 
-def eventually(condition, within=15):
+def eventually(condition, within=60):
     """Wait until a condition holds; the deadline is for a broken service, not for a slow one."""
     deadline = time.monotonic() + within
     while not (value := condition()):

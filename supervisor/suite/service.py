@@ -194,7 +194,7 @@ class Service:
         """The children that wait for a request."""
         return [pid for pid in self.processes() if name_of(pid) == "parked"]
 
-    def settle(self, within=15):
+    def settle(self, within=60):
         """Wait until no job is left: the launcher alone, or with its zygote and parked children (each with an init)."""
         eventually(lambda: len(self.processes()) == (10 if self.warm else 1) and not self.job_processes(), within)
 

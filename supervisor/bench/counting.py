@@ -1,7 +1,7 @@
 """Counts what processes cost, exactly and without tools that a host may lack: by what the kernel tells of each that ends
 (taskstats, of all processes that have ended), by /proc of those that go on, and by the trace of system calls.
 
-Changes nothing that others see: the trace has a buffer of its own (an instance) that goes with it, and tracefs is mounted
+Others see nothing of it: the trace has a buffer of its own (an instance), which is removed again, and tracefs is mounted
 nowhere.
 """
 
@@ -11,7 +11,7 @@ import re
 import socket
 import struct
 import time
-import uuid
+from contextlib import suppress
 from pathlib import Path
 
 # linux/netlink.h, linux/genetlink.h, linux/taskstats.h
@@ -121,21 +121,35 @@ class Calls:
 
     def __init__(self, processes):
         self.tracefs = detached("tracefs")
-        self.name = f"instances/cloister-{uuid.uuid4().hex[:8]}"
-        os.mkdir(self.name, dir_fd=self.tracefs)
-        self.write("buffer_size_kb", "8192")
-        self.write("options/event-fork", "1")
-        tasks = [task for process in processes for task in os.listdir(f"/proc/{process}/task")]
-        self.write("set_event_pid", " ".join(tasks))
-        for event in self.EVENTS:
-            self.write(f"events/{event}/enable", "1")
-        self.pipe = os.open(f"{self.name}/trace_pipe", os.O_RDONLY | os.O_NONBLOCK, dir_fd=self.tracefs)
+        self.name, self.pipe = f"instances/cloister-{os.getpid()}", None
+        try:
+            self.remove_stale()
+            os.mkdir(self.name, dir_fd=self.tracefs)
+            self.pipe = os.open(f"{self.name}/trace_pipe", os.O_RDONLY | os.O_NONBLOCK, dir_fd=self.tracefs)
+            self.write("buffer_size_kb", "8192")
+            self.write("options/event-fork", "1")
+            tasks = [task for process in processes for task in os.listdir(f"/proc/{process}/task")]
+            self.write("set_event_pid", " ".join(tasks))
+            for event in self.EVENTS:
+                self.write(f"events/{event}/enable", "1")
+        except OSError as error:
+            self.close()
+            raise Uncountable(f"the kernel does not let its system calls be traced: {error}") from None
 
     def close(self):
-        os.close(self.pipe)
-        self.write("tracing_on", "0")
-        os.rmdir(self.name, dir_fd=self.tracefs)
+        if self.pipe is not None:
+            os.close(self.pipe)
+            os.rmdir(self.name, dir_fd=self.tracefs)
         os.close(self.tracefs)
+
+    def remove_stale(self):
+        """Instances stay when who made them is killed; one that somebody reads cannot be removed."""
+        for name in os.listdir(directory := os.open("instances", os.O_RDONLY, dir_fd=self.tracefs)):
+            owner = name.removeprefix("cloister-")
+            if owner != name and (owner == str(os.getpid()) or not Path(f"/proc/{owner}").exists()):
+                with suppress(OSError):
+                    os.rmdir(f"instances/{name}", dir_fd=self.tracefs)
+        os.close(directory)
 
     def write(self, file, text):
         opened = os.open(f"{self.name}/{file}", os.O_WRONLY, dir_fd=self.tracefs)

@@ -21,7 +21,7 @@ RUNTIME := $(or $(CLOISTER_RUNTIME),/var/lib/cloister/python)
 CARGO_OPTIONS := --locked --target-dir $(TARGET)
 PYTEST := supervisor/runtime/twice.sh $(VENV)/bin/python -B -m pytest -q
 
-.PHONY: help run test build runtime doctor lint audit unit suite bench compat deb test-vm test-vm-ci clean root tools test-tools vm-tools
+.PHONY: help run test build leave-out runtime doctor lint audit unit suite bench compat deb test-vm test-vm-ci clean root tools test-tools vm-tools
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -35,6 +35,10 @@ test: root test-tools lint unit suite ## Install what the tests need, then run t
 build: tools ## Build the programs
 	@echo "== build"
 	cargo build --release --workspace $(CARGO_OPTIONS)
+
+leave-out: tools
+	@echo "== build of what can leave out layers, for tests of the canary"
+	cargo build -p cloister-supervisor -p cloister-zygote --features cloister-supervisor/leave-out,cloister-zygote/leave-out --locked --target-dir $(TARGET)/leave-out
 
 runtime: root ## Prepare the Python that sandboxes see, with numpy, pandas and Flask
 	@echo "== Python for the sandboxes"
@@ -55,12 +59,13 @@ unit: tools ## Run the tests that need no daemon
 	@echo "== unit tests"
 	cargo test --workspace $(CARGO_OPTIONS)
 
-suite: root test-tools runtime build ## Run the black-box suite against the real daemons
+suite: root test-tools runtime build leave-out ## Run the black-box suite against the real daemons
 	@echo "== the runner over its pipes, the Python tree, starting and stopping"
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/zygote supervisor/runtime/tests
 	echo "== the policy's schema, by validators of others"
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) policy/tests
 	echo "== the black-box suite, with warm interpreters as shipped"
+	export CLOISTER_LEAVE_OUT=$(TARGET)/leave-out/debug
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite
 	echo "== the black-box suite, with cold starts, of which the page is none the wiser"
 	CLOISTER_COLD=1 CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite --ignore supervisor/suite/page

@@ -91,6 +91,10 @@ impl Connection {
         let mut connection = Self { wire, waiting, process: None, reader: None };
         // One that has failed before it was sent this has still said why.
         let sent = connection.send(first, &[]).await;
+        if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidInput) {
+            // It was not sent at all, so that nothing would ever come.
+            return Err(sent.err().map_or(LauncherError::Dead, LauncherError::Io));
+        }
         let ready = tokio::time::timeout(within, connection.greet()).await;
         ready.map_err(|_| LauncherError::TooSlow(within))??;
         sent?;
@@ -109,6 +113,7 @@ impl Connection {
                 }
                 Some((Notice::Ready, _)) => return Ok(()),
                 Some((Notice::Failed(_, why), _)) => return Err(LauncherError::Refused(why)),
+                Some((Notice::Short(_, why), _)) => return Err(LauncherError::Short(why)),
                 _ => return Err(LauncherError::Dead),
             }
         }
@@ -303,7 +308,7 @@ fn deliver(waiting: &Mutex<Waiting>, notice: Notice, fds: Vec<OwnedFd>) {
     let (slot, answer) = match notice {
         Notice::Cell(slot) | Notice::Started(slot) => (slot, Ok(fds)),
         Notice::Failed(Some(slot), why) => (slot, Err(LauncherError::Refused(why))),
-        Notice::Short(slot, why) => (slot, Err(LauncherError::Short(why))),
+        Notice::Short(Some(slot), why) => (slot, Err(LauncherError::Short(why))),
         Notice::Exited(slot, end) => {
             if let Some(tell) = waiting.ends.remove(&slot) {
                 let _ = tell.send(end);
@@ -316,7 +321,7 @@ fn deliver(waiting: &Mutex<Waiting>, notice: Notice, fds: Vec<OwnedFd>) {
             }
             return;
         }
-        Notice::Begun | Notice::Ready | Notice::Failed(None, _) => {
+        Notice::Begun | Notice::Ready | Notice::Failed(None, _) | Notice::Short(None, _) => {
             tracing::error!(?notice, "a launcher said what it was not asked");
             return;
         }
@@ -344,5 +349,9 @@ async fn receive(wire: &AsyncFd<Wire>) -> io::Result<Option<(Notice, Vec<OwnedFd
 
 /// A step of the sandbox's own that failed on this side.
 pub fn refused(error: cloister_sandbox::Error) -> LauncherError {
-    LauncherError::Refused(error.to_string())
+    if error.is_shortage() {
+        LauncherError::Short(error.to_string())
+    } else {
+        LauncherError::Refused(error.to_string())
+    }
 }

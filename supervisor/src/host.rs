@@ -162,12 +162,13 @@ impl Host {
         }
     }
 
-    /// Runs a request to its outcome. Dropping the future kills the job and frees its slot.
+    /// Runs a request of nobody's within these bounds to its outcome. Dropping the future kills the job and frees its slot.
     ///
     /// # Errors
     /// When no job ran.
-    pub async fn execute(self: Arc<Self>, request: &ExecuteRequest) -> Result<Outcome, PrepareError> {
-        self.ready(Tenant::default()).await?.run(request, &Printed::default()).await
+    pub async fn execute(self: Arc<Self>, request: &ExecuteRequest, bounds: &Bounds) -> Result<Outcome, PrepareError> {
+        let ready = self.ready(Tenant::default()).await?;
+        Ready { bounds: *bounds, ..ready }.run(request, &Printed::default()).await
     }
 
     /// A sandbox for one request of a tenant's.

@@ -471,7 +471,7 @@ impl From<&PrepareError> for ErrorCode {
             PrepareError::TooLittleMemory => Self::MemoryLimit,
             PrepareError::Launcher(LauncherError::Dead | LauncherError::Silent | LauncherError::Short(_))
             | PrepareError::TooSlow(_)
-            | PrepareError::NotReady(NotReady::Import(_)) => Self::Unavailable,
+            | PrepareError::NotReady(NotReady::Import(_) | NotReady::Short(_)) => Self::Unavailable,
             PrepareError::Launcher(LauncherError::Io(error)) | PrepareError::Pipe(error) if is_shortage(error) => {
                 Self::Unavailable
             }

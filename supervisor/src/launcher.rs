@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::process::Stdio;
 use std::time::Duration;
 
-use cloister_sandbox::spec::{IdRange, Spec};
+use cloister_sandbox::spec::{IdRange, Layer, Spec};
 use cloister_sandbox::wire::{Order, Wire};
 use tokio::process::{Child, Command};
 
@@ -39,9 +39,12 @@ impl Launcher {
         adopt: impl FnOnce(u32) -> cloister_sandbox::Result<()>,
     ) -> Result<Self, LauncherError> {
         let (ours, theirs) = Wire::pair().map_err(refused)?;
-        let guard = Command::new("/proc/self/exe")
+        let mut guard = Command::new("/proc/self/exe");
+        if !spec.leaves_out(Layer::Environment) {
+            guard.env_clear();
+        }
+        let guard = guard
             .arg(SUBCOMMAND)
-            .env_clear()
             .stdin(theirs.into_fd())
             .stdout(Stdio::null())
             .process_group(0)

@@ -79,6 +79,9 @@ pub enum NotReady {
     /// It told which step of its confinement failed.
     #[error("confine a job: {0}")]
     Refused(String),
+    /// It told which step of its confinement failed for want of something that the host is short of.
+    #[error("this node is short of something at the moment: {0}; try again shortly")]
+    Short(String),
     /// It told which of the profile's imports failed, ahead of its request.
     #[error("{0}")]
     Import(String),
@@ -96,6 +99,7 @@ pub async fn wait_until_ready(pipe: &mut (impl AsyncRead + Unpin)) -> Result<(),
     match pipe.read_u8().await {
         Ok(READY) => Ok(()),
         Ok(cloister_sandbox::forker::FAILED) => Err(NotReady::Refused(message(pipe).await)),
+        Ok(cloister_sandbox::forker::SHORT) => Err(NotReady::Short(message(pipe).await)),
         Ok(IMPORT_FAILED) => Err(NotReady::Import(message(pipe).await)),
         _ => Err(NotReady::Ended),
     }

@@ -39,7 +39,7 @@ def binary(name):
 class Service:
     """One supervisor and one gateway, with a policy of their own."""
 
-    def __init__(self, policy="", supervisor=None, gateway_options=(), warm=WARM, follow=False, secure=False):
+    def __init__(self, policy="", supervisor=None, gateway_options=(), warm=WARM, follow=False, secure=False, under=()):
         self.directory = Path(tempfile.mkdtemp(prefix="cloister-suite-"))
         self.directory.chmod(0o711)
         self.cgroup = f"cloister-{uuid.uuid4().hex[:8]}"
@@ -48,6 +48,8 @@ class Service:
         self.socket = self.directory / "supervisor.sock"
         self.policy = self.directory / "policy.toml"
         self.warm = warm
+        # What the supervisor is started by, which has to become it.
+        self.under = under
         self.write_policy(policy, supervisor or {})
         # Tests that choose the slots are mostly about the supervisor's own queue, which requests must reach: the gateway
         # lets through more than there are slots, unless it is to follow them.
@@ -105,7 +107,7 @@ class Service:
                                      "--gateway-uid", GATEWAY_ID, "--cgroup", self.cgroup)
 
     def spawn(self, name, *arguments):
-        command = [binary(f"cloister-{name}"), *map(str, arguments)]
+        command = [*(self.under if name == "supervisor" else ()), binary(f"cloister-{name}"), *map(str, arguments)]
         # The mask is that of the packaged units.
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=self.logs[name], stdout=self.logs[name], umask=0o077)
 

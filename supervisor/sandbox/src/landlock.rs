@@ -55,7 +55,7 @@ pub fn restrict(spec: &Spec, read_only: &[&Path], writable: &[&Path]) -> Result<
     match enforce() {
         Ok(RulesetStatus::FullyEnforced) => Ok(()),
         Ok(status) => Err(Error::layer("landlock_restrict_self", format_args!("only {status:?}"))),
-        Err(error) => Err(Error::layer("landlock", error)),
+        Err(error) => Err(Error::library("landlock", &*error)),
     }
 }
 

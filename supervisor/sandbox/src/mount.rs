@@ -57,7 +57,7 @@ pub fn restrict(mount: impl AsFd, attributes: u64) -> Result<()> {
     sys::mount_setattr(mount, attributes, 0, true).doing(|| "mount_setattr")
 }
 
-/// Makes a mount read-only (and whatever else is given) without touching those below it.
+/// Adds attributes to a mount and to none below it.
 ///
 /// # Errors
 /// The call that failed.

@@ -10,7 +10,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
-use crate::spec::{Mount, Network, Slot, Spec, Tmpfs};
+use crate::spec::{Layer, Mount, Network, Slot, Spec, Tmpfs};
 use crate::{Context, Error, Result};
 
 /// The device nodes of a sandbox. All are harmless and without state.
@@ -34,9 +34,10 @@ pub fn enter_launcher_root(spec: &Spec) -> Result<()> {
     mount::make_all_private()?;
     // Taken while the host can still be seen; the new root may cover any of it.
     let mut trees = Vec::new();
-    for Mount { host, inside } in in_order(&spec.mounts) {
+    let read_only = if spec.leaves_out(Layer::ReadOnlyRuntime) { 0 } else { RDONLY };
+    for Mount { host, inside } in in_order(&shown(spec)) {
         let tree = mount::copy(&host)?;
-        mount::restrict(&tree, RDONLY | NOSUID | NODEV)?;
+        mount::restrict(&tree, read_only | NOSUID | NODEV)?;
         trees.push((tree, host.is_dir(), inside));
     }
     let devices = DEVICES.map(|name| mount::copy(&Path::new("/dev").join(name)));
@@ -69,7 +70,7 @@ pub fn enter_cell_root(spec: &Spec, slot: Slot) -> Result<()> {
     for directory in ["proc", "dev", "tmp"] {
         make_directory(&stage.join(directory))?;
     }
-    for Mount { inside, .. } in outermost(&spec.mounts) {
+    for Mount { inside, .. } in outermost(&shown(spec)) {
         attach_inside(stage, &inside, &mount::copy(&inside)?, inside.is_dir())?;
     }
     make_links(stage, spec)?;
@@ -80,9 +81,21 @@ pub fn enter_cell_root(spec: &Spec, slot: Slot) -> Result<()> {
     mount::attach(mount::new("tmpfs", &job_tmpfs(spec.tmp, slot), writable)?, &stage.join("tmp"))?;
     // Only what concerns the job's own processes: no kernel settings, no host statistics. proc(5).
     let proc = [("subset", "pid".to_owned()), ("hidepid", "invisible".to_owned())];
-    mount::attach(mount::new("proc", &proc, NOSUID | NODEV | NOEXEC)?, &stage.join("proc"))?;
-    mount::restrict_alone(&root, RDONLY)?;
+    let proc = if spec.leaves_out(Layer::ProcSubset) { &[] } else { &proc[..] };
+    mount::attach(mount::new("proc", proc, NOSUID | NODEV | NOEXEC)?, &stage.join("proc"))?;
+    if !spec.leaves_out(Layer::ReadOnlyRoot) {
+        mount::restrict_alone(&root, RDONLY)?;
+    }
     mount::pivot_into(stage)
+}
+
+/// What of the host appears: the profile's mounts and nothing else.
+fn shown(spec: &Spec) -> Vec<Mount> {
+    let mut mounts = spec.mounts.clone();
+    if spec.leaves_out(Layer::HostTree) {
+        mounts.push(Mount { host: "/var".into(), inside: "/var".into() });
+    }
+    mounts
 }
 
 /// Every path that a job can read and not write, for the Landlock ruleset.

@@ -215,15 +215,17 @@ fn not_there(except: impl Iterator<Item = u32>) -> BpfProgram {
 /// # Errors
 /// When the kernel refuses the program.
 pub fn apply(program: &BpfProgram) -> Result<()> {
-    seccompiler::apply_filter(program).map_err(|error| Error::layer("seccomp SECCOMP_SET_MODE_FILTER", error))
+    seccompiler::apply_filter(program).map_err(|error| Error::library("seccomp SECCOMP_SET_MODE_FILTER", &error))
 }
 
-/// A filter for a process that waits for its children and does nothing else, such as a cell's init.
+/// A filter for a process that waits for its children and does nothing else, such as a cell's init, once it has
+/// closed what it was watched by.
 ///
 /// # Errors
 /// As [`compile`].
 pub fn compile_waiting() -> Result<BpfProgram> {
-    const CALLS: [i64; 6] = [
+    const CALLS: [i64; 7] = [
+        libc::SYS_close,
         libc::SYS_wait4,
         libc::SYS_exit_group,
         libc::SYS_exit,

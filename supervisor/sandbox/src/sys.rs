@@ -116,6 +116,16 @@ pub fn set_securebits(bits: libc::c_ulong) -> io::Result<()> {
     if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Names the domain of this UTS namespace, which is not that of DNS: `setdomainname(2)`.
+///
+/// # Errors
+/// The kernel's errno.
+pub fn set_domain_name(name: &str) -> io::Result<()> {
+    // SAFETY: the name lives until the call returns, and its length is passed with it.
+    let returned = unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) };
+    if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Puts `from` at the number `to`, left open across exec: `dup2(2)`.
 ///
 /// # Errors

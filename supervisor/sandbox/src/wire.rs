@@ -67,18 +67,15 @@ pub enum Notice {
     /// An order could not be carried out.
     Failed(Option<Slot>, String),
     /// An order could not be carried out for want of something that the host is short of for now.
-    Short(Slot, String),
+    Short(Option<Slot>, String),
 }
 
 impl Notice {
-    /// A slot's order that could not be carried out.
+    /// An order, a slot's or one for all, that could not be carried out.
     #[must_use]
-    pub fn failed(slot: Slot, error: &Error) -> Self {
-        if error.is_shortage() {
-            Self::Short(slot, error.to_string())
-        } else {
-            Self::Failed(Some(slot), error.to_string())
-        }
+    pub fn failed(slot: impl Into<Option<Slot>>, error: &Error) -> Self {
+        let (slot, why) = (slot.into(), error.to_string());
+        if error.is_shortage() { Self::Short(slot, why) } else { Self::Failed(slot, why) }
     }
 }
 
@@ -124,9 +121,18 @@ impl Wire {
     /// Sends one message with descriptors; the caller keeps its copies.
     ///
     /// # Errors
-    /// `io::ErrorKind::WouldBlock` on a non-blocking socket that is full; `BrokenPipe` when the peer is gone.
+    /// `io::ErrorKind::WouldBlock` on a non-blocking socket that is full; `BrokenPipe` when the peer is gone;
+    /// `InvalidInput` for a message that is larger than the other end takes.
     pub fn send<M: Serialize>(&self, message: &M, fds: &[RawFd]) -> io::Result<()> {
         let bytes = serde_json::to_vec(message)?;
+        if bytes.len() > LARGEST {
+            let size = bytes.len();
+            let why = format!(
+                "a message of {size} bytes, where {LARGEST} are the most: what a profile mounts, imports, sets and rules \
+                 on comes to too much together"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
         let rights = [ControlMessage::ScmRights(fds)];
         let control = if fds.is_empty() { &[][..] } else { &rights[..] };
         let flags = MsgFlags::MSG_NOSIGNAL;
@@ -204,4 +210,21 @@ impl std::os::fd::AsFd for Wire {
 pub fn exactly<const N: usize>(fds: Vec<OwnedFd>) -> Result<[OwnedFd; N]> {
     let count = fds.len();
     fds.try_into().map_err(|_| Error::Peer(format!("a message carried {count} descriptors, expected {N}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::{LARGEST, Notice, Wire};
+
+    #[test]
+    fn a_message_that_the_other_end_would_cut_off_is_not_sent() {
+        let (one, other) = Wire::pair().expect("sockets can be had");
+        let refused = one.send(&Notice::Failed(None, "x".repeat(LARGEST)), &[]).expect_err("too large");
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+        assert!(refused.to_string().contains("are the most"), "{refused}");
+        one.send(&Notice::Failed(None, "x".repeat(LARGEST - 64)), &[]).expect("fits");
+        assert!(matches!(other.receive(), Ok(Some((Notice::Failed(None, why), _))) if why.len() == LARGEST - 64));
+    }
 }

@@ -69,7 +69,7 @@ pub unsafe extern "C" fn cloister_zygote_serve(
             returned
         }
         Err(error) => {
-            let _ = wire.send(&Notice::Failed(None, error.to_string()), &[]);
+            let _ = wire.send(&Notice::failed(None, &error), &[]);
             FAILED
         }
     }

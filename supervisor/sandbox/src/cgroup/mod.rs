@@ -15,6 +15,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
 pub use layout::{Layout, Version};
 pub use slot::{Limits, SlotCgroup, Usage};
 
@@ -158,13 +160,28 @@ pub(crate) fn remove_tree(group: &Path) -> Result<()> {
 
 /// Sends SIGKILL to all in a group: at once where the kernel can (`cgroup.kill`), else one by one.
 fn end_processes(group: &Path) {
-    if fs::write(group.join("cgroup.kill"), "1").is_ok() {
-        return;
+    if fs::write(group.join("cgroup.kill"), "1").is_err() {
+        end_each(group);
     }
+}
+
+/// Ends the processes of a group and no other: a number that was read may be another process's by now, so each is taken
+/// hold of (`pidfd_open(2)`) and ended only if it is in the group still, which then is the one that is held.
+fn end_each(group: &Path) {
+    let held: Vec<_> = members(group)
+        .into_iter()
+        .filter(|pid| *pid > 1)
+        .filter_map(|pid| Some((pid, pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?)))
+        .collect();
+    let still = members(group);
+    for (_, process) in held.iter().filter(|(pid, _)| still.contains(pid)) {
+        let _ = pidfd_send_signal(process, Signal::KILL);
+    }
+}
+
+fn members(group: &Path) -> Vec<i32> {
     let listed = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
-    for pid in listed.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 1) {
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
-    }
+    listed.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
 /// Opens a group's directory, for a process that is to start in it.
@@ -175,4 +192,30 @@ pub(crate) fn open_directory(group: &Path) -> Result<OwnedFd> {
 /// Whether a group's file exists, which tells what this kernel can do.
 pub(crate) fn has(group: &Path, file: &str) -> bool {
     fs::metadata(group.join(file)).is_ok_and(|metadata| metadata.mode() != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::process::Command;
+
+    use super::end_each;
+
+    /// A directory stands for a group, of which it has the one file that is read.
+    #[test]
+    fn without_cgroup_kill_each_process_of_a_group_is_ended_and_what_is_gone_harms_nobody() {
+        let group = std::env::temp_dir().join(format!("group-{}", std::process::id()));
+        fs::create_dir_all(&group).expect("writable");
+        let start = || Command::new("sleep").arg("600").spawn().expect("sleep is there");
+        let (mut member, mut other, mut gone) = (start(), start(), start());
+        gone.kill().expect("ours");
+        gone.wait().expect("ours");
+        fs::write(group.join("cgroup.procs"), format!("0\n1\n{}\n{}\n", gone.id(), member.id())).expect("writable");
+        end_each(&group);
+        assert!(!member.wait().expect("ours").success());
+        assert!(other.try_wait().expect("ours").is_none());
+        other.kill().expect("ours");
+        other.wait().expect("ours");
+        fs::remove_dir_all(&group).expect("ours");
+    }
 }

@@ -8,8 +8,9 @@ use cloister_protocol::{Answer, ExecuteRequest, JobId, Tenant};
 use cloister_sandbox::spec::Layer;
 
 use crate::args;
+use crate::confine;
 use crate::serve::{require_root, runtime};
-use crate::service::{Service, load_policy, stand_beside};
+use crate::service::{Service, has_loopback, load_policy, stand_beside};
 
 /// Runs the script and prints its answer. Exit codes: 0 a result, 1 anything else.
 ///
@@ -33,6 +34,12 @@ pub fn run(arguments: &args::Run) -> Result<ExitCode, String> {
         files: Vec::new(),
     };
     let without: Vec<Layer> = arguments.without.iter().map(|&layer| layer.into()).collect();
+    // As the daemon would: what only full root may do must not pass for what holds. Of the filter jobs inherit the half, so
+    // that whoever leaves theirs out means this one too.
+    match without.contains(&Layer::Seccomp) {
+        true => confine::give_up(has_loopback(&policy))?,
+        false => confine::confine(has_loopback(&policy))?,
+    }
     let group = format!("cloister-run-{}", std::process::id());
     runtime()?.block_on(async {
         let mut service = Service::start(&policy, &group, &without).await.map_err(|error| error.to_string())?;

@@ -23,6 +23,7 @@ mod diagnostic;
 pub mod diff;
 mod explain;
 mod host;
+mod inside;
 pub mod keys;
 mod load;
 mod model;

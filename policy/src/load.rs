@@ -1,5 +1,7 @@
 //! From a file, or its text, to a policy or everything that is wrong with it.
 
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
@@ -21,6 +23,8 @@ pub enum PolicyError {
     Writable(PathBuf, u32),
     /// It belongs to another account than root and the one that reads it.
     Owner(PathBuf, u32),
+    /// Others than root and the one that reads it could put another in its place, for they may write to this directory.
+    Directory(PathBuf, PathBuf),
     /// It is a policy with mistakes.
     Invalid(Diagnostics),
 }
@@ -40,6 +44,12 @@ impl fmt::Display for PolicyError {
                 f,
                 "the policy {0} belongs to uid {uid}, who could change it at any time: chown root {0}",
                 path.display()
+            ),
+            Self::Directory(path, directory) => write!(
+                f,
+                "the policy {} lies in {1}, where others could put another in its place: chown root {1}; chmod go-w {1}",
+                path.display(),
+                directory.display()
             ),
             Self::Invalid(diagnostics) => diagnostics.fmt(f),
         }
@@ -65,15 +75,23 @@ impl Checked {
     /// [`PolicyError`], displayed as sentences for a person.
     pub fn load(path: &Path) -> Result<Self, PolicyError> {
         let read = |error| PolicyError::Read(path.to_owned(), error);
-        let metadata = fs::metadata(path).map_err(read)?;
+        // Opened once: what is looked at is what is read.
+        let mut file = File::open(path).map_err(read)?;
+        let metadata = file.metadata().map_err(read)?;
         let mode = metadata.mode() & 0o7777;
         if metadata.is_file() && mode & 0o022 != 0 {
             return Err(PolicyError::Writable(path.to_owned(), mode));
         }
-        if metadata.uid() != 0 && Some(metadata.uid()) != host::own_uid() {
+        if !is_trusted(metadata.uid()) {
             return Err(PolicyError::Owner(path.to_owned(), metadata.uid()));
         }
-        let text = fs::read_to_string(path).map_err(read)?;
+        if metadata.is_file()
+            && let Some(open) = open_to_others(path).map_err(read)?
+        {
+            return Err(PolicyError::Directory(path.to_owned(), open));
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(read)?;
         Self::parse(&text, path).map_err(PolicyError::Invalid)
     }
 
@@ -101,6 +119,25 @@ impl Checked {
         problems.sort();
         problems
     }
+}
+
+/// Root, and the account that reads.
+fn is_trusted(uid: u32) -> bool {
+    uid == 0 || Some(uid) == host::own_uid()
+}
+
+/// The directory above a file in which others could put another in its place: above it as it was named, and as it is
+/// where links have led. In a sticky directory they cannot, for what lies in it is not theirs: `inode(7)`.
+fn open_to_others(path: &Path) -> io::Result<Option<PathBuf>> {
+    let (named, real) = (std::path::absolute(path)?, fs::canonicalize(path)?);
+    for directory in named.ancestors().skip(1).chain(real.ancestors().skip(1)) {
+        let metadata = fs::metadata(directory)?;
+        let (mode, sticky) = (metadata.mode(), metadata.mode() & 0o1000 != 0);
+        if !is_trusted(metadata.uid()) || (mode & 0o022 != 0 && !sticky) {
+            return Ok(Some(directory.to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 impl Policy {

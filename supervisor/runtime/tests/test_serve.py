@@ -1,10 +1,12 @@
 """`make run`'s part after the build: what it says when it serves, when it cannot, and how it stops."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+TREE = Path(os.environ.get("CLOISTER_RUNTIME") or "/var/lib/cloister/python")
 PROGRAMS = os.environ.get("CLOISTER_BIN", str(REPOSITORY / "target/release"))
 
 
@@ -109,6 +112,37 @@ def test_a_daemon_that_cannot_start_says_why(serve, address, tmp_path):
     assert process.wait(60) == 1
     assert "missing.toml" in process.output()
     assert "cloister: the supervisor ended by itself" in process.output()
+
+
+@pytest.fixture
+def other_tree():
+    """Another tree, which has the same in it, where launchers may pass."""
+    with tempfile.TemporaryDirectory(prefix="cloister-tree-", dir="/var/tmp") as directory:
+        os.chmod(directory, 0o711)
+        tree = Path(directory) / "python"
+        subprocess.run(["cp", "-a", "--reflink=auto", TREE, tree], check=True)
+        marked = next((tree / "usr/lib").glob("python3*")) / "which_tree.py"
+        marked.write_text("name = 'the other'\n")
+        marked.chmod(0o644)
+        yield tree
+
+
+def test_the_tree_that_was_built_is_the_one_that_is_served(serve, address, other_tree):
+    process = serve(address, CLOISTER_RUNTIME=str(other_tree))
+    wait_until_serving(process)
+    assert f"serving the Python in {other_tree}" in process.output()
+    body = json.dumps({"script": "import which_tree\ndef main(): return which_tree.name"}).encode()
+    request = urllib.request.Request(f"http://{address}/execute", body, {"Content-Type": "application/json"})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+        assert json.load(answer)["result"] == "the other"
+
+
+def test_a_policy_that_shows_another_tree_than_was_built_is_not_served_in_silence(serve, address, tmp_path):
+    policy = tmp_path / "policy.toml"
+    policy.write_text((REPOSITORY / "policy/policy.toml").read_text().replace("/var/lib/cloister/python/", "/srv/own/"))
+    process = serve(address, policy=policy, CLOISTER_RUNTIME="/var/tmp/elsewhere")
+    assert process.wait(60) == 1
+    assert f"CLOISTER_RUNTIME is /var/tmp/elsewhere, and {policy} shows neither that nor" in process.output()
 
 
 def test_an_address_that_is_none(serve):

@@ -212,6 +212,9 @@ mod tests {
         let said = frame(b'F', b"mount proc: EPERM");
         let refused = wait_until_ready(&mut said.as_slice()).await;
         assert!(matches!(refused, Err(NotReady::Refused(why)) if why == "mount proc: EPERM"));
+        let said = frame(b'S', b"unshare CLONE_NEWUSER: ENOSPC");
+        let short = wait_until_ready(&mut said.as_slice()).await;
+        assert!(matches!(short, Err(NotReady::Short(why)) if why == "unshare CLONE_NEWUSER: ENOSPC"));
         let mut pipe = frame(b'I', b"import numpy: ImportError: none");
         // Whatever comes behind the message, from whoever holds the pipe too.
         pipe.extend(b"more");

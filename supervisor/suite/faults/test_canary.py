@@ -78,7 +78,8 @@ LAST = "time: a job that ignores signals and forks is dead at its deadline"
 
 
 def program():
-    path = Path(os.environ.get("CLOISTER_LEAVE_OUT") or REPOSITORY / "target/leave-out/debug") / "cloister-supervisor"
+    place = Path(os.environ.get("CLOISTER_LEAVE_OUT") or REPOSITORY / "target/leave-out/debug")
+    path = place.resolve() / "cloister-supervisor"
     assert path.exists(), f"{path} is not built; run `make leave-out`"
     return str(path)
 

@@ -103,7 +103,7 @@ pub struct JobError {
     /// What would have one.
     hint: Option<String>,
     /// What the script's process ended with.
-    exit_code: Option<Value>,
+    exit_code: Option<i64>,
     /// The signal that ended it.
     signal: Option<String>,
 }
@@ -213,7 +213,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use cloister_protocol::event::{EVENT_STREAM, Printed};
-    use cloister_protocol::{Answer, Denial, Encoded, ErrorCode, Failure, JobId, Layer, OutputFile, Usage};
+    use cloister_protocol::{Answer, Denial, Details, Encoded, ErrorCode, Failure, JobId, Layer, OutputFile, Usage};
     use serde_json::Value;
 
     use super::{document, schema};
@@ -279,7 +279,8 @@ mod tests {
         let denial =
             |layer| Denial { layer, what: "socket(AF_INET)".to_owned(), hint: "network = \"none\"".to_owned() };
         let layers = [Layer::Seccomp, Layer::Filesystem, Layer::Tmpfs, Layer::Cgroup, Layer::Rlimit];
-        let mut failure = Failure::new(ErrorCode::Exception, "an end").with("line", 3);
+        let mut failure =
+            Failure::new(ErrorCode::Exception, "an end").with(Details { line: Some(3), ..Details::default() });
         failure.denials = layers.map(denial).to_vec();
         let (id, usage) = (JobId::random(), Usage::default());
         let answer = Answer::Failed { id, error: &failure, stdout: "", stderr: "", truncated: &[], files: &[], usage };

@@ -79,7 +79,7 @@ async fn in_profile(host: &Arc<Host>) -> Vec<Attempt> {
             told.iter().map(|(what, said)| attempt(what, (said != "held").then(|| said.clone()))).collect()
         }
         Ok(Outcome { verdict: Err(failure), stderr, .. }) => {
-            let trace = failure.details.get("traceback").map(ToString::to_string).unwrap_or_default();
+            let trace = failure.details.traceback.unwrap_or_default();
             vec![attempt("interpreter: runs a script", Some(format!("{}: {trace} {stderr}", failure.message)))]
         }
         Err(message) => vec![attempt("sandbox: can be built", Some(message))],

@@ -27,7 +27,7 @@ use crate::files::{JobFiles, Left};
 use crate::host::Forkers;
 use crate::output::{Output, Printed};
 use crate::profile::Bounds;
-use crate::report::{self, NotReady, Report};
+use crate::report::{self, NotReady, Said};
 use crate::slots::{Lease, Slots};
 use crate::verdict::{self, Stop};
 use crate::watch::watch;
@@ -227,8 +227,8 @@ impl Prepared {
                     biased;
                     said = &mut report, if !silent => match said {
                         // A script may close the pipe and go on; its end will say what became of it.
-                        Report::Nothing => silent = true,
-                        said => break Stop::Reported(said),
+                        Said::Nothing => silent = true,
+                        said => break Stop::Said(said),
                     },
                     () = &mut deadline => break Stop::WallTime(wall),
                     () = &mut cpu_time => break Stop::CpuTime,
@@ -252,7 +252,7 @@ impl Prepared {
             // one process, whose end is quicker told than that of its cell; whoever else there is, or
             // ends in another way, is waited for to the last process.
             let gone = async {
-                if matches!(stop, Stop::Reported(_)) {
+                if matches!(stop, Stop::Said(_)) {
                     dead(&process).await;
                     if lease.cgroup.is_empty() {
                         return;
@@ -269,8 +269,8 @@ impl Prepared {
                     // The result pipe's other end may be on its way between sockets that nobody holds.
                     sweep();
                     match tokio::time::timeout(AFTERMATH, report).await {
-                        Ok(Report::Nothing) | Err(_) => Stop::Ended(end),
-                        Ok(said) => Stop::Reported(said),
+                        Ok(Said::Nothing) | Err(_) => Stop::Ended(end),
+                        Ok(said) => Stop::Said(said),
                     }
                 }
                 stop => stop,
@@ -290,7 +290,7 @@ impl Prepared {
         let (stdout, stderr) = (text(stdout, Stream::Stdout), text(stderr, Stream::Stderr));
         truncated.extend(left.truncated.then_some(Stream::Files));
         Ok(Outcome {
-            verdict: verdict::of(stop, &used, bounds),
+            verdict: verdict::of(stop, &used, bounds).await,
             stdout,
             stderr,
             truncated,

@@ -4,7 +4,7 @@ use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{JobId, OutputFile};
+use crate::{Claim, JobId, OutputFile};
 
 /// Every error code that a client can see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
@@ -197,8 +197,6 @@ pub enum Layer {
 }
 
 /// The `error` object of an answer.
-///
-/// `details` are further fields, such as `line` or `traceback`; `code` and `message` are ours alone.
 #[derive(Clone, Debug, Serialize)]
 pub struct Failure {
     /// What kind of failure, for programs.
@@ -210,20 +208,59 @@ pub struct Failure {
     pub denials: Vec<Denial>,
     /// Fields that only some codes have.
     #[serde(flatten)]
-    pub details: serde_json::Map<String, serde_json::Value>,
+    pub details: Box<Details>,
+    /// What a job tells of refusals, for the supervisor alone: no answer has it.
+    #[serde(skip)]
+    pub claims: Vec<Claim>,
+    /// Whether a job tells that it could not start a process or thread; for the supervisor alone.
+    #[serde(skip)]
+    pub no_fork: bool,
+}
+
+/// What is further known of a failure. `code` and `message` are ours alone; much of this is a job's own word.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Details {
+    /// The column in the line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u64>,
+    /// The exception's type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exception: Option<String>,
+    /// What the script's process ended with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i64>,
+    /// What would have a form in JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The line in the script.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// Where in the result something has no form in JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The signal that ended it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// The line's text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The script's own frames.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceback: Option<String>,
 }
 
 impl Failure {
     /// A failure without further fields.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), denials: Vec::new(), details: serde_json::Map::new() }
+        let (denials, details, claims, no_fork) = (Vec::new(), Box::default(), Vec::new(), false);
+        Self { code, message: message.into(), denials, details, claims, no_fork }
     }
 
-    /// Adds a field.
+    /// The same, of which this is further known.
     #[must_use]
-    pub fn with(mut self, field: &str, value: impl Into<serde_json::Value>) -> Self {
-        self.details.insert(field.to_owned(), value.into());
+    pub fn with(mut self, details: Details) -> Self {
+        *self.details = details;
         self
     }
 }

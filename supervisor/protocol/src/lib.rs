@@ -10,14 +10,16 @@ pub mod event;
 mod files;
 mod id;
 mod json;
+pub mod report;
 mod request;
 mod stats;
 mod tenant;
 
-pub use answer::{Answer, Denial, ErrorCode, Failure, Layer, Stream, Usage};
+pub use answer::{Answer, Denial, Details, ErrorCode, Failure, Layer, Stream, Usage};
 pub use files::{DEEPEST, Encoded, InputFile, OUT, OutputFile, directories};
 pub use id::JobId;
-pub use json::{MAX_DEPTH, NotJson, check_result};
+pub use json::{MAX_DEPTH, NotJson, check, check_result};
+pub use report::Claim;
 pub use request::{ExecuteRequest, InvalidRequest};
 pub use stats::{ProfileStats, Restarts, Stats};
 pub use tenant::Tenant;

@@ -26,7 +26,7 @@ use crate::accept::prefers_events;
 use crate::admission::{Admission, Guest, Leave, Refused};
 use crate::args::Serve;
 use crate::client::Client;
-use crate::mcp::{self, Caller, Mcp};
+use crate::mcp::{self, Mcp};
 use crate::metrics::{Metrics, Stage};
 use crate::openapi;
 use crate::page;
@@ -34,7 +34,7 @@ use crate::refusal::{json, refuse, refuse_unread, refuse_with, unavailable};
 use crate::streamed::{Fate, Streamed};
 use crate::upstream::{Upstream, Wish};
 
-/// Threads that parse large bodies; small ones are parsed where they arrive.
+/// Threads that parse and write large bodies; with small ones it is done where they arrive.
 pub const PARSERS: usize = 2;
 
 /// From this size on a body's parsing would keep other connections waiting.
@@ -70,7 +70,7 @@ pub fn router(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>) ->
         contract: openapi::document().into(),
     });
     let anywhere = arguments.no_auth || arguments.keys.is_some();
-    let mcp = mcp::service(Arc::clone(&door), anywhere, arguments.max_body.get());
+    let mcp = mcp::service(Arc::clone(&door), anywhere);
     Router::new()
         .route(mcp::PATH, only("POST", post(assist)).layer(Extension(mcp)))
         .route(EXECUTE_PATH, only("POST", post(execute)))
@@ -180,14 +180,13 @@ async fn assist(
     request: Request,
 ) -> Response {
     let guest = match door.admission.greet(request.headers(), client) {
-        Ok(guest) => Arc::new(guest),
+        Ok(guest) => guest,
         Err(refused) => return door.turn_away(id, refused, request.into_body()).await,
     };
     let mut memory = door.memory.open();
     let (parts, body) = request.into_parts();
-    let caller = Caller { id, guest: Arc::clone(&guest), outcome: Arc::default() };
     let mut response = match door.read(id, body, &mut memory).await {
-        Ok(body) => mcp::answer(&mcp, parts, body, caller).await,
+        Ok(body) => mcp.answer(id, &guest, parts, body, memory).await,
         Err(refusal) => *refusal,
     };
     guest.sign(&mut response);
@@ -206,17 +205,21 @@ struct Canonical {
 
 /// Parses a body and writes it anew.
 async fn canonical(body: Vec<u8>) -> Result<Canonical, InvalidRequest> {
-    let large = body.len() >= LARGE;
-    let rewrite = move || {
+    beside(body.len(), move || {
         let request = ExecuteRequest::parse(&body)?;
         drop(body);
         let body = serde_json::to_vec(&request).expect("strings, numbers and JSON that was parsed");
         Ok(Canonical { body, profile: request.profile })
-    };
-    if !large {
-        return rewrite();
+    })
+    .await
+}
+
+/// Works on so many bytes: beside the event loop, if they are many.
+pub async fn beside<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
+    if bytes < LARGE {
+        return work();
     }
-    tokio::task::spawn_blocking(rewrite).await.expect("parsing neither panics nor is cancelled")
+    tokio::task::spawn_blocking(work).await.expect("parsing neither panics nor is cancelled")
 }
 
 impl Door {

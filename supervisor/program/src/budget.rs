@@ -1,4 +1,4 @@
-//! The memory that all request bodies may take together while they arrive and wait.
+//! The memory that all bodies of requests may take together while they arrive and wait, and answers that are kept here.
 //!
 //! Counted as bytes come, never as they are announced: who announces much and sends little takes little.
 
@@ -35,6 +35,11 @@ impl Taken {
         let taken = self.budget.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok();
         self.bytes += if taken { bytes } else { 0 };
         taken
+    }
+
+    /// Nothing yet, of the same budget.
+    pub fn another(&self) -> Self {
+        self.budget.open()
     }
 }
 

@@ -3,6 +3,8 @@
 //! What a job's answer is made of is borrowed where it is written; the schemas here have the same
 //! fields, which a test compares.
 
+#![allow(clippy::disallowed_types, reason = "schemas are made of our own types")]
+
 use cloister_protocol::event::Printed;
 use cloister_protocol::{Denial, ErrorCode, ID_HEADER, Stream, Usage};
 use serde_json::Value;

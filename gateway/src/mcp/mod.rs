@@ -195,7 +195,8 @@ struct Given {
 }
 
 impl Given {
-    /// Reads an answer whole, as long as there is memory for it as it comes and as it will go.
+    /// Reads an answer whole, as long as there is memory for it as it comes and as it will go, which is at most half as much
+    /// again: every other letter of a file may need an escape.
     async fn read(id: JobId, answer: Response<Body>, memory: [&mut Taken; 2]) -> Result<Self, String> {
         let outcome = answer.extensions().get().copied().unwrap_or(Outcome::Served);
         let is_error = answer.status() != StatusCode::OK;
@@ -203,7 +204,7 @@ impl Given {
         let [one, other] = memory;
         while let Some(frame) = coming.frame().await {
             let Ok(data) = frame.map_err(|error| error.to_string())?.into_data() else { continue };
-            if !one.take(data.len()) || !other.take(data.len()) {
+            if !one.take(data.len()) || !other.take(data.len() * 3 / 2) {
                 let refusal = refuse(id, ErrorCode::Overloaded, NO_MEMORY);
                 let body = refusal.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
                 return Ok(Self { outcome: Outcome::Failed(ErrorCode::Overloaded), is_error: true, body: body.into() });

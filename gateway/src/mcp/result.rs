@@ -195,7 +195,8 @@ pub fn broken(template: &[u8]) -> Vec<u8> {
     failure(id, INTERNAL, "the answer broke off")
 }
 
-/// A picture that assistants can see as such, and anything else as a resource: text as it is, if it is text.
+/// A picture that assistants can see as such, and anything else as a resource: text as it is, if it is text. What has control
+/// characters in it is none: each would take six bytes.
 fn block<'a>(file: &Fields<'a>) -> Option<Block<'a>> {
     let (base64, media_type) = (file.get(CONTENT)?, file.text("media_type")?);
     if PICTURES.contains(&&*media_type) {
@@ -203,7 +204,8 @@ fn block<'a>(file: &Fields<'a>) -> Option<Block<'a>> {
     }
     let uri = format!("file:///out/{}", utf8_percent_encode(&file.text("name")?, IN_PATHS));
     let bytes = BASE64.decode(file.text(CONTENT)?.as_bytes()).ok();
-    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).filter(|text| !text.contains('\0'));
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = text.filter(|text| !text.contains(|letter: char| letter.is_control() && !"\n\r\t".contains(letter)));
     let content = text.map_or(Content::Blob(base64), Content::Text);
     Some(Block::Resource { resource: Resource { uri, media_type, content } })
 }

@@ -137,7 +137,7 @@ fn an_answer_is_counted_as_long_as_it_is_here() -> Outcome {
         (&json!(true), &json!("overloaded"))
     );
 
-    let options = ["--max-body", "1000000", "--max-body-memory", "1300000"];
+    let options = ["--max-body", "1000000", "--max-body-memory", "1600000"];
     let gateway = Gateway::start_with(&supervisor.socket, &options)?;
     let mut client = Client::connect(gateway.address)?;
     for _ in 0..3 {
@@ -159,7 +159,8 @@ fn files_come_back_as_what_they_are() -> Outcome {
             {"name":"b.csv","size":4,"media_type":"text/csv","content_base64":"w6ksMQ=="},
             {"name":"c.bin","size":2,"media_type":"application/octet-stream","content_base64":"AP8="},
             {"name":"d.txt","size":2,"media_type":"text/plain","content_base64":"AP8="},
-            {"name":"e.png","size":9,"media_type":"image/png","omitted":"too large"}]}"#,
+            {"name":"e.png","size":9,"media_type":"image/png","omitted":"too large"},
+            {"name":"f.txt","size":2,"media_type":"text/plain","content_base64":"QQE="}]}"#,
     )?;
     let gateway = Gateway::start(&supervisor.socket)?;
     let mut client = Client::connect(gateway.address)?;
@@ -172,7 +173,7 @@ fn files_come_back_as_what_they_are() -> Outcome {
     let told: Value = serde_json::from_str(content[0]["text"].as_str().unwrap_or_default())?;
     assert_eq!(told, result["structuredContent"]);
     let listed = told["files"].as_array().cloned().unwrap_or_default();
-    assert!(listed.len() == 5 && listed.iter().all(|file| file.get("content_base64").is_none()), "{told}");
+    assert!(listed.len() == 6 && listed.iter().all(|file| file.get("content_base64").is_none()), "{told}");
     assert_eq!(listed[4]["omitted"], "too large");
     let resource = |what| json!({"type": "resource", "resource": what});
     assert_eq!(
@@ -182,6 +183,7 @@ fn files_come_back_as_what_they_are() -> Outcome {
             resource(json!({"uri": "file:///out/b.csv", "mimeType": "text/csv", "text": "é,1"})),
             resource(json!({"uri": "file:///out/c.bin", "mimeType": "application/octet-stream", "blob": "AP8="})),
             resource(json!({"uri": "file:///out/d.txt", "mimeType": "text/plain", "blob": "AP8="})),
+            resource(json!({"uri": "file:///out/f.txt", "mimeType": "text/plain", "blob": "QQE="})),
         ]
     );
     let wrong = call(&mut client, "", json!({"script": "x", "files": [{"path": "../x", "content": ""}]}))?.json();

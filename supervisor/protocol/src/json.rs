@@ -46,7 +46,7 @@ pub enum NotJson {
 /// # Errors
 /// [`NotJson`] says what is wrong; the bytes are never interpreted further.
 pub fn check_result(bytes: Vec<u8>) -> Result<Box<RawValue>, NotJson> {
-    let text = String::from_utf8(bytes).map_err(|error| <serde_json::Error as serde::de::Error>::custom(error))?;
+    let text = String::from_utf8(bytes).map_err(<serde_json::Error as serde::de::Error>::custom)?;
     let value = RawValue::from_string(text)?;
     check(&value)?;
     Ok(value)

@@ -14,6 +14,7 @@ GATEWAY_OPTIONS ?=
 BENCH_OPTIONS ?=
 # Such as --only programs, --minutes 20, or --help.
 COMPAT_OPTIONS ?=
+FUZZ_SECONDS ?= 20
 LISTEN := $(or $(CLOISTER_LISTEN),127.0.0.1:8080)
 TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 VENV := $(TARGET)/test-venv
@@ -21,7 +22,7 @@ RUNTIME := $(or $(CLOISTER_RUNTIME),/var/lib/cloister/python)
 CARGO_OPTIONS := --locked --target-dir $(TARGET)
 PYTEST := supervisor/runtime/twice.sh $(VENV)/bin/python -B -m pytest -q
 
-.PHONY: help run test build runtime doctor lint audit unit suite bench compat deb test-vm test-vm-ci clean root tools test-tools vm-tools
+.PHONY: help run test build runtime doctor lint audit unit fuzz suite bench compat deb test-vm test-vm-ci clean root tools test-tools vm-tools
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -54,6 +55,10 @@ audit: ## Check the dependencies' licences, sources and known vulnerabilities (c
 unit: tools ## Run the tests that need no daemon
 	@echo "== unit tests"
 	cargo test --workspace $(CARGO_OPTIONS)
+
+fuzz: test-tools ## Fuzz what reads strangers' bytes, each parser for FUZZ_SECONDS (20)
+	@echo "== fuzz"
+	supervisor/runtime/fuzz.sh $(TARGET) $(FUZZ_SECONDS)
 
 suite: root test-tools runtime build ## Run the black-box suite against the real daemons
 	@echo "== the runner over its pipes, the Python tree, starting and stopping"
@@ -100,7 +105,7 @@ vm-tools: root tools
 
 test-tools: tools
 	@echo "== test tools"
-	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt 'chromium?'
+	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt 'chromium?' g++
 
 clean: ## Remove what was built (not the Python tree in /var/lib/cloister)
 	cargo clean --target-dir $(TARGET)

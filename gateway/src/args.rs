@@ -135,7 +135,7 @@ pub struct Serve {
     /// The largest request body, in bytes.
     #[arg(long, value_name = "BYTES", default_value = "8388608")]
     pub max_body: NonZeroUsize,
-    /// What all bodies that have arrived and not been run yet may take together, in bytes.
+    /// What all bodies that have arrived and not been run yet, and answers at /mcp, may take together, in bytes.
     #[arg(long, value_name = "BYTES", default_value = "268435456")]
     pub max_body_memory: NonZeroUsize,
     /// How long a request's header may take to arrive, from its first byte or the connection's start.

@@ -108,7 +108,7 @@ pub struct JobError {
     signal: Option<String>,
 }
 
-/// Everything else: no job ran.
+/// Everything else: there is no verdict on a job.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "a schema alone")]
 pub struct Refused {
@@ -119,7 +119,7 @@ pub struct Refused {
     id: String,
 }
 
-/// Why no job ran.
+/// Why there is none.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "a schema alone")]
 pub struct Refusal {
@@ -127,6 +127,9 @@ pub struct Refusal {
     code: ErrorCode,
     /// For people.
     message: String,
+    /// Whether any line of the script ran; `null` if nobody can know.
+    #[schema(required = true)]
+    ran: Option<bool>,
 }
 
 /// `/healthz`.

@@ -84,7 +84,7 @@ class Cloister(Http):
     def __init__(self, name, warm, policy="", gateway_options=(), **supervisor):
         self.name = name
         supervisor = {"queue_wait": '"120s"', "queue": 1024, "wall_time": '"120s"', **supervisor}
-        self.service = Service(policy, supervisor, ("--queue-wait", "120s", *gateway_options), warm=warm)
+        self.service = Service(policy, supervisor, gateway_options, warm=warm)
         self.url = self.service.client.url
 
     def start(self):

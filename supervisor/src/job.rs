@@ -282,12 +282,10 @@ impl Prepared {
         let usage = usage(started.elapsed(), &used);
         let left = sandbox.end(bounds).await;
         let mut truncated = Vec::new();
-        let mut text = |output: Output, stream| {
-            let (text, cut) = output.into_text();
-            truncated.extend(cut.then_some(stream));
-            text
-        };
-        let (stdout, stderr) = (text(stdout, Stream::Stdout), text(stderr, Stream::Stderr));
+        let (stdout, cut) = stdout.into_text().await;
+        truncated.extend(cut.then_some(Stream::Stdout));
+        let (stderr, cut) = stderr.into_text().await;
+        truncated.extend(cut.then_some(Stream::Stderr));
         truncated.extend(left.truncated.then_some(Stream::Files));
         Ok(Outcome {
             verdict: verdict::of(stop, &used, bounds),

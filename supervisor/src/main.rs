@@ -1,10 +1,12 @@
 //! `cloister-supervisor`: runs untrusted Python, each job in a sandbox of its own.
 
 mod activation;
+mod answers;
 mod args;
 mod canary;
 mod confine;
 mod connection;
+mod connections;
 mod denial;
 mod doctor;
 mod files;
@@ -18,8 +20,8 @@ mod places;
 mod profile;
 mod reload;
 mod report;
+mod requests;
 mod run;
-mod running;
 mod serve;
 mod server;
 mod service;

@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn the_status_shows_slots_and_queue() {
-        let load = Load { busy: 3, slots: 32, waiting: 1, queue: 128 };
+        let load = Load { busy: 3, slots: 32, waiting: 1, queue: 128, unread: 0, unread_bytes: 0 };
         assert_eq!(status(load), "3 of 32 slots busy, 1 requests waiting");
     }
 }

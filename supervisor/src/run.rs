@@ -37,15 +37,15 @@ pub fn run(arguments: &args::Run) -> Result<ExitCode, String> {
     runtime()?.block_on(async {
         let mut service = Service::start(&policy, &group, &without).await.map_err(|error| error.to_string())?;
         let id = JobId::random();
-        let outcome = match service.admit(Tenant::default(), &request).await {
-            Err(failure) => Err(failure),
-            Ok(admitted) => {
-                if arguments.explain {
-                    eprintln!("{}", admitted.explain());
-                }
-                admitted.run(&request).await
+        let outcome = async {
+            let place = service.enter(Tenant::default()).await?;
+            let admitted = service.admit(&place, &request)?;
+            if arguments.explain {
+                eprintln!("{}", admitted.explain());
             }
+            admitted.run(&request).await
         };
+        let outcome = outcome.await;
         let (answer, code) = match &outcome {
             Err(error) => (Answer::Refused { error, id }, ExitCode::FAILURE),
             Ok(outcome) => (outcome.answer(id), ExitCode::from(u8::from(outcome.verdict.is_err()))),

@@ -12,9 +12,10 @@ use crate::activation;
 use crate::args::Serve;
 use crate::canary;
 use crate::confine;
+use crate::connections::SPARE;
 use crate::notify;
+use crate::places::MOST_UNREAD;
 use crate::reload;
-use crate::running::MOST_WAITERS;
 use crate::server::{self, Server};
 use crate::service::{Service, has_loopback, load_policy, slot_count};
 
@@ -27,6 +28,7 @@ pub fn serve(arguments: &Serve) -> Result<ExitCode, String> {
     require_root()?;
     let policy = load_policy(&arguments.common.policy)?;
     allow_open_files(&policy)?;
+    cloister_sandbox::sys::give_back_large_blocks();
     confine::confine(has_loopback(&policy))?;
     runtime()?.block_on(run(arguments, &policy))
 }
@@ -40,6 +42,7 @@ async fn run(arguments: &Serve, policy: &Policy) -> Result<ExitCode, String> {
     let listener =
         passed.map_or_else(|| server::listen(&arguments.socket, &arguments.gateway_uid), Ok).map_err(failed)?;
     let service = Service::start(policy, &arguments.cgroup, &[]).await.map_err(|error| error.to_string())?;
+    service.bound_memory().map_err(|error| error.to_string())?;
     let service = Arc::new(service);
     let server = Arc::new(Server::new(Arc::clone(&service), arguments.gateway_uid.clone()));
     let stop = stop_signal()?;
@@ -97,11 +100,15 @@ fn listen_for(kind: SignalKind) -> Result<Signal, String> {
     signal(kind).map_err(|error| format!("listen for signals: {error}"))
 }
 
-/// One thread does all: it only waits and passes bytes on, and launchers die with the thread that
+/// Threads beside the event loop, for what would hold it up: parsing, writing, reading and freeing files.
+const THREADS: usize = 16;
+
+/// One thread does all else: it only waits and passes bytes on, and launchers die with the thread that
 /// started them (`PR_SET_PDEATHSIG`), which must therefore be the one that lives longest.
 pub fn runtime() -> Result<tokio::runtime::Runtime, String> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(THREADS)
         .build()
         .map_err(|error| format!("start the event loop: {error}"))
 }
@@ -118,8 +125,8 @@ pub fn require_root() -> Result<(), String> {
 /// What a slot takes at most: ten files of its cgroup, seven of a job in it, the job's file system, and its connection.
 const FILES_A_SLOT: u64 = 19;
 
-/// What everything else takes: launchers, zygotes, the event loop, connections that wait for the ends of streamed jobs.
-const FILES_BESIDE: u64 = 512 + MOST_WAITERS as u64;
+/// What everything else takes: launchers, zygotes, the event loop, connections whose answers are not read yet, and spare ones.
+const FILES_BESIDE: u64 = 512 + MOST_UNREAD as u64 + SPARE as u64;
 
 /// How many open files so many slots take at most, and all that is beside them.
 #[must_use]

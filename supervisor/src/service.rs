@@ -12,19 +12,24 @@ use cloister_sandbox::landlock;
 use cloister_sandbox::spec::{IdRange, Layer};
 use nix::sys::resource::{Resource, getrlimit};
 
+use crate::answers;
 use crate::canary;
 use crate::connection::LauncherError;
 use crate::files;
 use crate::host::{Host, Ready};
 use crate::job::{Outcome, PrepareError};
 use crate::output::Printed;
-use crate::places::{Door, Load, Overloaded, Place};
+use crate::places::{Load, Overloaded, Place, Places, Room};
 use crate::report::NotReady;
 use crate::serve::open_files;
 use crate::slots::Slots;
 
 /// The profile of a request that names none.
 const DEFAULT_PROFILE: &str = "default";
+
+/// What this process takes beside jobs and answers: itself, connections, the bodies of requests while they are read
+/// and handed on, and what the kernel holds for its sockets.
+const OWN_MEMORY: u64 = 1024 * 1024 * 1024;
 
 /// How long a changed profile may take to park its children before a reload is given up.
 const PARK_TIME: Duration = Duration::from_secs(60);
@@ -33,7 +38,7 @@ const PARK_TIME: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Service {
     in_force: Mutex<Arc<InForce>>,
-    door: Door,
+    places: Arc<Places>,
     slots: Arc<Slots>,
     without: Vec<Layer>,
     loopback: bool,
@@ -54,8 +59,7 @@ type Hosts = BTreeMap<String, Arc<Host>>;
 
 /// A request that has a place: its profile is settled, and nothing but its job is left to do.
 #[derive(Debug)]
-pub struct Admitted<'a> {
-    _place: Place<'a>,
+pub struct Admitted {
     host: Arc<Host>,
     policy: Arc<InForce>,
     cgroup_version: cgroup::Version,
@@ -64,8 +68,7 @@ pub struct Admitted<'a> {
 
 /// A request whose job is about to begin.
 #[derive(Debug)]
-pub struct Started<'a> {
-    _place: Place<'a>,
+pub struct Started {
     ready: Ready,
 }
 
@@ -136,7 +139,7 @@ impl Service {
     /// The first step that failed.
     pub async fn start(policy: &Policy, cgroup_name: &str, without: &[Layer]) -> Result<Self, StartError> {
         let tree = Arc::new(Tree::create(cgroup_name)?);
-        let Supervisor { slots: running, queue, queue_wait, .. } = policy.supervisor;
+        let running = policy.supervisor.slots;
         let ids = id_range(policy);
         tree.delegate_to(ids.base)?;
         let slots = Arc::new(Slots::new(Arc::clone(&tree), ids.base, running + parked(&policy.profiles))?);
@@ -147,8 +150,8 @@ impl Service {
         let supervisor = policy.supervisor.clone();
         let in_force = InForce { hosts, digest: policy.digest.clone(), supervisor, ids };
         Ok(Self {
+            places: Places::new(in_force.room()),
             in_force: Mutex::new(Arc::new(in_force)),
-            door: Door::new(running, queue, queue_wait),
             slots,
             without: without.to_vec(),
             loopback: has_loopback(policy),
@@ -196,11 +199,16 @@ impl Service {
         let resized = (policy.supervisor.uid_count != uid_count).then_some("uid_count");
         let needs_restart = moved.into_iter().chain(resized).collect();
         let supervisor = Supervisor { uid_base, uid_count, ..policy.supervisor.clone() };
-        let Supervisor { slots: running, queue, queue_wait, .. } = supervisor;
+        let running = supervisor.slots;
         let after = InForce { hosts, digest: policy.digest.clone(), supervisor, ids: change.ids };
         let slots = running + parks(&after.hosts);
+        let room = after.room();
+        // What was begun under the policy before may still be unread.
+        if let Err(error) = self.tree.bound_own(after.memory().max(before.memory())) {
+            tracing::error!(%error, "the supervisor's own memory could not be bounded anew after a reload");
+        }
         *self.lock() = Arc::new(after);
-        self.door.resize(running, queue, queue_wait);
+        self.places.resize(room);
         // What the old profiles hold comes back by itself: parked children now, running jobs at their end.
         drop(before);
         self.shrink(slots);
@@ -222,18 +230,32 @@ impl Service {
         Ok(hosts)
     }
 
-    /// Waits for a place and settles which profile, of the policy then in force, the request is for.
+    /// Waits for a place. Dropping it lets the next in.
     ///
     /// # Errors
-    /// A failure when there is no place, no such profile, or the script is too large for it.
-    pub async fn admit(&self, tenant: Tenant, request: &ExecuteRequest) -> Result<Admitted<'_>, Failure> {
-        // What cannot run does not queue; what can is asked again, for a reload may come between.
-        self.in_force().host(request)?;
+    /// A failure when there is none.
+    pub async fn enter(&self, tenant: Tenant) -> Result<Place, Failure> {
         let overloaded = |full: Overloaded| Failure::new(ErrorCode::Overloaded, full.to_string());
-        let place = self.door.enter().await.map_err(overloaded)?;
+        self.places.enter(tenant).await.map_err(overloaded)
+    }
+
+    /// Settles which profile, of the policy in force, a request is for that has a place.
+    ///
+    /// # Errors
+    /// A failure when there is no such profile, or the request is too large for it.
+    pub fn admit(&self, place: &Place, request: &ExecuteRequest) -> Result<Admitted, Failure> {
         let policy = self.in_force();
         let host = Arc::clone(policy.host(request)?);
-        Ok(Admitted { _place: place, host, policy, cgroup_version: self.tree.version(), tenant })
+        Ok(Admitted { host, policy, cgroup_version: self.tree.version(), tenant: place.tenant() })
+    }
+
+    /// Bounds the memory of this process, where it has a control group of its own, by what the policy in force lets it
+    /// hold. For the daemon alone: what runs beside it in a container may share its group.
+    ///
+    /// # Errors
+    /// The file that could not be written.
+    pub fn bound_memory(&self) -> cloister_sandbox::Result<()> {
+        self.tree.bound_own(self.in_force().memory())
     }
 
     /// The profiles in force.
@@ -251,15 +273,15 @@ impl Service {
     /// How busy the slots and the queue are.
     #[must_use]
     pub fn load(&self) -> Load {
-        self.door.load()
+        self.places.load()
     }
 
     /// How busy it all is, and how each profile fares.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let Load { busy, slots, waiting, .. } = self.load();
+        let Load { busy, slots, waiting, unread, unread_bytes, .. } = self.load();
         let profiles = self.in_force().hosts.iter().map(|(name, host)| (name.clone(), host.stats())).collect();
-        Stats { slots, busy, waiting, profiles }
+        Stats { slots, busy, waiting, unread, unread_bytes, profiles }
     }
 
     /// Ends every launcher and zygote that does not carry out orders, so that it is replaced.
@@ -300,6 +322,21 @@ impl Service {
 }
 
 impl InForce {
+    /// How much there is room for.
+    fn room(&self) -> Room {
+        let Supervisor { slots, queue, queue_wait, answers, .. } = self.supervisor;
+        let largest = self.hosts.values().map(|host| answers::largest(&host.bounds)).max().unwrap_or(0);
+        Room { slots, queue, queue_wait, answers: answers.0, largest }
+    }
+
+    /// What this process holds at most, in bytes: docs/security.md, "Memory of the daemons".
+    fn memory(&self) -> u64 {
+        let Room { slots, answers, largest, .. } = self.room();
+        let made = self.hosts.values().map(|host| answers::largest_while_made(&host.bounds)).max().unwrap_or(0);
+        let jobs = u64::from(slots).saturating_mul(largest.saturating_add(made));
+        OWN_MEMORY.saturating_add(answers).saturating_add(jobs)
+    }
+
     /// The profile that a request is for.
     fn host(&self, request: &ExecuteRequest) -> Result<&Arc<Host>, Failure> {
         let name = request.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
@@ -324,7 +361,7 @@ impl InForce {
     }
 }
 
-impl<'a> Admitted<'a> {
+impl Admitted {
     /// The layers in force for the request, for those who ask.
     #[must_use]
     pub fn explain(&self) -> String {
@@ -351,23 +388,23 @@ impl<'a> Admitted<'a> {
     ///
     /// # Errors
     /// A failure when there is none.
-    pub async fn start(self) -> Result<Started<'a>, Failure> {
-        let Self { _place, host, policy, tenant, .. } = self;
+    pub async fn start(self) -> Result<Started, Failure> {
+        let Self { host, policy, tenant, .. } = self;
         // A running job keeps its own launcher, and nothing else of a policy that is no longer in force.
         drop(policy);
         let ready = host.ready(tenant).await.map_err(failure)?;
-        Ok(Started { _place, ready })
+        Ok(Started { ready })
     }
 }
 
-impl Started<'_> {
+impl Started {
     /// Runs the request to its outcome; meanwhile `printed` shows what comes. Dropping the future kills the job and frees
     /// its slot.
     ///
     /// # Errors
-    /// A failure when its sandbox was lost.
+    /// A failure when its sandbox was lost: its script may have run.
     pub async fn run(self, request: &ExecuteRequest, printed: &Printed) -> Result<Outcome, Failure> {
-        self.ready.run(request, printed).await.map_err(failure)
+        self.ready.run(request, printed).await.map_err(|error| failure(error).after_start())
     }
 }
 

@@ -28,6 +28,9 @@ class Answer:
         assert self.headers["x-cloister-id"] == self.body["id"] and len(self.body["id"]) == 32, self
         if "error" in fields:
             assert self.error["code"] and self.error["message"], self
+            # Of every refusal, and of no verdict.
+            assert ("ran" in self.error) == (set(self.body) == {"id", "error"}), self
+            assert self.status != 503 or self.error["ran"] is False, self
         if "usage" in fields:
             assert set(self.body["usage"]) == {"wall_ms", "cpu_ms", "memory_peak_bytes"}, self
             assert set(self.body["truncated"]) <= {"stdout", "stderr", "files"}, self

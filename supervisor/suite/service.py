@@ -39,7 +39,7 @@ def binary(name):
 class Service:
     """One supervisor and one gateway, with a policy of their own."""
 
-    def __init__(self, policy="", supervisor=None, gateway_options=(), warm=WARM, follow=False, secure=False):
+    def __init__(self, policy="", supervisor=None, gateway_options=(), warm=WARM, secure=False):
         self.directory = Path(tempfile.mkdtemp(prefix="cloister-suite-"))
         self.directory.chmod(0o711)
         self.cgroup = f"cloister-{uuid.uuid4().hex[:8]}"
@@ -49,10 +49,7 @@ class Service:
         self.policy = self.directory / "policy.toml"
         self.warm = warm
         self.write_policy(policy, supervisor or {})
-        # Tests that choose the slots are mostly about the supervisor's own queue, which requests must reach: the gateway
-        # lets through more than there are slots, unless it is to follow them.
-        through = ["--jobs", "32"] if "slots" in (supervisor or {}) and "--jobs" not in gateway_options and not follow else []
-        self.gateway_options = [*through, *gateway_options]
+        self.gateway_options = [*gateway_options]
         self.address = f"127.0.0.1:{free_port()}"
         self.trust = self.make_certificate() if secure else None
         self.client = self.new_client()

@@ -173,7 +173,7 @@ def test_a_killed_supervisor_is_back_and_leaves_no_sandbox(service, machine):
         service.restarted(first)
         served = load.served()
         eventually(lambda: load.served() > served)
-        assert [job.result()[0] for job in jobs] == [503, 503]
+        assert [job.result()[0] for job in jobs] == [502, 502]
     assert not load.broken and set(load.answers) <= ANSWERS, (load.broken, load.answers)
     assert not earlier & service.processes()
 

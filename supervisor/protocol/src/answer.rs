@@ -1,7 +1,7 @@
 //! What a request is answered with: the codes, their HTTP status, and the two shapes of a body.
 
 use serde::de::value::{Error as ValueError, StrDeserializer};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{JobId, OutputFile};
@@ -31,8 +31,10 @@ pub enum ErrorCode {
     Overloaded,
     /// The key sends faster than it may.
     RateLimited,
-    /// The supervisor is away or restarting.
+    /// The supervisor is away or restarting; nothing ran.
     Unavailable,
+    /// The supervisor, launcher or zygote of a job went while it ran, or may have run.
+    Lost,
     /// A bug of ours.
     Internal,
     /// The interpreter's compiler refuses the script.
@@ -61,7 +63,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code there is.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::InvalidRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -73,6 +75,7 @@ impl ErrorCode {
         Self::Overloaded,
         Self::RateLimited,
         Self::Unavailable,
+        Self::Lost,
         Self::Internal,
         Self::SyntaxError,
         Self::NoMain,
@@ -114,6 +117,7 @@ impl ErrorCode {
             Self::UnsupportedMediaType => 415,
             Self::Overloaded | Self::RateLimited => 429,
             Self::Internal => 500,
+            Self::Lost => 502,
             Self::Unavailable => 503,
             Self::SyntaxError
             | Self::NoMain
@@ -208,6 +212,9 @@ pub struct Failure {
     /// What the policy refused on the way; bounded, each once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub denials: Vec<Denial>,
+    /// Whether any line of the script ran, which a refusal tells; `None` if nobody can know.
+    #[serde(skip)]
+    pub ran: Option<bool>,
     /// Fields that only some codes have.
     #[serde(flatten)]
     pub details: serde_json::Map<String, serde_json::Value>,
@@ -217,7 +224,18 @@ impl Failure {
     /// A failure without further fields.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), denials: Vec::new(), details: serde_json::Map::new() }
+        let ran = if matches!(code, ErrorCode::Lost | ErrorCode::Internal) { None } else { Some(false) };
+        Self { code, message: message.into(), denials: Vec::new(), ran, details: serde_json::Map::new() }
+    }
+
+    /// The same of a job that may have begun: what would be there again in a moment if nothing had run is lost now.
+    #[must_use]
+    pub fn after_start(mut self) -> Self {
+        if self.code == ErrorCode::Unavailable {
+            self.code = ErrorCode::Lost;
+        }
+        self.ran = None;
+        self
     }
 
     /// Adds a field.
@@ -268,13 +286,24 @@ pub enum Answer<'a> {
         /// What the job used.
         usage: Usage,
     },
-    /// Everything else: no job ran.
+    /// Everything else: there is no verdict on a job.
     Refused {
-        /// What went wrong.
+        /// What went wrong, and whether the script ran.
+        #[serde(serialize_with = "with_ran")]
         error: &'a Failure,
         /// The request.
         id: JobId,
     },
+}
+
+fn with_ran<S: Serializer>(error: &Failure, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Refusal<'a> {
+        #[serde(flatten)]
+        error: &'a Failure,
+        ran: Option<bool>,
+    }
+    Refusal { error, ran: error.ran }.serialize(serializer)
 }
 
 impl Answer<'_> {
@@ -314,7 +343,22 @@ impl Answer<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::ErrorCode;
+    use super::{Answer, ErrorCode, Failure};
+    use crate::JobId;
+
+    #[test]
+    fn a_refusal_says_whether_the_script_ran() {
+        let id = JobId::random();
+        let told = |error: &Failure| {
+            let body = Answer::Refused { error, id }.to_json();
+            serde_json::from_slice::<serde_json::Value>(&body).expect("JSON")["error"].clone()
+        };
+        let away = Failure::new(ErrorCode::Unavailable, "away");
+        assert_eq!(told(&away), serde_json::json!({"code": "unavailable", "message": "away", "ran": false}));
+        let lost = away.after_start();
+        assert_eq!(told(&lost), serde_json::json!({"code": "lost", "message": "away", "ran": null}));
+        assert_eq!(lost.code.status(), 502);
+    }
 
     #[test]
     fn codes_are_read_back_by_their_names() {

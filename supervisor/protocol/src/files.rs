@@ -104,6 +104,18 @@ impl Encoded {
         quoted.push('"');
         Self(RawValue::from_string(quoted).expect("base64 needs no escapes"))
     }
+
+    /// The string in JSON.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        self.0.get()
+    }
+
+    /// The string in JSON, to be kept.
+    #[must_use]
+    pub fn into_json(self) -> Box<RawValue> {
+        self.0
+    }
 }
 
 /// The fields of a file before their types are known.

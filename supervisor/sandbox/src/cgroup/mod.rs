@@ -65,6 +65,20 @@ impl Tree {
         self.layout.version()
     }
 
+    /// Bounds the memory of this process, where it has a group of its own: a delegated one of version 2. Never that of
+    /// the jobs.
+    ///
+    /// # Errors
+    /// The file that could not be written.
+    pub fn bound_own(&self, bytes: u64) -> Result<()> {
+        match &self.layout {
+            Layout::V2 { base, delegated: true } => {
+                write(&delegation::leaf(base).join("memory.max"), bytes.to_string())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Puts a process, and what it will start, into the launchers' group.
     ///
     /// # Errors

@@ -63,9 +63,12 @@ def parse():
 
 
 def commands(arguments, supervisor_socket):
+    _, port = split(arguments.listen)
     return {
+        # Its control group is named after its port and its ids are those that are free, so that it lives beside others.
         "supervisor": [f"{arguments.bin}/cloister-supervisor", "serve", "--policy", arguments.policy,
-                       "--socket", str(supervisor_socket), "--gateway-uid", GATEWAY_ID],
+                       "--socket", str(supervisor_socket), "--gateway-uid", GATEWAY_ID,
+                       "--cgroup", f"cloister-{port}", "--beside"],
         "gateway": [f"{arguments.bin}/cloister-gateway", "serve", "--listen", arguments.listen,
                     "--socket", str(supervisor_socket), "--user", GATEWAY_ID, *arguments.gateway_options],
     }

@@ -59,6 +59,9 @@ pub struct Serve {
     /// The name of the control group that everything lives in; one supervisor each.
     #[arg(long, value_name = "NAME", default_value = "cloister", value_parser = plain_name)]
     pub cgroup: String,
+    /// Live beside other supervisors of the same policy: where one has its host ids, take the next that are free.
+    #[arg(long)]
+    pub beside: bool,
     /// How log lines are written.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

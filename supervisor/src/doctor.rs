@@ -39,12 +39,12 @@ pub fn doctor(arguments: &Common) -> Result<ExitCode, String> {
     rows.extend(policy.missing_on_host().into_iter().map(|missing| row("runtime", "its paths", missing, false)));
     if rows.iter().all(|row| row.holds) {
         // Beside the ids that a running supervisor uses.
-        stand_beside(&mut policy, 2, 0);
+        let claim = stand_beside(&mut policy, 2).map_err(|error| error.to_string())?;
         // As the daemon would: what only full root may do must not pass for what holds.
         confine::confine(has_loopback(&policy))?;
         let group = format!("cloister-doctor-{}", std::process::id());
         rows.extend(runtime()?.block_on(async {
-            match Service::start(&policy, &group, &[]).await {
+            match Service::start(&policy, claim, &group, &[]).await {
                 Ok(mut service) => {
                     let attempts = canary::all(&service.hosts()).await;
                     service.drain().await;

@@ -4,8 +4,10 @@
 use std::io::Read;
 use std::process::ExitCode;
 
+use cloister_program::log::{self, LogFormat};
 use cloister_protocol::{Answer, ExecuteRequest, JobId, Tenant};
 use cloister_sandbox::spec::Layer;
+use tracing::level_filters::LevelFilter;
 
 use crate::args;
 use crate::serve::{require_root, runtime};
@@ -17,9 +19,11 @@ use crate::service::{Service, load_policy, stand_beside};
 /// What kept it from running, for a person.
 pub fn run(arguments: &args::Run) -> Result<ExitCode, String> {
     require_root()?;
+    // What a client is not told, an operator is.
+    log::start(LogFormat::Text, [LevelFilter::ERROR.into()])?;
     let mut policy = load_policy(&arguments.common.policy)?;
     // Of its own: beside a running supervisor neither ids nor control groups may be shared.
-    stand_beside(&mut policy, 1, std::process::id() % 4096);
+    let claim = stand_beside(&mut policy, 1).map_err(|error| error.to_string())?;
     if let Some(profile) = &arguments.profile {
         policy.profiles.retain(|name, _| name == profile || name == "default");
     }
@@ -35,7 +39,7 @@ pub fn run(arguments: &args::Run) -> Result<ExitCode, String> {
     let without: Vec<Layer> = arguments.without.iter().map(|&layer| layer.into()).collect();
     let group = format!("cloister-run-{}", std::process::id());
     runtime()?.block_on(async {
-        let mut service = Service::start(&policy, &group, &without).await.map_err(|error| error.to_string())?;
+        let mut service = Service::start(&policy, claim, &group, &without).await.map_err(|error| error.to_string())?;
         let id = JobId::random();
         let outcome = match service.admit(Tenant::default(), &request).await {
             Err(failure) => Err(failure),

@@ -11,12 +11,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::activation;
 use crate::args::Serve;
 use crate::canary;
+use crate::claim::{Claim, ClaimError};
 use crate::confine;
 use crate::notify;
 use crate::reload;
 use crate::running::MOST_WAITERS;
 use crate::server::{self, Server};
-use crate::service::{Service, has_loopback, load_policy, slot_count};
+use crate::service::{Service, has_loopback, id_range, load_policy, slot_count};
 
 /// Serves until SIGTERM or SIGINT; then lets running jobs finish within their limits.
 ///
@@ -39,13 +40,15 @@ async fn run(arguments: &Serve, policy: &Policy) -> Result<ExitCode, String> {
     let owns_socket = passed.is_none();
     let listener =
         passed.map_or_else(|| server::listen(&arguments.socket, &arguments.gateway_uid), Ok).map_err(failed)?;
-    let service = Service::start(policy, &arguments.cgroup, &[]).await.map_err(|error| error.to_string())?;
+    let claim = claim(arguments, policy).map_err(|error| error.to_string())?;
+    let start = Service::start(policy, claim, &arguments.cgroup, &[]);
+    let service = notify::while_starting(start).await.map_err(|error| error.to_string())?;
     let service = Arc::new(service);
     let server = Arc::new(Server::new(Arc::clone(&service), arguments.gateway_uid.clone()));
     let stop = stop_signal()?;
     let serving = tokio::spawn(Arc::clone(&server).serve(listener, stop));
 
-    if let Err(broken) = canary::all_hold(&service.hosts()).await {
+    if let Err(broken) = notify::while_starting(canary::all_hold(&service.hosts())).await {
         let broken = broken.join("\n  ");
         return Err(format!(
             "the sandbox does not hold on this host, so nothing is served:\n  {broken}\n`cloister-supervisor doctor` shows every layer"
@@ -78,6 +81,12 @@ async fn run(arguments: &Serve, policy: &Policy) -> Result<ExitCode, String> {
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The policy's ids, or the first behind them that nobody has where this supervisor is to live beside others.
+fn claim(arguments: &Serve, policy: &Policy) -> Result<Claim, ClaimError> {
+    let ids = id_range(policy);
+    if arguments.beside { Claim::first_free(ids.base, ids.count) } else { Claim::take(ids) }
 }
 
 /// Completes at the first request to stop.

@@ -211,6 +211,9 @@ impl Server {
         if !self.ready.load(Ordering::Relaxed) {
             return refuse(id, ErrorCode::Unavailable, "the sandbox is being checked");
         }
+        if let Err(why) = self.service.health() {
+            return refuse(id, ErrorCode::Unavailable, why);
+        }
         let told = Readiness { status: "ok", policy: &self.service.digest()[..12], reload: self.reload() };
         json(StatusCode::OK, id, serde_json::to_vec(&told).expect("strings only"))
     }

@@ -1,5 +1,6 @@
 """`make run`'s part after the build: what it says when it serves, when it cannot, and how it stops."""
 
+import json
 import os
 import signal
 import socket
@@ -92,6 +93,30 @@ def test_a_port_that_is_taken(serve, address):
     urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://{address}/readyz").close()
 
 
+def test_another_address_is_served_beside_the_first(serve, address):
+    """Neither has the other's control groups or ids, and none of the first's goes with the second."""
+    first = serve(address)
+    wait_until_serving(first)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        other = f"127.0.0.1:{probe.getsockname()[1]}"
+    second = serve(other)
+    wait_until_serving(second)
+    assert execute(address, "def main(): return 4") == execute(other, "def main(): return 4") == 4
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(60) == 0, second.output()
+    # More than were parked, so that sandboxes are made anew.
+    assert [execute(address, "def main(): return 4") for _ in range(8)] == [4] * 8
+    assert first.poll() is None
+
+
+def execute(address, script):
+    body = json.dumps({"script": script}).encode()
+    request = urllib.request.Request(f"http://{address}/execute", body, {"Content-Type": "application/json"})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+        return json.load(answer)["result"]
+
+
 @pytest.mark.parametrize(("name", "other"), [("supervisor", "gateway"), ("gateway", "supervisor")])
 def test_a_daemon_that_dies_ends_the_other(serve, address, name, other):
     process = serve(address)
@@ -102,6 +127,8 @@ def test_a_daemon_that_dies_ends_the_other(serve, address, name, other):
     assert process.wait(60) == 1
     assert f"cloister: the {name} ended by itself (SIGKILL)" in process.output()
     assert not Path(f"/proc/{pids[f'cloister-{other}'[:15]]}").exists()
+    # The next one at this address removes what a killed one left.
+    wait_until_serving(serve(address))
 
 
 def test_a_daemon_that_cannot_start_says_why(serve, address, tmp_path):

@@ -137,6 +137,7 @@ impl Launcher {
             }
             Order::Ping => return wire.send(&Notice::Pong, &[]).doing(|| "answer the supervisor"),
             Order::SetUp(..) => return Err(Error::Peer("the profile was sent twice".to_owned())),
+            Order::Fork(_) => return Err(Error::Peer("a launcher was asked for what only a zygote does".to_owned())),
         };
         match outcome {
             Ok((notice, fds)) => wire.send(&notice, &fds.iter().map(AsRawFd::as_raw_fd).collect::<Vec<_>>()),

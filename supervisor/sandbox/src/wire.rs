@@ -33,8 +33,11 @@ pub enum Order {
     Zygote(Vec<String>, Vec<String>),
     /// Start a job's process in the slot's cell. Carries, in this order, the cell's pidfd, standard
     /// input, output, error and the result pipe, and then what [`Entry`] says. Answered by
-    /// [`Notice::Started`], and [`Notice::Exited`] at its end.
+    /// [`Notice::Started`], and [`Notice::Exited`] at its end. Launchers only.
     Start(Slot, Entry),
+    /// The same of a zygote, whose jobs always go into their control group themselves: the C library forks them, which
+    /// knows nothing of groups.
+    Fork(Slot),
     /// Say that orders are still carried out. Answered by [`Notice::Pong`].
     Ping,
 }

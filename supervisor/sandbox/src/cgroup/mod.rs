@@ -4,6 +4,7 @@
 //! are supported. Only the supervisor touches these files; a job sees none of them.
 
 mod delegation;
+mod hold;
 mod knob;
 mod layout;
 mod slot;
@@ -15,16 +16,20 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub use hold::describe;
 pub use layout::{Layout, Version};
 pub use slot::{Limits, SlotCgroup, Usage};
 
 use crate::{Context, Result};
+use hold::Hold;
 
-/// Cloister's own part of the hierarchies, removed again when dropped.
+/// Cloister's own part of the hierarchies, removed again when dropped. It has one living owner.
 #[derive(Debug)]
 pub struct Tree {
     layout: Layout,
     name: String,
+    /// Let go of last, when nothing is left to be taken for another's.
+    _hold: Hold,
 }
 
 /// The group in which launchers and zygotes live.
@@ -34,27 +39,38 @@ const LAUNCHERS: &str = "launchers";
 /// `Documentation/admin-guide/cgroup-v2.rst`.
 const OURS_WEIGHT: &str = "1000";
 
+/// The same in version 1, where 1024 are usual.
+const OURS_SHARES: &str = "10240";
+
 impl Tree {
-    /// Creates the groups under `name`, after ending and removing what an earlier life left there.
+    /// Creates the groups under `name`, after ending and removing what an earlier life left there. Nothing is touched
+    /// of a life that goes on.
     ///
     /// # Errors
-    /// A controller that is missing, or a file that could not be written.
+    /// A controller that is missing, a file that could not be written, or that another process has the name.
     pub fn create(name: &str) -> Result<Self> {
-        let tree = Self { layout: Layout::detect()?, name: name.to_owned() };
-        if let Layout::V2 { base, delegated: true } = &tree.layout {
+        let layout = Layout::detect()?;
+        if let Layout::V2 { base, delegated: true } = &layout {
             delegation::settle(base)?;
             enable_controllers(base)?;
             write(&delegation::leaf(base).join("cpu.weight"), OURS_WEIGHT)?;
         }
-        tree.remove()?;
+        let mounts = layout.mounts();
+        let first = mounts.first().expect("every layout has a hierarchy").join(name);
+        let tree = Self { layout, name: name.to_owned(), _hold: Hold::take(&first)? };
         for directory in tree.directories() {
+            // The directory that the lock is on stays what it is.
             make(&directory)?;
+            remove_below(&directory)?;
             make(&directory.join(LAUNCHERS))?;
         }
-        if let Layout::V2 { base, .. } = &tree.layout {
-            enable_controllers(base)?;
-            enable_controllers(&base.join(name))?;
-            write(&base.join(name).join(LAUNCHERS).join("cpu.weight"), OURS_WEIGHT)?;
+        match &tree.layout {
+            Layout::V1 { cpu, .. } => write(&cpu.join(name).join(LAUNCHERS).join("cpu.shares"), OURS_SHARES)?,
+            Layout::V2 { base, .. } => {
+                enable_controllers(base)?;
+                enable_controllers(&base.join(name))?;
+                write(&base.join(name).join(LAUNCHERS).join("cpu.weight"), OURS_WEIGHT)?;
+            }
         }
         Ok(tree)
     }
@@ -135,14 +151,17 @@ fn enable_controllers(group: &Path) -> Result<()> {
 }
 
 /// Ends what lives below a group, deepest first, and removes it.
-pub(crate) fn remove_tree(group: &Path) -> Result<()> {
+fn remove_below(group: &Path) -> Result<()> {
     let children = match fs::read_dir(group) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries.doing(|| format!("read {}", group.display()))?,
     };
-    for child in children.flatten().filter(|entry| entry.path().is_dir()) {
-        remove_tree(&child.path())?;
-    }
+    children.flatten().filter(|entry| entry.path().is_dir()).try_for_each(|child| remove_tree(&child.path()))
+}
+
+/// The same, and the group itself.
+pub(crate) fn remove_tree(group: &Path) -> Result<()> {
+    remove_below(group)?;
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
         end_processes(group);

@@ -222,6 +222,7 @@ impl Prepared {
             let mut deadline = pin!(tokio::time::sleep(wall));
             let mut cpu_time = pin!(cpu_time_used_up(&lease.cgroup, bounds));
             let mut memory = pin!(out_of_memory(oom.as_ref()));
+            let mut locks = pin!(sandbox.slots.locks.too_many(&lease.cgroup));
             let stop = loop {
                 tokio::select! {
                     biased;
@@ -233,6 +234,7 @@ impl Prepared {
                     () = &mut deadline => break Stop::WallTime(wall),
                     () = &mut cpu_time => break Stop::CpuTime,
                     () = &mut memory => break Stop::OutOfMemory,
+                    () = &mut locks => break Stop::TooManyLocks,
                     end = &mut ended => match end {
                         Ok(end) => break Stop::Ended(end),
                         Err(_) => {

@@ -60,7 +60,6 @@ impl Launcher {
     pub async fn zygote(
         &self,
         spec: Spec,
-        ids: IdRange,
         command: &[String],
         environment: &[String],
         library: BorrowedFd<'_>,
@@ -69,7 +68,7 @@ impl Launcher {
         let fds = [theirs.as_fd().as_raw_fd(), library.as_raw_fd()];
         self.connection.send(&Order::Zygote(command.to_vec(), environment.to_vec()), &fds).await?;
         drop(theirs);
-        Connection::open(ours, &Order::SetUp(Box::new(spec), ids), IMPORT_TIME).await.map_err(|error| match error {
+        Connection::open(ours, &Order::Serve(Box::new(spec.inside())), IMPORT_TIME).await.map_err(|error| match error {
             LauncherError::Dead | LauncherError::Io(_) => {
                 LauncherError::Refused("the interpreter ended while it imported".to_owned())
             }

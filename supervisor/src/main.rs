@@ -12,6 +12,7 @@ mod host;
 mod job;
 mod launcher;
 mod learn;
+mod locks;
 mod notify;
 mod output;
 mod places;

@@ -8,9 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use cloister_sandbox::Context;
 use cloister_sandbox::cgroup::{SlotCgroup, Tree};
 use cloister_sandbox::spec::Slot;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::locks::LockWatch;
 
 /// All slots of a supervisor.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub struct Slots {
     pool: Mutex<Pool>,
     permits: Arc<Semaphore>,
     launcher_uid: u32,
+    /// Watches over what the slots' jobs lock.
+    pub locks: LockWatch,
     // Last, so that the slots' groups are gone when the tree is removed.
     tree: Arc<Tree>,
 }
@@ -59,7 +64,9 @@ impl Slots {
     /// # Errors
     /// The group that could not be made.
     pub fn new(tree: Arc<Tree>, launcher_uid: u32, number: u32) -> cloister_sandbox::Result<Self> {
-        let slots = Self { pool: Mutex::default(), permits: Arc::new(Semaphore::new(0)), launcher_uid, tree };
+        let locks = LockWatch::new().doing(|| "watch over record locks")?;
+        let permits = Arc::new(Semaphore::new(0));
+        let slots = Self { pool: Mutex::default(), permits, launcher_uid, locks, tree };
         slots.resize(number)?;
         Ok(slots)
     }

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use cloister_protocol::{ErrorCode, Failure};
+use cloister_protocol::{Denial, ErrorCode, Failure, Layer};
 use cloister_sandbox::cgroup::Usage;
 use cloister_sandbox::wire::End;
 use nix::sys::signal::Signal;
 use serde_json::value::RawValue;
 
+use crate::locks::MOST;
 use crate::profile::Bounds;
 use crate::report::Report;
 
@@ -25,6 +26,8 @@ pub enum Stop {
     CpuTime,
     /// Its memory.
     OutOfMemory,
+    /// Its record locks, which take memory of the kernel's.
+    TooManyLocks,
 }
 
 /// The verdict on a job that stopped like this.
@@ -42,6 +45,7 @@ pub fn of(stop: Stop, used: &Usage, bounds: &Bounds) -> Result<Box<RawValue>, Fa
         )),
         Stop::CpuTime => Err(cpu_limit(bounds)),
         Stop::OutOfMemory => Err(memory_limit()),
+        Stop::TooManyLocks => Err(too_many_locks()),
         Stop::Ended(_) if used.oom_kills > 0 => Err(memory_limit()),
         Stop::Ended(_) if used.cpu >= bounds.cpu => Err(cpu_limit(bounds)),
         Stop::Ended(End::Code(code)) => Err(Failure::new(
@@ -76,6 +80,18 @@ fn cpu_limit(bounds: &Bounds) -> Failure {
 
 fn memory_limit() -> Failure {
     Failure::new(ErrorCode::MemoryLimit, "the script used more memory than its profile allows and was ended")
+}
+
+/// The kernel has no limit on these any more, which is why ours is the same in all profiles.
+fn too_many_locks() -> Failure {
+    let message = format!("the script held more than {MOST} record locks at once, which take memory, and was ended");
+    let mut failure = Failure::new(ErrorCode::MemoryLimit, message);
+    failure.denials.push(Denial {
+        layer: Layer::Rlimit,
+        what: format!("more than {MOST} record locks (fcntl F_SETLK) at once"),
+        hint: "this is so in every profile: lock with flock, or one range for many".to_owned(),
+    });
+    failure
 }
 
 fn killed(number: i32) -> Failure {

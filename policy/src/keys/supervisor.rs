@@ -35,7 +35,7 @@ pub const SUPERVISOR: &[Key] = &[
     ),
     key(
         "landlock_min_abi",
-        whole(1, 6),
+        whole(1, 10),
         "2",
         More::Stricter,
         "The least Landlock ABI that the kernel must offer; the highest that it has is used.",

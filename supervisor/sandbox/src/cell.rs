@@ -12,6 +12,7 @@ use nix::sys::signal::{SigHandler, SigSet, Signal, kill, signal};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, sethostname};
 
+use crate::overlay::Tree;
 use crate::spec::{Slot, Spec};
 use crate::sys::{self, Forked};
 use crate::{Context, Error, Result, credentials, root, seccomp};
@@ -33,11 +34,11 @@ pub struct Cell {
 ///
 /// # Errors
 /// The step that failed, in the launcher or in the init.
-pub fn build(spec: &Spec, slot: Slot) -> Result<Cell> {
+pub fn build(spec: &Spec, trees: &[Tree], slot: Slot) -> Result<Cell> {
     let (mut told, tell) = std::io::pipe().doing(|| "pipe")?;
     // SAFETY: a launcher has one thread.
     match unsafe { sys::clone3(NAMESPACES, None) }.doing(|| "clone3 a cell's init")? {
-        Forked::Child => init(spec, slot, tell),
+        Forked::Child => init(spec, trees, slot, tell),
         Forked::Parent { pid, pidfd } => {
             drop(tell);
             let mut failure = String::new();
@@ -68,10 +69,10 @@ fn open_files(spec: &Spec, init: Pid) -> Result<OwnedFd> {
 /// What the init says when all went well; anything else is the failure.
 const COMPLETE: char = '\u{6}';
 
-fn init(spec: &Spec, slot: Slot, mut tell: std::io::PipeWriter) -> ! {
+fn init(spec: &Spec, trees: &[Tree], slot: Slot, mut tell: std::io::PipeWriter) -> ! {
     let prepared = (|| {
         sethostname(&spec.hostname).doing(|| format!("sethostname {}", spec.hostname))?;
-        root::enter_cell_root(spec, slot)?;
+        root::enter_cell_root(spec, trees, slot)?;
         // Orphans are reaped by the kernel when nobody asks for them: wait(2), SIGCHLD ignored.
         // SAFETY: SIG_IGN is no function, so there is nothing that could be unsafe in a handler.
         unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.doing(|| "ignore SIGCHLD")?;

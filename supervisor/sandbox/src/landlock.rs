@@ -14,7 +14,7 @@ use crate::spec::{Network, PathRule, Spec};
 use crate::{Error, Result, sys};
 
 /// The newest ABI this code has been written for; a newer kernel is asked for this one.
-const NEWEST: u32 = 6;
+const NEWEST: u32 = 10;
 
 /// The ABI that will be enforced on this kernel; 0 when it has no Landlock.
 #[must_use]
@@ -116,6 +116,10 @@ fn known(kernel: u32) -> ABI {
         3 => ABI::V3,
         4 => ABI::V4,
         5 => ABI::V5,
-        _ => ABI::V6,
+        6 => ABI::V6,
+        7 => ABI::V7,
+        8 => ABI::V8,
+        9 => ABI::V9,
+        _ => ABI::V10,
     }
 }

@@ -13,12 +13,13 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl;
-use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::waitpid;
 
 use crate::cell::Cell;
 use crate::forker::{Event, Forker, Started, fork_plain, open_namespace, report_failure};
+use crate::overlay::{self, Tree};
 use crate::spec::{Network, Slot, Spec};
 use crate::sys::{self, Forked};
 use crate::wire::{self, Entry, Notice, Order, Wire, exactly};
@@ -79,15 +80,17 @@ fn tell_failure(wire: &Wire, error: &Error) {
 fn run(wire: &Wire, spec: Spec) -> Result<()> {
     die_with_parent()?;
     wire::announce(wire)?;
+    // Still with the host's root's id, whose file it is.
+    let interpreter = overlay::open_interpreter(&spec);
     credentials::become_namespace_root()?;
     // The change of ids cleared it: prctl(2), PR_SET_PDEATHSIG.
     die_with_parent()?;
     // Directories above what is mounted, and files of the root's own, are for jobs to pass and read, whatever
     // the service's mask. A job has a mask of its own.
     umask(Mode::from_bits_truncate(0o022));
-    root::enter_launcher_root(&spec)?;
+    let trees = root::enter_launcher_root(&spec, interpreter)?;
     credentials::forgo_new_privileges()?;
-    let mut launcher = Launcher::new(spec)?;
+    let mut launcher = Launcher::new(spec, trees)?;
     wire.send(&Notice::Ready, &[]).doing(|| "tell the supervisor")?;
     launcher.serve(wire)
 }
@@ -98,6 +101,8 @@ fn die_with_parent() -> Result<()> {
 
 struct Launcher {
     forker: Forker,
+    /// What cells show of this root.
+    trees: Vec<Tree>,
     job: Program,
     /// One network namespace a slot, made when first needed and reused: two jobs never share one at
     /// a time, and an empty namespace without interfaces keeps nothing from one job to the next.
@@ -106,9 +111,10 @@ struct Launcher {
 }
 
 impl Launcher {
-    fn new(spec: Spec) -> Result<Self> {
+    fn new(spec: Spec, trees: Vec<Tree>) -> Result<Self> {
         let job = Program::new(&spec.command, &spec.environment)?;
-        Ok(Self { forker: Forker::new(spec)?, job, networks: HashMap::new(), own_network: open_namespace("net")? })
+        let own_network = open_namespace("net")?;
+        Ok(Self { forker: Forker::new(spec)?, trees, job, networks: HashMap::new(), own_network })
     }
 
     /// Carries out orders until the supervisor closes its end.
@@ -136,7 +142,7 @@ impl Launcher {
                 return self.start_zygote(&Program::new(&command, &environment)?, fds);
             }
             Order::Ping => return wire.send(&Notice::Pong, &[]).doing(|| "answer the supervisor"),
-            Order::SetUp(..) => return Err(Error::Peer("the profile was sent twice".to_owned())),
+            Order::SetUp(..) | Order::Serve(_) => return Err(Error::Peer("the profile was sent twice".to_owned())),
         };
         match outcome {
             Ok((notice, fds)) => wire.send(&notice, &fds.iter().map(AsRawFd::as_raw_fd).collect::<Vec<_>>()),
@@ -147,7 +153,7 @@ impl Launcher {
 
     fn build_cell(&mut self, slot: Slot) -> Result<Cell> {
         self.enter_network(slot)?;
-        let built = cell::build(self.forker.confinement().spec(), slot);
+        let built = cell::build(self.forker.confinement().spec(), &self.trees, slot);
         // Neither this process nor a zygote that it starts later stays where a job is.
         setns(&self.own_network, CloneFlags::CLONE_NEWNET).doing(|| "setns the own network")?;
         built
@@ -223,11 +229,8 @@ impl Launcher {
 /// Gives every signal its usual effect. What is ignored stays so across `execve(2)`: `SIGINT` among them when a shell
 /// started the supervisor in the background, and Python would then raise no `KeyboardInterrupt` for it.
 fn heed_signals() {
-    for number in Signal::iterator() {
-        // SAFETY: SIG_DFL is no function, so there is nothing that could be unsafe in a handler.
-        // SIGKILL and SIGSTOP are refused, and have no other effect anyway.
-        let _ = unsafe { signal(number, SigHandler::SigDfl) };
-    }
+    // SIGKILL and SIGSTOP are refused, and have no other effect anyway.
+    (1..=sys::LAST_SIGNAL).for_each(sys::heed_signal);
 }
 
 /// Whether there is a Unix socket in this process's network namespace, `proc_net(5)`.

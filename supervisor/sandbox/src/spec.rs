@@ -43,6 +43,15 @@ pub struct Spec {
     pub recorded: bool,
 }
 
+impl Spec {
+    /// The same, without a word of where things are on the host: for a zygote, whose memory its jobs can read.
+    #[must_use]
+    pub fn inside(mut self) -> Self {
+        self.mounts.iter_mut().for_each(|mount| mount.host = PathBuf::new());
+        self
+    }
+}
+
 /// A host path shown read-only in the sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {

@@ -129,6 +129,20 @@ pub unsafe fn place_fd(from: RawFd, to: RawFd) -> io::Result<()> {
     if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// The highest signal there is on x86-64: `signal(7)`.
+pub const LAST_SIGNAL: libc::c_int = 64;
+
+/// Gives a signal its usual effect: `rt_sigaction(2)`, asked of the kernel itself, for the C library keeps two signals
+/// (32 and 33) to itself and refuses to speak of them. What the kernel refuses stays as it is.
+pub fn heed_signal(number: libc::c_int) {
+    // The kernel's `struct sigaction` on x86-64: SIG_DFL, no flags, no restorer, an empty mask.
+    let usual = [0_u64; 4];
+    // SAFETY: the structure is whole and outlives the call, nothing is written, and SIG_DFL is no function.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigaction, number, usual.as_ptr(), std::ptr::null_mut::<u64>(), size_of::<u64>())
+    };
+}
+
 /// Ends this process at once, running no destructor and no handler: `_exit(2)`.
 pub fn exit_now(code: libc::c_int) -> ! {
     // SAFETY: does not return and touches no memory.

@@ -26,6 +26,8 @@ const MOST_FDS: usize = 16;
 pub enum Order {
     /// First of all: the profile. Answered by [`Notice::Ready`].
     SetUp(Box<Spec>, IdRange),
+    /// First of all to a zygote: the profile, [as it is inside](Spec::inside). Answered by [`Notice::Ready`].
+    Serve(Box<Spec>),
     /// Build a cell for the slot. Answered by [`Notice::Cell`].
     Cell(Slot),
     /// Start a zygote: an interpreter with this command and environment. Carries its own wire to the
@@ -171,7 +173,10 @@ impl Wire {
         if flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a message was cut off"));
         }
-        Ok(Some((serde_json::from_slice(&bytes[..length])?, fds)))
+        let message = serde_json::from_slice(&bytes[..length]);
+        // Freed memory keeps its content, and a zygote's is its jobs'.
+        std::hint::black_box(&mut bytes).fill(0);
+        Ok(Some((message?, fds)))
     }
 }
 

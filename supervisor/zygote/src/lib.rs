@@ -112,7 +112,7 @@ pub unsafe extern "C" fn cloister_zygote_name(name: *const c_char) {
 }
 
 fn serve(wire: &Wire, around: Around) -> Result<c_int> {
-    let Some((Order::SetUp(spec, _), _)) = wire.receive().doing(|| "receive the profile")? else {
+    let Some((Order::Serve(spec), _)) = wire.receive().doing(|| "receive the profile")? else {
         return Err(Error::Peer("the supervisor sent no profile".to_owned()));
     };
     let mut forker = Forker::new(*spec)?;

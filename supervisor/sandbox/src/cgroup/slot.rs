@@ -204,6 +204,16 @@ impl SlotCgroup {
         }
     }
 
+    /// The processes in it, by the numbers that the caller knows them by.
+    ///
+    /// # Errors
+    /// When the list cannot be read.
+    pub fn processes(&self) -> Result<Vec<u32>> {
+        let path = self.groups.paths.counted().join("cgroup.procs");
+        let listed = fs::read_to_string(&path).doing(|| format!("read {}", path.display()))?;
+        Ok(listed.lines().filter_map(|line| line.parse().ok()).collect())
+    }
+
     /// Whether no process runs in it. One that is dead but not yet reaped may be counted, but not listed.
     ///
     /// On version 1 the hierarchy that counts is the one that is looked at: a job's first process is in all of
@@ -212,10 +222,7 @@ impl SlotCgroup {
     /// kernel's `kernel/cgroup/cgroup-v1.c`.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let group = match &self.groups.paths {
-            Paths::V1 { pids, .. } => pids,
-            Paths::V2 { group } => group,
-        };
+        let group = self.groups.paths.counted();
         let lists_nothing = || Knob::read(group, "cgroup.procs").and_then(|listed| listed.is_blank());
         self.groups.knobs.count.number().is_ok_and(|count| count == 0) || lists_nothing().unwrap_or(false)
     }
@@ -274,6 +281,14 @@ impl Groups {
 }
 
 impl Paths {
+    /// The group in the hierarchy that counts processes.
+    fn counted(&self) -> &Path {
+        match self {
+            Self::V1 { pids, .. } => pids,
+            Self::V2 { group } => group,
+        }
+    }
+
     /// The group in each hierarchy, each once.
     fn all(&self) -> Vec<&Path> {
         match self {

@@ -360,8 +360,7 @@ impl Host {
         let library = open_library()?;
         let command = profile::zygote_command(&self.spec, &warm.imports);
         let began = Instant::now();
-        let zygote =
-            launcher.zygote(self.spec.clone(), &command, &self.spec.environment, library.as_fd()).await?;
+        let zygote = launcher.zygote(self.spec.clone(), &command, &self.spec.environment, library.as_fd()).await?;
         tracing::info!(profile = self.name, milliseconds = began.elapsed().as_millis(), "zygote ready");
         Ok(zygote)
     }

@@ -1,7 +1,7 @@
 //! The Landlock ruleset of a job: `landlock(7)`, the kernel's `userspace-api/landlock`.
 //!
 //! Everything that the kernel's ABI can restrict is handled, so that a right which is not granted
-//! below is refused. The mount namespace already shows nothing else; this layer holds without it.
+//! below is refused: from ABI 9 on, connecting to a Unix socket by its path among them. The mount namespace already shows nothing else; this layer holds without it.
 
 use std::path::Path;
 

@@ -95,6 +95,7 @@ impl Rules {
         match claim.errno.as_str() {
             "EPERM" | "EACCES" | "ENOSYS" => self.call(claim).or_else(|| self.path(claim)),
             "EROFS" => self.path(claim),
+            "ENOTSUP" => self.call(claim),
             "ENOSPC" => self.full(claim, used),
             "EMFILE" => {
                 let most = self.profile.rlimits.open_files;
@@ -127,6 +128,9 @@ impl Rules {
         match call.name() {
             "socket" | "socketpair" if self.profile.network == Network::None && internet.contains(&family) => {
                 "has network = \"none\"".to_owned()
+            }
+            name if seccomp::is_unsupported(call.number()) => {
+                format!("answers {name} as a file system without attributes, as does every other")
             }
             name if NEVER.contains(&name) => format!("cannot allow {name}, nor can any other"),
             name if self.profile.syscalls.contains(&call) => format!("allows {name} with harmless arguments only"),

@@ -17,6 +17,7 @@ use seccompiler::{
     TargetArch, sock_filter,
 };
 
+pub use answered::is_unsupported;
 pub use recorded::{LISTENER, apply_recorded, compile_recorded};
 
 use crate::bpf::code::{IF_AT_LEAST, IF_EQUAL, JUMP, LOAD, RETURN};

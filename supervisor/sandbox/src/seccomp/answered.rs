@@ -8,6 +8,12 @@ const DONE: [i64; 3] = [libc::SYS_fsync, libc::SYS_fdatasync, libc::SYS_sync_fil
 /// of none: `simple_xattr_alloc` does, `posix_acl_alloc` does not, and the name lies where no filter can read it.
 const NOT_SUPPORTED: [i64; 3] = [libc::SYS_setxattr, libc::SYS_lsetxattr, libc::SYS_fsetxattr];
 
+/// Whether a listed call says `EOPNOTSUPP`, whatever its arguments.
+#[must_use]
+pub fn is_unsupported(number: i64) -> bool {
+    NOT_SUPPORTED.contains(&number)
+}
+
 const SUCCESS: u32 = libc::SECCOMP_RET_ERRNO;
 const UNSUPPORTED: u32 = libc::SECCOMP_RET_ERRNO | libc::EOPNOTSUPP.unsigned_abs();
 
@@ -20,7 +26,7 @@ pub(super) fn is_final(action: u32) -> bool {
 pub(super) fn action(number: i64) -> u32 {
     match number {
         _ if DONE.contains(&number) => SUCCESS,
-        _ if NOT_SUPPORTED.contains(&number) => UNSUPPORTED,
+        _ if is_unsupported(number) => UNSUPPORTED,
         _ => libc::SECCOMP_RET_ALLOW,
     }
 }

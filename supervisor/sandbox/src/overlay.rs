@@ -107,22 +107,21 @@ pub(crate) fn parent_of(file: &Path) -> Result<(PathBuf, OsString)> {
     Ok((parent.to_owned(), name.to_owned()))
 }
 
-/// All that an overlay is needed for, parents first: the trees that the profile shows, and what is mounted in them.
-/// Called in the launcher's root, whose `files` were put aside in the given directories.
+/// All that an overlay is needed for, parents first: the trees that the profile shows. Called in the launcher's root,
+/// whose `files` were put aside in the given directories.
 ///
 /// # Errors
 /// What cannot be found out, or cannot be shown.
 pub(crate) fn trees(spec: &Spec, files: Vec<(PathBuf, PathBuf, OsString)>) -> Result<Vec<Tree>> {
     let mut trees: Vec<Tree> =
         files.into_iter().map(|(inside, lower, name)| Tree { inside, lower, shown: Shown::File(name) }).collect();
-    for (id, point) in mounts()? {
+    for point in mounts()? {
         let shown = spec.mounts.iter().any(|mount| point.starts_with(&mount.inside));
-        // What another mount covers is not to be seen. What is a file was put aside.
-        if !shown || mount_of(&point).is_ok_and(|top| top != id) || trees.iter().any(|tree| tree.inside == point) {
+        if !shown || trees.iter().any(|tree| tree.inside == point) {
             continue;
         }
-        if !point.is_dir() {
-            return Err(not_by_itself(&point));
+        if !spec.mounts.iter().any(|mount| mount.inside == point) {
+            return Err(hides(&point, &point));
         }
         trees.push(Tree { lower: point.clone(), inside: point, shown: Shown::Directory });
     }
@@ -181,22 +180,25 @@ fn not_by_itself(file: &Path) -> Error {
     Error::layer(format_args!("show {}", file.display()), reason)
 }
 
+/// Over what another mount of the host hides, nobody but the host's root can make an overlay: `clone_private_mount` in
+/// the kernel's `fs/namespace.c`.
+pub(crate) fn hides(shown: &Path, place: &Path) -> Error {
+    let reason = format!("something else is mounted in {}: show directories in which nothing is", place.display());
+    Error::layer(format_args!("show {} by an overlay", shown.display()), reason)
+}
+
 /// The number of the mount that a path leads to, as in `/proc/self/mountinfo`.
 fn mount_of(path: &Path) -> Result<u64> {
     let known = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::MNT_ID);
     known.map(|known| known.stx_mnt_id).doing(|| format!("statx {}", path.display()))
 }
 
-/// Number and place of every mount, `proc_pid_mountinfo(5)`.
-fn mounts() -> Result<Vec<(u64, PathBuf)>> {
+/// The place of every mount, `proc_pid_mountinfo(5)`.
+fn mounts() -> Result<Vec<PathBuf>> {
     let path = "/proc/self/mountinfo";
     let text = fs::read(path).doing(|| format!("read {path}"))?;
-    let mount = |line: &[u8]| {
-        let mut fields = line.split(|&byte| byte == b' ');
-        let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
-        Some((id, unescaped(fields.nth(3)?)))
-    };
-    Ok(text.split(|&byte| byte == b'\n').filter_map(mount).collect())
+    let point = |line: &[u8]| line.split(|&byte| byte == b' ').nth(4).map(unescaped);
+    Ok(text.split(|&byte| byte == b'\n').filter_map(point).collect())
 }
 
 /// A path of `mountinfo`, in which blanks and backslashes are written in octal.

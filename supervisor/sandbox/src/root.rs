@@ -42,7 +42,7 @@ pub fn enter_launcher_root(spec: &Spec, interpreter: Option<fs::File>) -> Result
         let is_directory = host.is_dir();
         if !is_directory {
             let (parent, name) = overlay::parent_of(&host)?;
-            let parent = mount::copy_alone(&parent)?;
+            let parent = mount::copy_alone(&parent).map_err(|_| overlay::hides(&host, &parent))?;
             mount::restrict_alone(&parent, RDONLY | NOSUID | NODEV)?;
             files.push((inside.clone(), parent, name));
         }

@@ -12,16 +12,20 @@ export PYTHON
 GATEWAY_OPTIONS ?=
 # Such as --rounds 5, or --help.
 BENCH_OPTIONS ?=
+# Such as --json, --jobs 50, or --help.
+SPEC_OPTIONS ?=
 # Such as --only programs, --minutes 20, or --help.
 COMPAT_OPTIONS ?=
+FUZZ_SECONDS ?= 20
 LISTEN := $(or $(CLOISTER_LISTEN),127.0.0.1:8080)
 TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 VENV := $(TARGET)/test-venv
 RUNTIME := $(or $(CLOISTER_RUNTIME),/var/lib/cloister/python)
 CARGO_OPTIONS := --locked --target-dir $(TARGET)
-PYTEST := supervisor/runtime/twice.sh $(VENV)/bin/python -B -m pytest -q
+# Everything is run once, and what fails has failed.
+PYTEST := $(VENV)/bin/python -B -m pytest -q -o cache_dir=$(abspath $(TARGET))/pytest-cache
 
-.PHONY: help run test build runtime doctor lint audit unit suite bench compat deb test-vm test-vm-ci clean root tools test-tools vm-tools
+.PHONY: help run test build leave-out runtime doctor lint audit unit fuzz suite bench spec compat deb test-vm test-vm-ci clean root tools test-tools vm-tools
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -29,12 +33,16 @@ help: ## Show the targets
 run: root runtime build ## Build, prepare Python, start both daemons, serve 127.0.0.1:8080 (CLOISTER_LISTEN)
 	@exec $(PYTHON) supervisor/runtime/serve.py --bin $(TARGET)/release --policy policy/policy.toml --listen $(LISTEN) -- $(GATEWAY_OPTIONS)
 
-test: root test-tools lint unit suite ## Install what the tests need, then run them all
+test: root test-tools lint unit fuzz suite ## Install what the tests need, then run them all
 	@echo "== all passed"
 
 build: tools ## Build the programs
 	@echo "== build"
 	cargo build --release --workspace $(CARGO_OPTIONS)
+
+leave-out: tools
+	@echo "== build of what can leave out layers, for tests of the canary"
+	cargo build -p cloister-supervisor -p cloister-zygote --features cloister-supervisor/leave-out,cloister-zygote/leave-out --locked --target-dir $(TARGET)/leave-out
 
 runtime: root ## Prepare the Python that sandboxes see, with numpy, pandas and Flask
 	@echo "== Python for the sandboxes"
@@ -55,20 +63,29 @@ unit: tools ## Run the tests that need no daemon
 	@echo "== unit tests"
 	cargo test --workspace $(CARGO_OPTIONS)
 
-suite: root test-tools runtime build ## Run the black-box suite against the real daemons
+fuzz: test-tools ## Fuzz what reads strangers' bytes, each parser for FUZZ_SECONDS (20)
+	@echo "== fuzz"
+	supervisor/runtime/fuzz.sh $(TARGET) $(FUZZ_SECONDS)
+
+suite: root test-tools runtime build leave-out ## Run the black-box suite against the real daemons
 	@echo "== the runner over its pipes, the Python tree, starting and stopping"
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/zygote supervisor/runtime/tests
 	echo "== the policy's schema, by validators of others"
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) policy/tests
 	echo "== the black-box suite, with warm interpreters as shipped"
+	export CLOISTER_LEAVE_OUT=$(TARGET)/leave-out/debug
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite
-	echo "== the black-box suite, with cold starts, of which the page is none the wiser"
-	CLOISTER_COLD=1 CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite --ignore supervisor/suite/page
+	echo "== the black-box suite, with cold starts, of which the page is none the wiser, and which are counted above"
+	CLOISTER_COLD=1 CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite --ignore supervisor/suite/page --ignore supervisor/suite/spec
 
 bench: root runtime build ## Measure warm and cold jobs beside bare forks and the predecessor's way (BENCH_OPTIONS)
 	@echo "== bench"
 	$(PYTHON) supervisor/runtime/test_tools.py $(TARGET)/bench-venv requirements-bench.txt wrk
 	CLOISTER_BIN=$(TARGET)/release $(TARGET)/bench-venv/bin/python -B supervisor/bench/bench.py --out $(TARGET)/bench $(BENCH_OPTIONS)
+
+spec: root test-tools runtime build ## Count what a job costs each part, warm, cold and started (SPEC_OPTIONS)
+	@echo "== spec"
+	CLOISTER_BIN=$(TARGET)/release $(VENV)/bin/python -B supervisor/bench/spec.py $(SPEC_OPTIONS)
 
 compat: root test-tools runtime build ## Run Python's tests, numpy's and real programs in the sandbox and outside (COMPAT_OPTIONS)
 	@echo "== compat"
@@ -100,7 +117,7 @@ vm-tools: root tools
 
 test-tools: tools
 	@echo "== test tools"
-	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt 'chromium?'
+	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt 'chromium?' g++
 
 clean: ## Remove what was built (not the Python tree in /var/lib/cloister)
 	cargo clean --target-dir $(TARGET)

@@ -97,7 +97,7 @@ export class Outcome {
 
   #fail(error, usage) {
     const { code, message, line, column, text, traceback, hint, denials = [] } = error;
-    this.#say("bad", usage ? "Failed" : "Refused");
+    this.#say("bad", usage ? "Failed" : code === "lost" ? "Lost" : "Refused");
     const where = line ? [", ", this.#place(`line ${line}`, line, column)] : [];
     const title = make("h3", {}, code[0].toUpperCase() + code.slice(1).replaceAll("_", " "), ...where);
     const parts = [title, make("p", { class: "message" }, message)];

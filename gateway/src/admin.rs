@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::listener;
 use crate::metrics::Metrics;
+use crate::upstream::Upstream;
 
 /// Connections at once; one who scrapes needs one.
 const CONNECTIONS: usize = 16;
@@ -57,7 +58,7 @@ fn refuse_strangers(address: SocketAddr) -> Result<(), String> {
 ///
 /// # Errors
 /// The listener cannot be used.
-pub fn serve(listener: TcpListener, metrics: Arc<Metrics>) -> Result<(), String> {
+pub fn serve(listener: TcpListener, metrics: Arc<Metrics>, upstream: Upstream) -> Result<(), String> {
     let listener =
         tokio::net::TcpListener::from_std(listener).map_err(|error| format!("listen for metrics: {error}"))?;
     let address = listener.local_addr().map_err(|error| format!("listen for metrics: {error}"))?;
@@ -70,10 +71,10 @@ pub fn serve(listener: TcpListener, metrics: Arc<Metrics>) -> Result<(), String>
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
-            let metrics = Arc::clone(&metrics);
+            let (metrics, upstream) = (Arc::clone(&metrics), upstream.clone());
             let service = service_fn(move |request| {
-                let metrics = Arc::clone(&metrics);
-                async move { Ok::<_, Infallible>(answer(&request, &metrics)) }
+                let (metrics, upstream) = (Arc::clone(&metrics), upstream.clone());
+                async move { Ok::<_, Infallible>(answer(&request, &metrics, &upstream).await) }
             });
             tokio::spawn(async move {
                 let mut protocol = http1::Builder::new();
@@ -86,9 +87,9 @@ pub fn serve(listener: TcpListener, metrics: Arc<Metrics>) -> Result<(), String>
     Ok(())
 }
 
-fn answer(request: &Request<Incoming>, metrics: &Metrics) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, metrics: &Metrics, upstream: &Upstream) -> Response<Full<Bytes>> {
     let (status, text) = match (request.method(), request.uri().path()) {
-        (&Method::GET, "/metrics") => match metrics.text() {
+        (&Method::GET, "/metrics") => match metrics.text(upstream.stats().await.as_ref()) {
             Ok(text) => (StatusCode::OK, text),
             Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         },

@@ -1,15 +1,15 @@
-//! Who asks, whether they may, and when it is their turn.
+//! Who asks, and whether they may. When it is their turn is the supervisor's to say.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::response::Response;
-use cloister_protocol::ErrorCode;
+use cloister_protocol::{ErrorCode, Tenant};
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use crate::keys::{AtOnce, Key, Keyring, Standing, Stranger, Token};
-use crate::queue::{NoPlace, Place, Queue, Tenant};
+use crate::tenant;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -21,7 +21,6 @@ const DEFAULT_PROFILE: &str = "default";
 #[derive(Debug)]
 pub struct Admission {
     keyring: Option<Arc<Keyring>>,
-    queue: Arc<Queue>,
 }
 
 /// One who may ask.
@@ -30,11 +29,12 @@ pub struct Guest {
     tenant: Tenant,
     key: Option<Arc<Key>>,
     standing: Option<Standing>,
+    leave: OnceLock<Leave>,
 }
 
-/// A request's leave to run, for as long as it is kept.
-#[derive(Debug)]
-pub struct Leave(#[expect(dead_code, reason = "held for their ends")] (Option<AtOnce>, Place));
+/// A key's leave to have one more request at once, until the last byte of its answer has left.
+#[derive(Clone, Debug)]
+pub struct Leave(#[expect(dead_code, reason = "held for its end")] Arc<AtOnce>);
 
 /// Why a request goes no further.
 #[derive(Debug)]
@@ -52,9 +52,9 @@ pub struct Refused {
 pub struct Holder(pub Arc<Key>);
 
 impl Admission {
-    /// Asks for one of these keys, or for none; runs requests by way of this queue.
-    pub fn new(keyring: Option<Arc<Keyring>>, queue: Arc<Queue>) -> Self {
-        Self { keyring, queue }
+    /// Asks for one of these keys, or for none.
+    pub fn new(keyring: Option<Arc<Keyring>>) -> Self {
+        Self { keyring }
     }
 
     /// Looks at who asks and counts the request.
@@ -63,21 +63,26 @@ impl Admission {
     /// 401 for a stranger, 429 for who sends too fast.
     pub fn greet(&self, headers: &HeaderMap, client: IpAddr) -> Result<Guest, Refused> {
         let Some(keyring) = &self.keyring else {
-            return Ok(Guest { tenant: Tenant::at(client), key: None, standing: None });
+            return Ok(Guest { tenant: tenant::at(client), key: None, standing: None, leave: OnceLock::new() });
         };
         let key = keyring.find(&bearer(headers)?).map_err(|stranger| unauthorized(&stranger, true))?;
         match key.take() {
-            Ok(standing) => Ok(Guest { tenant: Tenant::Key(key.id()), key: Some(key), standing }),
+            Ok(standing) => {
+                let tenant = tenant::with(key.id());
+                Ok(Guest { tenant, key: Some(key), standing, leave: OnceLock::new() })
+            }
             Err(standing) => Err(too_fast(standing)),
         }
     }
+}
 
-    /// Waits for this guest's turn.
+impl Guest {
+    /// Whether it may run a job now. It keeps its leave until the answer that it signs has left.
     ///
     /// # Errors
     /// 403 for a profile that the key may not use, 429 for too many requests at once.
-    pub async fn admit(&self, guest: &Guest, profile: Option<&str>) -> Result<Leave, Refused> {
-        let key = guest.key.as_deref();
+    pub fn admit(&self, profile: Option<&str>) -> Result<(), Refused> {
+        let key = self.key.as_deref();
         if let Some(profiles) = key.and_then(Key::profiles) {
             let profile = profile.unwrap_or(DEFAULT_PROFILE);
             if !profiles.iter().any(|known| known == profile) {
@@ -87,24 +92,29 @@ impl Admission {
             }
         }
         let at_once = key.map(Key::enter).transpose().map_err(|most| {
-            let message = format!("this key may have {most} requests at once, and that many run or wait");
+            let message = format!(
+                "this key may have {most} requests at once, and that many run, wait, or have answers that are not read yet"
+            );
             Refused::new(ErrorCode::RateLimited, message)
         })?;
-        let place = self.queue.enter(guest.tenant).await;
-        Ok(Leave((at_once, place.map_err(|reason: NoPlace| Refused::new(ErrorCode::Overloaded, reason.to_string()))?)))
+        if let Some(at_once) = at_once {
+            let _ = self.leave.set(Leave(Arc::new(at_once)));
+        }
+        Ok(())
     }
-}
 
-impl Guest {
     /// For whom the supervisor counts its request.
-    pub fn tenant(&self) -> cloister_protocol::Tenant {
-        self.tenant.number()
+    pub fn tenant(&self) -> Tenant {
+        self.tenant
     }
 
     /// Tells the client where it stands, and the log who it is.
     pub fn sign(&self, response: &mut Response) {
         if let Some(standing) = self.standing {
             response.headers_mut().extend(fields(standing));
+        }
+        if let Some(leave) = self.leave.get() {
+            response.extensions_mut().insert(leave.clone());
         }
         if let Some(key) = &self.key {
             response.extensions_mut().insert(Holder(Arc::clone(key)));

@@ -119,31 +119,25 @@ pub struct Serve {
     /// A load balancer's network, such as 10.0.0.0/8, whose X-Forwarded-For is believed. May be given more than once.
     #[arg(long, value_name = "NETWORK")]
     pub trusted_proxy: Vec<IpNet>,
-    /// Requests at the supervisor at once; others wait here, in turn by key or address. Unless given, it follows the
-    /// slots of the policy in force, which the supervisor is asked for.
-    #[arg(long, value_name = "COUNT")]
-    pub jobs: Option<NonZeroUsize>,
-    /// Requests that wait; no more than half of them of one key or address. Beyond that: 429.
-    #[arg(long, value_name = "COUNT", default_value = "1024")]
-    pub queue: usize,
-    /// How long a request may wait; then: 429.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
-    pub queue_wait: Duration,
     /// Connections at once; others wait in the kernel's queue until one ends.
     #[arg(long, value_name = "COUNT", default_value = "16384")]
     pub max_connections: NonZeroUsize,
     /// The largest request body, in bytes.
     #[arg(long, value_name = "BYTES", default_value = "8388608")]
     pub max_body: NonZeroUsize,
-    /// What all bodies that have arrived and not been run yet may take together, in bytes.
+    /// What all bodies that have arrived and not been run yet, and answers at /mcp, may take together, in bytes; those of one
+    /// key or address half.
     #[arg(long, value_name = "BYTES", default_value = "268435456")]
     pub max_body_memory: NonZeroUsize,
     /// How long a request's header may take to arrive, from its first byte or the connection's start.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub header_timeout: Duration,
-    /// How long a request's body may take to arrive, and a client may take nothing of its response.
+    /// How long a request's body may take to arrive, and a client may take for the next --least-read of its answer.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub body_timeout: Duration,
+    /// What a client takes of an answer that waits for it in each --body-timeout at least, in bytes; then it is cut off.
+    #[arg(long, value_name = "BYTES", default_value = "131072")]
+    pub least_read: NonZeroUsize,
     /// How long a connection may stay open without a request.
     #[arg(long, value_name = "TIME", default_value = "75s", value_parser = duration)]
     pub idle_timeout: Duration,

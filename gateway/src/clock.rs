@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use cloister_protocol::JobId;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 /// Requests of one HTTP/2 connection that its client may give up before their answer, beyond those
 /// that it lets end. Opening and resetting streams costs a client nothing (CVE-2023-44487).
@@ -27,6 +27,15 @@ pub enum Phase {
     Busy,
 }
 
+/// How slowly a peer may take an answer that waits for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// In this time ...
+    pub window: Duration,
+    /// ... at least so many bytes.
+    pub bytes: u64,
+}
+
 #[derive(Debug)]
 struct State {
     phase: Phase,
@@ -39,8 +48,8 @@ struct State {
 /// What only HTTP/2 has: requests side by side, which the socket cannot tell apart.
 #[derive(Debug, Default)]
 struct Streams {
-    /// When each answer that is on its way last moved on, but for those that wait for more to come.
-    answers: HashMap<JobId, Instant>,
+    /// Of each answer that is on its way, but for those that wait for more to come: since when, and what was taken then.
+    answers: HashMap<JobId, (Instant, u64)>,
     ended: u32,
     abandoned: u32,
 }
@@ -110,10 +119,10 @@ impl Clock {
         }
     }
 
-    /// An answer begins, or more of it was taken.
-    pub fn move_on(&self, id: JobId) {
+    /// An answer begins, or so much more of it was taken.
+    pub fn move_on(&self, id: JobId, bytes: u64) {
         if let Some(mut streams) = self.streams() {
-            streams.answers.insert(id, Instant::now());
+            streams.answers.entry(id).or_insert_with(|| (Instant::now(), 0)).1 += bytes;
         }
     }
 
@@ -124,16 +133,14 @@ impl Clock {
         }
     }
 
-    /// Completes when an HTTP/2 connection should end: a peer has taken nothing of an answer for
-    /// `stall` (twice that at the most), as one does who grants no window, or gives up too many.
-    pub async fn overstrained(&self, stall: Duration) -> &'static str {
+    /// Completes when an HTTP/2 connection should end: of an answer that waits for it a peer has taken less than it
+    /// must in a window (two at the most), as one does who grants none, or it gives up too many.
+    pub async fn overstrained(&self, pace: Pace) -> &'static str {
         let stalled = async {
             loop {
-                let oldest = self.streams().and_then(|streams| streams.answers.values().min().copied());
-                match oldest {
-                    Some(since) if since.elapsed() >= stall => return "its peer takes nothing of an answer",
-                    Some(since) => sleep_until(since + stall).await,
-                    None => sleep(stall).await,
+                match self.next_window(pace) {
+                    Ok(end) => sleep_until(end).await,
+                    Err(()) => return "its peer takes next to nothing of an answer",
                 }
             }
         };
@@ -141,6 +148,23 @@ impl Clock {
             reason = stalled => reason,
             () = self.0.abused.notified() => "its peer gives up too many requests",
         }
+    }
+
+    /// When the next window of any answer ends, after those that have ended well have begun anew.
+    fn next_window(&self, pace: Pace) -> Result<Instant, ()> {
+        let now = Instant::now();
+        let mut next = now + pace.window;
+        let Some(mut streams) = self.streams() else { return Ok(next) };
+        for (since, taken) in streams.answers.values_mut() {
+            if now >= *since + pace.window {
+                if *taken < pace.bytes {
+                    return Err(());
+                }
+                (*since, *taken) = (now, 0);
+            }
+            next = next.min(*since + pace.window);
+        }
+        Ok(next)
     }
 
     fn begin(&self, phase: Phase) {

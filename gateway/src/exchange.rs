@@ -16,7 +16,7 @@ use hyper::body::{Bytes, Frame, SizeHint};
 use hyper::header::CONNECTION;
 use hyper::{Method, Request, StatusCode};
 
-use crate::admission::Holder;
+use crate::admission::{Holder, Leave};
 use crate::client::Proxies;
 use crate::clock::Clock;
 use crate::metrics::{Metrics, Outcome};
@@ -56,6 +56,7 @@ struct Given {
     holder: Option<Holder>,
     /// Of a streamed answer, whose outcome is told at its end.
     fate: Option<Fate>,
+    _leave: Option<Leave>,
 }
 
 impl Given {
@@ -101,8 +102,9 @@ impl Exchange {
         let extensions = response.extensions_mut();
         let outcome = extensions.remove().unwrap_or(Outcome::Served);
         let (because, holder, fate) = (extensions.remove(), extensions.remove(), extensions.remove());
-        self.answer = Some(Given { status: response.status(), outcome, because, holder, fate });
-        self.clock.move_on(self.id);
+        let _leave = extensions.remove();
+        self.answer = Some(Given { status: response.status(), outcome, because, holder, fate, _leave });
+        self.clock.move_on(self.id, 0);
         self.whole = response.body().is_end_stream();
         response.map(|body| Followed { body, exchange: self })
     }
@@ -152,8 +154,9 @@ impl HttpBody for Followed {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         match &frame {
             Poll::Ready(Some(Ok(frame))) => {
-                self.exchange.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                self.exchange.clock.move_on(self.exchange.id);
+                let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.exchange.bytes += bytes;
+                self.exchange.clock.move_on(self.exchange.id, bytes);
                 self.exchange.whole = self.body.is_end_stream();
             }
             Poll::Ready(None) => self.exchange.whole = true,

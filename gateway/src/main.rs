@@ -14,6 +14,8 @@ mod client;
 mod clock;
 mod credentials;
 mod exchange;
+mod held;
+mod host;
 mod keys;
 mod listener;
 mod mcp;
@@ -22,13 +24,13 @@ mod openapi;
 mod page;
 mod patience;
 mod privileges;
-mod pulse;
-mod queue;
+mod reading;
 mod refusal;
 mod reload;
 mod routes;
 mod server;
 mod streamed;
+mod tenant;
 mod tls;
 mod trace;
 mod upstream;
@@ -84,7 +86,7 @@ fn serve(arguments: &Serve) -> Result<(), String> {
     privileges::give_up(arguments.user.as_deref(), &arguments.socket, &files)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(routes::PARSERS)
+        .max_blocking_threads(reading::THREADS)
         .build()
         .map_err(|error| format!("start the event loop: {error}"))?;
     runtime.block_on(server::run(arguments, listener, metrics))

@@ -4,7 +4,6 @@
 //! them, so there are as many series as an operator asks for and no client can add one.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use cloister_protocol::{ErrorCode, ProfileStats, RETURNED, Stats};
@@ -12,9 +11,6 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
-
-use crate::pulse::Pulse;
-use crate::queue::Queue;
 
 /// Upper ends of the latency histograms' buckets, in seconds: a warm job takes about a millisecond.
 const BUCKETS: [f64; 16] =
@@ -36,7 +32,7 @@ pub enum Outcome {
 /// Where a job's time goes.
 #[derive(Clone, Copy, Debug)]
 pub enum Stage {
-    /// Waiting for its turn in the gateway.
+    /// Waiting for a place at the supervisor.
     Queue,
     /// Waiting for a sandbox at the supervisor.
     Setup,
@@ -52,12 +48,7 @@ pub struct Metrics {
     jobs: Histogram,
     stages: [Histogram; 3],
     connections: IntGauge,
-    places: IntGauge,
-    busy: IntGauge,
-    waiting: IntGauge,
-    queue: Arc<Queue>,
     supervisor: Supervisor,
-    pulse: Arc<Pulse>,
 }
 
 /// What the supervisor says of itself. While it does not answer there is nothing but that.
@@ -67,6 +58,8 @@ struct Supervisor {
     slots: IntGaugeVec,
     busy: IntGaugeVec,
     waiting: IntGaugeVec,
+    unread: IntGaugeVec,
+    unread_bytes: IntGaugeVec,
     parked: IntGaugeVec,
     launchers: IntCounterVec,
     zygotes: IntCounterVec,
@@ -77,11 +70,11 @@ struct Supervisor {
 pub struct Open(IntGauge);
 
 impl Metrics {
-    /// Everything at nothing; the queue and the supervisor's pulse are looked at when they are asked for.
+    /// Everything at nothing.
     ///
     /// # Errors
     /// Two metrics of one name.
-    pub fn new(queue: Arc<Queue>, pulse: Arc<Pulse>) -> Result<Self, prometheus::Error> {
+    pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let outcomes = IntCounterVec::new(
             Opts::new(
@@ -100,21 +93,16 @@ impl Metrics {
             &["stage"],
         )?;
         let connections = IntGauge::new("cloister_connections", "Open connections.")?;
-        let places = IntGauge::new("cloister_places", "Requests that may be at the supervisor at once.")?;
-        let busy = IntGauge::new("cloister_places_busy", "Requests at the supervisor.")?;
-        let waiting = IntGauge::new("cloister_queue_length", "Requests that wait for their turn.")?;
         registry.register(Box::new(outcomes.clone()))?;
         registry.register(Box::new(jobs.clone()))?;
         registry.register(Box::new(stages.clone()))?;
-        for gauge in [&connections, &places, &busy, &waiting] {
-            registry.register(Box::new(gauge.clone()))?;
-        }
+        registry.register(Box::new(connections.clone()))?;
         let ways = [Outcome::Returned, Outcome::Served, Outcome::Abandoned];
         let all = ErrorCode::ALL.map(Outcome::Failed).into_iter().chain(ways);
         let requests = all.map(|outcome| (outcome, outcomes.with_label_values(&[outcome.name()]))).collect();
         let stages = ["queue", "setup", "run"].map(|stage| stages.with_label_values(&[stage]));
         let supervisor = Supervisor::new(&registry)?;
-        Ok(Self { registry, requests, jobs, stages, connections, places, busy, waiting, queue, supervisor, pulse })
+        Ok(Self { registry, requests, jobs, stages, connections, supervisor })
     }
 
     /// Counts a request; `job` is how long it took if it was to run one.
@@ -144,6 +132,7 @@ impl Metrics {
             let Some((name, milliseconds)) = metric.trim().split_once(";dur=") else { continue };
             let time = milliseconds.parse().ok().and_then(|ms: f64| Duration::try_from_secs_f64(ms / 1000.0).ok());
             match (name, time) {
+                ("queue", Some(time)) => self.measure(Stage::Queue, time),
                 ("setup", Some(time)) => self.measure(Stage::Setup, time),
                 ("run", Some(time)) => self.measure(Stage::Run, time),
                 _ => {}
@@ -157,16 +146,12 @@ impl Metrics {
         Open(self.connections.clone())
     }
 
-    /// All of it, in Prometheus' text format.
+    /// All of it, with what the supervisor says of itself now, in Prometheus' text format.
     ///
     /// # Errors
     /// A metric that cannot be written so.
-    pub fn text(&self) -> Result<String, prometheus::Error> {
-        let (busy, waiting) = self.queue.lengths();
-        for (gauge, value) in [(&self.places, self.queue.places()), (&self.busy, busy), (&self.waiting, waiting)] {
-            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        }
-        self.supervisor.show(self.pulse.stats().as_ref());
+    pub fn text(&self, supervisor: Option<&Stats>) -> Result<String, prometheus::Error> {
+        self.supervisor.show(supervisor);
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }
@@ -187,7 +172,9 @@ impl Supervisor {
             up,
             slots: gauge("cloister_slots", "Jobs that may run at once.", &[])?,
             busy: gauge("cloister_slots_busy", "Slots that are taken.", &[])?,
-            waiting: gauge("cloister_slots_queue_length", "Requests at the supervisor that wait for a slot.", &[])?,
+            waiting: gauge("cloister_queue_length", "Requests that wait for a slot.", &[])?,
+            unread: gauge("cloister_answers_unread", "Answers that their readers have not taken whole.", &[])?,
+            unread_bytes: gauge("cloister_answers_unread_bytes", "What these hold.", &[])?,
             parked: gauge("cloister_parked", "Parked children that wait for a request.", &["profile"])?,
             launchers: counter(
                 "cloister_launcher_restarts_total",
@@ -203,15 +190,20 @@ impl Supervisor {
     /// Shows what it said last, and no profile that is gone.
     fn show(&self, stats: Option<&Stats>) {
         self.up.set(stats.is_some().into());
-        for gauge in [&self.slots, &self.busy, &self.waiting, &self.parked] {
+        for gauge in [&self.slots, &self.busy, &self.waiting, &self.unread, &self.unread_bytes, &self.parked] {
             gauge.reset();
         }
         self.launchers.reset();
         self.zygotes.reset();
         let Some(stats) = stats else { return };
-        for (gauge, value) in [(&self.slots, stats.slots), (&self.busy, stats.busy), (&self.waiting, stats.waiting)] {
+        let Stats { slots, busy, waiting, unread, unread_bytes, .. } = *stats;
+        for (gauge, value) in
+            [(&self.slots, slots), (&self.busy, busy), (&self.waiting, waiting), (&self.unread, unread)]
+        {
             gauge.with_label_values(&[] as &[&str]).set(value.into());
         }
+        let bytes = i64::try_from(unread_bytes).unwrap_or(i64::MAX);
+        self.unread_bytes.with_label_values(&[] as &[&str]).set(bytes);
         for (profile, ProfileStats { parked, launcher, zygote }) in &stats.profiles {
             self.parked.with_label_values(&[profile]).set((*parked).into());
             for (counter, restarts) in [(&self.launchers, launcher), (&self.zygotes, zygote)] {

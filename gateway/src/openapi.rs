@@ -3,6 +3,8 @@
 //! What a job's answer is made of is borrowed where it is written; the schemas here have the same
 //! fields, which a test compares.
 
+#![allow(clippy::disallowed_types, reason = "schemas are made of our own types")]
+
 use cloister_protocol::event::Printed;
 use cloister_protocol::{Denial, ErrorCode, ID_HEADER, Stream, Usage};
 use serde_json::Value;
@@ -103,12 +105,12 @@ pub struct JobError {
     /// What would have one.
     hint: Option<String>,
     /// What the script's process ended with.
-    exit_code: Option<Value>,
+    exit_code: Option<i64>,
     /// The signal that ended it.
     signal: Option<String>,
 }
 
-/// Everything else: no job ran.
+/// Everything else: there is no verdict on a job.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "a schema alone")]
 pub struct Refused {
@@ -119,7 +121,7 @@ pub struct Refused {
     id: String,
 }
 
-/// Why no job ran.
+/// Why there is none.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "a schema alone")]
 pub struct Refusal {
@@ -127,6 +129,9 @@ pub struct Refusal {
     code: ErrorCode,
     /// For people.
     message: String,
+    /// Whether any line of the script ran; `null` if nobody can know.
+    #[schema(required = true)]
+    ran: Option<bool>,
 }
 
 /// `/healthz`.
@@ -213,7 +218,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use cloister_protocol::event::{EVENT_STREAM, Printed};
-    use cloister_protocol::{Answer, Denial, Encoded, ErrorCode, Failure, JobId, Layer, OutputFile, Usage};
+    use cloister_protocol::{Answer, Denial, Details, Encoded, ErrorCode, Failure, JobId, Layer, OutputFile, Usage};
     use serde_json::Value;
 
     use super::{document, schema};
@@ -279,7 +284,8 @@ mod tests {
         let denial =
             |layer| Denial { layer, what: "socket(AF_INET)".to_owned(), hint: "network = \"none\"".to_owned() };
         let layers = [Layer::Seccomp, Layer::Filesystem, Layer::Tmpfs, Layer::Cgroup, Layer::Rlimit];
-        let mut failure = Failure::new(ErrorCode::Exception, "an end").with("line", 3);
+        let mut failure =
+            Failure::new(ErrorCode::Exception, "an end").with(Details { line: Some(3), ..Details::default() });
         failure.denials = layers.map(denial).to_vec();
         let (id, usage) = (JobId::random(), Usage::default());
         let answer = Answer::Failed { id, error: &failure, stdout: "", stderr: "", truncated: &[], files: &[], usage };

@@ -1,7 +1,7 @@
 //! A client's socket that gives up on a peer who does not get on with it.
 //!
 //! hyper has one timeout for the time before a request and for its header; here the two differ, and
-//! a peer who takes nothing of its response is given up on too. Reading a body has its own bound
+//! a peer who takes next to nothing of its response is given up on too. Reading a body has its own bound
 //! where bodies are read. Must never give up on a client that waits for its job.
 
 use std::future::Future;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::clock::{Clock, Phase};
+use crate::clock::{Clock, Pace, Phase};
 
 /// How long, and how much, is read and dropped after an early answer.
 const LINGER: (Duration, usize) = (Duration::from_secs(2), 64 * 1024 * 1024);
@@ -25,8 +25,8 @@ pub struct Limits {
     pub header: Duration,
     /// Between requests.
     pub idle: Duration,
-    /// Without taking a byte of its response.
-    pub stall: Duration,
+    /// For what it takes of a response that waits for it.
+    pub pace: Pace,
 }
 
 /// A socket with patience for its peer, and no more than that.
@@ -37,13 +37,15 @@ pub struct Patient<S> {
     limits: Limits,
     reading: Alarm,
     writing: Alarm,
+    /// What was taken since that alarm was set.
+    taken: u64,
     lingering: Option<usize>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Patient<S> {
     /// Wraps a connection that was just accepted.
     pub fn new(stream: S, clock: Clock, limits: Limits) -> Self {
-        Self { stream, clock, limits, reading: Alarm::default(), writing: Alarm::default(), lingering: None }
+        Self { stream, clock, limits, reading: Alarm::default(), writing: Alarm::default(), taken: 0, lingering: None }
     }
 
     /// Nothing came: is that still all right?
@@ -62,15 +64,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Patient<S> {
         Poll::Ready(Err(ErrorKind::TimedOut.into()))
     }
 
-    /// A write moved on, or stalls: since when?
-    fn poll_progress<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.writing.stop();
-            return written;
+    /// A write moved on, or waits for a peer who has had so long to take more.
+    fn poll_progress(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let Pace { window, bytes } = self.limits.pace;
+        if let Poll::Ready(written) = written {
+            self.taken += written.as_ref().map_or(0, |written| *written as u64);
+            if self.taken >= bytes {
+                self.rest();
+            }
+            return Poll::Ready(written);
         }
-        let deadline = self.writing.deadline().unwrap_or_else(|| Instant::now() + self.limits.stall);
+        let deadline = self.writing.deadline().unwrap_or_else(|| {
+            self.taken = 0;
+            Instant::now() + window
+        });
         ready!(self.writing.poll(cx, deadline));
         Poll::Ready(Err(ErrorKind::TimedOut.into()))
+    }
+
+    /// Nothing waits to be taken, or enough was: the next that waits has its own time.
+    fn rest(&mut self) {
+        self.writing.stop();
+        self.taken = 0;
     }
 
     /// Reads and drops what the peer still sends. Closing at once would reset the connection, and a
@@ -127,6 +142,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // What is written to here is flushed once all of it was.
+        self.rest();
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

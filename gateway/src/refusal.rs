@@ -11,15 +11,20 @@ use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
 use crate::admission::Refused;
 use crate::metrics::Outcome;
+use crate::upstream::Away;
 
 /// What clients are told of a supervisor that is not there.
-pub const AWAY: &str = "the supervisor is away or restarting; try again shortly";
+const AWAY: &str = "the supervisor is away or restarting, and nothing ran; try again shortly";
+
+/// What clients are told of a job that went with its supervisor.
+pub const LOST: &str =
+    "the supervisor went away while the script ran or was about to; it is sent again only by you, if it may run twice";
 
 /// The cause of an answer, for the log alone.
 #[derive(Clone, Debug)]
 pub struct Because(pub String);
 
-/// A refusal: no job ran.
+/// A refusal: there is no verdict on a job, and in all cases but one none ran.
 pub fn refuse(id: JobId, code: ErrorCode, message: impl Into<String>) -> Response {
     let answer = Answer::Refused { error: &Failure::new(code, message), id };
     let mut response = json(id, answer.to_json());
@@ -45,10 +50,21 @@ pub fn refuse_unread(id: JobId, code: ErrorCode, message: impl Into<String>) -> 
     response
 }
 
-/// The supervisor cannot be reached or went away; `cause` is for the log.
-pub fn unavailable(id: JobId, cause: &impl std::fmt::Display) -> Response {
+/// The supervisor did not say whether jobs can run.
+pub fn unready(id: JobId, away: &Away) -> Response {
     let mut response = refuse(id, ErrorCode::Unavailable, AWAY);
-    response.extensions_mut().insert(Because(cause.to_string()));
+    response.extensions_mut().insert(Because(away.to_string()));
+    response
+}
+
+/// The supervisor did not answer. What exactly happened is for the log.
+pub fn unanswered(id: JobId, away: &Away) -> Response {
+    let mut response = match away {
+        Away::Gone(_) | Away::Silent => refuse(id, ErrorCode::Unavailable, AWAY),
+        Away::Full => refuse(id, ErrorCode::Overloaded, "more requests wait already than may; try again shortly"),
+        Away::Lost(_) => refuse(id, ErrorCode::Lost, LOST),
+    };
+    response.extensions_mut().insert(Because(away.to_string()));
     response
 }
 

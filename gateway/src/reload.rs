@@ -73,9 +73,12 @@ pub fn start(mut watched: Vec<Watched>) -> Result<(), String> {
                 _ = hangup.recv() => true,
                 _ = ticks.tick(), if !watched.is_empty() => false,
             };
-            for files in &mut watched {
-                files.look(asked);
-            }
+            // A file system that hangs keeps no request waiting.
+            let look = move || {
+                watched.iter_mut().for_each(|files| files.look(asked));
+                watched
+            };
+            watched = tokio::task::spawn_blocking(look).await.expect("what is applied is caught when it panics");
         }
     });
     Ok(())

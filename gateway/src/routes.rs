@@ -1,17 +1,16 @@
 //! The paths that clients see, and the checks that a request passes before it is forwarded.
 //!
 //! A body is read whole and checked whole here, so that neither a slow sender nor a malformed
-//! request ever takes a place at the supervisor.
+//! request ever takes a place at the supervisor, and it stays here until there is one.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
-use cloister_program::{Budget, Taken};
 use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
     EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, InvalidRequest, JobId, READY_PATH, TIMING_HEADER,
@@ -20,25 +19,19 @@ use cloister_protocol::{
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
-use tokio::sync::oneshot;
 
 use crate::accept::prefers_events;
-use crate::admission::{Admission, Guest, Leave, Refused};
+use crate::admission::{Admission, Guest, Refused};
 use crate::args::Serve;
 use crate::client::Client;
-use crate::mcp::{self, Caller, Mcp};
-use crate::metrics::{Metrics, Stage};
+use crate::mcp::{self, Mcp};
+use crate::metrics::Metrics;
 use crate::openapi;
 use crate::page;
-use crate::refusal::{json, refuse, refuse_unread, refuse_with, unavailable};
+use crate::reading::{self, Reading};
+use crate::refusal::{json, refuse, refuse_unread, refuse_with, unanswered, unready};
 use crate::streamed::{Fate, Streamed};
 use crate::upstream::{Upstream, Wish};
-
-/// Threads that parse large bodies; small ones are parsed where they arrive.
-pub const PARSERS: usize = 2;
-
-/// From this size on a body's parsing would keep other connections waiting.
-const LARGE: usize = 128 * 1024;
 
 /// Bodies up to this size are read even for nothing, so that the connection can be used again.
 const SMALL: usize = 64 * 1024;
@@ -52,7 +45,7 @@ pub(crate) struct Door {
     admission: Admission,
     metrics: Arc<Metrics>,
     upstream: Upstream,
-    memory: Arc<Budget>,
+    reading: Arc<Reading>,
     max_body: usize,
     body_timeout: Duration,
     contract: Bytes,
@@ -64,13 +57,13 @@ pub fn router(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>) ->
         admission,
         metrics,
         upstream: Upstream::new(&arguments.socket),
-        memory: Budget::new(arguments.max_body_memory.get()),
+        reading: Reading::new(arguments.max_body_memory.get()),
         max_body: arguments.max_body.get(),
         body_timeout: arguments.body_timeout,
         contract: openapi::document().into(),
     });
     let anywhere = arguments.no_auth || arguments.keys.is_some();
-    let mcp = mcp::service(Arc::clone(&door), anywhere, arguments.max_body.get());
+    let mcp = mcp::service(Arc::clone(&door), anywhere);
     Router::new()
         .route(mcp::PATH, only("POST", post(assist)).layer(Extension(mcp)))
         .route(EXECUTE_PATH, only("POST", post(execute)))
@@ -118,7 +111,7 @@ pub(crate) async fn healthy(Extension(id): Extension<JobId>) -> Response {
     )
 )]
 pub(crate) async fn ready(State(door): State<Arc<Door>>, Extension(id): Extension<JobId>) -> Response {
-    door.upstream.ready(id).await.unwrap_or_else(|away| unavailable(id, &away))
+    door.upstream.ready(id).await.unwrap_or_else(|away| unready(id, &away))
 }
 
 /// This document.
@@ -153,7 +146,8 @@ pub(crate) async fn contract(State(door): State<Arc<Door>>, Extension(id): Exten
         (status = 422, description = "The script's own failure; the code says which.", body = openapi::Failed),
         (status = 429, description = "Too many at once (overloaded) or too fast (rate_limited): wait Retry-After seconds.", body = openapi::Refused),
         (status = 500, description = "A bug of ours: internal.", body = openapi::Refused),
-        (status = 503, description = "The supervisor is away or restarting: unavailable.", body = openapi::Refused)
+        (status = 502, description = "The job went with its supervisor, launcher or zygote, and may have run: lost.", body = openapi::Refused),
+        (status = 503, description = "The supervisor is away or restarting, and nothing ran: unavailable.", body = openapi::Refused)
     )
 )]
 pub(crate) async fn execute(
@@ -180,14 +174,13 @@ async fn assist(
     request: Request,
 ) -> Response {
     let guest = match door.admission.greet(request.headers(), client) {
-        Ok(guest) => Arc::new(guest),
+        Ok(guest) => guest,
         Err(refused) => return door.turn_away(id, refused, request.into_body()).await,
     };
-    let mut memory = door.memory.open();
+    let mut reading = door.reading.begin(guest.tenant());
     let (parts, body) = request.into_parts();
-    let caller = Caller { id, guest: Arc::clone(&guest), outcome: Arc::default() };
-    let mut response = match door.read(id, body, &mut memory).await {
-        Ok(body) => mcp::answer(&mcp, parts, body, caller).await,
+    let mut response = match door.read(id, body, &mut reading).await {
+        Ok(body) => mcp.answer(id, &guest, parts, body, reading).await,
         Err(refusal) => *refusal,
     };
     guest.sign(&mut response);
@@ -205,18 +198,11 @@ struct Canonical {
 }
 
 /// Parses a body and writes it anew.
-async fn canonical(body: Vec<u8>) -> Result<Canonical, InvalidRequest> {
-    let large = body.len() >= LARGE;
-    let rewrite = move || {
-        let request = ExecuteRequest::parse(&body)?;
-        drop(body);
-        let body = serde_json::to_vec(&request).expect("strings, numbers and JSON that was parsed");
-        Ok(Canonical { body, profile: request.profile })
-    };
-    if !large {
-        return rewrite();
-    }
-    tokio::task::spawn_blocking(rewrite).await.expect("parsing neither panics nor is cancelled")
+fn canonical(body: Vec<u8>) -> Result<Canonical, InvalidRequest> {
+    let request = ExecuteRequest::parse(&body)?;
+    drop(body);
+    let body = serde_json::to_vec(&request).expect("strings, numbers and JSON that was parsed");
+    Ok(Canonical { body, profile: request.profile })
 }
 
 impl Door {
@@ -230,8 +216,8 @@ impl Door {
         if request.headers().contains_key(CONTENT_ENCODING) {
             return refused(ErrorCode::UnsupportedMediaType, "send the body as it is, without Content-Encoding");
         }
-        let mut memory = self.memory.open();
-        let body = self.read(id, request.into_body(), &mut memory).await?;
+        let mut reading = self.reading.begin(guest.tenant());
+        let body = self.read(id, request.into_body(), &mut reading).await?;
         self.run(id, guest, wish, body).await
     }
 
@@ -243,38 +229,26 @@ impl Door {
         wish: Wish,
         body: Vec<u8>,
     ) -> Result<Response, Box<Response>> {
-        let Canonical { body, profile } = canonical(body)
+        let reading = self.reading.begin(guest.tenant());
+        let Canonical { body, profile } = reading
+            .work(body, canonical)
             .await
             .map_err(|error| Box::new(refuse(id, ErrorCode::InvalidRequest, error.to_string())))?;
-        let since = Instant::now();
-        let leave = self.admission.admit(guest, profile.as_deref()).await;
-        let waited = since.elapsed();
-        let leave = leave.map_err(|refused| Box::new(refuse_with(id, refused)))?;
+        guest.admit(profile.as_deref()).map_err(|refused| Box::new(refuse_with(id, refused)))?;
         let answer = self.upstream.execute(id, guest.tenant(), wish, body).await;
-        let mut answer = answer.unwrap_or_else(|away| unavailable(id, &away));
-        self.time(&mut answer, waited);
-        if answer.headers().get(CONTENT_TYPE).is_some_and(|form| form == EVENT_STREAM) {
-            return Ok(self.stream(id, answer, leave));
+        let answer = answer.unwrap_or_else(|away| unanswered(id, &away));
+        if let Some(timing) = answer.headers().get(TIMING_HEADER).and_then(|timing| timing.to_str().ok()) {
+            self.metrics.measure_timing(timing);
         }
-        drop(leave);
-        Ok(answer)
+        let is_stream = answer.headers().get(CONTENT_TYPE).is_some_and(|form| form == EVENT_STREAM);
+        Ok(if is_stream { self.stream(id, answer) } else { answer })
     }
 
-    /// A streamed answer, whose job has only begun. It keeps its leave until it is over, and not until its client has
-    /// read all of it.
-    fn stream(&self, id: JobId, answer: Response, leave: Leave) -> Response {
-        let (reading, read) = oneshot::channel();
-        let upstream = self.upstream.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = upstream.over(id) => {}
-                _ = read => {}
-            }
-            drop(leave);
-        });
+    /// A streamed answer, whose job has only begun.
+    fn stream(&self, id: JobId, answer: Response) -> Response {
         let fate = Fate::default();
         let metrics = Arc::clone(&self.metrics);
-        let mut answer = answer.map(|body| Body::new(Streamed::new(body, id, metrics, fate.clone(), reading)));
+        let mut answer = answer.map(|body| Body::new(Streamed::new(body, id, metrics, fate.clone())));
         let headers = answer.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(BUFFERING, HeaderValue::from_static("no"));
@@ -282,20 +256,9 @@ impl Door {
         answer
     }
 
-    /// Measures an answer's stages, and tells the client of the queue's, too.
-    fn time(&self, answer: &mut Response, waited: Duration) {
-        self.metrics.measure(Stage::Queue, waited);
-        let Some(timing) = answer.headers().get(TIMING_HEADER).and_then(|timing| timing.to_str().ok()) else { return };
-        self.metrics.measure_timing(timing);
-        let timing = format!("queue;dur={:.3}, {timing}", waited.as_secs_f64() * 1000.0);
-        if let Ok(timing) = HeaderValue::from_str(&timing) {
-            answer.headers_mut().insert(TIMING_HEADER, timing);
-        }
-    }
-
     /// Reads a body whole. One that announces too much is refused before any of it is read, and a
     /// client that waits for `100 Continue` is then never told to go on.
-    async fn read(&self, id: JobId, mut body: Body, memory: &mut Taken) -> Result<Vec<u8>, Box<Response>> {
+    async fn read(&self, id: JobId, mut body: Body, reading: &mut reading::Body) -> Result<Vec<u8>, Box<Response>> {
         let refused = |code, message: String| Box::new(refuse_unread(id, code, message));
         let too_large = || refused(ErrorCode::TooLarge, format!("the body is larger than {} bytes", self.max_body));
         if body.size_hint().lower() > self.max_body as u64 {
@@ -310,7 +273,7 @@ impl Door {
                 if bytes.len() + data.len() > self.max_body {
                     return Err(too_large());
                 }
-                if !memory.take(data.len()) {
+                if !reading.take(data.len()) {
                     return Err(refused(
                         ErrorCode::Overloaded,
                         "too many large bodies at once; try again shortly".to_owned(),

@@ -7,7 +7,6 @@
 use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -30,13 +30,13 @@ use crate::admin;
 use crate::admission::Admission;
 use crate::args::Serve;
 use crate::client::{Client, Proxies};
-use crate::clock::Clock;
+use crate::clock::{Clock, Pace};
 use crate::exchange::{Exchange, Followed};
+use crate::host::Names;
 use crate::keys::Keyring;
 use crate::metrics::Metrics;
 use crate::patience::{Limits, Patient};
-use crate::pulse::Pulse;
-use crate::queue::Queue;
+use crate::refusal::refuse_unread;
 use crate::reload::{self, Watched};
 use crate::routes;
 use crate::tls::{HTTP2, Tls};
@@ -61,8 +61,9 @@ const WINDOW: u32 = 256 * 1024;
 /// breaking the rules; then the connection is closed (CVE-2023-44487, CVE-2025-8671).
 const RESETS: usize = 20;
 
-/// Requests at the supervisor at once until it has said how many slots it has.
-const USUAL_SLOTS: NonZeroUsize = NonZeroUsize::new(32).expect("more than none");
+/// What the kernel may hold of what a client has not taken, in bytes; it takes twice that with its own. Less than it
+/// would by itself, for a slow client's connection is told of progress in thirds of it.
+const SEND_BUFFER: usize = 128 * 1024;
 
 /// How long to wait after a failure to accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -76,9 +77,9 @@ pub async fn run(arguments: &Serve, listener: TcpListener, metrics: Option<TcpLi
     let address = listener.local_addr().map_err(|error| format!("listen: {error}"))?;
     let mut stop = Stop::new()?;
     let mut watchdog = std::pin::pin!(activation::feed_watchdog());
-    let server = Server::new(arguments)?;
+    let server = Server::new(arguments, address)?;
     if let Some(listener) = metrics {
-        admin::serve(listener, Arc::clone(&server.protocols.metrics))?;
+        admin::serve(listener, Arc::clone(&server.protocols.metrics), Upstream::new(&arguments.socket))?;
     }
     let places = Arc::new(Semaphore::new(arguments.max_connections.get()));
     let connections = GracefulShutdown::new();
@@ -144,12 +145,13 @@ struct Protocols {
     router: TowerToHyperService<Router>,
     proxies: Proxies,
     metrics: Arc<Metrics>,
-    stall: Duration,
+    names: Names,
+    pace: Pace,
 }
 
 impl Server {
     /// Reads the files that are read again later, too.
-    fn new(arguments: &Serve) -> Result<Self, String> {
+    fn new(arguments: &Serve, address: SocketAddr) -> Result<Self, String> {
         let mut watched = Vec::new();
         let keyring = arguments.keys.as_deref().map(Keyring::open).transpose()?.map(Arc::new);
         if let (Some(keyring), Some(path)) = (keyring.clone(), arguments.keys.clone()) {
@@ -161,21 +163,20 @@ impl Server {
             watched.push(Watched::new("certificate", vec![certificate, key], move || tls.reload()));
         }
         reload::start(watched)?;
-        let queue = Queue::new(arguments.jobs.unwrap_or(USUAL_SLOTS), arguments.queue, arguments.queue_wait);
-        let pulse = Pulse::follow(Upstream::new(&arguments.socket), Arc::clone(&queue), arguments.jobs.is_some());
-        let metrics =
-            Metrics::new(Arc::clone(&queue), pulse).map_err(|error| format!("prepare the metrics: {error}"))?;
-        let metrics = Arc::new(metrics);
-        let router = routes::router(arguments, Admission::new(keyring, queue), Arc::clone(&metrics));
-        let limits =
-            Limits { header: arguments.header_timeout, idle: arguments.idle_timeout, stall: arguments.body_timeout };
+        let metrics = Arc::new(Metrics::new().map_err(|error| format!("prepare the metrics: {error}"))?);
+        let open = arguments.no_auth || keyring.is_some();
+        let names = if open { Names::Any } else { Names::Loopback(address.port()) };
+        let router = routes::router(arguments, Admission::new(keyring), Arc::clone(&metrics));
+        let pace = Pace { window: arguments.body_timeout, bytes: arguments.least_read.get() as u64 };
+        let limits = Limits { header: arguments.header_timeout, idle: arguments.idle_timeout, pace };
         let protocols = Protocols {
             http1: http1(),
             http2: http2(),
             router: TowerToHyperService::new(router),
             proxies: Proxies::new(arguments.trusted_proxy.clone()),
             metrics,
-            stall: arguments.body_timeout,
+            names,
+            pace,
         };
         Ok(Self { protocols: Arc::new(protocols), tls, limits })
     }
@@ -183,6 +184,7 @@ impl Server {
     fn serve(&self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit, connections: &GracefulShutdown) {
         // An answer is written whole; waiting for more to send would only delay it.
         let _ = stream.set_nodelay(true);
+        let _ = setsockopt(&stream, sockopt::SndBuf, &SEND_BUFFER);
         let (clock, connections) = (Clock::start(), connections.watcher());
         let stream = Patient::new(stream, clock.clone(), self.limits);
         let open = self.protocols.metrics.open();
@@ -220,7 +222,7 @@ impl Protocols {
         let connection = self.http2.serve_connection(TokioIo::new(stream), self.service(peer, clock.clone()));
         tokio::select! {
             () = finish(peer, connections.watch(connection)) => {}
-            reason = clock.overstrained(self.stall) => tracing::info!(%peer, reason, "a connection is cut off"),
+            reason = clock.overstrained(self.pace) => tracing::info!(%peer, reason, "a connection is cut off"),
         }
     }
 
@@ -231,12 +233,20 @@ impl Protocols {
     ) -> impl Service<Request<Incoming>, Response = Response<Followed>, Error = Infallible, Future: Send + 'static> + use<>
     {
         let (router, proxies, metrics) = (self.router.clone(), self.proxies.clone(), Arc::clone(&self.metrics));
+        let names = self.names;
         service_fn(move |mut request: Request<Incoming>| {
             let exchange = Exchange::begin(peer, &proxies, &clock, &metrics, &request);
             request.extensions_mut().insert(exchange.id);
             request.extensions_mut().insert(Client(exchange.client));
+            let checked = names.check(&request);
             let answer = router.call(request);
-            async move { answer.await.map(|response| exchange.answer(response)) as Result<_, Infallible> }
+            async move {
+                let response = match checked {
+                    Ok(()) => answer.await?,
+                    Err((code, message)) => refuse_unread(exchange.id, code, message),
+                };
+                Ok::<_, Infallible>(exchange.answer(response))
+            }
         })
     }
 }

@@ -11,10 +11,9 @@ use axum::body::{Body, HttpBody};
 use cloister_protocol::{Answer, ErrorCode, Failure, JobId, OUTCOME_HEADER, TIMING_HEADER, event};
 use hyper::HeaderMap;
 use hyper::body::{Bytes, Frame};
-use tokio::sync::oneshot;
 
 use crate::metrics::{Metrics, Outcome};
-use crate::refusal::{AWAY, Because};
+use crate::refusal::{Because, LOST};
 
 /// Between the end of what came of an event and the next: a half event gets a name that no reader knows.
 const CUT: &[u8] = b"\nevent: cut\n\n";
@@ -43,8 +42,6 @@ pub struct Streamed {
     metrics: Arc<Metrics>,
     fate: Fate,
     ends: Ends,
-    /// Dropped with this, by which it is known that nothing more will be read.
-    _reading: oneshot::Sender<()>,
 }
 
 /// Where in the stream a body is.
@@ -61,9 +58,9 @@ enum Ends {
 }
 
 impl Streamed {
-    /// Passes on what comes in `body`, and notes what becomes of it. `reading` is dropped with it.
-    pub fn new(body: Body, id: JobId, metrics: Arc<Metrics>, fate: Fate, reading: oneshot::Sender<()>) -> Self {
-        Self { body, id, metrics, fate, ends: Ends::Event, _reading: reading }
+    /// Passes on what comes in `body`, and notes what becomes of it.
+    pub fn new(body: Body, id: JobId, metrics: Arc<Metrics>, fate: Fate) -> Self {
+        Self { body, id, metrics, fate, ends: Ends::Event }
     }
 
     fn note(&self, trailers: &HeaderMap) {
@@ -88,8 +85,8 @@ impl Streamed {
 
     /// The last event of a stream whose end never came.
     fn broken_off(&self, cause: String) -> Bytes {
-        let _ = self.fate.0.set((Outcome::Failed(ErrorCode::Unavailable), Some(Because(cause))));
-        let failure = Failure::new(ErrorCode::Unavailable, AWAY);
+        let _ = self.fate.0.set((Outcome::Failed(ErrorCode::Lost), Some(Because(cause))));
+        let failure = Failure::new(ErrorCode::Lost, LOST);
         let last = event::last(&Answer::Refused { error: &failure, id: self.id });
         let cut = if self.ends == Ends::Event { &[] } else { CUT };
         [cut, &last].concat().into()

@@ -1,10 +1,13 @@
 //! The way to the supervisor: HTTP/1.1 over its Unix socket, connections kept and reused.
 //!
 //! A request is sent once. Only when a kept connection turns out to be closed before a byte of the
-//! request was written is it sent again on a new one, so no job ever runs twice.
+//! request was written is it sent again on a new one, so no job ever runs twice. Its body stays here until
+//! the supervisor has a place for it and asks for it (`100 Continue`), so that it is known of one that
+//! fails whether its job can have run.
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,17 +15,17 @@ use axum::body::Body;
 use axum::response::Response;
 use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
-    EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, OUTCOME_HEADER, OVER_PATH, READY_PATH, STATS_PATH, Stats,
-    TENANT_HEADER, TIMING_HEADER, Tenant,
+    EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, OUTCOME_HEADER, READY_PATH, STATS_PATH, Stats, TENANT_HEADER,
+    TIMING_HEADER, Tenant,
 };
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName, RETRY_AFTER, TE};
+use http_body_util::{BodyExt, Limited};
+use hyper::header::{ACCEPT, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER, TE};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyperlocal::UnixConnector;
 
+use crate::held::{Asked, Held};
 use crate::metrics::Outcome;
 
 /// How long the supervisor may take to say whether it is ready. A job has its own limits, there.
@@ -33,6 +36,9 @@ const KEPT: (Duration, usize) = (Duration::from_secs(30), 64);
 
 /// The most that is read of what the supervisor says of itself: a hundred bytes or two a profile.
 const LARGEST_STATS: usize = 1024 * 1024;
+
+/// What is held at most of an answer that its client has not taken.
+const BUFFER: usize = 64 * 1024;
 
 /// What of the supervisor's answer goes on to the client, beside status and body.
 const RELAYED: [HeaderName; 4] =
@@ -50,29 +56,46 @@ pub struct Wish {
 /// The supervisor as the gateway sees it.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    client: Client<UnixConnector, Full<Bytes>>,
+    client: Client<UnixConnector, Held>,
     socket: PathBuf,
 }
 
 /// The supervisor did not answer.
 #[derive(Debug)]
 pub enum Away {
-    /// It could not be reached, or went away before it answered.
+    /// It could not be reached, or went away before it had asked for the request's body.
     Gone(hyper_util::client::legacy::Error),
+    /// It went away when it had the request: its job may have run.
+    Lost(hyper_util::client::legacy::Error),
     /// It did not say in time whether it is ready.
     Silent,
-    /// It has as many connections as it takes, and closed this one unread.
+    /// It has as many connections as it takes.
     Full,
+}
+
+impl Away {
+    fn of(error: hyper_util::client::legacy::Error, asked: &Asked) -> Self {
+        if asked.was_given() {
+            return Self::Lost(error);
+        }
+        // Its queue of connections is full: connect(2).
+        let mut source = error.source();
+        while let Some(cause) = source {
+            if cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::WouldBlock) {
+                return Self::Full;
+            }
+            source = cause.source();
+        }
+        Self::Gone(error)
+    }
 }
 
 impl fmt::Display for Away {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let error = match self {
-            Self::Gone(error) => error,
+            Self::Gone(error) | Self::Lost(error) => error,
             Self::Silent => return write!(f, "no answer within {} seconds", READY_TIMEOUT.as_secs()),
-            Self::Full => {
-                return f.write_str("it has as many connections as it takes; are --jobs more than its slots?");
-            }
+            Self::Full => return f.write_str("it has as many connections as it takes"),
         };
         write!(f, "{error}")?;
         let mut source = error.source();
@@ -92,6 +115,7 @@ impl Upstream {
             .pool_idle_timeout(KEPT.0)
             .pool_max_idle_per_host(KEPT.1)
             .retry_canceled_requests(true)
+            .http1_max_buf_size(BUFFER)
             .build(UnixConnector);
         Self { client, socket: socket.to_owned() }
     }
@@ -112,12 +136,9 @@ impl Upstream {
         if wish.stream {
             builder = builder.header(ACCEPT, EVENT_STREAM).header(TE, "trailers");
         }
-        self.send(builder, body).await
-    }
-
-    /// Waits until a streamed job is over, or the supervisor is gone.
-    pub async fn over(&self, id: JobId) {
-        let _ = self.send(self.request(Method::GET, OVER_PATH, id), Vec::new()).await;
+        // The head alone; whoever waits for its turn costs the supervisor no more.
+        let (held, asked) = Held::until_asked(body);
+        self.send(builder.header(EXPECT, "100-continue"), held, &asked).await
     }
 
     /// Asks whether jobs can run.
@@ -125,16 +146,17 @@ impl Upstream {
     /// # Errors
     /// As [`execute`](Self::execute).
     pub async fn ready(&self, id: JobId) -> Result<Response, Away> {
-        let answer = self.send(self.request(Method::GET, READY_PATH, id), Vec::new());
+        let asked = Asked::default();
+        let answer = self.send(self.request(Method::GET, READY_PATH, id), Held::nothing(), &asked);
         tokio::time::timeout(READY_TIMEOUT, answer).await.unwrap_or(Err(Away::Silent))
     }
 
     /// Asks the supervisor for its numbers; `None` if it does not tell them. Uses a connection of its own, so that
     /// it takes none from a job.
     pub async fn stats(&self) -> Option<Stats> {
-        let client: Client<_, Full<Bytes>> =
+        let client: Client<_, Held> =
             Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(UnixConnector);
-        let request = self.request(Method::GET, STATS_PATH, JobId::random()).body(Full::default()).ok()?;
+        let request = self.request(Method::GET, STATS_PATH, JobId::random()).body(Held::nothing()).ok()?;
         let answer = async {
             let answer = client.request(request).await.ok().filter(|answer| answer.status() == StatusCode::OK)?;
             let body = Limited::new(answer.into_body(), LARGEST_STATS).collect().await.ok()?;
@@ -148,9 +170,11 @@ impl Upstream {
         Request::builder().method(method).uri(uri).header(ID_HEADER, id.to_string())
     }
 
-    async fn send(&self, builder: hyper::http::request::Builder, body: Vec<u8>) -> Result<Response, Away> {
-        let request = builder.body(Full::new(Bytes::from(body))).expect("a constant path and plain header values");
-        let (head, body) = self.client.request(request).await.map_err(Away::Gone)?.into_parts();
+    async fn send(&self, builder: hyper::http::request::Builder, body: Held, asked: &Asked) -> Result<Response, Away> {
+        let mut request = builder.body(body).expect("a constant path and plain header values");
+        asked.listen(&mut request);
+        let answer = self.client.request(request).await.map_err(|error| Away::of(error, asked))?;
+        let (head, body) = answer.into_parts();
         if head.status == StatusCode::SERVICE_UNAVAILABLE && !head.headers.contains_key(CONTENT_TYPE) {
             return Err(Away::Full);
         }

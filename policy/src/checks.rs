@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::inside;
 use crate::model::ReadOnlyMount;
 use crate::paths::{self, Danger};
 use crate::seccomp;
@@ -28,6 +29,7 @@ pub(crate) fn all(tables: &Tables, problems: &mut Diagnostics) {
         call_rules(values, problems);
         path_rules(tables, values, problems);
     }
+    inside::all(tables, problems);
 }
 
 /// A value's place in the file; where it is a default, the top.
@@ -118,6 +120,11 @@ pub(crate) fn leads_to(item: &Placed<ReadOnlyMount>, message: String, what: &Pat
 /// An error at an item of a list.
 pub(crate) fn at<T>(item: &Placed<T>, message: String, label: &str) -> Diagnostic {
     Diagnostic::error(span_of(item), message, label)
+}
+
+/// A warning at an item of a list.
+pub(crate) fn warning_at<T>(item: &Placed<T>, message: String, label: &str) -> Diagnostic {
+    Diagnostic::warning(span_of(item), message, label)
 }
 
 fn interpreter(values: &Values, problems: &mut Diagnostics) {

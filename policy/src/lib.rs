@@ -17,12 +17,14 @@
 //! ```
 
 #![forbid(unsafe_code)]
+#![allow(clippy::disallowed_types, reason = "what is made here is told of the operator's own file")]
 
 mod checks;
 mod diagnostic;
 pub mod diff;
 mod explain;
 mod host;
+mod inside;
 pub mod keys;
 mod load;
 mod model;

@@ -35,6 +35,8 @@ pub struct Supervisor {
     pub queue: u32,
     /// How long a request waits at most.
     pub queue_wait: Duration,
+    /// What answers may hold that are not read yet, before those who have some wait.
+    pub answers: Bytes,
     /// First host uid (and gid) of the range that Cloister uses; no account may lie in it.
     pub uid_base: u32,
     /// Ids in that range.

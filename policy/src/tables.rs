@@ -56,6 +56,7 @@ impl Tables {
             slots: self.supervisor.small("slots"),
             queue: self.supervisor.small("queue"),
             queue_wait: self.supervisor.time("queue_wait"),
+            answers: self.supervisor.bytes("answers"),
             uid_base: self.supervisor.small("uid_base"),
             uid_count: self.supervisor.small("uid_count"),
             landlock_min_abi: self.supervisor.small("landlock_min_abi"),

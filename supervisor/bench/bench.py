@@ -17,8 +17,9 @@ from statistics import median
 
 import calls
 import density
+import neighbours
 import report
-from subjects import Cloister, Floor, Nsjail, Predecessor
+from subjects import Cloister, Floor, Nsjail, Predecessor, Service
 from workloads import WORKLOADS
 
 CLIENTS = (1, 2, 8, 64)
@@ -29,7 +30,11 @@ PAUSE = 10
 
 def main():
     arguments = parse()
+    if arguments.only_neighbours:
+        return print(report.neighbours(noise(arguments)))
     subjects = [Cloister("warm", warm=True), Cloister("cold", warm=False), Floor(), Predecessor()]
+    if arguments.beside:
+        subjects += [Cloister("warm, before", warm=True, built=arguments.beside), Cloister("cold, before", warm=False, built=arguments.beside)]
     if shutil.which("nsjail"):
         subjects.append(Nsjail())
     started = []
@@ -53,6 +58,7 @@ def main():
         "throughput": rates,
         "allowed calls": allowed,
         "density": {} if arguments.without_density else density.measure(arguments.jobs),
+        "neighbours": {} if arguments.without_neighbours else noise(arguments),
     }
     figures["goals"] = report.goals(figures)
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -69,8 +75,31 @@ def parse():
     parser.add_argument("--seconds", type=int, default=2, help="how long each measurement takes")
     parser.add_argument("--jobs", type=int, default=10_000, help="how many jobs in a row the last part runs")
     parser.add_argument("--without-density", action="store_true", help="leave out the part about many jobs at once and in a row")
+    parser.add_argument("--beside", type=Path, metavar="DIR", help="measure these programs too, built of an earlier commit, as \"before\"")
+    parser.add_argument("--without-neighbours", action="store_true", help="leave out the part about jobs beside those of another client")
+    parser.add_argument("--neighbour", action="append", choices=list(neighbours.KINDS), metavar="KIND",
+                        help=f"only these neighbours: {', '.join(neighbours.KINDS)}")
+    parser.add_argument("--neighbours", type=int, default=neighbours.JOBS, help="how many jobs at once the other client has")
+    parser.add_argument("--neighbour-seconds", type=float, default=4, help="how long each kind of neighbour is measured")
+    parser.add_argument("--only-neighbours", action="store_true", help="nothing but that part")
     parser.add_argument("--workload", action="append", choices=list(WORKLOADS), help="measure these only")
     return parser.parse_args()
+
+
+def noise(arguments):
+    """What one client waits beside another's jobs, for the programs measured and, if there are any, those from before."""
+    ways = {"now": None, **({"before": arguments.beside} if arguments.beside else {})}
+    figures = {}
+    for when, built in ways.items():
+        # As it is shipped: who is turned away is part of it.
+        service = Service(warm=True, built=built)
+        try:
+            service.start()
+            service.settle()
+            figures[when] = neighbours.measure(service, arguments.neighbour or neighbours.KINDS, arguments.neighbours, arguments.neighbour_seconds)
+        finally:
+            service.stop()
+    return figures
 
 
 def check(subjects):
@@ -128,10 +157,10 @@ def long_enough(p50, clients, seconds):
 
 
 def faultless(subject, sample):
-    """Cloister answers every request, or there is nothing to measure. Others may give up under load, and this says so."""
+    """Cloister answers every request, or there is nothing to measure. Others, an earlier one too, may give up under load, and this says so."""
     if sample.failed:
         told = f"bench: {sample.failed} of {sample.requests} requests to {subject.name} failed"
-        if isinstance(subject, Cloister):
+        if isinstance(subject, Cloister) and subject.service.built is None:
             sys.exit(told)
         print(told, file=sys.stderr, flush=True)
     return sample

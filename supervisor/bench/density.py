@@ -25,8 +25,7 @@ def measure(jobs):
 def at_once():
     """All of a thousand jobs asleep together, and every one answered."""
     # All of them come from one address, which may have seven eighths of the places and half of the queue.
-    room = ("--jobs", AT_ONCE * 2, "--queue", AT_ONCE * 2)
-    cloister = Cloister("dense", warm=True, policy=long_enough(), gateway_options=room, slots=AT_ONCE, queue=16)
+    cloister = Cloister("dense", warm=True, policy=long_enough(), slots=AT_ONCE * 8 // 7 + 8, queue=AT_ONCE * 2)
     cloister.start()
     try:
         begun = time.perf_counter()

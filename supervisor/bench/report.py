@@ -8,7 +8,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 
 # Subjects in the order of the tables.
-ORDER = ("warm", "cold", "floor", "predecessor", "nsjail")
+ORDER = ("warm", "warm, before", "cold", "cold, before", "floor", "predecessor", "nsjail")
 
 
 def goals(figures):
@@ -35,6 +35,10 @@ def goals(figures):
             warm, floor = figures["throughput"][load]["warm"], figures["throughput"][load]["floor"]
             at_least(f"rate of {load} at 8 clients, warm to the floor on two cores", warm[8] / floor[8], 0.6)
             at_least(f"rate of {load} at 64 clients to that at 8", warm[64] / warm[8], 0.9)
+    if rows_beside := figures["neighbours"]:
+        loud = [row for kind, row in rows_beside["now"].items() if not kind.startswith("alone")]
+        at_most("requests that failed beside neighbours", sum(sum(row["failed"].values()) for row in loud), 0)
+        at_most("p99 of 2 + 2 beside the worst of neighbours, in ms", max(row["p99"] or float("inf") for row in loud), 250)
     if dense := figures["density"]:
         at_least("of 1,000 jobs asleep at once, answered", dense["at once"]["answered"] / dense["at once"]["jobs"], 1)
         at_most("private memory of a parked child, in MiB", dense["parked"]["private_kib"] / 1024, 6)
@@ -61,6 +65,9 @@ def table(figures):
         rows = [("clients", *map(str, clients))]
         rows += [(name, *(f"{subjects[name][count]:.1f}" for count in clients)) for name in filter(subjects.get, ORDER)]
         parts.append(f"{load}: answers a second\n" + aligned(rows))
+    parts += before_and_after(figures)
+    if figures["neighbours"]:
+        parts.append(neighbours(figures["neighbours"]))
     rows = [("an allowed call", "in a job, ns", "no filter, ns", "ratio")]
     rows += [(call, f"{of['job_ns']:.0f}", f"{of['unfiltered_ns']:.0f}", f"{of['ratio']:.2f}") for call, of in figures["allowed calls"].items()]
     parts.append(aligned(rows))
@@ -69,6 +76,31 @@ def table(figures):
     rows = [("goal", "ratio", "bound", "")]
     rows += [(row["goal"], f"{row['ratio']:.2f}", row["bound"], "met" if row["met"] else "NOT MET") for row in figures["goals"]]
     parts.append(aligned(rows))
+    return "\n\n".join(parts)
+
+
+def before_and_after(figures):
+    """What has changed for each load, as ratios of now to before."""
+    rows = [("now to before", "p50", "p90", "p99", "rate, 1 client", "rate, 8 clients")]
+    for load, subjects in figures["sequential"].items():
+        for name in ("warm", "cold"):
+            if before := subjects.get(f"{name}, before"):
+                rates, rates_before = (figures["throughput"][load][which] for which in (name, f"{name}, before"))
+                ratios = [subjects[name][percentile] / before[percentile] for percentile in (50, 90, 99)] + [rates[count] / rates_before[count] for count in (1, 8)]
+                rows.append((f"{load}, {name}", *(f"{ratio:.2f}" for ratio in ratios)))
+    return [aligned(rows)] if rows[1:] else []
+
+
+def neighbours(figures):
+    """What one client waits for `2 + 2` beside another's jobs."""
+    parts = []
+    for when, kinds in figures.items():
+        rows = [(f"beside ({when})", "p50 ms", "p99 ms", "max ms", "p99 to alone", "requests", "failed")]
+        for kind, row in kinds.items():
+            cells = ("" if row[column] is None else f"{row[column]:.1f}" for column in ("p50", "p99", "max", "p99 to alone"))
+            failed = ", ".join(f"{count} x {what}" for what, count in row["failed"].items()) or "0"
+            rows.append((kind, *cells, str(row["requests"]), failed))
+        parts.append(aligned(rows))
     return "\n\n".join(parts)
 
 

@@ -81,10 +81,12 @@ class Http:
 class Cloister(Http):
     """Both daemons with the shipped policy, but for queues in which nobody is turned away and time for all."""
 
-    def __init__(self, name, warm, policy="", gateway_options=(), **supervisor):
+    def __init__(self, name, warm, policy="", gateway_options=(), built=None, **supervisor):
         self.name = name
         supervisor = {"queue_wait": '"120s"', "queue": 1024, "wall_time": '"120s"', **supervisor}
-        self.service = Service(policy, supervisor, ("--queue-wait", "120s", *gateway_options), warm=warm)
+        # Programs from before the supervisor owned the places wait in the gateway, too.
+        before = ("--queue-wait", "120s") if built else ()
+        self.service = Service(policy, supervisor, (*before, *gateway_options), warm=warm, built=built)
         self.url = self.service.client.url
 
     def start(self):

@@ -29,3 +29,21 @@ def main():
     "1 MB of stdout": ("def main():\n    print('x' * 1_000_000)\n    return len('x' * 1_000_000)", 1_000_000),
     "1 MB result": ("def main():\n    return 'x' * 1_000_000", "x" * 1_000_000),
 }
+
+# A script of middle size: of a collection of scripts as people send them, one whose CPU time is the median's.
+MIDDLE = """import inspect
+
+def foo(a):
+    # a comment
+    return a
+
+def main():
+    return inspect.getsource(foo)
+"""
+
+# What a job costs is counted for these: two of the above, and one that is neither small nor heavy.
+COUNTED = {
+    "2 + 2": WORKLOADS["2 + 2"][0],
+    "pandas": WORKLOADS["pandas"][0],
+    "middle": MIDDLE,
+}

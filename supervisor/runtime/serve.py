@@ -18,6 +18,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+# The tree that the shipped policy shows.
+SHIPPED_TREE = "/var/lib/cloister/python"
+
 # An id that has no account: the gateway needs none, and a checkout should not make one.
 GATEWAY_ID = "64510"
 START_SECONDS = 60
@@ -41,6 +44,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="cloister-", dir="/run" if os.path.isdir("/run") else None) as directory:
         os.chmod(directory, 0o711)
         try:
+            arguments.policy = of_own_tree(arguments.policy, Path(directory) / "policy.toml")
             for name, command in commands(arguments, Path(directory) / "supervisor.sock").items():
                 daemons[name] = start(command, before)
             complaint = watch(daemons, arguments.listen)
@@ -62,10 +66,32 @@ def parse():
     return parser.parse_args()
 
 
+def of_own_tree(policy, place):
+    """The policy to serve: with CLOISTER_RUNTIME, for which the tree was built, a copy that shows that tree."""
+    tree = os.environ.get("CLOISTER_RUNTIME")
+    if not tree or os.path.abspath(tree) == SHIPPED_TREE or not os.path.exists(policy):
+        return policy
+    tree, text = os.path.abspath(tree), Path(policy).read_text()
+    if f'"{tree}/' in text:
+        return policy
+    if f'"{SHIPPED_TREE}/' not in text:
+        sys.exit(f"cloister: CLOISTER_RUNTIME is {tree}, and {policy} shows neither that nor {SHIPPED_TREE}: "
+                 "name it in the runtime's mounts, or unset CLOISTER_RUNTIME")
+    if set('"\\\n:') & set(tree):
+        sys.exit(f"cloister: CLOISTER_RUNTIME is {tree!r}, which cannot be written into a policy: choose another path")
+    place.write_text(text.replace(f'"{SHIPPED_TREE}/', f'"{tree}/'))
+    place.chmod(0o644)
+    say(f"serving the Python in {tree}, by a copy of {policy} that shows it")
+    return str(place)
+
+
 def commands(arguments, supervisor_socket):
+    _, port = split(arguments.listen)
     return {
+        # Its control group is named after its port and its ids are those that are free, so that it lives beside others.
         "supervisor": [f"{arguments.bin}/cloister-supervisor", "serve", "--policy", arguments.policy,
-                       "--socket", str(supervisor_socket), "--gateway-uid", GATEWAY_ID],
+                       "--socket", str(supervisor_socket), "--gateway-uid", GATEWAY_ID,
+                       "--cgroup", f"cloister-{port}", "--beside"],
         "gateway": [f"{arguments.bin}/cloister-gateway", "serve", "--listen", arguments.listen,
                     "--socket", str(supervisor_socket), "--user", GATEWAY_ID, *arguments.gateway_options],
     }

@@ -22,7 +22,7 @@ pub enum Command {
     /// Serve the gateway over a Unix socket. Needs root.
     Serve(Serve),
     /// Try every layer of the sandbox on this host and tell which hold. Needs root.
-    Doctor(Common),
+    Doctor(Doctor),
     /// Run one script in a throwaway sandbox and print its answer. Needs root.
     Run(Run),
     /// Run one script of your own and print what it uses beyond a profile, as a piece of policy. Needs root.
@@ -59,9 +59,35 @@ pub struct Serve {
     /// The name of the control group that everything lives in; one supervisor each.
     #[arg(long, value_name = "NAME", default_value = "cloister", value_parser = plain_name)]
     pub cgroup: String,
+    /// Live beside other supervisors of the same policy: where one has its host ids, take the next that are free.
+    #[arg(long)]
+    pub beside: bool,
     /// How log lines are written.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The policy.
+    #[command(flatten)]
+    pub common: Common,
+    /// Leave a layer out, to see that this is told.
+    #[cfg(feature = "leave-out")]
+    #[arg(long, value_name = "LAYER", value_enum)]
+    pub without: Vec<LayerName>,
+}
+
+impl Doctor {
+    /// The layers that are left out.
+    #[must_use]
+    pub fn without(&self) -> Vec<Layer> {
+        #[cfg(feature = "leave-out")]
+        return self.without.iter().map(|&layer| layer.into()).collect();
+        #[cfg(not(feature = "leave-out"))]
+        Vec::new()
+    }
 }
 
 /// Arguments of `run`.
@@ -110,6 +136,54 @@ pub enum LayerName {
     UsernsLimit,
     /// The dropping of capabilities.
     Capabilities,
+    #[cfg(feature = "leave-out")]
+    #[allow(missing_docs)]
+    UserNamespace,
+    #[cfg(feature = "leave-out")]
+    #[allow(missing_docs)]
+    PidNamespace,
+    #[cfg(feature = "leave-out")]
+    #[allow(missing_docs)]
+    IpcNamespace,
+    #[cfg(feature = "leave-out")]
+    #[allow(missing_docs)]
+    UtsNamespace,
+    #[cfg(feature = "leave-out")]
+    #[allow(missing_docs)]
+    NetworkNamespace,
+    #[cfg(feature = "leave-out")]
+    #[allow(missing_docs)]
+    CgroupNamespace,
+    #[cfg(feature = "leave-out")]
+    #[allow(missing_docs)]
+    HostTree,
+    #[cfg(feature = "leave-out")]
+    #[allow(missing_docs)]
+    ReadOnlyRoot,
+    #[cfg(feature = "leave-out")]
+    #[allow(missing_docs)]
+    ReadOnlyRuntime,
+    #[cfg(feature = "leave-out")]
+    #[allow(missing_docs)]
+    ProcSubset,
+    #[cfg(feature = "leave-out")]
+    #[allow(missing_docs)]
+    NoNewPrivileges,
+    #[cfg(feature = "leave-out")]
+    #[allow(missing_docs)]
+    NotDumpable,
+    #[cfg(feature = "leave-out")]
+    #[allow(missing_docs)]
+    Rlimits,
+    #[cfg(feature = "leave-out")]
+    #[allow(missing_docs)]
+    Descriptors,
+    #[cfg(feature = "leave-out")]
+    #[allow(missing_docs)]
+    Environment,
+    #[cfg(feature = "leave-out")]
+    #[allow(missing_docs)]
+    Confinement,
 }
 
 impl From<LayerName> for Layer {
@@ -119,6 +193,38 @@ impl From<LayerName> for Layer {
             LayerName::Landlock => Self::Landlock,
             LayerName::UsernsLimit => Self::UsernsLimit,
             LayerName::Capabilities => Self::Capabilities,
+            #[cfg(feature = "leave-out")]
+            LayerName::UserNamespace => Self::UserNamespace,
+            #[cfg(feature = "leave-out")]
+            LayerName::PidNamespace => Self::PidNamespace,
+            #[cfg(feature = "leave-out")]
+            LayerName::IpcNamespace => Self::IpcNamespace,
+            #[cfg(feature = "leave-out")]
+            LayerName::UtsNamespace => Self::UtsNamespace,
+            #[cfg(feature = "leave-out")]
+            LayerName::NetworkNamespace => Self::NetworkNamespace,
+            #[cfg(feature = "leave-out")]
+            LayerName::CgroupNamespace => Self::CgroupNamespace,
+            #[cfg(feature = "leave-out")]
+            LayerName::HostTree => Self::HostTree,
+            #[cfg(feature = "leave-out")]
+            LayerName::ReadOnlyRoot => Self::ReadOnlyRoot,
+            #[cfg(feature = "leave-out")]
+            LayerName::ReadOnlyRuntime => Self::ReadOnlyRuntime,
+            #[cfg(feature = "leave-out")]
+            LayerName::ProcSubset => Self::ProcSubset,
+            #[cfg(feature = "leave-out")]
+            LayerName::NoNewPrivileges => Self::NoNewPrivileges,
+            #[cfg(feature = "leave-out")]
+            LayerName::NotDumpable => Self::NotDumpable,
+            #[cfg(feature = "leave-out")]
+            LayerName::Rlimits => Self::Rlimits,
+            #[cfg(feature = "leave-out")]
+            LayerName::Descriptors => Self::Descriptors,
+            #[cfg(feature = "leave-out")]
+            LayerName::Environment => Self::Environment,
+            #[cfg(feature = "leave-out")]
+            LayerName::Confinement => Self::Confinement,
         }
     }
 }

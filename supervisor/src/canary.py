@@ -1,4 +1,9 @@
-"""Attempts that must fail in every sandbox. Returns {attempt: what happened}, "held" where it failed."""
+"""Attempts that must fail in every sandbox. Returns {attempt: what happened}, "held" where it failed as it must.
+
+Which attempts there are the supervisor knows too, and takes one that is not told of for one that did not hold. Each is
+such that it comes to something else where its layer is missing: calls have arguments for which the kernel itself
+would do them, or refuse them with another error than the filter does.
+"""
 
 import ctypes
 import errno
@@ -8,48 +13,152 @@ import signal
 import socket
 
 libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+
+ALLOWED, OTHER = 0, 255
+
+# What every host has somewhere, and no job.
+HOST = ("/etc", "/etc/passwd", "/etc/shadow", "/etc/hostname", "/home", "/root", "/sys", "/sys/kernel", "/var", "/var/lib", "/var/log",
+        "/run", "/run/systemd", "/boot", "/media", "/mnt", "/srv")
+
+# Calls of files by which Python may make an attempt, for which a profile may have rules of its own.
+OPENS, LISTS, SOCKETS = (2, 257), (2, 257, 217), (41,)
+
+# The first call for which the filter answers as an older kernel would, and earlier ones that are probed as well.
+FIRST_PROBED, PROBED = 424, (435, 437)
 
 
-def refused(call):
-    """Whether a call fails, tried in a child: a profile's own rule may answer it with death."""
+def main(hostname, loopback, shown, environment, namespaces, filters, rules):
+    """`shown`: paths that the profile itself shows. `namespaces`: those of the supervisor. `filters`: how many it
+    is under. `rules`: what the profile's own
+    rules answer to calls, by their numbers: errors, and 0 for death."""
+    now = status()
+
+    def outcome(call, numbers, expected):
+        """What becomes of a call that should fail with this error; its profile's own rules may answer in its place."""
+        answers = {answer for number in numbers for answer in rules.get(str(number), ())}
+        found = tried(call)
+        if found == expected or found in answers or (found == -signal.SIGSYS and 0 in answers):
+            return "held"
+        if found == ALLOWED:
+            return "it was allowed"
+        return f"it failed with {name(found)}, expected {name(expected)}"
+
+    def filtered(number, *arguments):
+        """What becomes of a call that the filter refuses."""
+        answer = errno.ENOSYS if number >= FIRST_PROBED or number in PROBED else errno.EPERM
+        return outcome(syscall(number, *arguments), (number,), answer)
+
+    def is_shown(path):
+        """Whether the profile itself shows this path, something below it, or what it lies in."""
+        return any(f"{path}/".startswith(f"{mount}/") or mount.startswith(f"{path}/") for mount in shown)
+
+    def no_family(*kinds):
+        return first_broken({str(kind): outcome(lambda: socket.socket(*kind), SOCKETS, errno.EPERM) for kind in kinds})
+
+    own = f"/proc/{os.getpid()}"
+    attempts = {
+        "user namespace: one unprivileged id": lambda: equal((now["uid_map"][0], now["uid_map"][2:], os.getuid()), ("1000", ["1"], 1000)),
+        "user namespace: no second one (unshare)": lambda: filtered(272, 0x10000000),
+        "user namespace: setgroups denied": lambda: equal(read("/proc/self/setgroups").strip(), "deny"),
+        "PID namespace: alone, its parent outside": lambda: equal(([f"/proc/{n}" for n in os.listdir("/proc") if n.isdigit()], now["PPid"]), ([own], "0")),
+        "namespaces: none is the host's": lambda: equal([kind for kind, inode in namespaces.items() if os.stat(f"/proc/self/ns/{kind}").st_ino == inode], []),
+        "UTS namespace: the host's name is not seen": lambda: equal(os.uname().nodename, hostname),
+        "cgroup namespace: the group is the root": lambda: equal({line.split(":", 2)[2] for line in read("/proc/self/cgroup").splitlines()}, {"/"}),
+        "mount namespace: nothing of the host": lambda: equal([p for p in HOST if os.path.exists(p) and not is_shown(p)], []),
+        # The kernel looks for the place before it looks for the power to mount there.
+        "mount namespace: mount refused": lambda: filtered(165, text(b"none"), text(b"/tmp/nowhere"), text(b"tmpfs"), 0, None),
+        "root: read-only": lambda: outcome(lambda: open("/x", "w"), OPENS, errno.EROFS),
+        "root: the runtime is read-only": lambda: outcome(lambda: open(os.path.join(os.path.dirname(os.__file__), "x"), "w"), OPENS, errno.EROFS),
+        "/proc: the job's processes only": lambda: equal([p for p in ("/proc/sys", "/proc/kcore", "/proc/meminfo") if os.path.exists(p)], []),
+        "credentials: no capability": lambda: equal({now[kind] for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}, {"0" * 16}),
+        "credentials: no_new_privs": lambda: equal(now["NoNewPrivs"], "1"),
+        "credentials: not dumpable": lambda: equal(libc.prctl(3, 0, 0, 0, 0), 0),
+        "credentials: securebits locked": lambda: equal(libc.prctl(27, 0, 0, 0, 0) & 0xEF, 0xEF),
+        # There is no root in the job's user namespace, which the kernel would say in another way.
+        "credentials: root stays away": lambda: filtered(105, 0),
+        "rlimits: no core, no locked memory": lambda: equal([resource.getrlimit(r)[1] for r in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK)], [0, 0]),
+        "Landlock: what is not granted is refused": lambda: outcome(lambda: os.listdir("/"), LISTS, errno.EACCES),
+        "seccomp: a filter beside the supervisor's": lambda: equal((now["Seccomp"], int(now["Seccomp_filters"]) > filters), ("2", True)),
+        "seccomp: ptrace refused": lambda: filtered(101, 1, 0x7FFFFFFF, 0, 0),
+        "seccomp: io_uring refused": lambda: filtered(425, 8, ctypes.create_string_buffer(256)),
+        # More than any of these calls takes, or what none of them knows: told before it is asked for a privilege.
+        "seccomp: bpf refused": lambda: filtered(321, 1, ctypes.create_string_buffer(64), 1 << 20),
+        "seccomp: perf refused": lambda: filtered(298, ctypes.create_string_buffer(256), 0, -1, -1, 1 << 20),
+        "seccomp: userfaultfd refused": lambda: filtered(323, 1),
+        "seccomp: keyctl refused": lambda: filtered(250, 9999, 0, 0, 0, 0),
+        "seccomp: clone3 is not there": lambda: filtered(435, None, 0),
+        "descriptors: 0 to 3": lambda: equal([fd for fd in range(64) if is_open(fd)], [0, 1, 2, 3]),
+        "environment: the profile's alone": lambda: equal(dict(os.environ), environment),
+    }
+    if loopback:
+        attempts |= {
+            "network namespace: loopback works": lambda: works(knock),
+            "network namespace: no way out": lambda: outcome(
+                lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(("192.0.2.1", 53)), (41, 42), errno.ENETUNREACH),
+            "network namespace: no family but Unix, TCP and UDP": lambda: no_family((2, 3, 1), (2, 1, 132), (10, 2, 58), (16, 3, 0), (17, 3, 0), (40, 1, 0)),
+        }
+    else:
+        attempts["network namespace: no family but Unix"] = lambda: no_family((2, 1, 0), (10, 1, 0), (16, 3, 0))
+    return {what: said(attempt) for what, attempt in attempts.items()}
+
+
+def said(attempt):
+    """One attempt that cannot be made is one that did not hold, and keeps no other from being made."""
+    try:
+        return attempt()
+    except Exception as error:
+        return f"it could not be tried: {type(error).__name__}: {error}"
+
+
+def tried(call):
+    """The error of a call, or 0. Tried in a child where there can be one: a profile's own rule may answer with death."""
     try:
         child = os.fork()
     except OSError:
-        return "held" if fails(call) else "it was allowed"
+        return fails(call)
     if child == 0:
-        os._exit(0 if fails(call) else 1)
+        code = OTHER
+        try:
+            code = fails(call)
+        finally:
+            os._exit(code)
     ended = os.waitpid(child, 0)[1]
-    return "held" if ended == 0 or os.WIFSIGNALED(ended) and os.WTERMSIG(ended) == signal.SIGSYS else "it was allowed"
+    return -os.WTERMSIG(ended) if os.WIFSIGNALED(ended) else os.WEXITSTATUS(ended)
 
 
 def fails(call):
     try:
         call()
     except OSError as error:
-        return bool(error.errno)
-    return False
+        return error.errno or OTHER
+    return ALLOWED
 
 
 def syscall(number, *arguments):
+    # Whole registers: what is left in the upper half of one is an argument too.
+    whole = [ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments]
+
     def call():
-        if libc.syscall(number, *arguments) == -1:
+        if libc.syscall(ctypes.c_long(number), *whole) == -1:
             raise OSError(ctypes.get_errno(), "")
     return call
+
+
+def text(value):
+    return ctypes.c_char_p(value)
+
+
+def name(found):
+    return signal.Signals(-found).name if found < 0 else errno.errorcode.get(found, f"error {found}")
 
 
 def equal(found, expected):
     return "held" if found == expected else f"found {found!r}, expected {expected!r}"
 
 
-def network():
-    if not LOOPBACK:
-        return {"network namespace: no family but Unix": refused(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))}
-    return {
-        "network namespace: loopback works": works(lambda: socket.create_server(("127.0.0.1", 0))),
-        "network namespace: no way out": refused(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(("192.0.2.1", 53))),
-        "network namespace: no family but Unix, TCP and UDP": equal(
-            [refused(lambda: socket.socket(*kind)) for kind in ((2, 3, 1), (2, 1, 132), (10, 2, 58), (16, 3, 0), (17, 3, 0), (40, 1, 0))], ["held"] * 6),
-    }
+def first_broken(outcomes):
+    return next((f"{what}: {outcome}" for what, outcome in outcomes.items() if outcome != "held"), "held")
 
 
 def works(call):
@@ -60,53 +169,19 @@ def works(call):
     return "held"
 
 
-# What every host has somewhere, and no job.
-HOST = ("/etc", "/etc/passwd", "/etc/shadow", "/etc/hostname", "/home", "/root", "/sys", "/sys/kernel", "/var", "/var/lib", "/var/log",
-        "/run", "/run/systemd", "/boot", "/media", "/mnt", "/srv")
+def knock():
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+        pass
 
 
-def shown(path):
-    """Whether the profile itself shows this path, something below it, or what it lies in."""
-    return any(f"{path}/".startswith(f"{mount}/") or mount.startswith(f"{path}/") for mount in MOUNTS)
+def read(path):
+    with open(path) as file:
+        return file.read()
 
 
 def status():
-    with open("/proc/self/status") as lines:
-        return {name: value.strip() for name, value in (line.split(":", 1) for line in lines)}
-
-
-def main():
-    now = status()
-    nowhere = ctypes.c_char_p(b"none"), ctypes.c_char_p(b"/tmp"), ctypes.c_char_p(b"tmpfs")
-    uid_map = open("/proc/self/uid_map").read().split()
-    return {
-        "user namespace: one unprivileged id": equal((len(uid_map), uid_map[0], uid_map[2], os.getuid()), (3, "1000", "1", 1000)),
-        "user namespace: no second one (unshare)": refused(syscall(272, 0x10000000)),
-        "user namespace: setgroups denied": equal(open("/proc/self/setgroups").read().strip(), "deny"),
-        "PID namespace: alone": equal([name for name in os.listdir("/proc") if name.isdigit()], [str(os.getpid())]),
-        **network(),
-        "UTS namespace: the host's name is not seen": equal(os.uname().nodename == HOSTNAME, True),
-        "cgroup namespace: the group is the root": equal({line.rsplit(":", 1)[1].strip() for line in open("/proc/self/cgroup")} & {"/"}, {"/"}),
-        "mount namespace: nothing of the host": equal([p for p in HOST if os.path.exists(p) and not shown(p)], []),
-        "mount namespace: mount refused": refused(syscall(165, *nowhere, 0, None)),
-        "root: read-only": refused(lambda: open("/x", "w")),
-        "root: the runtime is read-only": refused(lambda: open(os.path.join(os.path.dirname(os.__file__), "x"), "w")),
-        "/proc: the job's processes only": equal([p for p in ("/proc/sys", "/proc/kcore", "/proc/meminfo") if os.path.exists(p)], []),
-        "credentials: no capability": equal({now[set] for set in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}, {"0" * 16}),
-        "credentials: no_new_privs": equal(now["NoNewPrivs"], "1"),
-        "credentials: not dumpable": equal(libc.prctl(3, 0, 0, 0, 0), 0),
-        "credentials: securebits locked": equal(libc.prctl(27, 0, 0, 0, 0) & 0xEF, 0xEF),
-        "credentials: root stays away": refused(lambda: os.setuid(0)),
-        "rlimits: no core, no locked memory": equal([resource.getrlimit(r)[1] for r in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK)], [0, 0]),
-        "Landlock: what is not granted is refused": refused(lambda: os.listdir("/")),
-        "seccomp: in force": equal(now["Seccomp"], "2"),
-        "seccomp: ptrace refused": refused(syscall(101, 0, 0, 0, 0)),
-        "seccomp: io_uring, bpf, perf, userfaultfd, keyctl refused": equal(
-            [refused(syscall(number, 0, 0, 0, 0, 0)) for number in (425, 321, 298, 323, 250)], ["held"] * 5),
-        "seccomp: clone3 is not there": equal((libc.syscall(435, 0, 0), ctypes.get_errno()), (-1, errno.ENOSYS)),
-        "descriptors: 0 to 3": equal([fd for fd in range(64) if is_open(fd)], [0, 1, 2, 3]),
-        "environment: nothing of the host": equal(set(os.environ) >= {"PATH", "HOME"} and "USER" not in os.environ and len(os.environ) < 32, True),
-    }
+    told = {key: value.strip() for key, value in (line.split(":", 1) for line in read("/proc/self/status").splitlines())}
+    return told | {"uid_map": read("/proc/self/uid_map").split()}
 
 
 def is_open(fd):

@@ -35,6 +35,16 @@ fn has_no_network() -> bool {
 /// # Errors
 /// The step that failed, for a person.
 pub fn confine(loopback: bool) -> Result<(), String> {
+    give_up(loopback)?;
+    seccomp::apply(&seccomp::compile_supervisor(loopback).map_err(|error| error.to_string())?)
+        .map_err(|error| error.to_string())
+}
+
+/// The part of it that is no filter.
+///
+/// # Errors
+/// As [`confine`].
+pub fn give_up(loopback: bool) -> Result<(), String> {
     if loopback && !has_no_network() {
         let failed =
             |errno| format!("leave the host's network: {errno}: start it in one of its own (PrivateNetwork=yes)");
@@ -52,7 +62,5 @@ pub fn confine(loopback: bool) -> Result<(), String> {
     caps::clear(None, CapSet::Inheritable).map_err(failed)?;
     let held = caps::read(None, CapSet::Permitted).map_err(failed)?.intersection(&kept).copied().collect();
     caps::set(None, CapSet::Effective, &held).map_err(failed)?;
-    caps::set(None, CapSet::Permitted, &held).map_err(failed)?;
-    seccomp::apply(&seccomp::compile_supervisor(loopback).map_err(|error| error.to_string())?)
-        .map_err(|error| error.to_string())
+    caps::set(None, CapSet::Permitted, &held).map_err(failed)
 }

@@ -12,6 +12,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
+use crate::pulse::Pulse;
 use crate::watch::watch;
 
 /// Why a launcher or zygote did not do what it was asked.
@@ -33,16 +34,23 @@ pub enum LauncherError {
     #[error("it was not ready within {} seconds", .0.as_secs())]
     TooSlow(Duration),
     /// It was ready once and hangs.
-    #[error("the process that starts this profile's scripts did not answer for {} seconds and was replaced; try again", SILENCE.as_secs())]
+    #[error("the process that starts this profile's scripts did not answer and was replaced; try again")]
     Silent,
     /// It did not answer when it was asked whether it is there.
     #[error("it did not answer for {} seconds", .0.as_secs())]
     NoPong(Duration),
 }
 
-/// How long an answer may be due while nothing at all is heard from the other end. It answers in
-/// milliseconds, and each answer, to whomever, shows that it works off what it was asked.
+/// How long an answer may be due while nothing at all is heard from the other end, and it does nothing either. It
+/// answers in milliseconds, and each answer, to whomever, shows that it works off what it was asked.
 const SILENCE: Duration = Duration::from_secs(10);
+
+/// How long an answer may be due whatever the other end does: one that waits for a processor or for a lock of the
+/// kernel's hangs no more than whoever it waits for, but it does not wait for ever.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often one that is silent is looked at.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Our end of a wire. Dropping it tells the other end to go.
 #[derive(Debug)]
@@ -51,6 +59,7 @@ pub struct Connection {
     waiting: Arc<Mutex<Waiting>>,
     /// The process at the other end.
     process: Option<OwnedFd>,
+    pulse: Option<Pulse>,
     reader: Option<tokio::task::AbortHandle>,
 }
 
@@ -59,7 +68,8 @@ pub struct Connection {
 struct Waiting {
     dead: bool,
     hung: bool,
-    heard: Instant,
+    /// Since when an answer is due and nothing was heard.
+    due: Option<Instant>,
     answers: HashMap<Slot, Asked>,
     ends: HashMap<Slot, oneshot::Sender<End>>,
     pongs: Vec<oneshot::Sender<()>>,
@@ -82,15 +92,19 @@ impl Connection {
         let waiting = Waiting {
             dead: false,
             hung: false,
-            heard: Instant::now(),
+            due: None,
             answers: HashMap::new(),
             ends: HashMap::new(),
             pongs: Vec::new(),
         };
         let (wire, waiting) = (Arc::new(watch(wire)?), Arc::new(Mutex::new(waiting)));
-        let mut connection = Self { wire, waiting, process: None, reader: None };
+        let mut connection = Self { wire, waiting, process: None, pulse: None, reader: None };
         // One that has failed before it was sent this has still said why.
         let sent = connection.send(first, &[]).await;
+        if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidInput) {
+            // It was not sent at all, so that nothing would ever come.
+            return Err(sent.err().map_or(LauncherError::Dead, LauncherError::Io));
+        }
         let ready = tokio::time::timeout(within, connection.greet()).await;
         ready.map_err(|_| LauncherError::TooSlow(within))??;
         sent?;
@@ -105,10 +119,12 @@ impl Connection {
             match receive(&self.wire).await? {
                 Some((Notice::Begun, fds)) => {
                     let [process] = exactly(fds).map_err(refused)?;
+                    self.pulse = Pulse::of(&process);
                     self.process = Some(process);
                 }
                 Some((Notice::Ready, _)) => return Ok(()),
                 Some((Notice::Failed(_, why), _)) => return Err(LauncherError::Refused(why)),
+                Some((Notice::Short(_, why), _)) => return Err(LauncherError::Short(why)),
                 _ => return Err(LauncherError::Dead),
             }
         }
@@ -134,9 +150,34 @@ impl Connection {
         entry: Entry,
         doors: &[OwnedFd],
     ) -> Result<(OwnedFd, oneshot::Receiver<End>), LauncherError> {
+        self.begin_job(&Order::Start(slot, entry), slot, cell, fds, doors).await
+    }
+
+    /// The same, forked from a zygote. The job enters its control group by the doors.
+    ///
+    /// # Errors
+    /// What the zygote could not do.
+    pub async fn fork_job(
+        &self,
+        slot: Slot,
+        cell: &OwnedFd,
+        fds: [OwnedFd; 4],
+        doors: &[OwnedFd],
+    ) -> Result<(OwnedFd, oneshot::Receiver<End>), LauncherError> {
+        self.begin_job(&Order::Fork(slot), slot, cell, fds, doors).await
+    }
+
+    async fn begin_job(
+        &self,
+        order: &Order,
+        slot: Slot,
+        cell: &OwnedFd,
+        fds: [OwnedFd; 4],
+        doors: &[OwnedFd],
+    ) -> Result<(OwnedFd, oneshot::Receiver<End>), LauncherError> {
         let (tell_end, end) = oneshot::channel();
         let numbers: Vec<_> = std::iter::once(cell).chain(&fds).chain(doors).map(AsRawFd::as_raw_fd).collect();
-        let fds = self.order(&Order::Start(slot, entry), slot, &numbers, Some(tell_end)).await?;
+        let fds = self.order(order, slot, &numbers, Some(tell_end)).await?;
         let [pidfd] = exactly(fds).map_err(refused)?;
         Ok((pidfd, end))
     }
@@ -166,12 +207,25 @@ impl Connection {
                 return Err(LauncherError::Dead);
             }
             waiting.pongs.push(tell);
+            waiting.due.get_or_insert_with(Instant::now);
         }
         let asked = async {
             self.send(&Order::Ping, &[]).await?;
             answer.await.map_err(|_| LauncherError::Dead)
         };
         tokio::time::timeout(within, asked).await.map_err(|_| LauncherError::NoPong(within))?
+    }
+
+    /// Ends the process at the other end if it does not answer in time and does nothing either. One that is dead is
+    /// no matter.
+    pub async fn end_if_silent(&self, within: Duration) {
+        let before = self.pulse.as_ref().map(Pulse::beat);
+        if let Err(LauncherError::NoPong(_)) = self.ping(within).await {
+            let rests = self.pulse.as_ref().is_none_or(|pulse| before == Some(pulse.beat()) && !pulse.waits());
+            if rests || self.due_for() >= PATIENCE {
+                self.give_up();
+            }
+        }
     }
 
     /// Whether it can still be asked for anything.
@@ -186,34 +240,46 @@ impl Connection {
         self.lock().hung
     }
 
-    /// Completes once nothing was heard from the other end for as long as it may be silent, counted from
-    /// now at the earliest. For whoever waits for something that only the other end can do.
+    /// Completes once the other end hangs: an answer is due, nothing was heard for long, and nothing was done
+    /// meanwhile. For whoever waits for something that only the other end can do.
     pub async fn silence(&self) {
-        let mut since = Instant::now();
+        let (mut since, mut beat) = (Instant::now(), None);
         loop {
-            tokio::time::sleep_until((since + SILENCE).into()).await;
-            match self.lock().heard {
-                heard if heard > since => since = heard,
-                _ => return,
+            // Not looked at before, for nearly all answers come in milliseconds.
+            tokio::time::sleep(LOOK).await;
+            let (due, now) = (self.due_for(), self.pulse.as_ref().map(Pulse::beat));
+            if due < LOOK || now != beat || self.pulse.as_ref().is_some_and(Pulse::waits) {
+                (since, beat) = (Instant::now(), now);
+            }
+            if since.elapsed() >= SILENCE - LOOK || due >= PATIENCE {
+                return;
             }
         }
     }
 
-    /// Ends the process at the other end once it says nothing for a while, not even when it is asked.
+    /// How long an answer has been due while nothing was heard.
+    fn due_for(&self) -> Duration {
+        self.lock().due.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Ends the process at the other end if it hangs; it is asked something for as long as this is waited for.
     pub async fn end_if_hung(&self) {
         loop {
-            self.silence().await;
-            match self.ping(SILENCE).await {
-                Ok(()) => {}
-                Err(LauncherError::NoPong(_)) => return self.give_up(),
-                Err(_) => return,
+            tokio::time::sleep(SILENCE).await;
+            tokio::select! {
+                pong = self.ping(PATIENCE) => match pong {
+                    Ok(()) => {}
+                    Err(LauncherError::NoPong(_)) => return self.give_up(),
+                    Err(_) => return,
+                },
+                () = self.silence() => return self.give_up(),
             }
         }
     }
 
     /// Ends the process at the other end, which hangs. Everyone who waits for it is told that it is dead.
     pub fn give_up(&self) {
-        tracing::error!(seconds = SILENCE.as_secs(), "a launcher or zygote hangs; ended");
+        tracing::error!(seconds = self.due_for().as_secs(), "a launcher or zygote hangs; ended");
         self.kill();
         let mut waiting = self.lock();
         waiting.hung |= !waiting.dead;
@@ -240,9 +306,14 @@ impl Connection {
                 return Err(LauncherError::Dead);
             }
             waiting.answers.insert(slot, Asked { tell, tell_end });
+            waiting.due.get_or_insert_with(Instant::now);
         }
         let answered = async {
-            self.send(order, fds).await?;
+            // One that has just died is told of here, before its wire is seen to be closed.
+            self.send(order, fds).await.map_err(|error| match error.kind() {
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => LauncherError::Dead,
+                _ => error.into(),
+            })?;
             answer.await.unwrap_or(Err(LauncherError::Dead))
         };
         tokio::select! {
@@ -291,6 +362,7 @@ impl Waiting {
     /// There will be no more answers: whoever waits for one sees its channel close.
     fn forget_all(&mut self) {
         self.dead = true;
+        self.due = None;
         self.answers.clear();
         self.ends.clear();
         self.pongs.clear();
@@ -299,11 +371,17 @@ impl Waiting {
 
 fn deliver(waiting: &Mutex<Waiting>, notice: Notice, fds: Vec<OwnedFd>) {
     let mut waiting = lock(waiting);
-    waiting.heard = Instant::now();
+    hand_over(&mut waiting, notice, fds);
+    // From now on for what is still due, if anything is.
+    let due = !waiting.answers.is_empty() || !waiting.pongs.is_empty();
+    waiting.due = due.then(Instant::now);
+}
+
+fn hand_over(waiting: &mut Waiting, notice: Notice, fds: Vec<OwnedFd>) {
     let (slot, answer) = match notice {
         Notice::Cell(slot) | Notice::Started(slot) => (slot, Ok(fds)),
         Notice::Failed(Some(slot), why) => (slot, Err(LauncherError::Refused(why))),
-        Notice::Short(slot, why) => (slot, Err(LauncherError::Short(why))),
+        Notice::Short(Some(slot), why) => (slot, Err(LauncherError::Short(why))),
         Notice::Exited(slot, end) => {
             if let Some(tell) = waiting.ends.remove(&slot) {
                 let _ = tell.send(end);
@@ -316,7 +394,7 @@ fn deliver(waiting: &Mutex<Waiting>, notice: Notice, fds: Vec<OwnedFd>) {
             }
             return;
         }
-        Notice::Begun | Notice::Ready | Notice::Failed(None, _) => {
+        Notice::Begun | Notice::Ready | Notice::Failed(None, _) | Notice::Short(None, _) => {
             tracing::error!(?notice, "a launcher said what it was not asked");
             return;
         }
@@ -344,5 +422,9 @@ async fn receive(wire: &AsyncFd<Wire>) -> io::Result<Option<(Notice, Vec<OwnedFd
 
 /// A step of the sandbox's own that failed on this side.
 pub fn refused(error: cloister_sandbox::Error) -> LauncherError {
-    LauncherError::Refused(error.to_string())
+    if error.is_shortage() {
+        LauncherError::Short(error.to_string())
+    } else {
+        LauncherError::Refused(error.to_string())
+    }
 }

@@ -8,14 +8,11 @@ use std::path::{Component, Path, PathBuf};
 
 use cloister_policy::seccomp::{NEVER, Syscall};
 use cloister_policy::{Network, Profile};
-use cloister_protocol::{Denial, ErrorCode, Failure, Layer};
+use cloister_protocol::{Claim, Denial, ErrorCode, Failure, Layer};
 use cloister_sandbox::cgroup::Usage;
 use cloister_sandbox::seccomp::{self, Filter};
 use cloister_sandbox::spec::Spec;
 use cloister_sandbox::{bpf, root};
-use serde_json::Value;
-
-use crate::report::{Claim, take_claims};
 
 /// How many denials an answer carries.
 const MOST: usize = 16;
@@ -52,7 +49,7 @@ impl Rules {
 
     /// Adds to a job's failure what was refused, each once.
     pub fn explain(&self, failure: &mut Failure, used: &Usage) {
-        let claims = take_claims(failure);
+        let claims = std::mem::take(&mut failure.claims);
         let counted = [self.processes(used), self.memory(failure.code, used), self.signal(failure)];
         let claimed = claims.iter().map(|claim| self.claimed(claim, used));
         for denial in counted.into_iter().chain(claimed).flatten() {
@@ -81,7 +78,7 @@ impl Rules {
 
     /// Signals that the kernel sends for a refusal. Only the supervisor gives the code that has one.
     fn signal(&self, failure: &Failure) -> Option<Denial> {
-        match failure.details.get("signal").and_then(Value::as_str) {
+        match failure.details.signal.as_deref() {
             Some("SIGSYS") => {
                 let what = "a system call that is answered with death".to_owned();
                 Some(self.denial(Layer::Seccomp, what, "ends who makes calls of another architecture than x86-64"))
@@ -95,6 +92,7 @@ impl Rules {
         match claim.errno.as_str() {
             "EPERM" | "EACCES" | "ENOSYS" => self.call(claim).or_else(|| self.path(claim)),
             "EROFS" => self.path(claim),
+            "ENOTSUP" => self.call(claim),
             "ENOSPC" => self.full(claim, used),
             "EMFILE" => {
                 let most = self.profile.rlimits.open_files;
@@ -127,6 +125,9 @@ impl Rules {
         match call.name() {
             "socket" | "socketpair" if self.profile.network == Network::None && internet.contains(&family) => {
                 "has network = \"none\"".to_owned()
+            }
+            name if seccomp::is_unsupported(call.number()) => {
+                format!("answers {name} as a file system without attributes, as does every other")
             }
             name if NEVER.contains(&name) => format!("cannot allow {name}, nor can any other"),
             name if self.profile.syscalls.contains(&call) => format!("allows {name} with harmless arguments only"),

@@ -8,8 +8,9 @@ use std::process::ExitCode;
 
 use cloister_sandbox::cgroup::Layout;
 use cloister_sandbox::landlock;
+use cloister_sandbox::spec::Layer;
 
-use crate::args::Common;
+use crate::args::Doctor;
 use crate::canary;
 use crate::confine;
 use crate::serve::{require_root, runtime};
@@ -31,20 +32,22 @@ struct Row {
 ///
 /// # Errors
 /// What kept it from looking, for a person.
-pub fn doctor(arguments: &Common) -> Result<ExitCode, String> {
+pub fn doctor(arguments: &Doctor) -> Result<ExitCode, String> {
     require_root()?;
-    let mut policy = load_policy(&arguments.policy)?;
+    let mut policy = load_policy(&arguments.common.policy)?;
     let first = policy.supervisor.uid_base;
     let mut rows = host(policy.supervisor.landlock_min_abi, first..=first + (policy.supervisor.uid_count - 1));
     rows.extend(policy.missing_on_host().into_iter().map(|missing| row("runtime", "its paths", missing, false)));
     if rows.iter().all(|row| row.holds) {
         // Beside the ids that a running supervisor uses.
-        stand_beside(&mut policy, 2, 0);
+        let claim = stand_beside(&mut policy, 2).map_err(|error| error.to_string())?;
         // As the daemon would: what only full root may do must not pass for what holds.
-        confine::confine(has_loopback(&policy))?;
+        if !arguments.without().contains(&Layer::Confinement) {
+            confine::confine(has_loopback(&policy))?;
+        }
         let group = format!("cloister-doctor-{}", std::process::id());
         rows.extend(runtime()?.block_on(async {
-            match Service::start(&policy, &group, &[]).await {
+            match Service::start(&policy, claim, &group, &arguments.without()).await {
                 Ok(mut service) => {
                     let attempts = canary::all(&service.hosts()).await;
                     service.drain().await;

@@ -9,9 +9,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cloister_protocol::{Answer, ErrorCode, ExecuteRequest, Failure, InputFile, JobId, OutputFile, Stream, Usage};
+use cloister_protocol::{Answer, ExecuteRequest, Failure, InputFile, JobId, OutputFile, Stream, Usage};
 use cloister_sandbox::cgroup::{self, Limits};
-use cloister_sandbox::is_shortage;
 use cloister_sandbox::spec::Spec;
 use cloister_sandbox::wire::{End, Entry};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -24,45 +23,24 @@ use tokio::sync::oneshot;
 
 use crate::connection::LauncherError;
 use crate::files::{JobFiles, Left};
-use crate::host::Forkers;
+use crate::forkers::Forkers;
 use crate::output::{Output, Printed};
+use crate::prepare_error::PrepareError;
 use crate::profile::Bounds;
-use crate::report::{self, NotReady, Report};
+use crate::report::{self, NotReady, Said};
 use crate::slots::{Lease, Slots};
 use crate::verdict::{self, Stop};
-use crate::watch::watch;
+use crate::watch::{watch, watch_or_return};
 
 /// How long an interpreter may take to start; its imports are not the script's time.
 pub const START_TIME: Duration = Duration::from_secs(30);
 
+/// How long a job runs before it leaves a busy machine to those that have just begun. Most have ended by then, and pay
+/// nothing for it.
+const LONG: Duration = Duration::from_millis(200);
+
 /// How long a dead job's last words may take. They are in the pipe by then, or will never be.
 const AFTERMATH: Duration = Duration::from_secs(1);
-
-/// Why a job could not be prepared.
-#[derive(Debug, thiserror::Error)]
-pub enum PrepareError {
-    /// The launcher failed.
-    #[error(transparent)]
-    Launcher(#[from] LauncherError),
-    /// The job's process failed before its request was handed to it.
-    #[error(transparent)]
-    NotReady(#[from] NotReady),
-    /// The control group could not be used.
-    #[error(transparent)]
-    Cgroup(#[from] cloister_sandbox::Error),
-    /// A pipe could not be made or written.
-    #[error("prepare a job's pipes: {0}")]
-    Pipe(#[from] io::Error),
-    /// A job that is to be recorded could not be.
-    #[error("take the job's seccomp listener: {0}")]
-    Recorder(io::Error),
-    /// The interpreter took too long to start.
-    #[error("the interpreter was not ready within {} seconds", .0.as_secs())]
-    TooSlow(Duration),
-    /// The profile's memory does not hold an interpreter.
-    #[error("the profile's memory does not hold the interpreter itself")]
-    TooLittleMemory,
-}
 
 /// A job's process, confined and waiting for its request.
 #[derive(Debug)]
@@ -114,7 +92,7 @@ impl Prepared {
     /// end: what the launcher was asked for would otherwise come to nobody.
     ///
     /// # Errors
-    /// The step that failed. The slot goes back to the others either way.
+    /// The step that failed. The slot goes back to the others then, or is replaced if it was what failed.
     pub async fn new(
         forkers: &Forkers,
         spec: &Spec,
@@ -124,8 +102,8 @@ impl Prepared {
         within: Duration,
     ) -> Result<Self, PrepareError> {
         if let Err(error) = lease.cgroup.reset(limits) {
-            slots.release(lease);
-            return Err(error.into());
+            slots.lose(lease);
+            return Err(PrepareError::Slot(error));
         }
         let (cell, files) = match forkers.launcher.connection().cell(lease.slot).await {
             Ok([cell, files]) => (cell, JobFiles::new(files, spec)),
@@ -134,7 +112,15 @@ impl Prepared {
                 return Err(error.into());
             }
         };
-        let cell = watch(cell)?;
+        let cell = match watch_or_return(cell) {
+            Ok(cell) => cell,
+            Err((cell, error)) => {
+                // Nothing of a job has been in it.
+                let _ = pidfd_send_signal(&cell, Signal::KILL);
+                slots.release(lease);
+                return Err(error.into());
+            }
+        };
         let (slots, forkers) = (Arc::clone(slots), forkers.clone());
         let sandbox = Sandbox { inner: Some((lease, cell)), files: Some(files), slots, forkers };
         match tokio::time::timeout(within, Self::start(sandbox)).await {
@@ -152,15 +138,17 @@ impl Prepared {
         let [stdout_theirs, stderr_theirs, result_theirs] = theirs;
         let (lease, cell) = sandbox.parts();
         let fds = [stdin_theirs, stdout_theirs, stderr_theirs, result_theirs];
-        let cgroup = &lease.cgroup;
+        let (slot, launcher) = (lease.slot, forkers.launcher.connection());
         // A cold job is born in its group where that is possible; a warm one is forked by the C library,
         // which knows nothing of groups.
-        let (forker, entry, doors) = match (&forkers.zygote, cgroup.start_directory()) {
-            (Some(zygote), _) => (&**zygote, Entry::Walks, cgroup.doors()),
-            (None, Some(directory)) => (forkers.launcher.connection(), Entry::Born, std::slice::from_ref(directory)),
-            (None, None) => (forkers.launcher.connection(), Entry::Walks, cgroup.doors()),
+        let begun = match (&forkers.zygote, lease.cgroup.start_directory()) {
+            (Some(zygote), _) => zygote.fork_job(slot, cell.get_ref(), fds, lease.cgroup.doors()).await,
+            (None, Some(directory)) => {
+                launcher.start_job(slot, cell.get_ref(), fds, Entry::Born, std::slice::from_ref(directory)).await
+            }
+            (None, None) => launcher.start_job(slot, cell.get_ref(), fds, Entry::Walks, lease.cgroup.doors()).await,
         };
-        let (process, mut ended) = forker.start_job(lease.slot, cell.get_ref(), fds, entry, doors).await?;
+        let (process, mut ended) = begun?;
         if let Some(recorder) = &forkers.recorder {
             recorder.attach(process.as_fd()).await.map_err(PrepareError::Recorder)?;
         }
@@ -218,30 +206,44 @@ impl Prepared {
                 std::future::pending::<()>().await;
             });
             let mut report = pin!(report::read(&mut result, bounds.result_bytes));
-            let mut silent = false;
+            let (mut silent, mut orphaned) = (false, false);
             let mut deadline = pin!(tokio::time::sleep(wall));
             let mut cpu_time = pin!(cpu_time_used_up(&lease.cgroup, bounds));
             let mut memory = pin!(out_of_memory(oom.as_ref()));
+            let mut long = pin!(tokio::time::sleep(LONG));
+            let mut stepped_back = false;
+            let mut locks = pin!(sandbox.slots.locks.too_many(&lease.cgroup));
             let stop = loop {
                 tokio::select! {
                     biased;
                     said = &mut report, if !silent => match said {
                         // A script may close the pipe and go on; its end will say what became of it.
-                        Report::Nothing => silent = true,
-                        said => break Stop::Reported(said),
+                        Said::Nothing => silent = true,
+                        said => break Stop::Said(said),
                     },
                     () = &mut deadline => break Stop::WallTime(wall),
                     () = &mut cpu_time => break Stop::CpuTime,
                     () = &mut memory => break Stop::OutOfMemory,
-                    end = &mut ended => match end {
+                    () = &mut locks => break Stop::TooManyLocks,
+                    end = &mut ended, if !orphaned => match end {
                         Ok(end) => break Stop::Ended(end),
-                        Err(_) => {
-                            // Only the zygote may have died: the job is not to outlive its answer either.
-                            kill(lease, cell);
-                            sandbox.gone().await;
-                            return Err(LauncherError::Dead.into());
-                        }
+                        // Only the zygote may have died: the job goes on below the launcher, and what it reports is as
+                        // true as ever. Nobody could tell how it ended without a report, though.
+                        Err(_) => orphaned = true,
                     },
+                    () = dead(&process), if orphaned => {
+                        if !silent && let Some(said) = last_words(&mut report).await {
+                            break Stop::Said(said);
+                        }
+                        kill(lease, cell);
+                        sandbox.gone().await;
+                        return Err(LauncherError::Dead.into());
+                    }
+                    () = &mut long, if !stepped_back => {
+                        stepped_back = true;
+                        // If it cannot, others wait for longer; its end tells what is wrong with the group.
+                        let _ = lease.cgroup.step_back();
+                    }
                     () = &mut pump => unreachable!("the pump never ends"),
                 }
             };
@@ -252,7 +254,7 @@ impl Prepared {
             // one process, whose end is quicker told than that of its cell; whoever else there is, or
             // ends in another way, is waited for to the last process.
             let gone = async {
-                if matches!(stop, Stop::Reported(_)) {
+                if matches!(stop, Stop::Said(_)) {
                     dead(&process).await;
                     if lease.cgroup.is_empty() {
                         return;
@@ -265,14 +267,7 @@ impl Prepared {
                 () = &mut pump => unreachable!("the pump never ends"),
             }
             match stop {
-                Stop::Ended(end) if !silent => {
-                    // The result pipe's other end may be on its way between sockets that nobody holds.
-                    sweep();
-                    match tokio::time::timeout(AFTERMATH, report).await {
-                        Ok(Report::Nothing) | Err(_) => Stop::Ended(end),
-                        Ok(said) => Stop::Reported(said),
-                    }
-                }
+                Stop::Ended(end) if !silent => last_words(&mut report).await.map_or(Stop::Ended(end), Stop::Said),
                 stop => stop,
             }
         };
@@ -282,15 +277,13 @@ impl Prepared {
         let usage = usage(started.elapsed(), &used);
         let left = sandbox.end(bounds).await;
         let mut truncated = Vec::new();
-        let mut text = |output: Output, stream| {
-            let (text, cut) = output.into_text();
-            truncated.extend(cut.then_some(stream));
-            text
-        };
-        let (stdout, stderr) = (text(stdout, Stream::Stdout), text(stderr, Stream::Stderr));
+        let (stdout, cut) = stdout.into_text().await;
+        truncated.extend(cut.then_some(Stream::Stdout));
+        let (stderr, cut) = stderr.into_text().await;
+        truncated.extend(cut.then_some(Stream::Stderr));
         truncated.extend(left.truncated.then_some(Stream::Files));
         Ok(Outcome {
-            verdict: verdict::of(stop, &used, bounds),
+            verdict: verdict::of(stop, &used, bounds).await,
             stdout,
             stderr,
             truncated,
@@ -369,6 +362,13 @@ impl Drop for Sandbox {
     }
 }
 
+/// What a dead job had reported, if it had.
+async fn last_words(report: impl Future<Output = Said>) -> Option<Said> {
+    // The result pipe's other end may be on its way between sockets that nobody holds.
+    sweep();
+    tokio::time::timeout(AFTERMATH, report).await.ok().filter(|said| !matches!(said, Said::Nothing))
+}
+
 /// Makes the kernel look for sockets that hold one another and so, and with them whatever else was sent,
 /// outlive their job. Closing any Unix socket does: `net/unix/garbage.c`.
 fn sweep() {
@@ -376,11 +376,11 @@ fn sweep() {
 }
 
 /// A slot is used again only when its control group is seen to be empty.
-fn give_back(slots: &Slots, lease: Lease) {
+fn give_back(slots: &Arc<Slots>, lease: Lease) {
     if lease.cgroup.is_empty() {
         slots.release(lease);
     } else {
-        tracing::error!(slot = lease.slot.0, "a slot's cgroup is not empty after its cell died; not used again");
+        slots.lose(lease);
     }
 }
 
@@ -462,21 +462,4 @@ fn output_pipes() -> io::Result<([pipe::Receiver; 3], [OwnedFd; 3])> {
 fn usage(wall: Duration, used: &cgroup::Usage) -> Usage {
     let milliseconds = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
     Usage { wall_ms: milliseconds(wall), cpu_ms: milliseconds(used.cpu), memory_peak_bytes: used.memory_peak }
-}
-
-/// The code of a job that could not be prepared: its own fault, or ours.
-impl From<&PrepareError> for ErrorCode {
-    fn from(error: &PrepareError) -> Self {
-        match error {
-            PrepareError::TooLittleMemory => Self::MemoryLimit,
-            PrepareError::Launcher(LauncherError::Dead | LauncherError::Silent | LauncherError::Short(_))
-            | PrepareError::TooSlow(_)
-            | PrepareError::NotReady(NotReady::Import(_)) => Self::Unavailable,
-            PrepareError::Launcher(LauncherError::Io(error)) | PrepareError::Pipe(error) if is_shortage(error) => {
-                Self::Unavailable
-            }
-            PrepareError::Cgroup(error) if error.is_shortage() => Self::Unavailable,
-            _ => Self::Internal,
-        }
-    }
 }

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::process::Stdio;
 use std::time::Duration;
 
-use cloister_sandbox::spec::{IdRange, Spec};
+use cloister_sandbox::spec::{IdRange, Layer, Spec};
 use cloister_sandbox::wire::{Order, Wire};
 use tokio::process::{Child, Command};
 
@@ -39,9 +39,12 @@ impl Launcher {
         adopt: impl FnOnce(u32) -> cloister_sandbox::Result<()>,
     ) -> Result<Self, LauncherError> {
         let (ours, theirs) = Wire::pair().map_err(refused)?;
-        let guard = Command::new("/proc/self/exe")
+        let mut guard = Command::new("/proc/self/exe");
+        if !spec.leaves_out(Layer::Environment) {
+            guard.env_clear();
+        }
+        let guard = guard
             .arg(SUBCOMMAND)
-            .env_clear()
             .stdin(theirs.into_fd())
             .stdout(Stdio::null())
             .process_group(0)
@@ -60,7 +63,6 @@ impl Launcher {
     pub async fn zygote(
         &self,
         spec: Spec,
-        ids: IdRange,
         command: &[String],
         environment: &[String],
         library: BorrowedFd<'_>,
@@ -69,7 +71,7 @@ impl Launcher {
         let fds = [theirs.as_fd().as_raw_fd(), library.as_raw_fd()];
         self.connection.send(&Order::Zygote(command.to_vec(), environment.to_vec()), &fds).await?;
         drop(theirs);
-        Connection::open(ours, &Order::SetUp(Box::new(spec), ids), IMPORT_TIME).await.map_err(|error| match error {
+        Connection::open(ours, &Order::Serve(Box::new(spec.inside())), IMPORT_TIME).await.map_err(|error| match error {
             LauncherError::Dead | LauncherError::Io(_) => {
                 LauncherError::Refused("the interpreter ended while it imported".to_owned())
             }

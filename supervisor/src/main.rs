@@ -1,32 +1,42 @@
 //! `cloister-supervisor`: runs untrusted Python, each job in a sandbox of its own.
 
 mod activation;
+mod answers;
 mod args;
 mod canary;
+mod claim;
 mod confine;
 mod connection;
+mod connections;
 mod denial;
 mod doctor;
 mod files;
+mod forkers;
 mod host;
 mod job;
 mod launcher;
 mod learn;
+mod line;
+mod locks;
 mod notify;
 mod output;
 mod places;
+mod prepare_error;
 mod profile;
+mod pulse;
 mod reload;
 mod report;
+mod requests;
 mod run;
-mod running;
 mod serve;
 mod server;
 mod service;
 mod slots;
+mod stall;
 mod stats;
 mod stream;
 mod tally;
+mod trial;
 mod verdict;
 mod watch;
 

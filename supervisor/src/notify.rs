@@ -3,6 +3,7 @@
 //! The watchdog is fed from the event loop, so it starves when the loop does. A launcher or zygote that does
 //! not carry out orders is no reason to end all of them: it is ended by itself, and replaced.
 
+use std::pin::pin;
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -13,6 +14,21 @@ use crate::service::Service;
 
 /// How often the status line follows what it shows.
 const STATUS_PERIOD: Duration = Duration::from_secs(2);
+
+/// How often a service manager is asked for more time to start in, and for how much.
+const START_STEP: Duration = Duration::from_secs(10);
+
+/// Waits for a start that takes its time, such as by imports that have limits of their own, and asks for that time.
+pub async fn while_starting<T>(start: impl Future<Output = T>) -> T {
+    let mut start = pin!(start);
+    loop {
+        let step = u32::try_from(3 * START_STEP.as_micros()).expect("half a minute fits");
+        tell(&[NotifyState::ExtendTimeoutUsec(step)]);
+        if let Ok(done) = tokio::time::timeout(START_STEP, &mut start).await {
+            return done;
+        }
+    }
+}
 
 /// Jobs are served.
 pub fn ready() {
@@ -27,7 +43,7 @@ pub fn stopping() {
 /// Keeps the status line and the watchdog up to date for as long as the service lives.
 pub async fn report(service: Weak<Service>) {
     let watchdog = sd_notify::watchdog_enabled();
-    // A third of the time to feed in, and launchers get another third to answer.
+    // A third of the time to feed in, and all launchers and zygotes together get another third to answer.
     let third = watchdog.map_or(STATUS_PERIOD, |limit| limit / 3);
     let mut shown = None;
     loop {
@@ -68,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_status_shows_slots_and_queue() {
-        let load = Load { busy: 3, slots: 32, waiting: 1, queue: 128 };
+        let load = Load { busy: 3, slots: 32, waiting: 1, queue: 128, unread: 0, unread_bytes: 0 };
         assert_eq!(status(load), "3 of 32 slots busy, 1 requests waiting");
     }
 }

@@ -1,14 +1,26 @@
 //! A job's output: read to the end, kept to a limit, never trusted to be text.
+//!
+//! A job that prints without end is to wait for us, and not to keep us at work: what is dropped anyway is read slowly,
+//! and so is what comes in crumbs. Neither delays the end of a job, for what is in a pipe then is taken at once.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::Notify;
 
+use crate::answers::LARGE;
+
 /// How much is read at once; a pipe holds as much by default.
 const CHUNK: usize = 64 * 1024;
+
+/// Less than this at once are crumbs.
+const CRUMBS: usize = 4 * 1024;
+
+/// How long more is waited for after crumbs, and after what was dropped.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// What both of a job's output streams have brought so far.
 #[derive(Debug, Default)]
@@ -65,9 +77,12 @@ impl Output {
     pub async fn read_to_end(&mut self) {
         let mut chunk = Vec::with_capacity(CHUNK);
         // A pipe fails to be read only if this process is at fault; the job keeps what it has.
-        while let Ok(1..) = self.pipe.read_buf(&mut chunk).await {
+        while let Ok(read @ 1..) = self.pipe.read_buf(&mut chunk).await {
             self.keep(&chunk);
             chunk.clear();
+            if self.truncated || read < CRUMBS {
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
 
@@ -87,11 +102,12 @@ impl Output {
     }
 
     /// The text, with replacement characters for what is not UTF-8, and whether a tail was dropped.
-    #[must_use]
-    pub fn into_text(self) -> (String, bool) {
-        let text = match String::from_utf8(std::mem::take(&mut *self.kept.lock())) {
-            Ok(text) => text,
-            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    pub async fn into_text(self) -> (String, bool) {
+        let bytes = std::mem::take(&mut *self.kept.lock());
+        let text = if bytes.len() < LARGE {
+            text(bytes)
+        } else {
+            tokio::task::spawn_blocking(|| text(bytes)).await.expect("any bytes have a text")
         };
         (text, self.truncated)
     }
@@ -104,6 +120,56 @@ impl Output {
         self.truncated |= bytes.len() > room;
         if room > 0 {
             self.kept.grown.notify_one();
+        }
+    }
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    let mut text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    };
+    text.shrink_to_fit();
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::{Duration, Instant};
+
+    use tokio::net::unix::pipe;
+
+    use super::{CHUNK, Kept, Output, PAUSE};
+
+    /// A pipe into which somebody writes pieces of this size without end, and how much has been written.
+    fn flooded(piece: usize) -> (pipe::Receiver, Arc<AtomicUsize>) {
+        let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
+        let written = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&written);
+        std::thread::spawn(move || {
+            let mut pipe = std::fs::File::from(theirs);
+            while let Ok(more) = pipe.write(&vec![b'x'; piece]) {
+                count.fetch_add(more, Ordering::Relaxed);
+            }
+        });
+        (pipe::Receiver::from_owned_fd(ours).expect("a pipe's end"), written)
+    }
+
+    #[tokio::test]
+    async fn who_floods_waits_for_us_and_what_is_kept_is_the_beginning() {
+        for (piece, limit) in [(CHUNK, 3 * CHUNK), (1, 0), (CHUNK, 0)] {
+            let (pipe, written) = flooded(piece);
+            let mut output = Output::new(pipe, limit as u64, Arc::<Kept>::default());
+            let began = Instant::now();
+            let _ = tokio::time::timeout(Duration::from_millis(100), output.read_to_end()).await;
+            let reads = usize::try_from(began.elapsed().as_micros() / PAUSE.as_micros()).expect("not for ever") + 2;
+            // One more chunk fits into the pipe.
+            assert!(written.load(Ordering::Relaxed) <= limit + CHUNK * (reads + 1), "{piece} {limit}");
+            let (text, truncated) = output.into_text().await;
+            assert_eq!((text, truncated), ("x".repeat(limit), true));
         }
     }
 }

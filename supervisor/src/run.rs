@@ -4,12 +4,15 @@
 use std::io::Read;
 use std::process::ExitCode;
 
+use cloister_program::log::{self, LogFormat};
 use cloister_protocol::{Answer, ExecuteRequest, JobId, Tenant};
 use cloister_sandbox::spec::Layer;
+use tracing::level_filters::LevelFilter;
 
 use crate::args;
+use crate::confine;
 use crate::serve::{require_root, runtime};
-use crate::service::{Service, load_policy, stand_beside};
+use crate::service::{Service, has_loopback, load_policy, stand_beside};
 
 /// Runs the script and prints its answer. Exit codes: 0 a result, 1 anything else.
 ///
@@ -17,9 +20,11 @@ use crate::service::{Service, load_policy, stand_beside};
 /// What kept it from running, for a person.
 pub fn run(arguments: &args::Run) -> Result<ExitCode, String> {
     require_root()?;
+    // What a client is not told, an operator is.
+    log::start(LogFormat::Text, [LevelFilter::ERROR.into()])?;
     let mut policy = load_policy(&arguments.common.policy)?;
     // Of its own: beside a running supervisor neither ids nor control groups may be shared.
-    stand_beside(&mut policy, 1, std::process::id() % 4096);
+    let claim = stand_beside(&mut policy, 1).map_err(|error| error.to_string())?;
     if let Some(profile) = &arguments.profile {
         policy.profiles.retain(|name, _| name == profile || name == "default");
     }
@@ -33,19 +38,25 @@ pub fn run(arguments: &args::Run) -> Result<ExitCode, String> {
         files: Vec::new(),
     };
     let without: Vec<Layer> = arguments.without.iter().map(|&layer| layer.into()).collect();
+    // As the daemon would: what only full root may do must not pass for what holds. Of the filter jobs inherit the half, so
+    // that whoever leaves theirs out means this one too.
+    match without.contains(&Layer::Seccomp) {
+        true => confine::give_up(has_loopback(&policy))?,
+        false => confine::confine(has_loopback(&policy))?,
+    }
     let group = format!("cloister-run-{}", std::process::id());
     runtime()?.block_on(async {
-        let mut service = Service::start(&policy, &group, &without).await.map_err(|error| error.to_string())?;
+        let mut service = Service::start(&policy, claim, &group, &without).await.map_err(|error| error.to_string())?;
         let id = JobId::random();
-        let outcome = match service.admit(Tenant::default(), &request).await {
-            Err(failure) => Err(failure),
-            Ok(admitted) => {
-                if arguments.explain {
-                    eprintln!("{}", admitted.explain());
-                }
-                admitted.run(&request).await
+        let outcome = async {
+            let place = service.enter(Tenant::default()).await?;
+            let admitted = service.admit(&place, &request)?;
+            if arguments.explain {
+                eprintln!("{}", admitted.explain());
             }
+            admitted.run(&request).await
         };
+        let outcome = outcome.await;
         let (answer, code) = match &outcome {
             Err(error) => (Answer::Refused { error, id }, ExitCode::FAILURE),
             Ok(outcome) => (outcome.answer(id), ExitCode::from(u8::from(outcome.verdict.is_err()))),

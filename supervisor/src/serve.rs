@@ -11,12 +11,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::activation;
 use crate::args::Serve;
 use crate::canary;
+use crate::claim::{Claim, ClaimError};
 use crate::confine;
+use crate::connections::SPARE;
 use crate::notify;
+use crate::places::MOST_UNREAD;
 use crate::reload;
-use crate::running::MOST_WAITERS;
 use crate::server::{self, Server};
-use crate::service::{Service, has_loopback, load_policy, slot_count};
+use crate::service::{Service, has_loopback, id_range, load_policy, slot_count};
 
 /// Serves until SIGTERM or SIGINT; then lets running jobs finish within their limits.
 ///
@@ -27,25 +29,32 @@ pub fn serve(arguments: &Serve) -> Result<ExitCode, String> {
     require_root()?;
     let policy = load_policy(&arguments.common.policy)?;
     allow_open_files(&policy)?;
+    cloister_sandbox::sys::give_back_large_blocks();
     confine::confine(has_loopback(&policy))?;
     runtime()?.block_on(run(arguments, &policy))
 }
 
 async fn run(arguments: &Serve, policy: &Policy) -> Result<ExitCode, String> {
-    // First of all: until it is listened for, this signal ends the process.
-    let hangup = listen_for(SignalKind::hangup())?;
+    // First of all: until they are listened for, signals end the process, and leave what it has begun.
+    let (hangup, mut stop) = (listen_for(SignalKind::hangup())?, Box::pin(stop_signal()?));
     let failed = |error| format!("listen on {}: {error}", arguments.socket.display());
     let passed = activation::listener().map_err(failed)?;
     let owns_socket = passed.is_none();
     let listener =
         passed.map_or_else(|| server::listen(&arguments.socket, &arguments.gateway_uid), Ok).map_err(failed)?;
-    let service = Service::start(policy, &arguments.cgroup, &[]).await.map_err(|error| error.to_string())?;
+    let claim = claim(arguments, policy).map_err(|error| error.to_string())?;
+    let start = Service::start(policy, claim, &arguments.cgroup, &[]);
+    let service = tokio::select! {
+        started = notify::while_starting(start) => started.map_err(|error| error.to_string())?,
+        // What was started so far ends with it.
+        () = &mut stop => return Ok(ExitCode::SUCCESS),
+    };
+    service.bound_memory().map_err(|error| error.to_string())?;
     let service = Arc::new(service);
     let server = Arc::new(Server::new(Arc::clone(&service), arguments.gateway_uid.clone()));
-    let stop = stop_signal()?;
     let serving = tokio::spawn(Arc::clone(&server).serve(listener, stop));
 
-    if let Err(broken) = canary::all_hold(&service.hosts()).await {
+    if let Err(broken) = notify::while_starting(canary::all_hold(&service.hosts())).await {
         let broken = broken.join("\n  ");
         return Err(format!(
             "the sandbox does not hold on this host, so nothing is served:\n  {broken}\n`cloister-supervisor doctor` shows every layer"
@@ -80,6 +89,12 @@ async fn run(arguments: &Serve, policy: &Policy) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The policy's ids, or the first behind them that nobody has where this supervisor is to live beside others.
+fn claim(arguments: &Serve, policy: &Policy) -> Result<Claim, ClaimError> {
+    let ids = id_range(policy);
+    if arguments.beside { Claim::first_free(ids.base, ids.count) } else { Claim::take(ids) }
+}
+
 /// Completes at the first request to stop.
 fn stop_signal() -> Result<impl Future<Output = ()>, String> {
     let (mut terminate, mut interrupt) = (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
@@ -97,11 +112,15 @@ fn listen_for(kind: SignalKind) -> Result<Signal, String> {
     signal(kind).map_err(|error| format!("listen for signals: {error}"))
 }
 
-/// One thread does all: it only waits and passes bytes on, and launchers die with the thread that
+/// Threads beside the event loop, for what would hold it up: parsing, writing, reading and freeing files.
+const THREADS: usize = 16;
+
+/// One thread does all else: it only waits and passes bytes on, and launchers die with the thread that
 /// started them (`PR_SET_PDEATHSIG`), which must therefore be the one that lives longest.
 pub fn runtime() -> Result<tokio::runtime::Runtime, String> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(THREADS)
         .build()
         .map_err(|error| format!("start the event loop: {error}"))
 }
@@ -118,8 +137,8 @@ pub fn require_root() -> Result<(), String> {
 /// What a slot takes at most: ten files of its cgroup, seven of a job in it, the job's file system, and its connection.
 const FILES_A_SLOT: u64 = 19;
 
-/// What everything else takes: launchers, zygotes, the event loop, connections that wait for the ends of streamed jobs.
-const FILES_BESIDE: u64 = 512 + MOST_WAITERS as u64;
+/// What everything else takes: launchers, zygotes, the event loop, connections whose answers are not read yet, and spare ones.
+const FILES_BESIDE: u64 = 512 + MOST_UNREAD as u64 + SPARE as u64;
 
 /// How many open files so many slots take at most, and all that is beside them.
 #[must_use]

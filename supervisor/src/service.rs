@@ -11,20 +11,28 @@ use cloister_sandbox::cgroup::{self, Tree};
 use cloister_sandbox::landlock;
 use cloister_sandbox::spec::{IdRange, Layer};
 use nix::sys::resource::{Resource, getrlimit};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
+use crate::answers;
 use crate::canary;
+use crate::claim::{Claim, ClaimError};
 use crate::connection::LauncherError;
 use crate::files;
-use crate::host::{Host, Ready};
-use crate::job::{Outcome, PrepareError};
+use crate::host::{Ground, Host, Ready};
+use crate::job::Outcome;
 use crate::output::Printed;
-use crate::places::{Door, Load, Overloaded, Place};
-use crate::report::NotReady;
+use crate::places::{Load, Overloaded, Place, Places, Room};
+use crate::prepare_error::PrepareError;
 use crate::serve::open_files;
 use crate::slots::Slots;
 
 /// The profile of a request that names none.
 const DEFAULT_PROFILE: &str = "default";
+
+/// What this process takes beside jobs and answers: itself, connections, the bodies of requests while they are read
+/// and handed on, and what the kernel holds for its sockets.
+const OWN_MEMORY: u64 = 1024 * 1024 * 1024;
 
 /// How long a changed profile may take to park its children before a reload is given up.
 const PARK_TIME: Duration = Duration::from_secs(60);
@@ -33,12 +41,12 @@ const PARK_TIME: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Service {
     in_force: Mutex<Arc<InForce>>,
-    door: Door,
-    slots: Arc<Slots>,
-    without: Vec<Layer>,
+    places: Arc<Places>,
     loopback: bool,
-    // Last, so that the launchers are gone when the tree is removed.
-    tree: Arc<Tree>,
+    // Behind the profiles, so that the launchers are gone when the tree is removed.
+    ground: Ground,
+    // Last of all: nobody else has the ids before nothing runs with them.
+    _claim: Claim,
 }
 
 /// A policy in force. A request is judged by one of these, whole, whatever is reloaded meanwhile.
@@ -47,15 +55,13 @@ struct InForce {
     hosts: Hosts,
     digest: String,
     supervisor: Supervisor,
-    ids: IdRange,
 }
 
 type Hosts = BTreeMap<String, Arc<Host>>;
 
 /// A request that has a place: its profile is settled, and nothing but its job is left to do.
 #[derive(Debug)]
-pub struct Admitted<'a> {
-    _place: Place<'a>,
+pub struct Admitted {
     host: Arc<Host>,
     policy: Arc<InForce>,
     cgroup_version: cgroup::Version,
@@ -64,8 +70,7 @@ pub struct Admitted<'a> {
 
 /// A request whose job is about to begin.
 #[derive(Debug)]
-pub struct Started<'a> {
-    _place: Place<'a>,
+pub struct Started {
     ready: Ready,
 }
 
@@ -134,25 +139,21 @@ impl Service {
     ///
     /// # Errors
     /// The first step that failed.
-    pub async fn start(policy: &Policy, cgroup_name: &str, without: &[Layer]) -> Result<Self, StartError> {
-        let tree = Arc::new(Tree::create(cgroup_name)?);
-        let Supervisor { slots: running, queue, queue_wait, .. } = policy.supervisor;
-        let ids = id_range(policy);
+    pub async fn start(policy: &Policy, claim: Claim, group: &str, without: &[Layer]) -> Result<Self, StartError> {
+        let (ids, tree) = (claim.ids(), Arc::new(Tree::create(group)?));
         tree.delegate_to(ids.base)?;
-        let slots = Arc::new(Slots::new(Arc::clone(&tree), ids.base, running + parked(&policy.profiles))?);
-        let mut hosts = BTreeMap::new();
-        for (name, profile) in &policy.profiles {
-            hosts.insert(name.clone(), start_host(policy, profile, ids, &slots, &tree, without).await?);
-        }
-        let supervisor = policy.supervisor.clone();
-        let in_force = InForce { hosts, digest: policy.digest.clone(), supervisor, ids };
+        let running = policy.supervisor.slots;
+        let slots = Arc::new(Slots::new(Arc::clone(&tree), ids, running + parked(&policy.profiles))?);
+        let beside = Arc::new(Semaphore::new(processors()));
+        let ground = Ground { ids, slots, tree, without: without.to_vec(), beside };
+        let hosts = start_all(policy, &ground).await?;
+        let in_force = InForce { hosts, digest: policy.digest.clone(), supervisor: policy.supervisor.clone() };
         Ok(Self {
+            places: Places::new(in_force.room()),
             in_force: Mutex::new(Arc::new(in_force)),
-            door: Door::new(running, queue, queue_wait),
-            slots,
-            without: without.to_vec(),
             loopback: has_loopback(policy),
-            tree,
+            ground,
+            _claim: claim,
         })
     }
 
@@ -165,14 +166,16 @@ impl Service {
     /// Why the policy in force stays what it was.
     pub async fn reload(&self, policy: &Policy) -> Result<Reloaded, StartError> {
         let before = self.in_force();
-        let change = Change::plan(&before, policy, &self.without);
+        let change = Change::plan(&before, policy);
         let needed = open_files(change.slots_meanwhile, policy.supervisor.queue);
         let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).map_err(std::io::Error::from)?;
         if needed > limit {
             return Err(StartError::TooFewFiles { needed, limit });
         }
-        if change.slots_meanwhile >= change.ids.count {
-            return Err(StartError::TooFewIds { needed: change.slots_meanwhile + 1, count: change.ids.count });
+        // The launchers that go on have the ids that they were started with, so new ones have the same.
+        let count = self.ground.ids.count;
+        if change.slots_meanwhile >= count {
+            return Err(StartError::TooFewIds { needed: change.slots_meanwhile + 1, count });
         }
         if !self.loopback && has_loopback(policy) {
             return Err(StartError::NoLoopback);
@@ -196,11 +199,16 @@ impl Service {
         let resized = (policy.supervisor.uid_count != uid_count).then_some("uid_count");
         let needs_restart = moved.into_iter().chain(resized).collect();
         let supervisor = Supervisor { uid_base, uid_count, ..policy.supervisor.clone() };
-        let Supervisor { slots: running, queue, queue_wait, .. } = supervisor;
-        let after = InForce { hosts, digest: policy.digest.clone(), supervisor, ids: change.ids };
+        let running = supervisor.slots;
+        let after = InForce { hosts, digest: policy.digest.clone(), supervisor };
         let slots = running + parks(&after.hosts);
+        let room = after.room();
+        // What was begun under the policy before may still be unread.
+        if let Err(error) = self.ground.tree.bound_own(after.memory().max(before.memory())) {
+            tracing::error!(%error, "the supervisor's own memory could not be bounded anew after a reload");
+        }
         *self.lock() = Arc::new(after);
-        self.door.resize(running, queue, queue_wait);
+        self.places.resize(room);
         // What the old profiles hold comes back by itself: parked children now, running jobs at their end.
         drop(before);
         self.shrink(slots);
@@ -209,11 +217,11 @@ impl Service {
 
     /// Starts the profiles that changed, tries each layer in them, and waits until their children are parked.
     async fn warm_up(&self, policy: &Policy, change: &Change) -> Result<Hosts, StartError> {
-        self.slots.resize(change.slots_meanwhile)?;
+        self.ground.slots.resize(change.slots_meanwhile)?;
         let mut hosts = BTreeMap::new();
         for name in &change.changed {
             let profile = &policy.profiles[name];
-            let host = start_host(policy, profile, change.ids, &self.slots, &self.tree, &self.without).await?;
+            let host = start_host(policy, profile, self.ground.clone()).await?;
             canary::all_hold(std::iter::once(&host)).await.map_err(StartError::Broken)?;
             let filled = tokio::time::timeout(PARK_TIME, host.filled()).await;
             filled.map_err(|_| StartError::Unparked(name.clone()))?;
@@ -222,18 +230,32 @@ impl Service {
         Ok(hosts)
     }
 
-    /// Waits for a place and settles which profile, of the policy then in force, the request is for.
+    /// Waits for a place. Dropping it lets the next in.
     ///
     /// # Errors
-    /// A failure when there is no place, no such profile, or the script is too large for it.
-    pub async fn admit(&self, tenant: Tenant, request: &ExecuteRequest) -> Result<Admitted<'_>, Failure> {
-        // What cannot run does not queue; what can is asked again, for a reload may come between.
-        self.in_force().host(request)?;
+    /// A failure when there is none.
+    pub async fn enter(&self, tenant: Tenant) -> Result<Place, Failure> {
         let overloaded = |full: Overloaded| Failure::new(ErrorCode::Overloaded, full.to_string());
-        let place = self.door.enter().await.map_err(overloaded)?;
+        self.places.enter(tenant).await.map_err(overloaded)
+    }
+
+    /// Settles which profile, of the policy in force, a request is for that has a place.
+    ///
+    /// # Errors
+    /// A failure when there is no such profile, or the request is too large for it.
+    pub fn admit(&self, place: &Place, request: &ExecuteRequest) -> Result<Admitted, Failure> {
         let policy = self.in_force();
         let host = Arc::clone(policy.host(request)?);
-        Ok(Admitted { _place: place, host, policy, cgroup_version: self.tree.version(), tenant })
+        Ok(Admitted { host, policy, cgroup_version: self.cgroup_version(), tenant: place.tenant() })
+    }
+
+    /// Bounds the memory of this process, where it has a control group of its own, by what the policy in force lets it
+    /// hold. For the daemon alone: what runs beside it in a container may share its group.
+    ///
+    /// # Errors
+    /// The file that could not be written.
+    pub fn bound_memory(&self) -> cloister_sandbox::Result<()> {
+        self.ground.tree.bound_own(self.in_force().memory())
     }
 
     /// The profiles in force.
@@ -251,41 +273,61 @@ impl Service {
     /// How busy the slots and the queue are.
     #[must_use]
     pub fn load(&self) -> Load {
-        self.door.load()
+        self.places.load()
     }
 
     /// How busy it all is, and how each profile fares.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let Load { busy, slots, waiting, .. } = self.load();
+        let Load { busy, slots, waiting, unread, unread_bytes, .. } = self.load();
         let profiles = self.in_force().hosts.iter().map(|(name, host)| (name.clone(), host.stats())).collect();
-        Stats { slots, busy, waiting, profiles }
+        Stats { slots, busy, waiting, unread, unread_bytes, profiles }
     }
 
-    /// Ends every launcher and zygote that does not carry out orders, so that it is replaced.
+    /// Ends every launcher and zygote that does not carry out orders, so that it is replaced. All are asked at once.
     pub async fn end_what_hangs(&self, within: Duration) {
-        for host in self.hosts() {
-            host.end_what_hangs(within).await;
+        let asked = self.hosts().into_iter().map(|host| async move { host.end_what_hangs(within).await });
+        asked.collect::<JoinSet<_>>().join_all().await;
+    }
+
+    /// Whether jobs can be made, in words for whoever asks.
+    ///
+    /// # Errors
+    /// Why none can: no slot can be made ready, or no profile's sandboxes have been of late.
+    pub fn health(&self) -> Result<(), &'static str> {
+        if !self.ground.slots.any() {
+            return Err("no slot for a job can be made; the log of the service says why");
         }
+        let hosts = self.hosts();
+        if !hosts.iter().any(|host| host.fails()) {
+            return Ok(());
+        }
+        // What no request tries is tried here: the others may only not have been asked of late, and those that fail may
+        // be well again.
+        hosts.iter().for_each(Host::try_out);
+        if hosts.iter().all(|host| host.fails()) {
+            return Err("no sandbox can be made; the log of the service says why");
+        }
+        Ok(())
     }
 
     /// Ends every profile and waits until all of its sandboxes are gone.
     pub async fn drain(&mut self) {
         let before = self.in_force();
         let (digest, supervisor) = (before.digest.clone(), before.supervisor.clone());
-        *self.lock() = Arc::new(InForce { hosts: BTreeMap::new(), digest, supervisor, ids: before.ids });
+        *self.lock() = Arc::new(InForce { hosts: BTreeMap::new(), digest, supervisor });
         drop(before);
-        self.slots.wait_for_all().await;
+        self.ground.slots.wait_for_all().await;
     }
 
     /// Which control group version holds the jobs.
     #[must_use]
     pub fn cgroup_version(&self) -> cgroup::Version {
-        self.tree.version()
+        self.ground.tree.version()
     }
 
     fn shrink(&self, slots: u32) {
-        if let Err(error) = self.slots.resize(slots) {
+        if let Err(error) = self.ground.slots.resize(slots) {
             tracing::error!(%error, "the number of slots could not be set after a reload");
         }
     }
@@ -300,6 +342,21 @@ impl Service {
 }
 
 impl InForce {
+    /// How much there is room for.
+    fn room(&self) -> Room {
+        let Supervisor { slots, queue, queue_wait, answers, .. } = self.supervisor;
+        let largest = self.hosts.values().map(|host| answers::largest(&host.bounds)).max().unwrap_or(0);
+        Room { slots, queue, queue_wait, answers: answers.0, largest }
+    }
+
+    /// What this process holds at most, in bytes: docs/security.md, "Memory of the daemons".
+    fn memory(&self) -> u64 {
+        let Room { slots, answers, largest, .. } = self.room();
+        let made = self.hosts.values().map(|host| answers::largest_while_made(&host.bounds)).max().unwrap_or(0);
+        let jobs = u64::from(slots).saturating_mul(largest.saturating_add(made));
+        OWN_MEMORY.saturating_add(answers).saturating_add(jobs)
+    }
+
     /// The profile that a request is for.
     fn host(&self, request: &ExecuteRequest) -> Result<&Arc<Host>, Failure> {
         let name = request.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
@@ -324,7 +381,7 @@ impl InForce {
     }
 }
 
-impl<'a> Admitted<'a> {
+impl Admitted {
     /// The layers in force for the request, for those who ask.
     #[must_use]
     pub fn explain(&self) -> String {
@@ -351,55 +408,46 @@ impl<'a> Admitted<'a> {
     ///
     /// # Errors
     /// A failure when there is none.
-    pub async fn start(self) -> Result<Started<'a>, Failure> {
-        let Self { _place, host, policy, tenant, .. } = self;
+    pub async fn start(self) -> Result<Started, Failure> {
+        let Self { host, policy, tenant, .. } = self;
         // A running job keeps its own launcher, and nothing else of a policy that is no longer in force.
         drop(policy);
         let ready = host.ready(tenant).await.map_err(failure)?;
-        Ok(Started { _place, ready })
+        Ok(Started { ready })
     }
 }
 
-impl Started<'_> {
+impl Started {
     /// Runs the request to its outcome; meanwhile `printed` shows what comes. Dropping the future kills the job and frees
     /// its slot.
     ///
     /// # Errors
-    /// A failure when its sandbox was lost.
+    /// A failure when its sandbox was lost: its script may have run.
     pub async fn run(self, request: &ExecuteRequest, printed: &Printed) -> Result<Outcome, Failure> {
-        self.ready.run(request, printed).await.map_err(failure)
+        self.ready.run(request, printed).await.map_err(|error| failure(error).after_start())
     }
 }
 
+/// What the client is told; the log is told all of it.
 fn failure(error: PrepareError) -> Failure {
-    let message = match &error {
-        // What it says is the operator's to know.
-        PrepareError::NotReady(NotReady::Import(why)) => {
-            tracing::error!(why, "an interpreter could not be started");
-            "an import that this profile does ahead of requests failed; the log of the service says which".to_owned()
-        }
-        error => error.to_string(),
-    };
-    Failure::new(ErrorCode::from(&error), message)
+    tracing::error!(%error, "a request has no sandbox");
+    Failure::new(ErrorCode::from(&error), error.public().to_owned())
 }
 
 /// What a reload has to do.
 struct Change {
     kept: Hosts,
     changed: Vec<String>,
-    ids: IdRange,
     /// While both policies are warm: for the jobs that run, for what either keeps parked, and for a canary.
     slots_meanwhile: u32,
 }
 
 impl Change {
-    fn plan(before: &InForce, policy: &Policy, without: &[Layer]) -> Self {
-        // The launchers that go on have the ids that they were started with, so new ones have the same.
-        let ids = before.ids;
+    fn plan(before: &InForce, policy: &Policy) -> Self {
         let (mut kept, mut changed) = (BTreeMap::new(), Vec::new());
         let mut parked = parks(&before.hosts);
         for (name, profile) in &policy.profiles {
-            match before.hosts.get(name).filter(|host| host.is_for(policy, profile, ids, without)) {
+            match before.hosts.get(name).filter(|host| host.is_for(policy, profile)) {
                 Some(host) => {
                     kept.insert(name.clone(), Arc::clone(host));
                 }
@@ -410,20 +458,38 @@ impl Change {
             }
         }
         let running = before.supervisor.slots.max(policy.supervisor.slots);
-        Self { kept, changed, ids, slots_meanwhile: running + parked + 1 }
+        Self { kept, changed, slots_meanwhile: running + parked + 1 }
     }
 }
 
-async fn start_host(
-    policy: &Policy,
-    profile: &Profile,
-    ids: IdRange,
-    slots: &Arc<Slots>,
-    tree: &Arc<Tree>,
-    without: &[Layer],
-) -> Result<Arc<Host>, StartError> {
-    let host = Host::start(policy, profile, ids, slots, tree, without).await;
+/// Starts all profiles side by side, as many at once as there are processors, and two in any case. The first that fails
+/// ends all.
+async fn start_all(policy: &Policy, ground: &Ground) -> Result<Hosts, StartError> {
+    let (policy, places) = (Arc::new(policy.clone()), Arc::new(Semaphore::new(processors().max(2))));
+    let mut starts = JoinSet::new();
+    for name in policy.profiles.keys() {
+        let (policy, places, ground) = (Arc::clone(&policy), Arc::clone(&places), ground.clone());
+        let name = name.clone();
+        starts.spawn(async move {
+            let _place = places.acquire().await.expect("the semaphore is never closed");
+            start_host(&policy, &policy.profiles[&name], ground).await
+        });
+    }
+    let mut hosts = Hosts::new();
+    while let Some(started) = starts.join_next().await {
+        let host = started.expect("a start neither panics nor is cancelled")?;
+        hosts.insert(host.name.clone(), host);
+    }
+    Ok(hosts)
+}
+
+async fn start_host(policy: &Policy, profile: &Profile, ground: Ground) -> Result<Arc<Host>, StartError> {
+    let host = Host::start(policy, profile, ground).await;
     host.map_err(|source| StartError::Launcher { profile: profile.name.clone(), source })
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The host ids of a policy's launchers: root's, and one for each slot.
@@ -432,11 +498,18 @@ pub fn id_range(policy: &Policy) -> IdRange {
     IdRange { base: policy.supervisor.uid_base, count: policy.supervisor.uid_count }
 }
 
-/// Moves a policy to ids of its own, behind those that a running supervisor uses, with so many slots.
-pub fn stand_beside(policy: &mut Policy, slots: u32, offset: u32) {
-    policy.supervisor.uid_base += policy.supervisor.uid_count + offset;
+/// Ids for a sandbox of an operator's own, behind those that a supervisor of this policy uses and beside all that are in
+/// use, and the policy with so many slots.
+///
+/// # Errors
+/// When there are none.
+pub fn stand_beside(policy: &mut Policy, slots: u32) -> Result<Claim, ClaimError> {
+    let after = policy.supervisor.uid_base.saturating_add(policy.supervisor.uid_count);
     policy.supervisor.slots = slots;
-    policy.supervisor.uid_count = slots + parked(&policy.profiles) + 2;
+    policy.supervisor.uid_count = slot_count(policy) + 2;
+    let claim = Claim::first_free(after, policy.supervisor.uid_count)?;
+    policy.supervisor.uid_base = claim.ids().base;
+    Ok(claim)
 }
 
 /// How many slots a policy asks for: one for each job that may run, and one for each parked child.

@@ -3,21 +3,32 @@
 //! A slot is a host id and a control group, held by one job from before it is parked until all of it
 //! is dead. There are as many as jobs may run at once, and one more for each child that is kept parked.
 //! A reload changes their number while they are in use.
+//!
+//! One whose group does not empty, or cannot be used, is lost: nobody gets it again. Another takes its place, with
+//! another id and another group, and its own id is used again once its group is seen to be gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use cloister_sandbox::Context;
 use cloister_sandbox::cgroup::{SlotCgroup, Tree};
-use cloister_sandbox::spec::Slot;
+use cloister_sandbox::spec::{IdRange, Slot};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::locks::LockWatch;
+
+/// How long to wait before a lost slot is looked at again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// All slots of a supervisor.
 #[derive(Debug)]
 pub struct Slots {
     pool: Mutex<Pool>,
     permits: Arc<Semaphore>,
-    launcher_uid: u32,
+    ids: IdRange,
+    /// Watches over what the slots' jobs lock.
+    pub locks: LockWatch,
     // Last, so that the slots' groups are gone when the tree is removed.
     tree: Arc<Tree>,
 }
@@ -25,13 +36,15 @@ pub struct Slots {
 #[derive(Debug, Default)]
 struct Pool {
     free: BTreeMap<Slot, SlotCgroup>,
-    /// Every slot there is: free, leased or lost.
+    /// Every slot that is free or leased.
     all: BTreeSet<Slot>,
+    /// Those whose ids may still be somebody's.
+    lost: BTreeSet<Slot>,
     wanted: usize,
 }
 
-/// A slot in use. It goes back to the others when given to [`Slots::release`]; dropped, it is lost,
-/// which is what should happen to one whose control group could not be emptied.
+/// A slot in use. It goes back to the others when given to [`Slots::release`], and is replaced by another when given
+/// to [`Slots::lose`]; one that is dropped is neither.
 #[derive(Debug)]
 pub struct Lease {
     /// Which slot.
@@ -54,12 +67,14 @@ impl Drop for Permit {
 }
 
 impl Slots {
-    /// Makes `number` slots with their control groups, which a launcher's root at `launcher_uid` may enter.
+    /// Makes `number` slots with their control groups, which a launcher's root may enter: the first of the ids.
     ///
     /// # Errors
     /// The group that could not be made.
-    pub fn new(tree: Arc<Tree>, launcher_uid: u32, number: u32) -> cloister_sandbox::Result<Self> {
-        let slots = Self { pool: Mutex::default(), permits: Arc::new(Semaphore::new(0)), launcher_uid, tree };
+    pub fn new(tree: Arc<Tree>, ids: IdRange, number: u32) -> cloister_sandbox::Result<Self> {
+        let locks = LockWatch::new().doing(|| "watch over record locks")?;
+        let permits = Arc::new(Semaphore::new(0));
+        let slots = Self { pool: Mutex::default(), permits, ids, locks, tree };
         slots.resize(number)?;
         Ok(slots)
     }
@@ -71,15 +86,8 @@ impl Slots {
     pub fn resize(&self, number: u32) -> cloister_sandbox::Result<()> {
         let mut pool = self.pool();
         pool.wanted = count(number);
-        let mut next = 0;
         while pool.all.len() < pool.wanted {
-            let slot = Slot(next);
-            next += 1;
-            if !pool.all.contains(&slot) {
-                pool.free.insert(slot, self.tree.slot(slot.0, self.launcher_uid)?);
-                pool.all.insert(slot);
-                self.permits.add_permits(1);
-            }
+            self.make(&mut pool)?;
         }
         while pool.all.len() > pool.wanted && self.permits.forget_permits(1) == 1 {
             let (slot, _) = pool.free.pop_last().expect("a permit stands for a free slot");
@@ -88,9 +96,31 @@ impl Slots {
         Ok(())
     }
 
+    /// Makes one, with the first number that is nobody's.
+    fn make(&self, pool: &mut Pool) -> cloister_sandbox::Result<()> {
+        let slot = (0..self.ids.count.saturating_sub(1))
+            .map(Slot)
+            .find(|slot| !pool.all.contains(slot) && !pool.lost.contains(slot))
+            .ok_or_else(|| cloister_sandbox::Error::Peer("every host id of the policy's is in use".to_owned()))?;
+        pool.free.insert(slot, self.tree.slot(slot.0, self.ids.base)?);
+        pool.all.insert(slot);
+        self.permits.add_permits(1);
+        Ok(())
+    }
+
     /// A slot, once one is free.
     pub async fn lease(&self) -> Lease {
         let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
+        self.first(permit)
+    }
+
+    /// A slot, if one is free now.
+    #[must_use]
+    pub fn lease_now(&self) -> Option<Lease> {
+        Arc::clone(&self.permits).try_acquire_owned().ok().map(|permit| self.first(permit))
+    }
+
+    fn first(&self, permit: OwnedSemaphorePermit) -> Lease {
         let (slot, cgroup) = self.pool().free.pop_first().expect("a permit stands for a free slot");
         Lease { slot, cgroup, permit: Permit(Some(permit)) }
     }
@@ -108,7 +138,59 @@ impl Slots {
         drop(permit.0.take());
     }
 
-    /// Waits until all slots are free, for five seconds at most: one that was lost never will be.
+    /// Takes a slot out of use whose group is not empty or cannot be used, and puts another in its place, now or as
+    /// soon as one can be made.
+    pub fn lose(self: &Arc<Self>, lease: Lease) {
+        let Lease { slot, cgroup, .. } = lease;
+        tracing::error!(slot = slot.0, "a slot cannot be used any more; another takes its place");
+        {
+            let mut pool = self.pool();
+            pool.all.remove(&slot);
+            pool.lost.insert(slot);
+        }
+        let slots = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let mut left = Some(cgroup);
+            loop {
+                let Some(slots) = slots.upgrade() else { return };
+                if let Err(error) = slots.make_up() {
+                    tracing::error!(%error, "a slot could not be made");
+                }
+                left = left.and_then(SlotCgroup::retire);
+                if slots.has_settled(slot, left.is_none()) {
+                    return;
+                }
+                drop(slots);
+                tokio::time::sleep(PAUSE).await;
+            }
+        });
+    }
+
+    /// Whether nothing is left to be done about a lost slot: its id is free again, and none is missing.
+    fn has_settled(&self, slot: Slot, is_gone: bool) -> bool {
+        let mut pool = self.pool();
+        if is_gone {
+            pool.lost.remove(&slot);
+        }
+        is_gone && pool.all.len() >= pool.wanted
+    }
+
+    /// Makes slots for those that were lost.
+    fn make_up(&self) -> cloister_sandbox::Result<()> {
+        let mut pool = self.pool();
+        while pool.all.len() < pool.wanted {
+            self.make(&mut pool)?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is a slot, free or in use.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        !self.pool().all.is_empty()
+    }
+
+    /// Waits until all slots are free, for five seconds at most.
     pub async fn wait_for_all(&self) {
         let all = u32::try_from(self.pool().all.len()).expect("slots are numbered in 32 bits");
         let _ = tokio::time::timeout(Duration::from_secs(5), self.permits.acquire_many(all)).await;

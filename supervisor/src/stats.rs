@@ -9,18 +9,25 @@ use hyper::header::{HeaderName, HeaderValue};
 /// The fields of a streamed answer's trailer.
 pub const TRAILERS: &str = "x-cloister-outcome, server-timing";
 
-/// Tells what became of a job, and how its time was spent: `setup` is all that was not the job's own.
-pub fn tell(headers: &mut HeaderMap, answer: &Answer<'_>, total: Duration) {
+/// Tells what became of a job, and how its time was spent: `queue` until it had a place, and `setup` is all of the
+/// rest that was not the job's own.
+pub fn tell(headers: &mut HeaderMap, answer: &Answer<'_>, queue: Duration, rest: Duration) {
     put(headers, OUTCOME_HEADER, &outcome(answer));
-    if let Some(run) = run(answer) {
-        let setup = (milliseconds(total) - run).max(0.0);
-        put(headers, TIMING_HEADER, &format!("setup;dur={setup:.3}, run;dur={run:.3}"));
-    }
+    let queue = milliseconds(queue);
+    let timing = match run(answer) {
+        Some(run) => {
+            let setup = (milliseconds(rest) - run).max(0.0);
+            format!("queue;dur={queue:.3}, setup;dur={setup:.3}, run;dur={run:.3}")
+        }
+        None => format!("queue;dur={queue:.3}"),
+    };
+    put(headers, TIMING_HEADER, &timing);
 }
 
 /// Tells of a job that begins how long that took.
-pub fn tell_start(headers: &mut HeaderMap, setup: Duration) {
-    put(headers, TIMING_HEADER, &format!("setup;dur={:.3}", milliseconds(setup)));
+pub fn tell_start(headers: &mut HeaderMap, queue: Duration, setup: Duration) {
+    let (queue, setup) = (milliseconds(queue), milliseconds(setup));
+    put(headers, TIMING_HEADER, &format!("queue;dur={queue:.3}, setup;dur={setup:.3}"));
 }
 
 /// What is then left to be told at its end.

@@ -15,6 +15,7 @@ use hyper::HeaderMap;
 use hyper::body::{Body, Bytes, Frame};
 use tokio::sync::mpsc;
 
+use crate::answers::Parts;
 use crate::output::{Kept, Printed};
 
 /// How much text one event has at most, in bytes. In JSON it may be six times as long.
@@ -67,16 +68,29 @@ impl Teller {
         }
     }
 
-    /// Tells the last event, after all that was printed before it, and what is told beside the answer.
-    pub async fn finish(&self, reader: Reader, answer: &Answer<'_>, trailers: HeaderMap) {
-        for (text, mut cursor) in [(answer.stdout(), reader.stdout), (answer.stderr(), reader.stderr)] {
-            // Something is left here only if the answer has no text.
-            while self.tell(&mut cursor).await {}
+    /// Tells what was printed and not told before the answer was made.
+    pub async fn tell_rest(&self, reader: Reader, stdout: &str, stderr: &str) {
+        for (text, cursor) in [(stdout, reader.stdout), (stderr, reader.stderr)] {
             for piece in pieces(text.get(cursor.told..).unwrap_or_default()) {
                 self.send(event::printed(cursor.stream, piece)).await;
             }
         }
-        self.send(event::last(answer)).await;
+    }
+
+    /// Tells the last event, which is an answer, and what is told beside it.
+    pub async fn finish(&self, mut answer: Parts, trailers: HeaderMap) {
+        while let Some(piece) = answer.next_piece() {
+            if self.0.send(Frame::data(piece)).await.is_err() {
+                return;
+            }
+        }
+        let _ = self.0.send(Frame::trailers(trailers)).await;
+    }
+
+    /// Tells the last event where there is no answer, after what was printed.
+    pub async fn give_up(&self, mut reader: Reader, refusal: &Answer<'_>, trailers: HeaderMap) {
+        while self.tell(&mut reader.stdout).await | self.tell(&mut reader.stderr).await {}
+        self.send(event::last(refusal)).await;
         let _ = self.0.send(Frame::trailers(trailers)).await;
     }
 

@@ -3,20 +3,22 @@
 
 use std::time::Duration;
 
-use cloister_protocol::{ErrorCode, Failure};
+use cloister_protocol::report::Report;
+use cloister_protocol::{Denial, Details, ErrorCode, Failure, Layer};
 use cloister_sandbox::cgroup::Usage;
 use cloister_sandbox::wire::End;
 use nix::sys::signal::Signal;
 use serde_json::value::RawValue;
 
+use crate::locks::MOST;
 use crate::profile::Bounds;
-use crate::report::Report;
+use crate::report::Said;
 
 /// What stopped a job.
 #[derive(Debug)]
 pub enum Stop {
-    /// Its own report.
-    Reported(Report),
+    /// What it said itself.
+    Said(Said),
     /// Its process ended without one.
     Ended(End),
     /// Its wall time, this long.
@@ -25,38 +27,51 @@ pub enum Stop {
     CpuTime,
     /// Its memory.
     OutOfMemory,
+    /// Its record locks, which take memory of the kernel's.
+    TooManyLocks,
 }
 
-/// The verdict on a job that stopped like this.
+/// The verdict on a job that stopped like this. A long report is read beside the event loop, which others need.
 ///
 /// # Errors
 /// The failure, when there is no result.
-pub fn of(stop: Stop, used: &Usage, bounds: &Bounds) -> Result<Box<RawValue>, Failure> {
+pub async fn of(stop: Stop, used: &Usage, bounds: &Bounds) -> Result<Box<RawValue>, Failure> {
+    if !matches!(&stop, Stop::Said(said) if said.is_large()) {
+        return judge(stop, used, bounds);
+    }
+    let (used, bounds) = (*used, *bounds);
+    let judged = tokio::task::spawn_blocking(move || judge(stop, &used, &bounds));
+    judged.await.expect("reading a report neither panics nor is cancelled")
+}
+
+fn judge(stop: Stop, used: &Usage, bounds: &Bounds) -> Result<Box<RawValue>, Failure> {
     match stop {
-        Stop::Reported(Report::Result(json)) => Ok(json),
-        Stop::Reported(Report::Failure(failure)) => Err(claimed(failure, used)),
-        Stop::Reported(Report::Garbled | Report::Nothing) => Err(garbled()),
+        Stop::Said(said) => match said.read() {
+            Report::Result(json) => Ok(json),
+            Report::Failure(failure) => Err(claimed(failure, used)),
+            Report::Garbled => Err(garbled()),
+        },
         Stop::WallTime(limit) => Err(Failure::new(
             ErrorCode::Timeout,
             format!("the script was still running after {} and was ended", seconds(limit)),
         )),
         Stop::CpuTime => Err(cpu_limit(bounds)),
         Stop::OutOfMemory => Err(memory_limit()),
+        Stop::TooManyLocks => Err(too_many_locks()),
         Stop::Ended(_) if used.oom_kills > 0 => Err(memory_limit()),
         Stop::Ended(_) if used.cpu >= bounds.cpu => Err(cpu_limit(bounds)),
         Stop::Ended(End::Code(code)) => Err(Failure::new(
             ErrorCode::Exit,
             format!("the script ended its process with exit code {code} before main() returned"),
         )
-        .with("exit_code", code)),
+        .with(Details { exit_code: Some(code.into()), ..Details::default() })),
         Stop::Ended(End::Signal(number)) => Err(killed(number)),
     }
 }
 
 /// A failure that the job told of itself, with what only the supervisor knows.
 fn claimed(mut failure: Failure, used: &Usage) -> Failure {
-    let refused_a_fork = failure.details.remove("errno_hint").is_some_and(|hint| hint == "EAGAIN");
-    if failure.code == ErrorCode::Exception && refused_a_fork && used.forks_refused > 0 {
+    if failure.code == ErrorCode::Exception && failure.no_fork && used.forks_refused > 0 {
         failure.code = ErrorCode::ProcessLimit;
         failure.message = format!("the profile's limit of processes and threads was reached: {}", failure.message);
     }
@@ -78,6 +93,18 @@ fn memory_limit() -> Failure {
     Failure::new(ErrorCode::MemoryLimit, "the script used more memory than its profile allows and was ended")
 }
 
+/// The kernel has no limit on these any more, which is why ours is the same in all profiles.
+fn too_many_locks() -> Failure {
+    let message = format!("the script held more than {MOST} record locks at once, which take memory, and was ended");
+    let mut failure = Failure::new(ErrorCode::MemoryLimit, message);
+    failure.denials.push(Denial {
+        layer: Layer::Rlimit,
+        what: format!("more than {MOST} record locks (fcntl F_SETLK) at once"),
+        hint: "this is so in every profile: lock with flock, or one range for many".to_owned(),
+    });
+    failure
+}
+
 fn killed(number: i32) -> Failure {
     let name =
         Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().to_owned());
@@ -89,7 +116,7 @@ fn killed(number: i32) -> Failure {
         "SIGXFSZ" => "the script wrote a file larger than its profile allows (SIGXFSZ)".to_owned(),
         _ => format!("the script's process was ended by {name}"),
     };
-    Failure::new(ErrorCode::Killed, message).with("signal", name)
+    Failure::new(ErrorCode::Killed, message).with(Details { signal: Some(name), ..Details::default() })
 }
 
 fn seconds(duration: Duration) -> String {

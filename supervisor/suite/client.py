@@ -28,6 +28,9 @@ class Answer:
         assert self.headers["x-cloister-id"] == self.body["id"] and len(self.body["id"]) == 32, self
         if "error" in fields:
             assert self.error["code"] and self.error["message"], self
+            # Of every refusal, and of no verdict.
+            assert ("ran" in self.error) == (set(self.body) == {"id", "error"}), self
+            assert self.status != 503 or self.error["ran"] is False, self
         if "usage" in fields:
             assert set(self.body["usage"]) == {"wall_ms", "cpu_ms", "memory_peak_bytes"}, self
             assert set(self.body["truncated"]) <= {"stdout", "stderr", "files"}, self
@@ -90,7 +93,7 @@ def script_of(script):
     return textwrap.dedent("".join(lines[body:]))
 
 
-def eventually(condition, within=15):
+def eventually(condition, within=60):
     """Wait until a condition holds; the deadline is for a broken service, not for a slow one."""
     deadline = time.monotonic() + within
     while not (value := condition()):

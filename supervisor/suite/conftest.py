@@ -9,6 +9,7 @@ import re
 import subprocess
 import tempfile
 import uuid
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def names():
     try:
         check_that_nothing_is_left(before, names)
     except AssertionError as left:
-        # No single test is to blame, so none that is run again can excuse it.
+        # No single test is to blame.
         pytest.exit(str(left), returncode=2)
 
 
@@ -82,8 +83,10 @@ def service(names):
         yield Installed()
     else:
         service = begin(names, policy=PROFILES)
-        yield service.start()
-        end(service)
+        try:
+            yield service.start()
+        finally:
+            end(service)
 
 
 @pytest.fixture(scope="session")
@@ -116,8 +119,10 @@ def starting(names):
         return service.start()
 
     yield start
-    for service in own:
-        end(service)
+    with ExitStack() as stack:
+        # Each of them, also where another's end was not as it should be.
+        for service in own:
+            stack.callback(end, service)
 
 
 start_service = pytest.fixture(name="start_service")(starting)

@@ -27,8 +27,8 @@ SAY = "import ctypes, time\nctypes.CDLL(None).prctl(15, b'holding', 0, 0, 0)\n"
 HOLD = SAY + "def main(seconds):\n    time.sleep(seconds)\n    return 'held'"
 
 
-def binary(name):
-    places = [os.environ.get("CLOISTER_BIN"), REPOSITORY / "target/release", REPOSITORY / "target/debug"]
+def binary(name, first=None):
+    places = [first, os.environ.get("CLOISTER_BIN"), REPOSITORY / "target/release", REPOSITORY / "target/debug"]
     for place in filter(None, places):
         path = Path(place).resolve() / name
         if path.exists():
@@ -36,10 +36,17 @@ def binary(name):
     raise AssertionError(f"{name} is not built; run `make build`")
 
 
-class Service:
-    """One supervisor and one gateway, with a policy of their own."""
+def shipped_policy(built):
+    """The policy that programs came with: that of the tree that they were built in."""
+    above = Path(built).resolve().parents if built else []
+    return next((tree / "policy/policy.toml" for tree in above if (tree / "policy/policy.toml").exists()), POLICY)
 
-    def __init__(self, policy="", supervisor=None, gateway_options=(), warm=WARM, follow=False, secure=False):
+
+class Service:
+    """One supervisor and one gateway, with a policy of their own. `built` is where other programs than the tests' lie."""
+
+    def __init__(self, policy="", supervisor=None, gateway_options=(), warm=WARM, secure=False, under=(), built=None):
+        self.built = built
         self.directory = Path(tempfile.mkdtemp(prefix="cloister-suite-"))
         self.directory.chmod(0o711)
         self.cgroup = f"cloister-{uuid.uuid4().hex[:8]}"
@@ -48,11 +55,10 @@ class Service:
         self.socket = self.directory / "supervisor.sock"
         self.policy = self.directory / "policy.toml"
         self.warm = warm
+        # What the supervisor is started by, which has to become it.
+        self.under = under
         self.write_policy(policy, supervisor or {})
-        # Tests that choose the slots are mostly about the supervisor's own queue, which requests must reach: the gateway
-        # lets through more than there are slots, unless it is to follow them.
-        through = ["--jobs", "32"] if "slots" in (supervisor or {}) and "--jobs" not in gateway_options and not follow else []
-        self.gateway_options = [*through, *gateway_options]
+        self.gateway_options = [*gateway_options]
         self.address = f"127.0.0.1:{free_port()}"
         self.trust = self.make_certificate() if secure else None
         self.client = self.new_client()
@@ -83,7 +89,7 @@ class Service:
         return Client(f"https://{self.address}", verify=self.trust, http2=http2)
 
     def write_policy(self, extra, supervisor):
-        text = POLICY.read_text()
+        text = shipped_policy(self.built).read_text()
         if not self.warm:
             text, count = re.subn(r"(?m)^warm = \{.*\}", "warm = false", text, count=1)
             assert count == 1, "warm"
@@ -94,10 +100,15 @@ class Service:
         self.policy.chmod(0o644)
 
     def start(self):
-        self.start_supervisor()
-        self.gateway = self.spawn("gateway", "serve", "--listen", self.address, "--socket", self.socket,
-                                  "--user", GATEWAY_ID, *self.gateway_options)
-        self.wait_until_ready()
+        try:
+            self.start_supervisor()
+            self.gateway = self.spawn("gateway", "serve", "--listen", self.address, "--socket", self.socket,
+                                      "--user", GATEWAY_ID, *self.gateway_options)
+            self.wait_until_ready()
+        except BaseException:
+            # Who is told that it did not start may have no hold of it. Its logs stay, for the report.
+            self.end_daemons()
+            raise
         return self
 
     def start_supervisor(self):
@@ -105,7 +116,7 @@ class Service:
                                      "--gateway-uid", GATEWAY_ID, "--cgroup", self.cgroup)
 
     def spawn(self, name, *arguments):
-        command = [binary(f"cloister-{name}"), *map(str, arguments)]
+        command = [*(self.under if name == "supervisor" else ()), binary(f"cloister-{name}", self.built), *map(str, arguments)]
         # The mask is that of the packaged units.
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=self.logs[name], stdout=self.logs[name], umask=0o077)
 
@@ -124,16 +135,27 @@ class Service:
     def stop(self):
         """Stop both as an operator would; both must go without complaint."""
         self.client.http.close()
+        codes = self.end_daemons()
+        for log in self.logs.values():
+            log.close()
+        assert not any(codes.values()), {name: (code, self.log(name)) for name, code in codes.items() if code}
+        assert not self.cgroup_directories(), "a control group was left behind"
+        assert not self.processes(), "a process was left behind"
+        subprocess.run(["rm", "-rf", self.directory], check=True)
+
+    def end_daemons(self):
+        """Ask those that run to end, one after the other, and see to it that both do; their exit codes."""
+        codes = {}
         for name in ("gateway", "supervisor"):
             daemon = getattr(self, name)
             if daemon is not None and daemon.poll() is None:
                 daemon.send_signal(signal.SIGTERM)
-                assert daemon.wait(60) == 0, self.log(name)
-        for log in self.logs.values():
-            log.close()
-        assert not self.cgroup_directories(), "a control group was left behind"
-        assert not self.processes(), "a process was left behind"
-        subprocess.run(["rm", "-rf", self.directory], check=True)
+                try:
+                    codes[name] = daemon.wait(60)
+                except subprocess.TimeoutExpired:
+                    daemon.kill()
+                    codes[name] = daemon.wait()
+        return codes
 
     def log(self, name):
         return (self.directory / f"{name}.log").read_text()[-4000:]
@@ -171,9 +193,9 @@ class Service:
         """The children that wait for a request."""
         return [pid for pid in self.processes() if name_of(pid) == "parked"]
 
-    def settle(self):
+    def settle(self, within=60):
         """Wait until no job is left: the launcher alone, or with its zygote and parked children (each with an init)."""
-        eventually(lambda: len(self.processes()) == (10 if self.warm else 1) and not self.job_processes())
+        eventually(lambda: len(self.processes()) == (10 if self.warm else 1) and not self.job_processes(), within)
 
     def processes(self):
         """Host processes of any id of this service: jobs, cells, launchers."""

@@ -42,7 +42,7 @@ DEEPEST = 128
 FILE_NAME = "script.py"
 
 # Errors by which the kernel refuses what a policy forbids.
-REFUSALS = {1: "EPERM", 13: "EACCES", 24: "EMFILE", 27: "EFBIG", 28: "ENOSPC", 30: "EROFS", 38: "ENOSYS"}
+REFUSALS = {1: "EPERM", 13: "EACCES", 24: "EMFILE", 27: "EFBIG", 28: "ENOSPC", 30: "EROFS", 38: "ENOSYS", 95: "ENOTSUP"}
 MOST_REFUSALS = 16
 
 # Functions of Python's that are not named after their system call, and by how many arguments calls are judged.
@@ -492,7 +492,7 @@ def _refusal(error):
         refusal["path"] = _clip(os.path.abspath(os.fsdecode(path)).encode("utf-8", "backslashreplace").decode())
     if refusal["errno"] == "ENOSPC":
         refusal["full"] = _full()
-    elif refusal["errno"] in ("EPERM", "EACCES", "ENOSYS"):
+    elif refusal["errno"] in ("EPERM", "EACCES", "ENOSYS", "ENOTSUP"):
         refusal.update(_call(error.__traceback__))
     return refusal
 

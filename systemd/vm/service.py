@@ -50,7 +50,7 @@ class Service:
             return False
 
     def wait_until_ready(self):
-        eventually(self.is_ready, within=300)
+        eventually(self.is_ready)
 
     def show(self, name, unit="cloister-supervisor.service"):
         """A property of a unit."""
@@ -66,7 +66,7 @@ class Service:
 
     def restarted(self, earlier, unit="cloister-supervisor.service"):
         """Wait until another process than `earlier` serves."""
-        eventually(lambda: self.main_pid(unit) not in (0, earlier), within=300)
+        eventually(lambda: self.main_pid(unit) not in (0, earlier))
         self.wait_until_ready()
 
     def processes(self):
@@ -85,7 +85,7 @@ class Service:
         with ThreadPoolExecutor(count) as pool:
             jobs = [pool.submit(self.execute, HOLD) for _ in range(count)]
             try:
-                eventually(lambda: len(self.holders()) == count, within=300)
+                eventually(lambda: len(self.holders()) == count)
                 yield jobs, self.holders()
             finally:
                 self.machine.ssh("pkill -KILL -x holding", check=False)
@@ -94,7 +94,7 @@ class Service:
         return self.machine.run("journalctl", "--no-pager", "-q", *arguments)
 
 
-def eventually(condition, within=120):
+def eventually(condition, within=900):
     """Wait until a condition holds; the deadline is for a broken service, not for a slow one."""
     deadline = time.monotonic() + within
     while not (value := condition()):

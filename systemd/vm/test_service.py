@@ -173,7 +173,7 @@ def test_a_killed_supervisor_is_back_and_leaves_no_sandbox(service, machine):
         service.restarted(first)
         served = load.served()
         eventually(lambda: load.served() > served)
-        assert [job.result()[0] for job in jobs] == [503, 503]
+        assert [job.result()[0] for job in jobs] == [502, 502]
     assert not load.broken and set(load.answers) <= ANSWERS, (load.broken, load.answers)
     assert not earlier & service.processes()
 
@@ -215,8 +215,8 @@ def test_a_launcher_that_has_stopped_is_replaced_and_the_supervisor_stays(servic
     first = service.main_pid()
     stopped = min(service.processes() - set(children(machine, first)))
     machine.run("kill", "-STOP", stopped)
-    eventually(lambda: stopped not in service.processes(), within=300)
-    assert eventually(lambda: service.execute("def main(): return 1")[1].get("result") == 1, within=300)
+    eventually(lambda: stopped not in service.processes())
+    assert eventually(lambda: service.execute("def main(): return 1")[1].get("result") == 1)
     assert service.main_pid() == first
 
 
@@ -242,7 +242,7 @@ def test_a_good_policy_is_in_force_after_a_reload(service, machine):
             return machine.run("cat", group / "pids.max")
 
     # The command returns when the policy is found good; the supervisor then tries the sandbox under it.
-    eventually(lambda: limit() == "63", within=300)
+    eventually(lambda: limit() == "63")
     assert service.main_pid() == first
     machine.run("mv", f"{POLICY}.kept", POLICY)
 

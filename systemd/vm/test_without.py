@@ -61,7 +61,7 @@ def test_a_kernel_without_landlock_and_without_limits_on_memory(service, machine
     assert set(missing) == {"Landlock", "cgroup"}
     assert "boot with lsm=landlock" in missing["Landlock"] and ANOTHER_HOST in missing["Landlock"]
     assert "memory" in missing["cgroup"] and ANOTHER_HOST in missing["cgroup"]
-    eventually(lambda: service.show("ActiveState") == "failed", within=300)
+    eventually(lambda: service.show("ActiveState") == "failed")
     assert not service.is_ready()
 
 

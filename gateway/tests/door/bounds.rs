@@ -1,12 +1,13 @@
 //! Nobody may take more than their share: sizes, times, and the number of connections.
 
+use std::io::Write;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::stage::{Client, Gateway, LONG, Outcome, Place, SCRIPT, Supervisor, respond};
 
-const HEAD: &str = "POST /execute HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n";
-const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n";
+const HEAD: &str = "POST /execute HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 #[test]
 fn a_body_announced_too_large_is_refused_before_it_is_sent() -> Outcome {
@@ -64,12 +65,12 @@ fn headers_are_bounded_in_size_and_number() -> Outcome {
     let many = (0..70).map(|number| format!("x-{number}: y\r\n")).collect::<String>();
     for headers in [long, many] {
         let mut client = Client::connect(gateway.address)?;
-        client.send(format!("GET /healthz HTTP/1.1\r\nhost: test\r\n{headers}\r\n"))?;
+        client.send(format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n"))?;
         assert_eq!(client.head()?.status(), 431);
         client.rest()?;
     }
     let mut client = Client::connect(gateway.address)?;
-    client.send(format!("GET /healthz HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n", "a".repeat(15 * 1024)))?;
+    client.send(format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "a".repeat(15 * 1024)))?;
     assert_eq!(client.response()?.status(), 200);
     Ok(())
 }
@@ -154,6 +155,39 @@ fn a_client_that_takes_nothing_of_its_answer_loses_its_place() -> Outcome {
     let started = Instant::now();
     assert_eq!(next.response()?.status(), 200);
     assert!(started.elapsed() < LONG);
+    Ok(())
+}
+
+#[test]
+fn a_client_that_takes_a_little_now_and_then_is_cut_off_too() -> Outcome {
+    let supervisor =
+        Supervisor::start(|_, stream| respond(stream, "200 OK", "", &"a".repeat(64 << 20)).map(|()| true))?;
+    let gateway = Gateway::start_with(&supervisor.socket, &["--body-timeout", "1s", "--least-read", "16777216"])?;
+    let mut slow = Client::connect(gateway.address)?;
+    slow.post("", SCRIPT)?;
+    assert_eq!(slow.head()?.status(), 200);
+    let started = Instant::now();
+    // Some of it is taken all the time, and each time the gateway can go on writing.
+    while started.elapsed() < LONG && slow.take(256 * 1024)? > 0 {
+        sleep(Duration::from_millis(100));
+    }
+    let line = gateway.logged("its end", |line| line["message"] == "answered");
+    assert!(line["bytes"].as_u64().is_some_and(|bytes| bytes < 64 << 20), "{line}");
+    Ok(())
+}
+
+#[test]
+fn a_client_whose_answer_comes_slowly_is_not_taken_for_a_slow_one() -> Outcome {
+    let supervisor = Supervisor::start(|_, stream| {
+        write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n")?;
+        for _ in 0..5 {
+            stream.write_all(&[b'a'; 10])?;
+            sleep(Duration::from_millis(400));
+        }
+        Ok(true)
+    })?;
+    let gateway = Gateway::start_with(&supervisor.socket, &["--body-timeout", "300ms"])?;
+    assert_eq!(Client::connect(gateway.address)?.execute(SCRIPT)?.body.len(), 50);
     Ok(())
 }
 

@@ -63,25 +63,25 @@ fn wrong_paths_methods_and_types_are_refused_in_the_envelope() -> Outcome {
     for path in
         ["/page", "/page/", "/page/index.html", "/execute/", "/Execute", "/execute2", "/..%2fexecute", "/metrics"]
     {
-        refused(&format!("POST {path} HTTP/1.1\r\nhost: test\r\n\r\n"), 404, "not_found")?;
+        refused(&format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"), 404, "not_found")?;
     }
     for (path, methods) in
         [("/execute", "POST"), ("/healthz", "GET, HEAD"), ("/readyz", "GET, HEAD"), ("/", "GET, HEAD")]
     {
         for method in ["PUT", "DELETE", "OPTIONS", "PATCH", "BREW"] {
             let (response, _) =
-                refused(&format!("{method} {path} HTTP/1.1\r\nhost: test\r\n\r\n"), 405, "method_not_allowed")?;
+                refused(&format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"), 405, "method_not_allowed")?;
             assert_eq!(response.header("allow"), Some(methods));
         }
     }
-    refused("GET /execute HTTP/1.1\r\nhost: test\r\n\r\n", 405, "method_not_allowed")?;
+    refused("GET /execute HTTP/1.1\r\nhost: localhost\r\n\r\n", 405, "method_not_allowed")?;
     for header in [
         "content-type: text/plain",
         "x: y",
         "content-type: application/jsonx",
         "content-type: application/json\r\ncontent-encoding: gzip",
     ] {
-        let request = format!("POST /execute HTTP/1.1\r\nhost: test\r\n{header}\r\ncontent-length: 2\r\n\r\n{{}}");
+        let request = format!("POST /execute HTTP/1.1\r\nhost: localhost\r\n{header}\r\ncontent-length: 2\r\n\r\n{{}}");
         refused(&request, 415, "unsupported_media_type")?;
     }
     Ok(())
@@ -113,14 +113,14 @@ fn health_is_the_gateways_own_and_readiness_the_supervisors() -> Outcome {
         Supervisor::answering("503 Service Unavailable", "retry-after: 1\r\n", r#"{"status":"checking"}"#)?;
     let gateway = Gateway::start(&supervisor.socket)?;
     let mut client = Client::connect(gateway.address)?;
-    client.send("GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n")?;
+    client.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
     let health = client.response()?;
     assert_eq!((health.status(), health.body.as_slice()), (200, &br#"{"status":"ok"}"#[..]));
     assert!(health.header("x-cloister-id").is_some());
-    client.send("GET /readyz HTTP/1.1\r\nhost: test\r\n\r\n")?;
+    client.send("GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
     let readiness = client.response()?;
     assert_eq!((readiness.status(), readiness.body.as_slice()), (503, &br#"{"status":"checking"}"#[..]));
-    client.send("HEAD /healthz HTTP/1.1\r\nhost: test\r\n\r\n")?;
+    client.send("HEAD /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
     assert_eq!(client.head()?.status(), 200);
     Ok(())
 }
@@ -149,13 +149,51 @@ fn a_connection_whose_body_nobody_reads_is_said_to_end() -> Outcome {
     let gateway = Gateway::start(&Place::new()?)?;
     for (start, status) in [("POST /nowhere", 404), ("PUT /execute", 405)] {
         let mut client = Client::connect(gateway.address)?;
-        client.send(format!("{start} HTTP/1.1\r\nhost: test\r\n\r\n"))?;
+        client.send(format!("{start} HTTP/1.1\r\nhost: localhost\r\n\r\n"))?;
         let kept = client.response()?;
         assert_eq!((kept.status(), kept.header("connection")), (status, None));
         // The body comes when the answer may have been given already.
-        client.send(format!("{start} HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\n\r\n"))?;
+        client.send(format!("{start} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\n"))?;
         let ended = client.response()?;
         assert_eq!((ended.status(), ended.header("connection")), (status, Some("close")));
     }
+    Ok(())
+}
+
+#[test]
+fn a_node_without_keys_is_not_for_pages_of_others() -> Outcome {
+    let supervisor = Supervisor::answering("200 OK", "", "{}")?;
+    let gateway = Gateway::start(&supervisor.socket)?;
+    let port = gateway.address.port();
+    let ask = |start: &str, headers: &str| {
+        let mut client = Client::connect(gateway.address)?;
+        client.send(format!(
+            "{start} HTTP/1.1\r\n{headers}content-type: application/json\r\ncontent-length: {}\r\n\r\n{SCRIPT}",
+            SCRIPT.len()
+        ))?;
+        client.response()
+    };
+    for path in
+        ["POST /execute", "POST /mcp", "GET /", "GET /readyz", "GET /healthz", "GET /openapi.json", "GET /nowhere"]
+    {
+        let message = ask(path, "host: evil.example\r\n")?.refusal(403, "forbidden");
+        assert!(message.contains("localhost") && message.contains("--no-auth"), "{message}");
+        ask(path, "host: localhost\r\norigin: http://evil.example\r\n")?.refusal(403, "forbidden");
+        for host in ["", "host: localhost\r\nhost: localhost\r\n", "host: local host\r\n"] {
+            ask(path, host)?.refusal(400, "invalid_request");
+        }
+    }
+    assert!(supervisor.requests().is_empty());
+    for host in [format!("127.0.0.1:{port}"), format!("localhost:{port}"), "[::1]".to_owned()] {
+        assert_eq!(ask("POST /execute", &format!("host: {host}\r\n"))?.status(), 200);
+        assert_eq!(ask("POST /execute", &format!("host: {host}\r\norigin: http://{host}\r\n"))?.status(), 200);
+    }
+
+    let open = Gateway::start_with(&supervisor.socket, &["--no-auth"])?;
+    let mut client = Client::connect(open.address)?;
+    client.send("GET /healthz HTTP/1.1\r\nhost: cloister.example\r\norigin: https://elsewhere.example\r\n\r\n")?;
+    assert_eq!(client.response()?.status(), 200);
+    client.send("GET /healthz HTTP/1.1\r\n\r\n")?;
+    client.response()?.refusal(400, "invalid_request");
     Ok(())
 }

@@ -1,8 +1,6 @@
 //! Nobody's haste is another's wait: rates, shares, and what those are told who ask for more.
 
 use std::io::Read;
-use std::sync::mpsc::{self, Sender};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::stage::{Client, Gateway, KeyFile, Outcome, SCRIPT, Supervisor, respond, until};
@@ -93,115 +91,61 @@ fn a_key_has_so_many_requests_at_once_and_no_more() -> Outcome {
     Ok(())
 }
 
-/// A supervisor whose jobs each end when the test says so.
-fn held() -> std::io::Result<(Supervisor, Sender<()>)> {
-    let (release, released) = mpsc::channel();
-    let released = Mutex::new(released);
-    let supervisor = Supervisor::start(move |_, stream| {
-        let released = released.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        respond(stream, "200 OK", "", "{}").map(|()| released.is_ok())
-    })?;
-    Ok((supervisor, release))
-}
-
-/// The scripts that the supervisor got, in order.
-fn order(supervisor: &Supervisor) -> Vec<String> {
-    let script = |request: &crate::stage::Message| request.json()["script"].as_str().unwrap_or_default().to_owned();
-    supervisor.requests().iter().map(script).collect()
-}
-
-/// So many requests of a key that wait for their answers, each on a connection of its own.
-fn flood(gateway: &Gateway, key: &str, script: &str, count: usize) -> std::io::Result<Vec<Client>> {
-    let send = |_| {
-        let mut client = Client::connect(gateway.address)?;
-        client.post(&format!("authorization: Bearer {key}\r\n"), &format!("{{\"script\": \"{script}\"}}"))?;
-        Ok(client)
-    };
-    (0..count).map(send).collect()
-}
-
 #[test]
-fn a_flood_of_one_key_is_not_in_anothers_way() -> Outcome {
-    let (supervisor, release) = held()?;
+fn a_key_counts_a_request_until_the_last_byte_of_its_answer() -> Outcome {
+    let supervisor =
+        Supervisor::start(|_, stream| respond(stream, "200 OK", "", &"a".repeat(32 << 20)).map(|()| true))?;
     let keys = KeyFile::new()?;
-    let (many, few) = (keys.add("many", &[])?, keys.add("few", &[])?);
-    let arguments = ["--keys", keys.argument(), "--jobs", "1", "--queue", "400", "--queue-wait", "1h"];
-    let gateway = Gateway::start_with(&supervisor.socket, &[&arguments[..], &["--metrics", "127.0.0.1:0"]].concat())?;
-    let mut flooding = flood(&gateway, &many, "many", 100)?;
-    until("all of them wait but one", || gateway.metric("cloister_queue_length") == 99.0);
-    let mut other = flood(&gateway, &few, "few", 1)?;
-    until("the other waits", || gateway.metric("cloister_queue_length") == 100.0);
-    for _ in 0..2 {
-        release.send(())?;
-    }
-    until("three have run or run", || supervisor.requests().len() == 3);
-    assert_eq!(order(&supervisor), ["many", "many", "few"], "a hundred came first, and one is before it");
-    for _ in 0..99 {
-        release.send(())?;
-    }
-    for client in flooding.iter_mut().chain(&mut other) {
-        assert_eq!(client.response()?.status(), 200);
-    }
-    assert_eq!(gateway.metric("cloister_places_busy"), 0.0);
+    let one = keys.add("one", &["--concurrency", "1"])?;
+    let gateway = Gateway::start_with(&supervisor.socket, &["--keys", keys.argument()])?;
+    let mut unread = Client::connect(gateway.address)?;
+    unread.post(&format!("authorization: Bearer {one}\r\n"), SCRIPT)?;
+    assert_eq!(unread.head()?.status(), 200);
+    let mut second = Client::connect(gateway.address)?;
+    let message = second.execute_with(&one, SCRIPT)?.refusal(429, "rate_limited");
+    assert!(message.contains("not read"), "{message}");
+    drop(unread);
+    gateway.logged("its end", |line| line["status"] == 200);
+    assert_eq!(second.execute_with(&one, SCRIPT)?.status(), 200);
     Ok(())
 }
 
 #[test]
-fn a_flood_leaves_places_to_who_has_none() -> Outcome {
-    let (supervisor, _release) = held()?;
+fn the_supervisor_is_told_for_whom_a_request_is() -> Outcome {
+    let supervisor = Supervisor::answering("200 OK", "", "{}")?;
     let keys = KeyFile::new()?;
-    let (many, few) = (keys.add("many", &[])?, keys.add("few", &[])?);
-    let arguments = ["--keys", keys.argument(), "--jobs", "8", "--queue", "40", "--metrics", "127.0.0.1:0"];
-    let gateway = Gateway::start_with(&supervisor.socket, &arguments)?;
-    let _flooding = flood(&gateway, &many, "many", 27)?;
-    until("seven run and twenty wait", || gateway.metric("cloister_queue_length") == 20.0);
-    until("seven run", || supervisor.requests().len() == 7);
-    // Half of the queue is all that one key gets.
-    let mut more = Client::connect(gateway.address)?;
-    let message = more.execute_with(&many, SCRIPT)?.refusal(429, "overloaded");
-    assert!(message.contains("your requests"), "{message}");
-    let _other = flood(&gateway, &few, "few", 1)?;
-    until("the other runs at once", || order(&supervisor).iter().any(|script| script == "few"));
-    assert_eq!(gateway.metric("cloister_queue_length"), 20.0);
+    let (one, two) = (keys.add("one", &[])?, keys.add("two", &[])?);
+    let gateway = Gateway::start_with(&supervisor.socket, &["--keys", keys.argument()])?;
+    for key in [&one, &two, &one] {
+        assert_eq!(Client::connect(gateway.address)?.execute_with(key, SCRIPT)?.status(), 200);
+    }
+    let tenants = tenants(&supervisor);
+    assert!(tenants[0] == tenants[2] && tenants[0] != tenants[1], "{tenants:?}");
     Ok(())
 }
 
-#[test]
-fn who_waits_too_long_is_told() -> Outcome {
-    let (supervisor, _release) = held()?;
-    let gateway = Gateway::start_with(&supervisor.socket, &["--jobs", "1", "--queue-wait", "100ms"])?;
-    let mut first = Client::connect(gateway.address)?;
-    first.post("", SCRIPT)?;
-    until("it runs", || supervisor.requests().len() == 1);
-    let response = Client::connect(gateway.address)?.execute(SCRIPT)?;
-    assert!(response.refusal(429, "overloaded").contains("in time"));
-    assert!(response.header("retry-after").is_some());
-    Ok(())
+fn tenants(supervisor: &Supervisor) -> Vec<String> {
+    let tenant = |request: &crate::stage::Message| request.header("x-cloister-tenant").unwrap_or_default().to_owned();
+    supervisor.requests().iter().map(tenant).collect()
 }
 
 #[test]
 fn a_trusted_proxys_clients_are_told_apart() -> Outcome {
-    let (supervisor, _release) = held()?;
-    let bounds = ["--jobs", "1", "--queue", "2", "--metrics", "127.0.0.1:0"];
-    let gateway =
-        Gateway::start_with(&supervisor.socket, &[&bounds[..], &["--trusted-proxy", "127.0.0.0/8"]].concat())?;
-    let mut clients = Vec::new();
-    for (number, client) in ["192.0.2.1", "192.0.2.1", "192.0.2.2"].into_iter().enumerate() {
+    let supervisor = Supervisor::answering("200 OK", "", "{}")?;
+    let gateway = Gateway::start_with(&supervisor.socket, &["--trusted-proxy", "127.0.0.0/8"])?;
+    for client in ["192.0.2.1", "192.0.2.1", "192.0.2.2"] {
         let mut connection = Client::connect(gateway.address)?;
         connection.post(&format!("x-forwarded-for: forged, {client}\r\n"), SCRIPT)?;
-        clients.push(connection);
-        until("it is let in", || {
-            gateway.metric("cloister_queue_length") + gateway.metric("cloister_places_busy") == number as f64 + 1.0
-        });
+        assert_eq!(connection.response()?.status(), 200);
     }
-    gateway.metrics()?;
-    drop(clients);
+    let tenants = tenants(&supervisor);
+    assert!(tenants[0] == tenants[1] && tenants[0] != tenants[2], "{tenants:?}");
     let line = gateway.logged("a client", |line| line["client"] == "192.0.2.2");
     assert!(line["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{line}");
     // Unasked, nobody is believed.
-    let gateway = Gateway::start_with(&supervisor.socket, &bounds)?;
+    let gateway = Gateway::start(&supervisor.socket)?;
     let mut connection = Client::connect(gateway.address)?;
-    connection.send("GET /healthz HTTP/1.1\r\nhost: test\r\nx-forwarded-for: 192.0.2.1\r\n\r\n")?;
+    connection.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-forwarded-for: 192.0.2.1\r\n\r\n")?;
     connection.response()?;
     gateway.logged("the peer alone", |line| line["status"] == 200 && line["client"] == "127.0.0.1");
     Ok(())

@@ -62,7 +62,7 @@ fn only_who_has_a_key_is_let_in() -> Outcome {
     }
     client.post(&format!("authorization: bearer {one}\r\n"), SCRIPT)?;
     assert_eq!(client.response()?.status(), 200);
-    client.send("GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n")?;
+    client.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
     assert_eq!(client.response()?.status(), 200);
     // The supervisor has no use for keys, and neither has the log.
     assert!(guarded.supervisor.requests().iter().all(|request| request.header("authorization").is_none()));
@@ -77,7 +77,7 @@ fn a_large_body_of_a_stranger_is_not_read() -> Outcome {
     let (guarded, _) = Guarded::start(&[])?;
     let mut client = guarded.client()?;
     client.send(
-        "POST /execute HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: 8000000\r\n\r\n",
+        "POST /execute HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 8000000\r\n\r\n",
     )?;
     let response = client.response()?;
     response.refusal(401, "unauthorized");

@@ -52,7 +52,7 @@ fn sockets_that_are_passed_are_known_by_their_names() -> Outcome {
         assert_eq!(gateway.address, addresses[clients], "{names}");
         assert_eq!(Client::connect(addresses[clients])?.execute(SCRIPT)?.status(), 200);
         let mut operator = Client::connect(addresses[1 - clients])?;
-        operator.send("GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n")?;
+        operator.send("GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
         let response = operator.response()?;
         assert_eq!(response.status(), 200);
         assert!(String::from_utf8(response.body)?.contains("cloister_requests_total"), "{names}");

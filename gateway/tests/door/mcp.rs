@@ -62,6 +62,94 @@ fn the_one_tool_runs_scripts_by_way_of_the_supervisor() -> Outcome {
     Ok(())
 }
 
+/// Sends a message as it is written.
+fn send(client: &mut Client, body: &str) -> std::io::Result<Message> {
+    client.send(format!(
+        "POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         accept: application/json, text/event-stream\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    ))?;
+    client.response()
+}
+
+#[test]
+fn what_is_written_is_what_arrives_and_what_comes_back() -> Outcome {
+    let supervisor = Supervisor::answering("200 OK", "", r#"{"result": [1.50, 1E400, 12345678901234567890123]}"#)?;
+    let gateway = Gateway::start(&supervisor.socket)?;
+    let mut client = Client::connect(gateway.address)?;
+    let call = r#"{"params":{"_meta":{"a":1},"arguments":{"script":"x","args":[0.10, 1E2]},"name":"execute_python"},"method":"tools/call","id":"\u0061","jsonrpc":"2.0"}"#;
+    let response = send(&mut client, call)?;
+    let body = String::from_utf8(response.body.clone())?;
+    assert!(body.contains(r#""structuredContent":{"result":[1.50, 1E400, 12345678901234567890123]}"#), "{body}");
+    assert_eq!((response.status(), &response.json()["id"]), (200, &json!("a")));
+    assert_eq!(supervisor.requests()[0].body, br#"{"script":"x","args":[0.10, 1E2]}"#);
+    Ok(())
+}
+
+#[test]
+fn a_message_is_checked_as_a_request_is() -> Outcome {
+    let supervisor = Supervisor::answering("200 OK", "", "{}")?;
+    let gateway = Gateway::start(&supervisor.socket)?;
+    let mut client = Client::connect(gateway.address)?;
+    let private = r#"{"\u0024serde_json::private::RawValue":"[1]"}"#;
+    let with = |arguments: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"execute_python","arguments":{arguments}}}}}"#
+        )
+    };
+    for (arguments, expected) in [
+        (format!(r#"{{"script":"x","args":[{private}]}}"#), "args: the key"),
+        (r#"{"script":"x","kwargs":{"a":1,"a":2}}"#.to_owned(), "kwargs: duplicate key \"a\""),
+        (format!(r#"{{"script":"x","args":{}{}}}"#, "[".repeat(9999), "]".repeat(9999)), "args: nested too deeply"),
+        (r#"{"script":"x","script":"y"}"#.to_owned(), "duplicate field `script`"),
+        ("null".to_owned(), "script is missing"),
+    ] {
+        let result = send(&mut client, &with(&arguments))?.json()["result"].clone();
+        let error = &result["structuredContent"]["error"];
+        assert_eq!((&result["isError"], &error["code"]), (&json!(true), &json!("invalid_request")), "{arguments:.80}");
+        assert!(error["message"].as_str().is_some_and(|message| message.contains(expected)), "{error}");
+    }
+    for (body, status, code) in [
+        ("{".to_owned(), 400, -32700),
+        (r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#.to_owned(), 400, -32600),
+        (format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{private}}}"#), 400, -32600),
+        (with(r#"{},"arguments":{}"#), 400, -32600),
+        (format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","x":"{}"}}"#, "x".repeat(20_000)), 413, -32600),
+    ] {
+        let response = send(&mut client, &body)?;
+        assert_eq!((response.status(), &response.json()["error"]["code"]), (status, &json!(code)), "{body:.80}");
+    }
+    assert!(supervisor.requests().is_empty());
+    assert_eq!(send(&mut client, r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)?.json()["result"], json!({}));
+    Ok(())
+}
+
+#[test]
+fn an_answer_is_counted_as_long_as_it_is_here() -> Outcome {
+    let large: &str = format!(r#"{{"result":"{}"}}"#, "x".repeat(600_000)).leak();
+    let supervisor = Supervisor::answering("200 OK", "", large)?;
+    let options = ["--max-body", "1000000", "--max-body-memory", "1000000"];
+    let gateway = Gateway::start_with(&supervisor.socket, &options)?;
+    let mut client = Client::connect(gateway.address)?;
+    let result = call(&mut client, "", json!({"script": "x"}))?.json()["result"].clone();
+    assert_eq!(
+        (&result["isError"], &result["structuredContent"]["error"]["code"]),
+        (&json!(true), &json!("overloaded"))
+    );
+    assert_eq!(result["structuredContent"]["error"]["ran"], json!(true), "{result}");
+
+    let options = ["--max-body", "1000000", "--max-body-memory", "3200000"];
+    let gateway = Gateway::start_with(&supervisor.socket, &options)?;
+    let mut client = Client::connect(gateway.address)?;
+    for _ in 0..3 {
+        let result = call(&mut client, "", json!({"script": "x"}))?.json()["result"].clone();
+        assert_eq!(result["structuredContent"]["result"].as_str().map(str::len), Some(600_000));
+        let text = result["content"][0]["text"].as_str().unwrap_or_default();
+        assert!(text.contains("structuredContent"), "{text:.100}");
+    }
+    Ok(())
+}
+
 #[test]
 fn files_come_back_as_what_they_are() -> Outcome {
     let supervisor = Supervisor::answering(
@@ -72,7 +160,8 @@ fn files_come_back_as_what_they_are() -> Outcome {
             {"name":"b.csv","size":4,"media_type":"text/csv","content_base64":"w6ksMQ=="},
             {"name":"c.bin","size":2,"media_type":"application/octet-stream","content_base64":"AP8="},
             {"name":"d.txt","size":2,"media_type":"text/plain","content_base64":"AP8="},
-            {"name":"e.png","size":9,"media_type":"image/png","omitted":"too large"}]}"#,
+            {"name":"e.png","size":9,"media_type":"image/png","omitted":"too large"},
+            {"name":"f.txt","size":2,"media_type":"text/plain","content_base64":"QQE="}]}"#,
     )?;
     let gateway = Gateway::start(&supervisor.socket)?;
     let mut client = Client::connect(gateway.address)?;
@@ -85,7 +174,7 @@ fn files_come_back_as_what_they_are() -> Outcome {
     let told: Value = serde_json::from_str(content[0]["text"].as_str().unwrap_or_default())?;
     assert_eq!(told, result["structuredContent"]);
     let listed = told["files"].as_array().cloned().unwrap_or_default();
-    assert!(listed.len() == 5 && listed.iter().all(|file| file.get("content_base64").is_none()), "{told}");
+    assert!(listed.len() == 6 && listed.iter().all(|file| file.get("content_base64").is_none()), "{told}");
     assert_eq!(listed[4]["omitted"], "too large");
     let resource = |what| json!({"type": "resource", "resource": what});
     assert_eq!(
@@ -95,6 +184,7 @@ fn files_come_back_as_what_they_are() -> Outcome {
             resource(json!({"uri": "file:///out/b.csv", "mimeType": "text/csv", "text": "é,1"})),
             resource(json!({"uri": "file:///out/c.bin", "mimeType": "application/octet-stream", "blob": "AP8="})),
             resource(json!({"uri": "file:///out/d.txt", "mimeType": "text/plain", "blob": "AP8="})),
+            resource(json!({"uri": "file:///out/f.txt", "mimeType": "text/plain", "blob": "QQE="})),
         ]
     );
     let wrong = call(&mut client, "", json!({"script": "x", "files": [{"path": "../x", "content": ""}]}))?.json();

@@ -8,7 +8,9 @@ const METRICS: [&str; 2] = ["--metrics", "127.0.0.1:0"];
 fn requests_are_counted_by_what_became_of_them_and_timed_by_stage() -> Outcome {
     let supervisor = Supervisor::start(|request, stream| {
         let headers = match request.json()["script"].as_str() {
-            Some("returns") => "x-cloister-outcome: returned\r\nserver-timing: setup;dur=1.500, run;dur=2500.000\r\n",
+            Some("returns") => {
+                "x-cloister-outcome: returned\r\nserver-timing: queue;dur=0.250, setup;dur=1.500, run;dur=2500.000\r\n"
+            }
             _ => "x-cloister-outcome: cpu_limit\r\n",
         };
         crate::stage::respond(stream, "200 OK", headers, "{}").map(|()| true)
@@ -17,13 +19,13 @@ fn requests_are_counted_by_what_became_of_them_and_timed_by_stage() -> Outcome {
     let mut client = Client::connect(gateway.address)?;
     let response = client.execute(r#"{"script": "returns"}"#)?;
     let timing = response.header("server-timing").unwrap_or_default();
-    assert!(timing.starts_with("queue;dur=") && timing.ends_with("setup;dur=1.500, run;dur=2500.000"), "{timing}");
+    assert!(timing == "queue;dur=0.250, setup;dur=1.500, run;dur=2500.000", "{timing}");
     assert_eq!(response.header("x-cloister-outcome"), None);
     for _ in 0..2 {
         client.execute(SCRIPT)?;
     }
     client.execute("{}")?.refusal(400, "invalid_request");
-    client.send("GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n")?;
+    client.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
     client.response()?;
     // An answer is counted once its last byte was handed over, which its client may see before.
     let count = |outcome: &str| gateway.metric(&format!("cloister_requests_total{{outcome=\"{outcome}\"}}"));
@@ -33,9 +35,9 @@ fn requests_are_counted_by_what_became_of_them_and_timed_by_stage() -> Outcome {
         gateway.metric(&format!("cloister_stage_duration_seconds_bucket{{stage=\"{stage}\",le=\"{end}\"}}"))
     };
     assert_eq!([stage("setup", "0.001"), stage("setup", "0.0025")], [0.0, 1.0]);
-    assert_eq!([stage("run", "1"), stage("run", "2.5"), stage("queue", "+Inf")], [0.0, 1.0, 3.0]);
+    assert_eq!([stage("run", "1"), stage("run", "2.5"), stage("queue", "0.0005")], [0.0, 1.0, 1.0]);
     assert_eq!(gateway.metric("cloister_request_duration_seconds_count"), 4.0);
-    assert_eq!([gateway.metric("cloister_connections"), gateway.metric("cloister_places")], [1.0, 32.0]);
+    assert_eq!(gateway.metric("cloister_connections"), 1.0);
     drop(client);
     until("the connection is gone", || gateway.metric("cloister_connections") == 0.0);
     Ok(())
@@ -43,7 +45,9 @@ fn requests_are_counted_by_what_became_of_them_and_timed_by_stage() -> Outcome {
 
 /// What a supervisor says of itself.
 fn stats(slots: u32, profiles: &str) -> String {
-    format!(r#"{{"slots": {slots}, "busy": 2, "waiting": 1, "profiles": {{{profiles}}}}}"#)
+    format!(
+        r#"{{"slots": {slots}, "busy": 2, "waiting": 1, "unread": 3, "unread_bytes": 4096, "profiles": {{{profiles}}}}}"#
+    )
 }
 
 const NONE: &str = r#"{"died": 0, "hung": 0, "reload": 0, "renewed": 0}"#;
@@ -59,8 +63,12 @@ fn the_supervisors_numbers_are_shown_while_it_answers() -> Outcome {
     supervisor.say(&stats(16, &[profile("default"), profile("old")].join(",")));
     until("they are shown", || gateway.metric("cloister_supervisor_up") == 1.0);
     assert_eq!(
-        ["cloister_slots", "cloister_slots_busy", "cloister_slots_queue_length"].map(|name| gateway.metric(name)),
+        ["cloister_slots", "cloister_slots_busy", "cloister_queue_length"].map(|name| gateway.metric(name)),
         [16.0, 2.0, 1.0]
+    );
+    assert_eq!(
+        ["cloister_answers_unread", "cloister_answers_unread_bytes"].map(|name| gateway.metric(name)),
+        [3.0, 4096.0]
     );
     assert_eq!(gateway.metric("cloister_parked{profile=\"default\"}"), 4.0);
     let restarts = |what: &str, reason: &str| {
@@ -75,26 +83,6 @@ fn the_supervisors_numbers_are_shown_while_it_answers() -> Outcome {
     supervisor.say("what is no JSON");
     until("it does not answer", || gateway.metric("cloister_supervisor_up") == 0.0);
     assert!(gateway.metric("cloister_slots").is_nan() && gateway.metric("cloister_parked").is_nan());
-    Ok(())
-}
-
-#[test]
-fn places_follow_the_supervisors_slots_unless_they_are_chosen() -> Outcome {
-    let supervisor = Supervisor::answering("200 OK", "", "{}")?;
-    let gateway = Gateway::start_with(&supervisor.socket, &METRICS)?;
-    let chosen = Gateway::start_with(&supervisor.socket, &[&METRICS[..], &["--jobs", "5"]].concat())?;
-    assert_eq!(gateway.metric("cloister_places"), 32.0);
-    // Of fewer than eight, the place that is kept for newcomers is one more.
-    for (slots, places) in [(64, 64.0), (8, 8.0), (7, 8.0), (1, 2.0), (300, 300.0)] {
-        supervisor.say(&stats(slots, ""));
-        until("they follow", || gateway.metric("cloister_places") == places);
-        until("the other has heard it too", || chosen.metric("cloister_slots") == f64::from(slots));
-        assert_eq!(chosen.metric("cloister_places"), 5.0);
-    }
-    // What it last said holds while it is away.
-    drop(supervisor);
-    until("it is away", || gateway.metric("cloister_supervisor_up") == 0.0);
-    assert_eq!(gateway.metric("cloister_places"), 300.0);
     Ok(())
 }
 
@@ -160,7 +148,7 @@ fn metrics_are_not_for_strangers() -> Outcome {
     }
     let gateway = Gateway::start_with(&crate::stage::Place::new()?, &METRICS)?;
     let mut client = Client::connect(gateway.address)?;
-    client.send("GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n")?;
+    client.send("GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
     client.response()?.refusal(404, "not_found");
     Ok(())
 }

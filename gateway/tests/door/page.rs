@@ -3,7 +3,7 @@
 use crate::stage::{Client, Gateway, KeyFile, Outcome, Place};
 
 fn ask(client: &mut Client, method: &str, path: &str, headers: &str) -> std::io::Result<()> {
-    client.send(format!("{method} {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n"))
+    client.send(format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n"))
 }
 
 #[test]

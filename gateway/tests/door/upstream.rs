@@ -72,9 +72,9 @@ fn no_supervisor_is_a_503_and_service_comes_back_with_it() -> Outcome {
         response.refusal(503, "unavailable");
         assert_eq!(response.header("retry-after"), Some("1"), "request {request}");
     }
-    client.send("GET /readyz HTTP/1.1\r\nhost: test\r\n\r\n")?;
+    client.send("GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
     client.response()?.refusal(503, "unavailable");
-    client.send("GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n")?;
+    client.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
     assert_eq!(client.response()?.status(), 200);
     let line = gateway.logged("the 503", |line| line["status"] == 503);
     assert_eq!((&line["level"], &line["code"]), (&"ERROR".into(), &"Unavailable".into()));
@@ -108,7 +108,7 @@ fn a_kept_connection_that_went_stale_is_replaced() -> Outcome {
 }
 
 #[test]
-fn a_supervisor_that_dies_with_a_job_is_a_503_and_the_job_is_not_run_again() -> Outcome {
+fn a_supervisor_that_dies_with_a_job_is_a_502_and_the_job_is_not_run_again() -> Outcome {
     let supervisor = Supervisor::start(|request, stream| {
         let dies = request.body.windows(3).any(|part| part == b"die");
         if !dies {
@@ -119,11 +119,46 @@ fn a_supervisor_that_dies_with_a_job_is_a_503_and_the_job_is_not_run_again() -> 
     let gateway = Gateway::start(&supervisor.socket)?;
     let mut client = Client::connect(gateway.address)?;
     for requests in [1, 3, 5] {
-        client.execute(r#"{"script": "die"}"#)?.refusal(503, "unavailable");
+        let response = client.execute(r#"{"script": "die"}"#)?;
+        response.refusal(502, "lost");
+        assert_eq!(response.header("retry-after"), None);
         assert_eq!(supervisor.requests().len(), requests, "no job runs twice");
         // The next to die does so on a connection that was kept.
         assert_eq!(client.execute(SCRIPT)?.status(), 200);
     }
+    Ok(())
+}
+
+#[test]
+fn a_request_that_only_waited_was_not_run_when_its_supervisor_goes() -> Outcome {
+    let supervisor = Supervisor::start(|_, stream| {
+        // It has been told the head alone; nothing more comes until it asks for it.
+        stream.set_read_timeout(Some(Duration::from_millis(300)))?;
+        let more = stream.read(&mut [0; 1]);
+        assert!(more.is_err(), "the body came unasked: {more:?}");
+        Ok(false)
+    })?;
+    supervisor.fill();
+    let gateway = Gateway::start(&supervisor.socket)?;
+    let response = Client::connect(gateway.address)?.execute(SCRIPT)?;
+    response.refusal(503, "unavailable");
+    assert_eq!(response.header("retry-after"), Some("1"));
+    assert_eq!(supervisor.requests().len(), 1);
+    Ok(())
+}
+
+#[test]
+fn a_refusal_that_asked_for_no_body_comes_through_and_the_next_request_is_served() -> Outcome {
+    let supervisor = Supervisor::start(|_, stream| {
+        respond(stream, "429 Too Many Requests", "retry-after: 1\r\n", r#"{"error":{}}"#).map(|()| false)
+    })?;
+    supervisor.fill();
+    let gateway = Gateway::start(&supervisor.socket)?;
+    let mut client = Client::connect(gateway.address)?;
+    for _ in 0..3 {
+        assert_eq!(client.execute(SCRIPT)?.status(), 429);
+    }
+    assert_eq!((supervisor.requests().len(), supervisor.connections()), (3, 3));
     Ok(())
 }
 
@@ -141,23 +176,26 @@ fn an_answer_that_breaks_off_is_not_passed_for_a_whole_one() -> Outcome {
 }
 
 #[test]
-fn what_the_supervisor_says_badly_is_a_503() -> Outcome {
+fn what_the_supervisor_says_badly_is_a_502() -> Outcome {
     let supervisor = Supervisor::start(|_, stream| stream.write_all(b"SSH-2.0-nonsense\r\n\r\n").map(|()| false))?;
     let gateway = Gateway::start(&supervisor.socket)?;
-    Client::connect(gateway.address)?.execute(SCRIPT)?.refusal(503, "unavailable");
+    Client::connect(gateway.address)?.execute(SCRIPT)?.refusal(502, "lost");
     Ok(())
 }
 
 #[test]
-fn a_supervisor_with_too_many_connections_is_a_503() -> Outcome {
+fn a_supervisor_with_too_many_connections_is_a_429() -> Outcome {
     let supervisor = Supervisor::start(|_, stream| {
         write!(stream, "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
         Ok(false)
     })?;
     let gateway = Gateway::start(&supervisor.socket)?;
     let response = Client::connect(gateway.address)?.execute(SCRIPT)?;
-    response.refusal(503, "unavailable");
+    response.refusal(429, "overloaded");
     assert_eq!(response.header("retry-after"), Some("1"));
+    let mut client = Client::connect(gateway.address)?;
+    client.send("GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
+    client.response()?.refusal(503, "unavailable");
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! Every key of the file, in one table: its kind, its bounds, its default and what it is for.
 //!
-//! The parser, `explain`, `diff`, the JSON Schema and the reference in `docs/policy.md` are all made from
-//! this table, so that they cannot differ. A key that is not here does not exist.
+//! The parser, `explain`, `diff`, the JSON Schema and the reference in `docs/policy.md` are made from this table, so that
+//! they cannot differ; what the supervisor works from (`model.rs`) is filled from its values by `profile.rs` and
+//! `tables.rs`, which name the keys again. A key that is not here does not exist.
 
 mod profile;
 mod runtime;

@@ -22,7 +22,7 @@ pub const RUNTIME: &[Key] = &[
         Kind::Variables,
         "{}",
         More::Neither,
-        "Environment of every job, beside PATH, HOME, TMPDIR and LANG, which are always set.",
+        "Environment of every job, beside PATH, HOME, TMPDIR and LANG, which are always set. Its interpreter reads no PYTHON* variable.",
     ),
     key(
         "working_directory",

@@ -1,6 +1,6 @@
 //! The keys of `[supervisor]`: what holds for all profiles together.
 
-use super::{Key, More, key, time, whole};
+use super::{Key, More, key, size, time, whole};
 
 /// The least host id that may be used: below lie accounts, system and human.
 const LEAST_ID: u64 = 100_000;
@@ -14,11 +14,18 @@ pub const SUPERVISOR: &[Key] = &[
     key(
         "queue",
         whole(0, 1_000_000),
-        "128",
+        "1024",
         More::Neither,
-        "Requests that wait for a slot; beyond that they get 429 at once.",
+        "Requests that wait for a slot, no more than half of them of one key or address; beyond that they get 429 at once.",
     ),
-    key("queue_wait", time(1, 24), "\"2s\"", More::Neither, "How long a request waits at most; then it gets 429."),
+    key("queue_wait", time(1, 24), "\"10s\"", More::Neither, "How long a request waits at most; then it gets 429."),
+    key(
+        "answers",
+        size(1 << 20),
+        "\"512MiB\"",
+        More::Neither,
+        "What answers may hold that are not read yet. Who has an eighth of it unread waits; so does, at all of it, who has any.",
+    ),
     key(
         "uid_base",
         whole(LEAST_ID, u32::MAX as u64 - 4 * MOST_SLOTS),
@@ -35,7 +42,7 @@ pub const SUPERVISOR: &[Key] = &[
     ),
     key(
         "landlock_min_abi",
-        whole(1, 6),
+        whole(1, 10),
         "2",
         More::Stricter,
         "The least Landlock ABI that the kernel must offer; the highest that it has is used.",

@@ -15,7 +15,7 @@ wall_time = "20s"
 warm = { imports = ["numpy"], parked = 2 }
 filesystem = { tmp = "8MiB", read_only = ["/srv/a", "/srv/b:/b"] }
 seccomp = { rules = [{ call = "getcpu", action = "kill" }] }
-landlock = { rules = [{ path = "/usr", access = ["read"] }, { path = "/tmp", access = ["read"] }] }
+landlock = { rules = [{ path = "/usr", access = ["read", "execute"] }, { path = "/tmp", access = ["read"] }] }
 "#;
 
 fn policy(more: &str) -> Policy {

@@ -98,6 +98,33 @@ fn a_file_that_others_may_write_is_refused() {
 }
 
 #[test]
+fn a_file_in_a_directory_where_others_could_replace_it_is_refused() {
+    let top = std::env::temp_dir().join(format!("policy-test-places-{}", std::process::id()));
+    let below = top.join("open/below");
+    fs::create_dir_all(&below).expect("writable");
+    let (policy, link) = (below.join("policy.toml"), top.join("link.toml"));
+    fs::copy(shipped(), &policy).expect("writable");
+    fs::set_permissions(&policy, fs::Permissions::from_mode(0o644)).expect("ours");
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("ours");
+    let said = |path: &Path| run(&["check", "--file-only", path.to_str().expect("text")]);
+    for (bits, refused) in [(0o755, false), (0o775, true), (0o757, true), (0o1777, false), (0o711, false)] {
+        mode(&top.join("open"), bits);
+        let (_, error, code) = said(&policy);
+        assert_eq!(code == 1, refused, "{bits:o}: {error}");
+        assert!(!refused || error.contains("open, where others could put another in its place"), "{error}");
+    }
+    // Both where a link lies and where it leads.
+    std::os::unix::fs::symlink(&policy, &link).expect("writable");
+    assert_eq!(said(&link).2, 0);
+    mode(&below, 0o777);
+    assert_eq!(said(&link).2, 1);
+    mode(&below, 0o755);
+    mode(&top, 0o777);
+    assert_eq!(said(&link).2, 1);
+    fs::remove_dir_all(&top).expect("made above");
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_a_problem_and_a_wrong_command_line_another() {
     let (_, error, code) = run(&["check", "/nonexistent/policy.toml"]);
     assert!(code == 1 && error.contains("read the policy /nonexistent/policy.toml"), "{error}");

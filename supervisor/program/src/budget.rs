@@ -1,4 +1,4 @@
-//! The memory that all request bodies may take together while they arrive and wait.
+//! The memory that all bodies of requests may take together while they arrive and wait, and answers that are kept here.
 //!
 //! Counted as bytes come, never as they are announced: who announces much and sends little takes little.
 

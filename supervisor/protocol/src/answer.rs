@@ -1,10 +1,10 @@
 //! What a request is answered with: the codes, their HTTP status, and the two shapes of a body.
 
 use serde::de::value::{Error as ValueError, StrDeserializer};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::{JobId, OutputFile};
+use crate::{Claim, JobId, OutputFile};
 
 /// Every error code that a client can see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
@@ -31,8 +31,10 @@ pub enum ErrorCode {
     Overloaded,
     /// The key sends faster than it may.
     RateLimited,
-    /// The supervisor is away or restarting.
+    /// The supervisor is away or restarting; nothing ran.
     Unavailable,
+    /// The supervisor, launcher or zygote of a job went while it ran, or may have run.
+    Lost,
     /// A bug of ours.
     Internal,
     /// The interpreter's compiler refuses the script.
@@ -61,7 +63,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code there is.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::InvalidRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -73,6 +75,7 @@ impl ErrorCode {
         Self::Overloaded,
         Self::RateLimited,
         Self::Unavailable,
+        Self::Lost,
         Self::Internal,
         Self::SyntaxError,
         Self::NoMain,
@@ -114,6 +117,7 @@ impl ErrorCode {
             Self::UnsupportedMediaType => 415,
             Self::Overloaded | Self::RateLimited => 429,
             Self::Internal => 500,
+            Self::Lost => 502,
             Self::Unavailable => 503,
             Self::SyntaxError
             | Self::NoMain
@@ -197,8 +201,6 @@ pub enum Layer {
 }
 
 /// The `error` object of an answer.
-///
-/// `details` are further fields, such as `line` or `traceback`; `code` and `message` are ours alone.
 #[derive(Clone, Debug, Serialize)]
 pub struct Failure {
     /// What kind of failure, for programs.
@@ -208,22 +210,75 @@ pub struct Failure {
     /// What the policy refused on the way; bounded, each once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub denials: Vec<Denial>,
+    /// Whether any line of the script ran, which a refusal tells; `None` if nobody can know.
+    #[serde(skip)]
+    pub ran: Option<bool>,
     /// Fields that only some codes have.
     #[serde(flatten)]
-    pub details: serde_json::Map<String, serde_json::Value>,
+    pub details: Box<Details>,
+    /// What a job tells of refusals, for the supervisor alone: no answer has it.
+    #[serde(skip)]
+    pub claims: Vec<Claim>,
+    /// Whether a job tells that it could not start a process or thread; for the supervisor alone.
+    #[serde(skip)]
+    pub no_fork: bool,
+}
+
+/// What is further known of a failure. `code` and `message` are ours alone; much of this is a job's own word.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Details {
+    /// The column in the line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u64>,
+    /// The exception's type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exception: Option<String>,
+    /// What the script's process ended with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i64>,
+    /// What would have a form in JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The line in the script.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// Where in the result something has no form in JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The signal that ended it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// The line's text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The script's own frames.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceback: Option<String>,
 }
 
 impl Failure {
     /// A failure without further fields.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), denials: Vec::new(), details: serde_json::Map::new() }
+        let ran = if matches!(code, ErrorCode::Lost | ErrorCode::Internal) { None } else { Some(false) };
+        let (denials, details, claims, no_fork) = (Vec::new(), Box::default(), Vec::new(), false);
+        Self { code, message: message.into(), denials, ran, details, claims, no_fork }
     }
 
-    /// Adds a field.
+    /// The same of a job that may have begun: what would be there again in a moment if nothing had run is lost now.
     #[must_use]
-    pub fn with(mut self, field: &str, value: impl Into<serde_json::Value>) -> Self {
-        self.details.insert(field.to_owned(), value.into());
+    pub fn after_start(mut self) -> Self {
+        if self.code == ErrorCode::Unavailable {
+            self.code = ErrorCode::Lost;
+        }
+        self.ran = None;
+        self
+    }
+
+    /// The same, of which this is further known.
+    #[must_use]
+    pub fn with(mut self, details: Details) -> Self {
+        *self.details = details;
         self
     }
 }
@@ -268,13 +323,24 @@ pub enum Answer<'a> {
         /// What the job used.
         usage: Usage,
     },
-    /// Everything else: no job ran.
+    /// Everything else: there is no verdict on a job.
     Refused {
-        /// What went wrong.
+        /// What went wrong, and whether the script ran.
+        #[serde(serialize_with = "with_ran")]
         error: &'a Failure,
         /// The request.
         id: JobId,
     },
+}
+
+fn with_ran<S: Serializer>(error: &Failure, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Refusal<'a> {
+        #[serde(flatten)]
+        error: &'a Failure,
+        ran: Option<bool>,
+    }
+    Refusal { error, ran: error.ran }.serialize(serializer)
 }
 
 impl Answer<'_> {
@@ -314,7 +380,20 @@ impl Answer<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::ErrorCode;
+    use super::{Answer, ErrorCode, Failure};
+    use crate::JobId;
+
+    #[test]
+    fn a_refusal_says_whether_the_script_ran() {
+        let id = JobId::random();
+        let told = |error: &Failure| String::from_utf8(Answer::Refused { error, id }.to_json()).expect("UTF-8");
+        let away = Failure::new(ErrorCode::Unavailable, "away");
+        let rest = format!("\"id\":\"{id}\"}}");
+        assert_eq!(told(&away), format!(r#"{{"error":{{"code":"unavailable","message":"away","ran":false}},{rest}"#));
+        let lost = away.after_start();
+        assert_eq!(told(&lost), format!(r#"{{"error":{{"code":"lost","message":"away","ran":null}},{rest}"#));
+        assert_eq!(lost.code.status(), 502);
+    }
 
     #[test]
     fn codes_are_read_back_by_their_names() {

@@ -12,6 +12,12 @@ pub const EVENT_STREAM: &str = "text/event-stream";
 /// A comment, which readers skip.
 pub const COMMENT: &[u8] = b":\n\n";
 
+/// What stands before an answer that is the last event, and [`END`] after it.
+pub const RESULT: &[u8] = b"event: result\ndata: ";
+
+/// What ends an event.
+pub const END: &[u8] = b"\n\n";
+
 /// The data of an event of a job's output, which is named after its stream.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

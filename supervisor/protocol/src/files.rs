@@ -1,8 +1,10 @@
 //! Files: those that a request brings for its script, and those that the script left.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use data_encoding::BASE64;
+use serde::de::{Deserializer as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -104,6 +106,18 @@ impl Encoded {
         quoted.push('"');
         Self(RawValue::from_string(quoted).expect("base64 needs no escapes"))
     }
+
+    /// The string in JSON.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        self.0.get()
+    }
+
+    /// The string in JSON, to be kept.
+    #[must_use]
+    pub fn into_json(self) -> Box<RawValue> {
+        self.0
+    }
 }
 
 /// The fields of a file before their types are known.
@@ -123,39 +137,64 @@ pub(crate) fn parse(value: &RawValue) -> Result<Vec<InputFile>, InvalidRequest> 
     if !value.get().starts_with('[') {
         return Err(wrong_type("files", "an array", value));
     }
-    let items: Vec<&RawValue> =
-        serde_json::from_str(value.get()).map_err(|error| InvalidRequest(format!("files: {error}")))?;
-    let files = items.into_iter().enumerate().map(|(at, item)| file(&format!("files[{at}]"), item));
-    let files = files.collect::<Result<Vec<_>, _>>()?;
+    let mut items = serde_json::Deserializer::from_str(value.get());
+    let files = items.deserialize_seq(Files).map_err(|error| InvalidRequest::new(format!("files: {error}")))??;
     one_place_each(&files)?;
     Ok(files)
+}
+
+/// Reads one file after another, so that no list of what they might be is ever made.
+struct Files;
+
+impl<'de> Visitor<'de> for Files {
+    type Value = Result<Vec<InputFile>, InvalidRequest>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of files")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut files = Vec::new();
+        while let Some(item) = items.next_element::<&RawValue>()? {
+            match file(&format!("files[{}]", files.len()), item) {
+                Ok(file) => files.push(file),
+                Err(wrong) => {
+                    while items.next_element::<IgnoredAny>()?.is_some() {}
+                    return Ok(Err(wrong));
+                }
+            }
+        }
+        Ok(Ok(files))
+    }
 }
 
 fn file(field: &str, item: &RawValue) -> Result<InputFile, InvalidRequest> {
     if !item.get().starts_with('{') {
         return Err(wrong_type(field, "an object with path and content or content_base64", item));
     }
-    let raw: Raw<'_> = serde_json::from_str(item.get()).map_err(|error| InvalidRequest(format!("{field}: {error}")))?;
+    let raw: Raw<'_> =
+        serde_json::from_str(item.get()).map_err(|error| InvalidRequest::new(format!("{field}: {error}")))?;
     let named = |name: &str| format!("{field}.{name}");
-    let path = raw.path.ok_or_else(|| InvalidRequest(format!("{field}.path is missing: expected a relative path")))?;
+    let path =
+        raw.path.ok_or_else(|| InvalidRequest::new(format!("{field}.path is missing: expected a relative path")))?;
     let path = string(&named("path"), path)?;
-    check_path(&path).map_err(|why| InvalidRequest(format!("{field}.path {why}")))?;
+    check_path(&path).map_err(|why| InvalidRequest::new(format!("{field}.path {why}")))?;
     match (raw.content, raw.content_base64) {
         (Some(text), None) => Ok(InputFile::Text { path, content: string(&named("content"), text)? }),
         (None, Some(text)) => {
             let content_base64 = decode(&named("content_base64"), &string(&named("content_base64"), text)?)?;
             Ok(InputFile::Bytes { path, content_base64 })
         }
-        (None, None) => Err(InvalidRequest(format!("{field} has no content: expected content or content_base64"))),
+        (None, None) => Err(InvalidRequest::new(format!("{field} has no content: expected content or content_base64"))),
         (Some(_), Some(_)) => {
-            Err(InvalidRequest(format!("{field} has both content and content_base64, expected one of them")))
+            Err(InvalidRequest::new(format!("{field} has both content and content_base64, expected one of them")))
         }
     }
 }
 
 fn decode(field: &str, text: &str) -> Result<Decoded, InvalidRequest> {
     BASE64.decode(text.as_bytes()).map(Decoded).map_err(|error| {
-        InvalidRequest(format!(
+        InvalidRequest::new(format!(
             "{field} is not base64: {error}; expected A to Z, a to z, 0 to 9, + and /, padded with =, without line breaks"
         ))
     })
@@ -195,13 +234,13 @@ fn one_place_each(files: &[InputFile]) -> Result<(), InvalidRequest> {
     for (at, file) in files.iter().enumerate() {
         if !places.insert(file.path()) {
             let path = file.path().escape_debug();
-            return Err(InvalidRequest(format!("files[{at}].path is \"{path}\", which an earlier file has too")));
+            return Err(InvalidRequest::new(format!("files[{at}].path is \"{path}\", which an earlier file has too")));
         }
     }
     for (at, file) in files.iter().enumerate() {
         if let Some(directory) = directories(file.path()).find(|directory| places.contains(directory)) {
             let (path, directory) = (file.path().escape_debug(), directory.escape_debug());
-            return Err(InvalidRequest(format!(
+            return Err(InvalidRequest::new(format!(
                 "files[{at}].path is \"{path}\", but \"{directory}\" is a file of the request, not a directory"
             )));
         }

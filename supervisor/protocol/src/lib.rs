@@ -10,14 +10,16 @@ pub mod event;
 mod files;
 mod id;
 mod json;
+pub mod report;
 mod request;
 mod stats;
 mod tenant;
 
-pub use answer::{Answer, Denial, ErrorCode, Failure, Layer, Stream, Usage};
+pub use answer::{Answer, Denial, Details, ErrorCode, Failure, Layer, Stream, Usage};
 pub use files::{DEEPEST, Encoded, InputFile, OUT, OutputFile, directories};
 pub use id::JobId;
-pub use json::{MAX_DEPTH, NotJson, check_result};
+pub use json::{MAX_DEPTH, NotJson, check, check_result};
+pub use report::Claim;
 pub use request::{ExecuteRequest, InvalidRequest};
 pub use stats::{ProfileStats, Restarts, Stats};
 pub use tenant::Tenant;
@@ -39,15 +41,11 @@ pub const OUTCOME_HEADER: &str = "x-cloister-outcome";
 /// What [`OUTCOME_HEADER`] says of a job that returned.
 pub const RETURNED: &str = "returned";
 
-/// The header that tells how long each stage took (W3C Server Timing): `setup` until the job ran, `run` until its verdict.
+/// The header that tells how long each stage took (W3C Server Timing): `queue` until there was a place, `setup` until the job ran, `run` until its verdict.
 pub const TIMING_HEADER: &str = "server-timing";
 
 /// The path that runs a job, on the gateway's listener and on the supervisor's socket alike.
 pub const EXECUTE_PATH: &str = "/execute";
-
-/// The path that answers once the streamed job that [`ID_HEADER`] names is over, on the supervisor's socket alone. By
-/// it the gateway knows that a job has left its slot, however far its client is with reading the answer.
-pub const OVER_PATH: &str = "/over";
 
 /// The path that answers 200 when jobs can run, on the gateway's listener and on the supervisor's socket.
 pub const READY_PATH: &str = "/readyz";

@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::files::{self, InputFile};
-use crate::json::Strict;
+use crate::json::check;
 
 /// A request that holds the contract's shape. Sizes and names are checked against the policy later.
 #[derive(Debug, Serialize)]
@@ -43,7 +43,21 @@ pub struct ExecuteRequest {
 /// Why a body is not a request: one sentence that names the field and what was expected.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct InvalidRequest(pub(crate) String);
+pub struct InvalidRequest(String);
+
+/// The longest of such sentences, in characters: parts of it are the client's own.
+const LONGEST_SENTENCE: usize = 1024;
+
+impl InvalidRequest {
+    pub(crate) fn new(sentence: impl Into<String>) -> Self {
+        let mut sentence = sentence.into();
+        if let Some((end, _)) = sentence.char_indices().nth(LONGEST_SENTENCE) {
+            sentence.truncate(end);
+            sentence.push_str("...");
+        }
+        Self(sentence)
+    }
+}
 
 /// The longest profile name, in bytes, that is looked up at all.
 const LONGEST_NAME: usize = 256;
@@ -80,19 +94,19 @@ impl ExecuteRequest {
     /// [`InvalidRequest`] for invalid JSON, an unknown field, a duplicate key at any level, a wrong
     /// type, a missing or empty script, a file at no place, or nesting beyond [`MAX_DEPTH`](crate::MAX_DEPTH).
     pub fn parse(body: &[u8]) -> Result<Self, InvalidRequest> {
-        let text =
-            std::str::from_utf8(body).map_err(|error| InvalidRequest(format!("the body is not UTF-8: {error}")))?;
+        let text = std::str::from_utf8(body)
+            .map_err(|error| InvalidRequest::new(format!("the body is not UTF-8: {error}")))?;
         if !text.trim_start().starts_with('{') {
-            return Err(InvalidRequest(format!(
+            return Err(InvalidRequest::new(format!(
                 "the body is {}, expected a JSON object such as {{\"script\": \"def main(): return 1\"}}",
                 kind_of(text)
             )));
         }
         let raw: Raw<'_> = serde_json::from_str(text)
-            .map_err(|error| InvalidRequest(format!("the body is not a valid request: {error}")))?;
+            .map_err(|error| InvalidRequest::new(format!("the body is not a valid request: {error}")))?;
         let script = raw
             .script
-            .ok_or_else(|| InvalidRequest("script is missing: expected a string of Python source".to_owned()))?;
+            .ok_or_else(|| InvalidRequest::new("script is missing: expected a string of Python source".to_owned()))?;
         let request = Self {
             script: string("script", script)?,
             args: raw.args.map(|value| container("args", "an array", '[', value)).transpose()?,
@@ -103,7 +117,7 @@ impl ExecuteRequest {
             files: raw.files.map(files::parse).transpose()?.unwrap_or_default(),
         };
         if request.script.trim().is_empty() {
-            return Err(InvalidRequest("script is empty: expected Python source that defines main()".to_owned()));
+            return Err(InvalidRequest::new("script is empty: expected Python source that defines main()".to_owned()));
         }
         Ok(request)
     }
@@ -114,7 +128,7 @@ pub(crate) fn string(field: &str, value: &RawValue) -> Result<String, InvalidReq
         return Err(wrong_type(field, "a string", value));
     }
     serde_json::from_str(value.get())
-        .map_err(|error| InvalidRequest(format!("{field} is not valid Unicode text: {error}")))
+        .map_err(|error| InvalidRequest::new(format!("{field} is not valid Unicode text: {error}")))
 }
 
 /// A name is logged and told again, so it is not as long as it likes.
@@ -122,7 +136,9 @@ fn profile(value: &RawValue) -> Result<String, InvalidRequest> {
     let name = string("profile", value)?;
     if name.len() > LONGEST_NAME {
         let size = name.len();
-        return Err(InvalidRequest(format!("profile is {size} bytes long, expected a name of at most {LONGEST_NAME}")));
+        return Err(InvalidRequest::new(format!(
+            "profile is {size} bytes long, expected a name of at most {LONGEST_NAME}"
+        )));
     }
     Ok(name)
 }
@@ -131,11 +147,7 @@ fn container(field: &str, expected: &str, opening: char, value: &RawValue) -> Re
     if !value.get().starts_with(opening) {
         return Err(wrong_type(field, expected, value));
     }
-    let _: Strict = serde_json::from_str(value.get()).map_err(|error| {
-        let error =
-            error.to_string().replace("recursion limit exceeded", "nested too deeply, at most 128 levels are accepted");
-        InvalidRequest(format!("{field}: {error}"))
-    })?;
+    check(value).map_err(|error| InvalidRequest::new(format!("{field}: {error}")))?;
     Ok(value.to_owned())
 }
 
@@ -147,7 +159,7 @@ fn milliseconds(value: &RawValue) -> Result<u64, InvalidRequest> {
 }
 
 pub(crate) fn wrong_type(field: &str, expected: &str, value: &RawValue) -> InvalidRequest {
-    InvalidRequest(format!("{field} is {}, expected {expected}", kind_of(value.get())))
+    InvalidRequest::new(format!("{field} is {}, expected {expected}", kind_of(value.get())))
 }
 
 /// What a JSON text starts as, in words; numbers are short enough to be shown.
@@ -168,6 +180,7 @@ fn kind_of(json: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::ExecuteRequest;
+    use crate::json::tests::{bomb, on_a_small_stack};
 
     fn refusal(body: &str) -> String {
         ExecuteRequest::parse(body.as_bytes()).expect_err("the body should be refused").to_string()
@@ -189,6 +202,19 @@ mod tests {
             (r#"{"script": "x", "script": "y"}"#, "duplicate field `script`"),
             (r#"{"script": "x", "scirpt": "y"}"#, "unknown field `scirpt`"),
             (r#"{"script": "x", "args": [{"a": 1, "a": 2}]}"#, "args: duplicate key \"a\""),
+            (
+                r#"{"script": "x", "kwargs": {"\u0024serde_json::private::RawValue": "1"}}"#,
+                "kwargs: the key \"$serde_json::",
+            ),
+            (
+                r#"{"script": "x", "args": [{"a": {"$serde_json::private::Number": "1"}}]}"#,
+                "args: the key \"$serde_json::",
+            ),
+            (
+                r#"{"script": "x", "$serde_json::private::RawValue": "1"}"#,
+                "unknown field `$serde_json::private::RawValue`",
+            ),
+            (r#"{"script": {"$serde_json::private::RawValue": "\"x\""}}"#, "script is an object, expected a string"),
             (r#"{"script": "\ud800"}"#, "script is not valid Unicode text"),
             (r#"{"script": "x", "args": ["\ud800"]}"#, "args: "),
         ] {
@@ -200,7 +226,20 @@ mod tests {
     #[test]
     fn depth_is_refused_before_it_can_hurt() {
         let deep = format!(r#"{{"script": "x", "args": {}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
-        assert!(refusal(&deep).contains("nested too deeply"));
+        assert!(on_a_small_stack(|| refusal(&deep)).contains("nested too deeply"));
+        let bombs = bomb(500_000);
+        let message = on_a_small_stack(|| refusal(&format!(r#"{{"script": "x", "args": [{bombs}]}}"#)));
+        assert!(message.starts_with("args: the key"), "{message}");
+    }
+
+    #[test]
+    fn what_is_told_again_is_short() {
+        let long = "k".repeat(1 << 20);
+        for body in
+            [format!(r#"{{"{long}": 1}}"#), format!(r#"{{"script": "x", "kwargs": {{"{long}": 1, "{long}": 2}}}}"#)]
+        {
+            assert!(refusal(&body).len() < 2000);
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the supervisor tells of itself: numbers for the gateway's metrics, and for how much it lets through.
+//! What the supervisor tells of itself: numbers for the gateway's metrics.
 //!
 //! The only names in it are those of the policy's profiles. No request can add one.
 
@@ -15,6 +15,12 @@ pub struct Stats {
     pub busy: u32,
     /// Requests that wait for a slot.
     pub waiting: u32,
+    /// Answers whose reader has not taken them whole.
+    #[serde(default)]
+    pub unread: u32,
+    /// The bytes that these hold.
+    #[serde(default)]
+    pub unread_bytes: u64,
     /// Each profile of the policy in force.
     pub profiles: BTreeMap<String, ProfileStats>,
 }

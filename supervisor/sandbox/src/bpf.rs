@@ -23,8 +23,10 @@ pub type Arguments = [Option<u64>; 6];
 /// "Filters". Where that depends on an argument that is not known, the call is not said to be refused.
 #[must_use]
 pub fn refuses(program: &Filter, number: i64, arguments: Arguments) -> bool {
+    // An error of zero is success: the call is answered, and nothing was kept from who made it.
+    const DONE: [u32; 3] = [libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_LOG, libc::SECCOMP_RET_ERRNO];
     let action = returned(program, number, arguments);
-    action.is_some_and(|action| action != libc::SECCOMP_RET_ALLOW && action != libc::SECCOMP_RET_LOG)
+    action.is_some_and(|action| !DONE.contains(&action))
 }
 
 /// What a filter answers a native call whose arguments are all known: an error, death, or nothing, so that

@@ -5,14 +5,15 @@
 //! nothing else. Its end is the end of every process in the cell: `pid_namespaces(7)`.
 
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SigHandler, SigSet, Signal, kill, signal};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, sethostname};
 
-use crate::spec::{Slot, Spec};
+use crate::overlay::Tree;
+use crate::spec::{Layer, Slot, Spec};
 use crate::sys::{self, Forked};
 use crate::{Context, Error, Result, credentials, root, seccomp};
 
@@ -33,26 +34,35 @@ pub struct Cell {
 ///
 /// # Errors
 /// The step that failed, in the launcher or in the init.
-pub fn build(spec: &Spec, slot: Slot) -> Result<Cell> {
+pub fn build(spec: &Spec, trees: &[Tree], slot: Slot) -> Result<Cell> {
     let (mut told, tell) = std::io::pipe().doing(|| "pipe")?;
     // SAFETY: a launcher has one thread.
-    match unsafe { sys::clone3(NAMESPACES, None) }.doing(|| "clone3 a cell's init")? {
-        Forked::Child => init(spec, slot, tell),
+    match unsafe { sys::clone3(spec.namespaces(NAMESPACES), None) }.doing(|| "clone3 a cell's init")? {
+        Forked::Child => init(spec, trees, slot, tell),
         Forked::Parent { pid, pidfd } => {
             drop(tell);
-            let mut failure = String::new();
-            told.read_to_string(&mut failure).doing(|| "read from a cell's init")?;
-            match failure.strip_suffix(COMPLETE) {
-                Some(_) => match open_files(spec, pid) {
-                    Ok(files) => Ok(Cell { init: pidfd, files }),
-                    Err(error) => {
-                        let _ = kill(pid, Signal::SIGKILL);
-                        Err(error)
-                    }
-                },
-                None => Err(Error::Peer(format!("build a cell: {failure}"))),
+            let mut said = String::new();
+            told.read_to_string(&mut said).doing(|| "read from a cell's init")?;
+            let opened = match said.strip_prefix(COMPLETE) {
+                Some("") => open_files(spec, pid),
+                failure => Err(failed(failure.unwrap_or(&said))),
+            };
+            match opened {
+                Ok(files) => Ok(Cell { init: pidfd, files }),
+                Err(error) => {
+                    let _ = kill(pid, Signal::SIGKILL);
+                    Err(error)
+                }
             }
         }
+    }
+}
+
+/// What an init said that did not become one.
+fn failed(said: &str) -> Error {
+    match said.strip_prefix(SHORT) {
+        Some(why) => Error::Short(format!("build a cell: {why}")),
+        None => Error::Peer(format!("build a cell: {said}")),
     }
 }
 
@@ -65,39 +75,46 @@ fn open_files(spec: &Spec, init: Pid) -> Result<OwnedFd> {
         .doing(|| format!("open {path}"))
 }
 
-/// What the init says when all went well; anything else is the failure.
+/// What the init says when the cell is built. It holds once the pipe is closed and nothing has followed, for then the
+/// init is confined too.
 const COMPLETE: char = '\u{6}';
 
-fn init(spec: &Spec, slot: Slot, mut tell: std::io::PipeWriter) -> ! {
+/// What the init says in front of a failure for want of something that the host is short of.
+const SHORT: char = '\u{5}';
+
+fn init(spec: &Spec, trees: &[Tree], slot: Slot, mut tell: std::io::PipeWriter) -> ! {
     let prepared = (|| {
-        sethostname(&spec.hostname).doing(|| format!("sethostname {}", spec.hostname))?;
-        root::enter_cell_root(spec, slot)?;
+        if !spec.leaves_out(Layer::UtsNamespace) {
+            sethostname(&spec.hostname).doing(|| format!("sethostname {}", spec.hostname))?;
+        }
+        root::enter_cell_root(spec, trees, slot)?;
         // Orphans are reaped by the kernel when nobody asks for them: wait(2), SIGCHLD ignored.
         // SAFETY: SIG_IGN is no function, so there is nothing that could be unsafe in a handler.
         unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.doing(|| "ignore SIGCHLD")?;
         SigSet::empty().thread_set_mask().doing(|| "unblock signals")?;
+        write!(tell, "{COMPLETE}").doing(|| "tell the launcher")?;
         seccomp::compile_waiting()
     })();
-    let filter = match prepared {
-        Ok(filter) => filter,
-        Err(error) => {
-            let _ = write!(tell, "{error}");
-            sys::exit_now(1);
-        }
-    };
-    let _ = write!(tell, "{COMPLETE}");
-    std::mem::forget(tell);
-    // SAFETY: what owned a descriptor is never used again: from here this process only sleeps.
-    let confined = unsafe { sys::close_from(0) }
-        .doing(|| "close_range")
-        .and_then(|()| credentials::lay_down_capabilities())
+    let confined = prepared.and_then(|filter| {
+        // SAFETY: what owned a descriptor is never used again, but for the pipe's, which is put where it stays.
+        unsafe { sys::place_fd(tell.as_raw_fd(), 0) }.doing(|| "dup2 to 0")?;
+        // SAFETY: as above.
+        tell = unsafe { std::io::PipeWriter::from_raw_fd(0) };
+        // SAFETY: as above.
+        unsafe { sys::close_from(1) }.doing(|| "close_range")?;
+        credentials::lay_down_capabilities()?;
         // Left dumpable: whoever joins the cell through its pidfd is asked for PTRACE_MODE_READ,
         // setns(2). A job has another uid, no capability and no ptrace.
-        .and_then(|()| credentials::forgo_new_privileges())
-        .and_then(|()| seccomp::apply(&filter));
-    if confined.is_err() {
+        credentials::forgo_new_privileges()?;
+        seccomp::apply(&filter)
+    });
+    if let Err(error) = confined {
+        let mark = if error.is_shortage() { SHORT.to_string() } else { String::new() };
+        let _ = write!(tell, "{mark}{error}");
         sys::exit_now(1);
     }
+    // The filter still lets this be closed; so the launcher hears of a cell that is confined, or of why it is not.
+    drop(tell);
     loop {
         nix::unistd::pause();
     }

@@ -1,6 +1,7 @@
 //! Who a process is and what it may do: ids, user namespace, capabilities, securebits, keyring.
 //!
-//! See `credentials(7)`, `user_namespaces(7)` and `capabilities(7)`. Everything here only takes away.
+//! See `credentials(7)`, `user_namespaces(7)` and `capabilities(7)`. What is here prepares a namespace (`map_ids`,
+//! `become_namespace_root`) or takes away from the process that calls it; nothing gives a job a power.
 
 use std::fs::File;
 use std::io::Write;
@@ -58,8 +59,7 @@ pub fn become_namespace_root() -> Result<()> {
 /// # Errors
 /// The call that failed.
 pub fn enter_own_user_namespace(slot: Slot) -> Result<()> {
-    become_id(slot.id())?;
-    prctl::set_dumpable(true).doing(|| "prctl PR_SET_DUMPABLE 1")?;
+    take_id(slot)?;
     unshare(CloneFlags::CLONE_NEWUSER).doing(|| "unshare CLONE_NEWUSER")?;
     let map = format!("{JOB_ID} {} 1\n", slot.id());
     for (file, content) in [("setgroups", "deny"), ("gid_map", &map), ("uid_map", &map)] {
@@ -67,6 +67,16 @@ pub fn enter_own_user_namespace(slot: Slot) -> Result<()> {
         std::fs::write(&path, content).doing(|| format!("write {path} ({})", content.trim()))?;
     }
     Ok(())
+}
+
+/// Takes the slot's id, and stays where it is.
+///
+/// # Errors
+/// The call that failed.
+pub fn take_id(slot: Slot) -> Result<()> {
+    become_id(slot.id())?;
+    // The change of uid made /proc/self root's; this process's own files are needed again.
+    prctl::set_dumpable(true).doing(|| "prctl PR_SET_DUMPABLE 1")
 }
 
 /// Allows no further user namespace below this process's own: `/proc/sys/user`, `namespaces(7)`.
@@ -104,7 +114,7 @@ pub fn known_capabilities() -> Vec<Capability> {
 pub fn drop_capabilities(known: &[Capability]) -> Result<()> {
     for &capability in known {
         caps::drop(None, CapSet::Bounding, capability)
-            .map_err(|error| Error::layer(format_args!("drop {capability} from the bounding set"), error))?;
+            .map_err(|error| Error::library_call(format_args!("drop {capability} from the bounding set"), error))?;
     }
     sys::set_securebits(SECUREBITS_LOCKED).doing(|| "prctl PR_SET_SECUREBITS")?;
     lay_down_capabilities()
@@ -117,7 +127,8 @@ pub fn drop_capabilities(known: &[Capability]) -> Result<()> {
 /// The set that the kernel would not change.
 pub fn lay_down_capabilities() -> Result<()> {
     for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
-        caps::clear(None, set).map_err(|error| Error::layer(format_args!("clear the {set:?} capabilities"), error))?;
+        caps::clear(None, set)
+            .map_err(|error| Error::library_call(format_args!("clear the {set:?} capabilities"), error))?;
     }
     Ok(())
 }

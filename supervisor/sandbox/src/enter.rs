@@ -52,41 +52,57 @@ impl Confinement {
     /// The step that failed; the process must then end, for it is half confined.
     pub fn enter(&self, slot: Slot, cell: &OwnedFd) -> Result<()> {
         let spec = &self.spec;
-        let leaves_out = |layer| spec.without.contains(&layer);
+        let leaves_out = |layer| spec.leaves_out(layer);
 
         // The cell's namespaces; this brings its root and working directory with it. The PID
         // namespace was joined by being forked into it.
         let namespaces =
             CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWNET;
+        let namespaces = CloneFlags::from_bits_truncate(spec.namespaces(namespaces.bits()));
         setns(cell, namespaces).doing(|| "setns into the cell")?;
         // Only now, in its cgroup, does the process make that the root of what it sees.
-        unshare(CloneFlags::CLONE_NEWCGROUP).doing(|| "unshare CLONE_NEWCGROUP")?;
+        if !leaves_out(Layer::CgroupNamespace) {
+            unshare(CloneFlags::CLONE_NEWCGROUP).doing(|| "unshare CLONE_NEWCGROUP")?;
+        }
         setsid().doing(|| "setsid")?;
         umask(Mode::from_bits_truncate(0o077));
-        limits::apply(&spec.rlimits)?;
+        if !leaves_out(Layer::Rlimits) {
+            limits::apply(&spec.rlimits)?;
+        }
 
-        credentials::enter_own_user_namespace(slot)?;
+        let alone = !leaves_out(Layer::UserNamespace);
+        if alone {
+            credentials::enter_own_user_namespace(slot)?;
+        } else {
+            credentials::take_id(slot)?;
+        }
         // As the job, which may not go everywhere that its launcher may.
         make_directory(&spec.out)?;
         go_to(&spec.working_directory)?;
-        if !leaves_out(Layer::UsernsLimit) {
+        if alone && !leaves_out(Layer::UsernsLimit) {
             credentials::forbid_user_namespaces(self.user_sysctls.as_fd())?;
         }
         credentials::leave_keyrings()?;
-        if !leaves_out(Layer::Capabilities) {
+        if alone && !leaves_out(Layer::Capabilities) {
             credentials::drop_capabilities(&self.capabilities)?;
         }
-        credentials::forgo_new_privileges()?;
-        credentials::close_to_peers()?;
+        if !leaves_out(Layer::NoNewPrivileges) {
+            credentials::forgo_new_privileges()?;
+        }
+        if !leaves_out(Layer::NotDumpable) {
+            credentials::close_to_peers()?;
+        }
 
         // Landlock opens the paths it speaks of, so it comes before the last descriptors are closed.
         if !leaves_out(Layer::Landlock) {
             let writable = [self.writable[0].as_path(), self.writable[1].as_path()];
             landlock::restrict(spec, &root::read_only_paths(spec), &writable)?;
         }
-        // SAFETY: the objects that own these descriptors are not used after this in the process,
-        // which execs, or runs an interpreter that never heard of them.
-        unsafe { sys::close_from(4) }.doing(|| "close_range 4")?;
+        if !leaves_out(Layer::Descriptors) {
+            // SAFETY: the objects that own these descriptors are not used after this in the process,
+            // which execs, or runs an interpreter that never heard of them.
+            unsafe { sys::close_from(4) }.doing(|| "close_range 4")?;
+        }
         // Last, for it refuses nearly all of the calls above.
         match leaves_out(Layer::Seccomp) {
             true => Ok(()),

@@ -20,7 +20,12 @@ pub enum Error {
         doing: String,
         /// The library's reason.
         reason: String,
+        /// What the kernel had answered the library, where it was the kernel that refused.
+        errno: Option<i32>,
     },
+    /// A step failed in another process for want of something that the host is short of.
+    #[error("{0}")]
+    Short(String),
     /// The process at the other end of a socket is gone or does not keep to the protocol.
     #[error("{0}")]
     Peer(String),
@@ -48,18 +53,56 @@ impl Error {
     /// Whether the host was short of processes, memory, files or namespaces, which passes.
     #[must_use]
     pub fn is_shortage(&self) -> bool {
-        matches!(self, Self::Kernel { errno, .. } if is_shortage(errno))
+        match self {
+            Self::Kernel { errno, .. } => is_shortage(errno),
+            Self::Layer { errno, .. } => errno.is_some_and(is_short),
+            Self::Short(_) => true,
+            Self::Peer(_) => false,
+        }
     }
 
-    /// A layer's refusal that is no plain errno.
+    /// A layer's refusal that is none of the kernel's.
     pub(crate) fn layer(doing: impl Display, reason: impl Display) -> Self {
-        Self::Layer { doing: doing.to_string(), reason: reason.to_string() }
+        Self::Layer { doing: doing.to_string(), reason: reason.to_string(), errno: None }
+    }
+
+    /// A refusal that a layer's library tells of, with the errno behind it if there is one.
+    pub(crate) fn library(doing: impl Display, error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut causes = std::iter::successors(Some(error), |error| error.source());
+        let errno = causes.find_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error());
+        Self::Layer { doing: doing.to_string(), reason: error.to_string(), errno }
+    }
+
+    /// What a library did that keeps the errno to itself, with the errno that it has left behind.
+    pub(crate) fn library_call(doing: impl Display, reason: impl Display) -> Self {
+        let errno = std::io::Error::last_os_error().raw_os_error();
+        Self::Layer { doing: doing.to_string(), reason: reason.to_string(), errno }
     }
 }
 
 /// Whether the kernel's refusal is for want of something that others have at the moment: `clone(2)`, `unshare(2)`, `open(2)`.
 #[must_use]
 pub fn is_shortage(errno: &std::io::Error) -> bool {
-    let short = [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE, libc::ENOSPC, libc::EUSERS];
-    errno.raw_os_error().is_some_and(|errno| short.contains(&errno))
+    errno.raw_os_error().is_some_and(is_short)
+}
+
+fn is_short(errno: i32) -> bool {
+    [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE, libc::ENOSPC, libc::EUSERS].contains(&errno)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::Error;
+
+    #[test]
+    fn a_librarys_refusal_for_want_of_memory_is_a_shortage() {
+        let refused =
+            |errno| Error::library("filter", &seccompiler::Error::Seccomp(io::Error::from_raw_os_error(errno)));
+        assert!(refused(libc::ENOMEM).is_shortage());
+        assert!(!refused(libc::EINVAL).is_shortage());
+        assert!(!Error::library("filter", &seccompiler::Error::EmptyFilter).is_shortage());
+        assert!(!Error::layer("landlock", "only partly").is_shortage());
+    }
 }

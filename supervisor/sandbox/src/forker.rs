@@ -20,6 +20,10 @@ use crate::{Context, Result};
 /// The tag on the result pipe of a job that could not be confined; a message follows.
 pub const FAILED: u8 = b'F';
 
+/// The tag on the result pipe of a job that could not be confined for want of something that the host is short of; a
+/// message follows.
+pub const SHORT: u8 = b'S';
+
 /// Forks jobs and waits for them. One thread only.
 pub struct Forker {
     confinement: Confinement,
@@ -160,15 +164,15 @@ impl Place {
         // Its number may be another's by now: all from 4 up were closed.
         std::mem::forget((self.cell, self.doors));
         if let Err(error) = &confined {
-            report_failure(&error.to_string());
+            report_failure(if error.is_shortage() { SHORT } else { FAILED }, &error.to_string());
         }
         confined
     }
 }
 
-/// Writes why a job could not be confined or begun to its result pipe, number 3.
-pub fn report_failure(message: &str) {
-    let mut frame = vec![FAILED];
+/// Writes why a job could not be confined or begun to its result pipe, number 3: [`FAILED`] or [`SHORT`].
+pub fn report_failure(tag: u8, message: &str) {
+    let mut frame = vec![tag];
     frame.extend((message.len() as u64).to_be_bytes());
     frame.extend(message.as_bytes());
     // SAFETY: number 3 is the result pipe, and is not closed by this borrow.

@@ -1,7 +1,7 @@
 //! The Landlock ruleset of a job: `landlock(7)`, the kernel's `userspace-api/landlock`.
 //!
 //! Everything that the kernel's ABI can restrict is handled, so that a right which is not granted
-//! below is refused. The mount namespace already shows nothing else; this layer holds without it.
+//! below is refused: from ABI 9 on, connecting to a Unix socket by its path among them. The mount namespace already shows nothing else; this layer holds without it.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::spec::{Network, PathRule, Spec};
 use crate::{Error, Result, sys};
 
 /// The newest ABI this code has been written for; a newer kernel is asked for this one.
-const NEWEST: u32 = 6;
+const NEWEST: u32 = 10;
 
 /// The ABI that will be enforced on this kernel; 0 when it has no Landlock.
 #[must_use]
@@ -55,7 +55,7 @@ pub fn restrict(spec: &Spec, read_only: &[&Path], writable: &[&Path]) -> Result<
     match enforce() {
         Ok(RulesetStatus::FullyEnforced) => Ok(()),
         Ok(status) => Err(Error::layer("landlock_restrict_self", format_args!("only {status:?}"))),
-        Err(error) => Err(Error::layer("landlock", error)),
+        Err(error) => Err(Error::library("landlock", &*error)),
     }
 }
 
@@ -116,6 +116,10 @@ fn known(kernel: u32) -> ABI {
         3 => ABI::V3,
         4 => ABI::V4,
         5 => ABI::V5,
-        _ => ABI::V6,
+        6 => ABI::V6,
+        7 => ABI::V7,
+        8 => ABI::V8,
+        9 => ABI::V9,
+        _ => ABI::V10,
     }
 }

@@ -13,13 +13,15 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl;
-use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::waitpid;
+use nix::unistd::sethostname;
 
 use crate::cell::Cell;
-use crate::forker::{Event, Forker, Started, fork_plain, open_namespace, report_failure};
-use crate::spec::{Network, Slot, Spec};
+use crate::forker::{Event, FAILED, Forker, Started, fork_plain, open_namespace, report_failure};
+use crate::overlay::{self, Tree};
+use crate::spec::{Layer, Network, Slot, Spec};
 use crate::sys::{self, Forked};
 use crate::wire::{self, Entry, Notice, Order, Wire, exactly};
 use crate::{Context, Error, Result, cell, credentials, loopback, root};
@@ -33,6 +35,9 @@ const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWNET
     | libc::CLONE_NEWIPC
     | libc::CLONE_NEWUTS;
+
+/// What `uname(2)` says of a domain on a host that has none.
+const DOMAIN_NAME: &str = "(none)";
 
 /// The body of the process that the supervisor starts for a profile, its control socket at standard
 /// input: clones the launcher into its namespaces, maps its ids (which needs the host's privileges
@@ -52,7 +57,8 @@ pub fn guard() -> Result<()> {
     };
     let (mut mapped, mut tell_mapped) = io::pipe().doing(|| "pipe")?;
     // SAFETY: this process has one thread.
-    let forked = unsafe { sys::clone3(NAMESPACES, None) }.doing(|| "clone3 the launcher");
+    let forked =
+        unsafe { sys::clone3(spec.namespaces(NAMESPACES) | libc::CLONE_NEWPID, None) }.doing(|| "clone3 the launcher");
     match forked.inspect_err(|error| tell_failure(&wire, error))? {
         Forked::Child => {
             drop(tell_mapped);
@@ -73,21 +79,30 @@ pub fn guard() -> Result<()> {
 }
 
 fn tell_failure(wire: &Wire, error: &Error) {
-    let _ = wire.send(&Notice::Failed(None, error.to_string()), &[]);
+    let _ = wire.send(&Notice::failed(None, error), &[]);
 }
 
 fn run(wire: &Wire, spec: Spec) -> Result<()> {
     die_with_parent()?;
     wire::announce(wire)?;
+    // Still with the host's root's id, whose file it is.
+    let interpreter = overlay::open_interpreter(&spec);
     credentials::become_namespace_root()?;
     // The change of ids cleared it: prctl(2), PR_SET_PDEATHSIG.
     die_with_parent()?;
+    if !spec.leaves_out(Layer::UtsNamespace) {
+        // For the zygotes' sake, whose imports may remember whatever they find out about the host.
+        sethostname(&spec.hostname).doing(|| format!("sethostname {}", spec.hostname))?;
+        sys::set_domain_name(DOMAIN_NAME).doing(|| "setdomainname")?;
+    }
     // Directories above what is mounted, and files of the root's own, are for jobs to pass and read, whatever
     // the service's mask. A job has a mask of its own.
     umask(Mode::from_bits_truncate(0o022));
-    root::enter_launcher_root(&spec)?;
-    credentials::forgo_new_privileges()?;
-    let mut launcher = Launcher::new(spec)?;
+    let trees = root::enter_launcher_root(&spec, interpreter)?;
+    if !spec.leaves_out(Layer::NoNewPrivileges) {
+        credentials::forgo_new_privileges()?;
+    }
+    let mut launcher = Launcher::new(spec, trees)?;
     wire.send(&Notice::Ready, &[]).doing(|| "tell the supervisor")?;
     launcher.serve(wire)
 }
@@ -98,6 +113,8 @@ fn die_with_parent() -> Result<()> {
 
 struct Launcher {
     forker: Forker,
+    /// What cells show of this root.
+    trees: Vec<Tree>,
     job: Program,
     /// One network namespace a slot, made when first needed and reused: two jobs never share one at
     /// a time, and an empty namespace without interfaces keeps nothing from one job to the next.
@@ -106,9 +123,10 @@ struct Launcher {
 }
 
 impl Launcher {
-    fn new(spec: Spec) -> Result<Self> {
-        let job = Program::new(&spec.command, &spec.environment)?;
-        Ok(Self { forker: Forker::new(spec)?, job, networks: HashMap::new(), own_network: open_namespace("net")? })
+    fn new(spec: Spec, trees: Vec<Tree>) -> Result<Self> {
+        let job = Program::new(&spec.command, &environment(&spec, &spec.environment))?;
+        let own_network = open_namespace("net")?;
+        Ok(Self { forker: Forker::new(spec)?, trees, job, networks: HashMap::new(), own_network })
     }
 
     /// Carries out orders until the supervisor closes its end.
@@ -133,10 +151,14 @@ impl Launcher {
                 (slot, self.start(slot, entry, fds).map(|pidfd| (Notice::Started(slot), vec![pidfd])))
             }
             Order::Zygote(command, environment) => {
+                let environment = self::environment(self.forker.confinement().spec(), &environment);
                 return self.start_zygote(&Program::new(&command, &environment)?, fds);
             }
             Order::Ping => return wire.send(&Notice::Pong, &[]).doing(|| "answer the supervisor"),
             Order::SetUp(..) => return Err(Error::Peer("the profile was sent twice".to_owned())),
+            Order::Fork(_) | Order::Serve(_) => {
+                return Err(Error::Peer("a launcher was asked for what only a zygote does".to_owned()));
+            }
         };
         match outcome {
             Ok((notice, fds)) => wire.send(&notice, &fds.iter().map(AsRawFd::as_raw_fd).collect::<Vec<_>>()),
@@ -146,8 +168,11 @@ impl Launcher {
     }
 
     fn build_cell(&mut self, slot: Slot) -> Result<Cell> {
+        if self.forker.confinement().spec().leaves_out(Layer::NetworkNamespace) {
+            return cell::build(self.forker.confinement().spec(), &self.trees, slot);
+        }
         self.enter_network(slot)?;
-        let built = cell::build(self.forker.confinement().spec(), slot);
+        let built = cell::build(self.forker.confinement().spec(), &self.trees, slot);
         // Neither this process nor a zygote that it starts later stays where a job is.
         setns(&self.own_network, CloneFlags::CLONE_NEWNET).doing(|| "setns the own network")?;
         built
@@ -182,7 +207,7 @@ impl Launcher {
             Started::Job(place) => {
                 heed_signals();
                 if place.take(self.forker.confinement()).is_ok() {
-                    report_failure(&self.job.exec());
+                    report_failure(FAILED, &self.job.exec());
                 }
                 sys::exit_now(127)
             }
@@ -198,7 +223,7 @@ impl Launcher {
         let forked = unsafe { sys::clone3(0, None) }.doing(|| "clone3 a zygote");
         if let Err(error) = &forked {
             // No reason to end what runs: who asked for the zygote is told, and may ask again.
-            let _ = wire.send(&Notice::Failed(None, error.to_string()), &[]);
+            let _ = wire.send(&Notice::failed(None, error), &[]);
         }
         if let Ok(Forked::Child) = forked {
             heed_signals();
@@ -223,11 +248,8 @@ impl Launcher {
 /// Gives every signal its usual effect. What is ignored stays so across `execve(2)`: `SIGINT` among them when a shell
 /// started the supervisor in the background, and Python would then raise no `KeyboardInterrupt` for it.
 fn heed_signals() {
-    for number in Signal::iterator() {
-        // SAFETY: SIG_DFL is no function, so there is nothing that could be unsafe in a handler.
-        // SIGKILL and SIGSTOP are refused, and have no other effect anyway.
-        let _ = unsafe { signal(number, SigHandler::SigDfl) };
-    }
+    // SIGKILL and SIGSTOP are refused, and have no other effect anyway.
+    (1..=sys::LAST_SIGNAL).for_each(sys::heed_signal);
 }
 
 /// Whether there is a Unix socket in this process's network namespace, `proc_net(5)`.
@@ -236,6 +258,15 @@ fn has_sockets() -> Result<bool> {
     let listed = std::fs::read_to_string(path).doing(|| format!("read {path}"))?;
     // The first line is a heading.
     Ok(listed.lines().nth(1).is_some())
+}
+
+/// A program's environment: what it is to be given, and nothing of this process's own.
+fn environment(spec: &Spec, given: &[String]) -> Vec<String> {
+    let mut environment = given.to_vec();
+    if spec.leaves_out(Layer::Environment) {
+        environment.extend(std::env::vars().map(|(name, value)| format!("{name}={value}")));
+    }
+    environment
 }
 
 /// A program with its arguments and environment, ready for `execve(2)`.

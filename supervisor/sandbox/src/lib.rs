@@ -23,6 +23,7 @@ pub mod launcher;
 pub mod limits;
 pub mod loopback;
 mod mount;
+pub mod overlay;
 pub mod paths;
 pub mod recorder;
 pub mod root;

@@ -49,6 +49,24 @@ pub fn copy(path: &Path) -> Result<OwnedFd> {
     open_tree(CWD, path, flags).doing(|| format!("open_tree {}", path.display()))
 }
 
+/// A detached copy of the mount of a directory, without what is mounted in it.
+///
+/// # Errors
+/// The call that failed.
+pub fn copy_alone(directory: &Path) -> Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    open_tree(CWD, directory, flags).doing(|| format!("open_tree {}", directory.display()))
+}
+
+/// A detached mount of one file, which must be one and no link to another.
+///
+/// # Errors
+/// The call that failed.
+pub fn copy_file(file: &Path) -> Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
+    open_tree(CWD, file, flags).doing(|| format!("open_tree {}", file.display()))
+}
+
 /// Adds attributes to a mount and to all below it.
 ///
 /// # Errors
@@ -57,7 +75,7 @@ pub fn restrict(mount: impl AsFd, attributes: u64) -> Result<()> {
     sys::mount_setattr(mount, attributes, 0, true).doing(|| "mount_setattr")
 }
 
-/// Makes a mount read-only (and whatever else is given) without touching those below it.
+/// Adds attributes to a mount and to none below it.
 ///
 /// # Errors
 /// The call that failed.

@@ -1,4 +1,4 @@
-//! The two root file systems: the launcher's, which holds what its cells are copied from, and a
+//! The two root file systems: the launcher's, which holds what its cells are made from, and a
 //! cell's, in which a job lives.
 //!
 //! Both are a tmpfs of our own in which only the runtime's paths appear. Nothing of the host's is
@@ -10,7 +10,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
-use crate::spec::{Mount, Network, Slot, Spec, Tmpfs};
+use crate::overlay::{self, EMPTY, LOWER, Tree};
+use crate::spec::{Layer, Mount, Network, Slot, Spec, Tmpfs};
 use crate::{Context, Error, Result};
 
 /// The device nodes of a sandbox. All are harmless and without state.
@@ -26,26 +27,44 @@ const HOSTS: &str = "/etc/hosts";
 const LOCAL_NAMES: &str = "127.0.0.1 localhost\n::1 localhost\n";
 
 /// Moves the launcher into a root of its own. The runtime's paths lie where a job will see them,
-/// `/proc` is whole (a job's is not), and `/cell` is empty.
+/// `/proc` is whole (a job's is not), and `/cell` is empty. Returns what cells show of it. A copy is kept of an
+/// interpreter that was opened before.
 ///
 /// # Errors
 /// The step that failed.
-pub fn enter_launcher_root(spec: &Spec) -> Result<()> {
+pub fn enter_launcher_root(spec: &Spec, interpreter: Option<fs::File>) -> Result<Vec<Tree>> {
     mount::make_all_private()?;
     // Taken while the host can still be seen; the new root may cover any of it.
-    let mut trees = Vec::new();
-    for Mount { host, inside } in in_order(&spec.mounts) {
+    let (mut trees, mut files) = (Vec::new(), Vec::new());
+    let read_only = if spec.leaves_out(Layer::ReadOnlyRuntime) { 0 } else { RDONLY };
+    for Mount { host, inside } in in_order(&shown(spec)) {
         let tree = mount::copy(&host)?;
-        mount::restrict(&tree, RDONLY | NOSUID | NODEV)?;
-        trees.push((tree, host.is_dir(), inside));
+        mount::restrict(&tree, read_only | NOSUID | NODEV)?;
+        let is_directory = host.is_dir();
+        if !is_directory {
+            let (parent, name) = overlay::parent_of(&host)?;
+            let parent = mount::copy_alone(&parent).map_err(|_| overlay::hides(&host, &parent))?;
+            mount::restrict_alone(&parent, RDONLY | NOSUID | NODEV)?;
+            files.push((inside.clone(), parent, name));
+        }
+        trees.push((tree, is_directory, inside));
     }
     let devices = DEVICES.map(|name| mount::copy(&Path::new("/dev").join(name)));
 
     let stage = staging_directory()?;
     let root = mount::new("tmpfs", &small_tmpfs(256), NOSUID | NODEV)?;
     mount::attach(&root, stage)?;
-    for directory in ["proc", "dev", "tmp", "cell"] {
+    for directory in ["proc", "dev", "tmp", "cell", &EMPTY[1..]] {
         make_directory(&stage.join(directory))?;
+    }
+    let mut aside = Vec::new();
+    for (number, (inside, parent, name)) in files.into_iter().enumerate() {
+        let lower = Path::new(LOWER).join(number.to_string());
+        attach_inside(stage, &lower, &parent, true)?;
+        aside.push((inside, lower, name));
+    }
+    if let Some(mut interpreter) = interpreter {
+        overlay::keep_interpreter(stage, &mut interpreter)?;
     }
     attach_devices(&stage.join("dev"), devices)?;
     for (tree, is_directory, inside) in trees {
@@ -55,22 +74,29 @@ pub fn enter_launcher_root(spec: &Spec) -> Result<()> {
     make_hosts(stage, spec)?;
     mount::attach(mount::new("proc", &[], NOSUID | NODEV | NOEXEC)?, &stage.join("proc"))?;
     mount::restrict_alone(&root, RDONLY)?;
-    mount::pivot_into(stage)
+    mount::pivot_into(stage)?;
+    overlay::trees(spec, aside)
 }
 
-/// Moves a cell's init, and with it the cell's mount namespace, into a fresh root.
+/// Moves a cell's init, and with it the cell's mount namespace, into a fresh root, in which the trees are its own.
 ///
 /// # Errors
 /// The step that failed.
-pub fn enter_cell_root(spec: &Spec, slot: Slot) -> Result<()> {
+pub fn enter_cell_root(spec: &Spec, trees: &[Tree], slot: Slot) -> Result<()> {
     let stage = Path::new(CELL);
     let root = mount::new("tmpfs", &small_tmpfs(256), NOSUID | NODEV)?;
     mount::attach(&root, stage)?;
     for directory in ["proc", "dev", "tmp"] {
         make_directory(&stage.join(directory))?;
     }
-    for Mount { inside, .. } in outermost(&spec.mounts) {
-        attach_inside(stage, &inside, &mount::copy(&inside)?, inside.is_dir())?;
+    for tree in trees {
+        attach_inside(stage, tree.inside(), &tree.mount()?, tree.is_directory())?;
+    }
+    // An overlay shows neither: only the build that tests the canary leaves these out.
+    if spec.leaves_out(Layer::HostTree) || spec.leaves_out(Layer::ReadOnlyRuntime) {
+        for Mount { inside, .. } in in_order(&shown(spec)) {
+            attach_inside(stage, &inside, &mount::copy(&inside)?, inside.is_dir())?;
+        }
     }
     make_links(stage, spec)?;
     make_hosts(stage, spec)?;
@@ -80,9 +106,21 @@ pub fn enter_cell_root(spec: &Spec, slot: Slot) -> Result<()> {
     mount::attach(mount::new("tmpfs", &job_tmpfs(spec.tmp, slot), writable)?, &stage.join("tmp"))?;
     // Only what concerns the job's own processes: no kernel settings, no host statistics. proc(5).
     let proc = [("subset", "pid".to_owned()), ("hidepid", "invisible".to_owned())];
-    mount::attach(mount::new("proc", &proc, NOSUID | NODEV | NOEXEC)?, &stage.join("proc"))?;
-    mount::restrict_alone(&root, RDONLY)?;
+    let proc = if spec.leaves_out(Layer::ProcSubset) { &[] } else { &proc[..] };
+    mount::attach(mount::new("proc", proc, NOSUID | NODEV | NOEXEC)?, &stage.join("proc"))?;
+    if !spec.leaves_out(Layer::ReadOnlyRoot) {
+        mount::restrict_alone(&root, RDONLY)?;
+    }
     mount::pivot_into(stage)
+}
+
+/// What of the host appears: the profile's mounts and nothing else.
+fn shown(spec: &Spec) -> Vec<Mount> {
+    let mut mounts = spec.mounts.clone();
+    if spec.leaves_out(Layer::HostTree) {
+        mounts.push(Mount { host: "/var".into(), inside: "/var".into() });
+    }
+    mounts
 }
 
 /// Every path that a job can read and not write, for the Landlock ruleset.
@@ -162,17 +200,6 @@ fn in_order(mounts: &[Mount]) -> Vec<Mount> {
     let mut mounts = mounts.to_vec();
     mounts.sort_by(|one, other| one.inside.cmp(&other.inside));
     mounts
-}
-
-/// The mounts that do not lie in another; a recursive copy of these brings the rest.
-fn outermost(mounts: &[Mount]) -> Vec<Mount> {
-    let mut kept: Vec<Mount> = Vec::new();
-    for mount in in_order(mounts) {
-        if !kept.iter().any(|outer| mount.inside.starts_with(&outer.inside)) {
-            kept.push(mount);
-        }
-    }
-    kept
 }
 
 /// A directory that any host has, covered in this mount namespace only.

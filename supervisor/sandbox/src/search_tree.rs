@@ -1,6 +1,6 @@
 //! A search tree over system call numbers, in classic BPF.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use seccompiler::sock_filter;
 
@@ -12,11 +12,11 @@ const TO_THE_END: sock_filter = sock_filter { code: code::JUMP, jt: 0, jf: 0, k:
 /// Where a call's number lies in `struct seccomp_data`, `seccomp(2)`.
 const NUMBER: u32 = 0;
 
-/// Instructions that allow a call if its number is one of these, and go on after the last instruction if
-/// not, the number in the accumulator.
-pub(crate) fn allow(numbers: &BTreeSet<u32>) -> Vec<sock_filter> {
+/// Instructions that return what is given for a call's number, and go on after the last instruction for all others,
+/// the number in the accumulator.
+pub(crate) fn answer(actions: &BTreeMap<u32, u32>) -> Vec<sock_filter> {
     let mut program = vec![sock_filter { code: code::LOAD, jt: 0, jf: 0, k: NUMBER }];
-    program.extend(tree(&intervals(numbers)));
+    program.extend(tree(&intervals(actions)));
     let length = program.len();
     for (position, step) in program.iter_mut().enumerate().filter(|(_, step)| **step == TO_THE_END) {
         step.k = small(length - position - 1);
@@ -25,24 +25,25 @@ pub(crate) fn allow(numbers: &BTreeSet<u32>) -> Vec<sock_filter> {
 }
 
 /// From which number on the answer is what, the whole range of numbers through.
-fn intervals(numbers: &BTreeSet<u32>) -> Vec<(u32, bool)> {
-    let mut intervals = vec![(0, numbers.contains(&0))];
-    for &number in numbers {
-        if !numbers.contains(&number.wrapping_sub(1)) && number > 0 {
-            intervals.push((number, true));
-        }
-        if !numbers.contains(&(number + 1)) {
-            intervals.push((number + 1, false));
-        }
+fn intervals(actions: &BTreeMap<u32, u32>) -> Vec<(u32, Option<u32>)> {
+    let mut intervals = vec![(0, None)];
+    let mut begin = |number, action| match intervals.last_mut() {
+        Some(last) if last.0 == number => last.1 = action,
+        Some(last) if last.1 == action => {}
+        _ => intervals.push((number, action)),
+    };
+    for (&number, &action) in actions {
+        begin(number, Some(action));
+        begin(number + 1, actions.get(&(number + 1)).copied());
     }
     intervals
 }
 
-fn tree(intervals: &[(u32, bool)]) -> Vec<sock_filter> {
+fn tree(intervals: &[(u32, Option<u32>)]) -> Vec<sock_filter> {
     match intervals {
         [] => Vec::new(),
-        [(_, true)] => vec![sock_filter { code: code::RETURN, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW }],
-        [(_, false)] => vec![TO_THE_END],
+        [(_, Some(action))] => vec![sock_filter { code: code::RETURN, jt: 0, jf: 0, k: *action }],
+        [(_, None)] => vec![TO_THE_END],
         _ => {
             let (below, from) = intervals.split_at(intervals.len() / 2);
             let (left, right) = (tree(below), tree(from));
@@ -67,28 +68,28 @@ fn small(length: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
-    use super::{allow, code};
+    use super::{answer, code};
 
-    /// What the program does with a number: whether it allows it before its end is reached.
-    fn allows(program: &[seccompiler::sock_filter], number: u32) -> bool {
+    /// What the program returns for a number before its end is reached.
+    fn returned(program: &[seccompiler::sock_filter], number: u32) -> Option<u32> {
         let mut at = 0;
         while let Some(step) = program.get(at) {
             at += 1 + match step.code {
                 code::LOAD => 0,
-                code::RETURN => return true,
+                code::RETURN => return Some(step.k),
                 code::JUMP => step.k as usize,
                 code::IF_AT_LEAST => usize::from(if number >= step.k { step.jt } else { step.jf }),
                 other => panic!("an instruction of code {other}"),
             };
         }
         assert_eq!(at, program.len(), "a jump past the end");
-        false
+        None
     }
 
     #[test]
-    fn exactly_the_given_numbers_are_allowed() {
+    fn exactly_the_given_numbers_are_answered() {
         let sets: [BTreeSet<u32>; 6] = [
             BTreeSet::new(),
             [0].into(),
@@ -98,9 +99,12 @@ mod tests {
             [5, 6, 7, 231, 334, 435].into(),
         ];
         for numbers in sets {
-            let program = allow(&numbers);
-            for number in 0..600 {
-                assert_eq!(allows(&program, number), numbers.contains(&number), "{number} of {numbers:?}");
+            for kinds in [1, 2, 5] {
+                let actions: BTreeMap<u32, u32> = numbers.iter().map(|&number| (number, number / 3 % kinds)).collect();
+                let program = answer(&actions);
+                for number in 0..600 {
+                    assert_eq!(returned(&program, number), actions.get(&number).copied(), "{number} of {actions:?}");
+                }
             }
         }
     }

@@ -1,10 +1,11 @@
 //! The system call filter of a job: an allow-list in BPF, `seccomp(2)`.
 //!
 //! The list of names is the policy's; what this file adds are the conditions on arguments that make
-//! a name safe to allow, and the three ways to refuse: `EPERM` for what is not on the list, `ENOSYS`
-//! for what programs probe and fall back from (each call that is newer than what all of them expect to be
-//! there), death for another architecture's calls.
+//! a name safe to allow, and the ways to refuse: `EPERM` for what is not on the list, `ENOSYS` for what
+//! programs probe and fall back from (each call that is newer than what all of them expect to be there),
+//! death for another architecture's calls, and for a few listed calls an answer instead of the call.
 
+mod answered;
 mod loopback;
 mod recorded;
 mod rules;
@@ -16,6 +17,7 @@ use seccompiler::{
     TargetArch, sock_filter,
 };
 
+pub use answered::is_unsupported;
 pub use recorded::{LISTENER, apply_recorded, compile_recorded};
 
 use crate::bpf::code::{IF_AT_LEAST, IF_EQUAL, JUMP, LOAD, RETURN};
@@ -34,6 +36,8 @@ const CLONE_REFUSED: u64 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET
     | libc::CLONE_PARENT) as u64;
+
+const CLONE_THREAD: u64 = libc::CLONE_THREAD as u64;
 
 /// Terminal and descriptor queries that C libraries and Python make of any file. All other requests,
 /// `TIOCSTI` and `TIOCLINUX` first among them, are refused.
@@ -72,26 +76,23 @@ const PRCTLS: [libc::c_int; 11] = [
 ];
 
 /// What may be asked of a descriptor. Left out are leases and `F_NOTIFY`, which would tell a job what
-/// other jobs open in the runtime's directories, for these are the same directories.
-const FCNTLS: [libc::c_int; 20] = [
+/// other jobs open in the runtime's directories; `F_SETPIPE_SZ`, for the pipes that a job is born with are
+/// charged to the host's root; and the record locks of open files (`F_OFD_SETLK`), of which the kernel tells
+/// nobody whose they are, while it counts no lock's memory. `F_SETFL` has a condition of its own.
+const FCNTLS: [libc::c_int; 15] = [
     libc::F_DUPFD,
     libc::F_DUPFD_CLOEXEC,
     libc::F_GETFD,
     libc::F_SETFD,
     libc::F_GETFL,
-    libc::F_SETFL,
     libc::F_GETLK,
     libc::F_SETLK,
     libc::F_SETLKW,
-    libc::F_OFD_GETLK,
-    libc::F_OFD_SETLK,
-    libc::F_OFD_SETLKW,
     libc::F_GETOWN,
     libc::F_SETOWN,
     F_GETSIG,
     F_SETSIG,
     libc::F_GETPIPE_SZ,
-    libc::F_SETPIPE_SZ,
     libc::F_ADD_SEALS,
     libc::F_GET_SEALS,
 ];
@@ -190,7 +191,8 @@ fn list(calls: Calls) -> Result<BpfProgram, seccompiler::BackendError> {
         return Err(seccompiler::BackendError::InvalidTargetArch(std::env::consts::ARCH.to_owned()));
     }
     let (plain, conditional): (Calls, Calls) = calls.into_iter().partition(|(_, ways)| ways.is_empty());
-    let mut program = search_tree::allow(&plain.into_keys().filter_map(|number| u32::try_from(number).ok()).collect());
+    let plain = plain.into_keys().filter_map(|number| Some((u32::try_from(number).ok()?, answered::action(number))));
+    let mut program = search_tree::answer(&plain.collect());
     program.extend(not_there(conditional.keys().filter_map(|&number| u32::try_from(number).ok())));
     let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     program.extend(SeccompFilter::new(conditional, refuse, SeccompAction::Allow, arch).and_then(BpfProgram::try_from)?);
@@ -215,15 +217,17 @@ fn not_there(except: impl Iterator<Item = u32>) -> BpfProgram {
 /// # Errors
 /// When the kernel refuses the program.
 pub fn apply(program: &BpfProgram) -> Result<()> {
-    seccompiler::apply_filter(program).map_err(|error| Error::layer("seccomp SECCOMP_SET_MODE_FILTER", error))
+    seccompiler::apply_filter(program).map_err(|error| Error::library("seccomp SECCOMP_SET_MODE_FILTER", &error))
 }
 
-/// A filter for a process that waits for its children and does nothing else, such as a cell's init.
+/// A filter for a process that waits for its children and does nothing else, such as a cell's init, once it has
+/// closed what it was watched by.
 ///
 /// # Errors
 /// As [`compile`].
 pub fn compile_waiting() -> Result<BpfProgram> {
-    const CALLS: [i64; 6] = [
+    const CALLS: [i64; 7] = [
+        libc::SYS_close,
         libc::SYS_wait4,
         libc::SYS_exit_group,
         libc::SYS_exit,
@@ -277,7 +281,7 @@ pub fn compile_supervisor(loopback: bool) -> Result<BpfProgram> {
         let others = families.iter().map(other).collect::<Result<Vec<_>, _>>()?;
         Ok((number, vec![SeccompRule::new(others)?]))
     };
-    [libc::SYS_socket, libc::SYS_socketpair]
+    let rules: BpfProgram = [libc::SYS_socket, libc::SYS_socketpair]
         .map(not_unix)
         .into_iter()
         .chain(NEVER.map(|number| Ok((number, Vec::new()))))
@@ -287,7 +291,11 @@ pub fn compile_supervisor(loopback: bool) -> Result<BpfProgram> {
             SeccompFilter::new(rules, SeccompAction::Allow, refuse, TargetArch::x86_64)
         })
         .and_then(BpfProgram::try_from)
-        .map_err(|error| Error::layer("compile the supervisor's filter", error))
+        .map_err(|error| Error::layer("compile the supervisor's filter", error))?;
+    // Other interfaces have other numbers, and so would pass.
+    let mut program = native_only();
+    program.extend(rules);
+    Ok(program)
 }
 
 /// The ways in which a call's arguments may be, all conditions of one of them; none means any.
@@ -300,7 +308,16 @@ fn conditions(number: i64, network: Network) -> Result<Ways, seccompiler::Backen
         values.iter().map(|&value| Ok(vec![equal(argument, value)?])).collect::<Result<Ways, _>>()
     };
     match number {
-        libc::SYS_fcntl => any(1, &FCNTLS.map(|command| command as u64)),
+        libc::SYS_fcntl => fcntls(),
+        // Around the page cache, at the speed and the expense of the host's disk.
+        libc::SYS_open => one(without(1, SeccompCmpArgLen::Dword, libc::O_DIRECT as u64)),
+        libc::SYS_openat => one(without(2, SeccompCmpArgLen::Dword, libc::O_DIRECT as u64)),
+        // RWF_NOWAIT tells what of a shared file is in memory, RWF_DSYNC makes a disk wait.
+        libc::SYS_preadv2 | libc::SYS_pwritev2 => one(equal(5, 0)),
+        // Pages that the kernel merges tell of equal ones in other processes: the kernel's admin-guide/mm/ksm.
+        libc::SYS_madvise => {
+            one(SeccompCondition::new(2, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, libc::MADV_MERGEABLE as u64))
+        }
         libc::SYS_setsockopt if network == Network::Loopback => loopback::options(),
         libc::SYS_setsockopt => socket_options(),
         // Huge pages are set aside by the host and counted by no memory limit: hugetlbpage in the
@@ -311,7 +328,7 @@ fn conditions(number: i64, network: Network) -> Result<Ways, seccompiler::Backen
         libc::SYS_fadvise64 => {
             one(SeccompCondition::new(3, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, libc::POSIX_FADV_DONTNEED as u64))
         }
-        libc::SYS_clone => one(without(0, SeccompCmpArgLen::Qword, CLONE_REFUSED)),
+        libc::SYS_clone => clones(),
         libc::SYS_socket if network == Network::Loopback => loopback::sockets(),
         libc::SYS_socket | libc::SYS_socketpair => one(equal(0, libc::AF_UNIX as u64)),
         libc::SYS_ioctl => any(1, &IOCTLS),
@@ -323,6 +340,21 @@ fn conditions(number: i64, network: Network) -> Result<Ways, seccompiler::Backen
         libc::SYS_sendmsg | libc::SYS_recvmsg => one(without(2, SeccompCmpArgLen::Dword, libc::MSG_OOB as u64)),
         _ => Ok(Vec::new()),
     }
+}
+
+/// What may be asked of a descriptor, and flags but `O_DIRECT`.
+fn fcntls() -> Result<Ways, seccompiler::BackendError> {
+    let mut ways = FCNTLS.iter().map(|&command| Ok(vec![equal(1, command as u64)?])).collect::<Result<Ways, _>>()?;
+    ways.push(vec![equal(1, libc::F_SETFL as u64)?, without(2, SeccompCmpArgLen::Dword, libc::O_DIRECT as u64)?]);
+    Ok(ways)
+}
+
+/// Threads, and processes that do not share their table of descriptors: record locks belong to the table, and
+/// what holds one must be found by the process that took it.
+fn clones() -> Result<Ways, seccompiler::BackendError> {
+    let refused = |bits: u64| without(0, SeccompCmpArgLen::Qword, bits);
+    let thread = SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(CLONE_THREAD), CLONE_THREAD)?;
+    Ok(vec![vec![refused(CLONE_REFUSED | libc::CLONE_FILES as u64)?], vec![refused(CLONE_REFUSED)?, thread]])
 }
 
 fn socket_options() -> Result<Ways, seccompiler::BackendError> {
@@ -338,21 +370,26 @@ fn without(argument: u8, width: SeccompCmpArgLen, bits: u64) -> Result<SeccompCo
     SeccompCondition::new(argument, width, SeccompCmpOp::MaskedEq(bits), 0)
 }
 
-/// The instructions in front of the compiled list, in classic BPF: `seccomp(2)`, `struct seccomp_data`.
-fn prologue() -> BpfProgram {
+/// Death for the calls of another architecture, in classic BPF: `seccomp(2)`, `struct seccomp_data`. Leaves the
+/// number in the accumulator.
+fn native_only() -> BpfProgram {
     const NUMBER: u32 = 0;
     const ARCHITECTURE: u32 = 4;
 
-    let mut program = vec![
+    vec![
         step(LOAD, 0, 0, ARCHITECTURE),
         step(IF_EQUAL, 1, 0, AUDIT_ARCH_X86_64),
         step(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS),
         step(LOAD, 0, 0, NUMBER),
         step(IF_AT_LEAST, 0, 1, X32),
         step(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS),
-        step(IF_AT_LEAST, 0, 1, NEWEST + 1),
-        step(RETURN, 0, 0, NO_SUCH_CALL),
-    ];
+    ]
+}
+
+/// The instructions in front of a job's list.
+fn prologue() -> BpfProgram {
+    let mut program = native_only();
+    program.extend([step(IF_AT_LEAST, 0, 1, NEWEST + 1), step(RETURN, 0, 0, NO_SUCH_CALL)]);
     for number in PROBED {
         let number = u32::try_from(number).expect("system call numbers are small and positive");
         program.push(step(IF_EQUAL, 0, 1, number));

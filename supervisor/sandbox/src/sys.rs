@@ -22,6 +22,17 @@ pub enum Forked {
     },
 }
 
+/// Has the C library give large blocks back to the kernel as soon as they are freed, whatever it has seen so far, and
+/// keep no heap a thread: `mallopt(3)`, `M_MMAP_THRESHOLD` and `M_ARENA_MAX`. Without it a process that once held much
+/// keeps it. Where the C library is another, nothing is done.
+pub fn give_back_large_blocks() {
+    #[cfg(target_env = "gnu")]
+    for (parameter, value) in [(libc::M_MMAP_THRESHOLD, 128 * 1024), (libc::M_ARENA_MAX, 2)] {
+        // SAFETY: two numbers that the manual page allows; it takes the allocator's own lock.
+        unsafe { libc::mallopt(parameter, value) };
+    }
+}
+
 /// `clone3(2)` with `CLONE_PIDFD`, a copied address space and `SIGCHLD` at the end.
 ///
 /// `namespaces` holds `CLONE_NEW*` flags; with `cgroup`, a directory of a version 2 hierarchy, the
@@ -116,6 +127,16 @@ pub fn set_securebits(bits: libc::c_ulong) -> io::Result<()> {
     if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Names the domain of this UTS namespace, which is not that of DNS: `setdomainname(2)`.
+///
+/// # Errors
+/// The kernel's errno.
+pub fn set_domain_name(name: &str) -> io::Result<()> {
+    // SAFETY: the name lives until the call returns, and its length is passed with it.
+    let returned = unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) };
+    if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Puts `from` at the number `to`, left open across exec: `dup2(2)`.
 ///
 /// # Errors
@@ -127,6 +148,20 @@ pub unsafe fn place_fd(from: RawFd, to: RawFd) -> io::Result<()> {
     // SAFETY: both are numbers; the caller vouches for the one that is overwritten.
     let returned = unsafe { libc::dup2(from, to) };
     if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The highest signal there is on x86-64: `signal(7)`.
+pub const LAST_SIGNAL: libc::c_int = 64;
+
+/// Gives a signal its usual effect: `rt_sigaction(2)`, asked of the kernel itself, for the C library keeps two signals
+/// (32 and 33) to itself and refuses to speak of them. What the kernel refuses stays as it is.
+pub fn heed_signal(number: libc::c_int) {
+    // The kernel's `struct sigaction` on x86-64: SIG_DFL, no flags, no restorer, an empty mask.
+    let usual = [0_u64; 4];
+    // SAFETY: the structure is whole and outlives the call, nothing is written, and SIG_DFL is no function.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigaction, number, usual.as_ptr(), std::ptr::null_mut::<u64>(), size_of::<u64>())
+    };
 }
 
 /// Ends this process at once, running no destructor and no handler: `_exit(2)`.

@@ -26,6 +26,8 @@ const MOST_FDS: usize = 16;
 pub enum Order {
     /// First of all: the profile. Answered by [`Notice::Ready`].
     SetUp(Box<Spec>, IdRange),
+    /// First of all to a zygote: the profile, [as it is inside](Spec::inside). Answered by [`Notice::Ready`].
+    Serve(Box<Spec>),
     /// Build a cell for the slot. Answered by [`Notice::Cell`].
     Cell(Slot),
     /// Start a zygote: an interpreter with this command and environment. Carries its own wire to the
@@ -33,8 +35,11 @@ pub enum Order {
     Zygote(Vec<String>, Vec<String>),
     /// Start a job's process in the slot's cell. Carries, in this order, the cell's pidfd, standard
     /// input, output, error and the result pipe, and then what [`Entry`] says. Answered by
-    /// [`Notice::Started`], and [`Notice::Exited`] at its end.
+    /// [`Notice::Started`], and [`Notice::Exited`] at its end. Launchers only.
     Start(Slot, Entry),
+    /// The same of a zygote, whose jobs always go into their control group themselves: the C library forks them, which
+    /// knows nothing of groups.
+    Fork(Slot),
     /// Say that orders are still carried out. Answered by [`Notice::Pong`].
     Ping,
 }
@@ -67,18 +72,15 @@ pub enum Notice {
     /// An order could not be carried out.
     Failed(Option<Slot>, String),
     /// An order could not be carried out for want of something that the host is short of for now.
-    Short(Slot, String),
+    Short(Option<Slot>, String),
 }
 
 impl Notice {
-    /// A slot's order that could not be carried out.
+    /// An order, a slot's or one for all, that could not be carried out.
     #[must_use]
-    pub fn failed(slot: Slot, error: &Error) -> Self {
-        if error.is_shortage() {
-            Self::Short(slot, error.to_string())
-        } else {
-            Self::Failed(Some(slot), error.to_string())
-        }
+    pub fn failed(slot: impl Into<Option<Slot>>, error: &Error) -> Self {
+        let (slot, why) = (slot.into(), error.to_string());
+        if error.is_shortage() { Self::Short(slot, why) } else { Self::Failed(slot, why) }
     }
 }
 
@@ -124,9 +126,18 @@ impl Wire {
     /// Sends one message with descriptors; the caller keeps its copies.
     ///
     /// # Errors
-    /// `io::ErrorKind::WouldBlock` on a non-blocking socket that is full; `BrokenPipe` when the peer is gone.
+    /// `io::ErrorKind::WouldBlock` on a non-blocking socket that is full; `BrokenPipe` when the peer is gone;
+    /// `InvalidInput` for a message that is larger than the other end takes.
     pub fn send<M: Serialize>(&self, message: &M, fds: &[RawFd]) -> io::Result<()> {
         let bytes = serde_json::to_vec(message)?;
+        if bytes.len() > LARGEST {
+            let size = bytes.len();
+            let why = format!(
+                "a message of {size} bytes, where {LARGEST} are the most: what a profile mounts, imports, sets and rules \
+                 on comes to too much together"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
         let rights = [ControlMessage::ScmRights(fds)];
         let control = if fds.is_empty() { &[][..] } else { &rights[..] };
         let flags = MsgFlags::MSG_NOSIGNAL;
@@ -171,7 +182,10 @@ impl Wire {
         if flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a message was cut off"));
         }
-        Ok(Some((serde_json::from_slice(&bytes[..length])?, fds)))
+        let message = serde_json::from_slice(&bytes[..length]);
+        // Freed memory keeps its content, and a zygote's is its jobs'.
+        std::hint::black_box(&mut bytes).fill(0);
+        Ok(Some((message?, fds)))
     }
 }
 
@@ -204,4 +218,21 @@ impl std::os::fd::AsFd for Wire {
 pub fn exactly<const N: usize>(fds: Vec<OwnedFd>) -> Result<[OwnedFd; N]> {
     let count = fds.len();
     fds.try_into().map_err(|_| Error::Peer(format!("a message carried {count} descriptors, expected {N}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::{LARGEST, Notice, Wire};
+
+    #[test]
+    fn a_message_that_the_other_end_would_cut_off_is_not_sent() {
+        let (one, other) = Wire::pair().expect("sockets can be had");
+        let refused = one.send(&Notice::Failed(None, "x".repeat(LARGEST)), &[]).expect_err("too large");
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+        assert!(refused.to_string().contains("are the most"), "{refused}");
+        one.send(&Notice::Failed(None, "x".repeat(LARGEST - 64)), &[]).expect("fits");
+        assert!(matches!(other.receive(), Ok(Some((Notice::Failed(None, why), _))) if why.len() == LARGEST - 64));
+    }
 }

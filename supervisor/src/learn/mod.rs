@@ -18,7 +18,7 @@ use cloister_protocol::{Answer, ExecuteRequest, JobId};
 use cloister_sandbox::cgroup::Tree;
 
 use crate::args;
-use crate::host::Forkers;
+use crate::forkers::Forkers;
 use crate::job::{Outcome, Prepared, START_TIME};
 use crate::launcher::Launcher;
 use crate::output::Printed;
@@ -54,7 +54,7 @@ pub fn learn(arguments: &args::Learn) -> Result<ExitCode, String> {
     policy.profiles.retain(|profile, _| profile == name);
     // A warm interpreter has imported before it is confined, and what it did for that would be missing.
     policy.profiles.values_mut().for_each(|profile| profile.warm = None);
-    stand_beside(&mut policy, 1, std::process::id() % 4096);
+    let _claim = stand_beside(&mut policy, 1).map_err(|error| error.to_string())?;
     let Some(profile) = policy.profiles.get(name) else {
         return Err(format!("there is no profile {name:?}, expected one of: {known}"));
     };
@@ -93,7 +93,7 @@ async fn record(policy: &Policy, of: &Profile, request: &ExecuteRequest) -> Resu
     let tree = Arc::new(Tree::create(&format!("cloister-learn-{}", std::process::id())).map_err(told)?);
     let ids = id_range(policy);
     tree.delegate_to(ids.base).map_err(told)?;
-    let slots = Arc::new(Slots::new(Arc::clone(&tree), ids.base, 1).map_err(told)?);
+    let slots = Arc::new(Slots::new(Arc::clone(&tree), ids, 1).map_err(told)?);
     let launcher =
         Launcher::start(spec.clone(), ids, |pid| tree.adopt_launcher(pid)).await.map_err(|error| error.to_string())?;
     let forkers = Forkers::recorded(Arc::new(launcher), Arc::clone(&recorder));

@@ -214,6 +214,14 @@ def test_forged_claims_say_nothing_that_is_not_so(execute):
         assert denials(execute(FORGE, args=[refusals])) == []
 
 
+def test_a_call_that_is_answered_in_every_profile_is_told_as_such(execute):
+    answer = execute(failing("import os; os.setxattr('/tmp', 'user.x', b'y')"))
+    [denial] = denials(answer)
+    assert denial["layer"] == "seccomp" and denial["what"] == "setxattr" and "every other" in denial["hint"], denial
+    # What was answered with success was refused to nobody.
+    assert denials(execute(FORGE, args=[[{"errno": "EPERM", "call": "fsync", "arguments": [3]}]])) == []
+
+
 def test_forged_claims_cannot_speak_for_the_kernel(execute):
     # What the policy does refuse may be claimed: true of the policy, whoever says it, in our words and bounded.
     long = "/etc/" + "x" * 100_000

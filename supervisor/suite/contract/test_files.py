@@ -315,7 +315,7 @@ def test_a_client_that_leaves_takes_its_files_with_it(start_service):
     descriptors = lambda: len(os.listdir(f"/proc/{service.supervisor.pid}/fd"))
     holding = HOLD.replace("    time.sleep", "    open('out/f', 'wb').write(b'x' * (40 << 20))\n    time.sleep")
     body = json.dumps({"script": holding, "args": [600]}).encode()
-    head = f"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    head = f"POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     host, port = service.address.split(":")
     before = 0
     for _ in range(3):

@@ -10,7 +10,7 @@ BODY = json.dumps({"script": "def main(): return 1"}).encode()
 
 def head(*lines, path="/execute", method="POST", length=len(BODY), version="HTTP/1.1"):
     """A request's head, with any further header lines."""
-    fixed = [f"{method} {path} {version}", "Host: x", "Content-Type: application/json"]
+    fixed = [f"{method} {path} {version}", "Host: localhost", "Content-Type: application/json"]
     if length is not None:
         fixed.append(f"Content-Length: {length}")
     return ("\r\n".join([*fixed, *lines]) + "\r\n\r\n").encode()

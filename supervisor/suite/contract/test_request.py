@@ -109,7 +109,7 @@ def test_a_charset_parameter_is_fine(client):
 def test_too_large_is_told_before_the_body_is_read(client):
     host, port = client.http.base_url.host, client.http.base_url.port
     with socket.create_connection((host, port), timeout=30) as raw:
-        head = "POST /execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n"
+        head = "POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n"
         raw.sendall(head.encode())
         reply = raw.makefile("rb").read()
     assert reply.startswith(b"HTTP/1.1 413 ") and b'"too_large"' in reply
@@ -170,7 +170,7 @@ def test_ids_are_new_for_each_request(execute):
 def test_requests_one_after_another_on_one_connection(client):
     host, port = client.http.base_url.host, client.http.base_url.port
     body = json.dumps({"script": script_of("def main(): return 1")}).encode()
-    head = f"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection((host, port), timeout=30) as raw:
         # The second is sent before the first is answered.
         raw.sendall((head.encode() + body) * 2)

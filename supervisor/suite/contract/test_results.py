@@ -163,3 +163,11 @@ def test_usage_is_the_kernels(execute):
     held = execute("def main():\n    x = b'x' * 100_000_000\n    return len(x)").body["usage"]
     assert 100_000_000 <= held["memory_peak_bytes"] < 160_000_000
     assert execute("def main(): pass").body["usage"]["memory_peak_bytes"] < 50_000_000
+
+
+def test_readers_see_one_meaning_and_every_digit(execute):
+    """docs/security.md: refused is "what readers behind us would take for different things"; numbers pass with all their digits."""
+    twice = execute("def main(): return [{1: 'a', '1': 'b'}]")
+    assert (twice.status, twice.code) == (422, "result_not_json") and 'duplicate key "1"' in twice.error["message"], twice
+    write = "import os\ndef main():\n    said = b'[1e999999999]'\n    os.write(3, b'R' + len(said).to_bytes(8, 'big') + said)\n    os._exit(0)"
+    assert execute(write).result == [float("inf")]

@@ -105,7 +105,7 @@ def raw_stream(service, script, **fields):
     host, port = service.address.split(":")
     raw.connect((host, int(port)))
     body = json.dumps({"script": script, **fields}).encode()
-    head = f"POST /execute HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST /execute HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     raw.sendall(head.encode() + body)
     return raw
 
@@ -176,7 +176,7 @@ def test_events_come_while_the_job_runs_and_a_client_that_leaves_ends_it(spoken)
 
 def test_a_client_that_leaves_while_it_waits_is_never_run(start_service):
     port = free_port()
-    service = start_service(policy=PROFILES, supervisor=TINY, secure=True, gateway_options=["--jobs", "1", "--metrics", f"127.0.0.1:{port}"])
+    service = start_service(policy=PROFILES, supervisor=TINY, secure=True, gateway_options=["--metrics", f"127.0.0.1:{port}"])
 
     def waiting():
         metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
@@ -271,7 +271,7 @@ def test_what_is_refused_before_the_job_begins_is_no_stream(client, service):
 
 
 def test_a_full_house_refuses_streams_as_it_does_others(start_service):
-    service = start_service(policy=PROFILES, supervisor={"slots": 1, "queue": 0}, gateway_options=["--jobs", "3"])
+    service = start_service(policy=PROFILES, supervisor={"slots": 1, "queue": 0})
     with streamed(service.client, LINGER, profile="patient") as stream:
         stream.until("stdout")
         answer = service.client.execute("def main(): return 1", headers=ACCEPT)
@@ -285,8 +285,7 @@ def test_layers_are_explained_in_the_head(client):
 
 
 def test_readers_who_take_nothing_hold_neither_a_slot_nor_a_job(start_service):
-    options = ["--jobs", "1", "--queue-wait", "2min", "--body-timeout", "10min"]
-    service = start_service(policy=PROFILES, supervisor=TINY, gateway_options=options)
+    service = start_service(policy=PROFILES, supervisor={**TINY, "queue_wait": '"2min"'}, gateway_options=["--body-timeout", "10min"])
     endless = "def main():\n    while True: print('x' * 999)"
     large = "def main():\n    print('y' * 999_999)\n    return 'z' * 8_000_000"
     slow = [raw_stream(service, script, timeout_ms=limit) for script, limit in ((endless, 1500), (large, 60_000)) for _ in range(2)]
@@ -321,7 +320,7 @@ def test_a_job_that_is_lost_is_told_in_a_last_event(start_service, victim):
         stream.until("stdout")
         os.kill(service.supervisor.pid if victim == "supervisor" else service.launcher(), signal.SIGKILL)
         name, body = stream.last()
-    assert (name, set(body), body["error"]["code"]) == ("error", {"id", "error"}, "unavailable")
+    assert (name, set(body), body["error"]["code"], body["error"]["ran"]) == ("error", {"id", "error"}, "lost", None)
     if victim == "supervisor":
         service.supervisor.wait()
         service.start_supervisor()

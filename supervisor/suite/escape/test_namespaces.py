@@ -2,8 +2,6 @@
 
 import pytest
 
-REFUSED = {"EPERM", "ENOSYS", "EACCES", "EINVAL", "ENOSPC"}
-
 UNSHARE = "def main(): return {name: syscall(272, flag) for name, flag in NAMESPACES.items()}"
 
 CLONES = """
@@ -34,7 +32,8 @@ def test_clone_and_clone3_make_no_namespace(attempt):
 @pytest.mark.parametrize("attack", [UNSHARE, CLONES])
 def test_without_seccomp_namespaces_are_still_refused(attempt_without, attack):
     answer = attempt_without(attack, "seccomp")
-    assert set(answer["result"].values()) <= REFUSED, answer
+    # A user namespace is beyond the limit; for any other a job lacks the power.
+    assert answer["result"] == {name: "ENOSPC" if name.endswith("user") else "EPERM" for name in answer["result"]}
 
 
 @pytest.mark.layer("seccomp")
@@ -58,7 +57,7 @@ def test_even_a_new_user_namespace_gives_power_over_nothing(attempt_without):
                 attempt(lambda: open("/usr/x", "w"))]
     """
     made, *attempts = attempt_without(attack, "seccomp", "userns-limit")["result"]
-    assert made == 0 and set(attempts) <= {"EPERM", "EROFS", "EACCES"}
+    assert made == 0 and attempts == ["EPERM", "EPERM", "EROFS"]
 
 
 @pytest.mark.layer("seccomp", "PID namespace")

@@ -17,7 +17,7 @@ def connect(service):
 
 def request(script, *args):
     body = json.dumps({"script": script, "args": args}).encode()
-    return f"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    return f"POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def test_sigterm_lets_a_running_request_finish(start_service):
@@ -89,7 +89,7 @@ def test_a_tight_memory_for_many_large_bodies_is_not_needed(start_service):
     def announce():
         # Announces eight megabytes, sends one byte: nothing may be set aside for the rest.
         raw = connect(service)
-        raw.sendall(b"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 8000000\r\n\r\n{")
+        raw.sendall(b"POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 8000000\r\n\r\n{")
         return raw
 
     def resident():

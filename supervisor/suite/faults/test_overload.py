@@ -43,7 +43,7 @@ def test_a_client_that_hangs_up_has_its_job_ended_and_its_slot_freed(start_servi
     service = start_service(supervisor={"slots": 1, "queue": 0})
     host, port = service.address.split(":")
     body = json.dumps({"script": HOLD, "args": [9]}).encode()
-    head = f"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection((host, int(port))) as raw:
         raw.sendall(head.encode() + body)
         eventually(lambda: service.holding())
@@ -55,7 +55,7 @@ def test_a_place_in_the_queue_is_given_up_by_who_hangs_up(start_service):
     service = start_service(supervisor={"slots": 1, "queue": 1, "queue_wait": '"30s"'})
     host, port = service.address.split(":")
     body = json.dumps({"script": "open('/tmp/x', 'w')\ndef main(): return 'never'"}).encode()
-    head = f"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     with ThreadPoolExecutor(2) as pool:
         # Should the one that only looks overtake the one that is to wait, once more.
         for _ in range(5):
@@ -98,7 +98,7 @@ def test_clients_that_hang_up_at_every_moment_cost_no_slot(start_service):
     service = start_service(supervisor={"slots": 2, "queue": 50})
     host, port = service.address.split(":")
     body = json.dumps({"script": HOLD, "args": [9]}).encode()
-    head = f"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     for number in range(60):
         with socket.create_connection((host, int(port))) as raw:
             raw.sendall(head.encode() + body)

@@ -23,9 +23,10 @@ def test_supervisor_killed_and_back(start_service):
         # The kernel ends every sandbox with it; nothing else is there to do it.
         eventually(lambda: not service.processes())
         for answer in (future.result() for future in running):
-            assert (answer.status, answer.code) == (503, "unavailable")
-            assert "retry-after" in answer.headers
-    assert service.client.execute("def main(): return 1").status == 503
+            assert (answer.status, answer.code, answer.error["ran"]) == (502, "lost", None), answer
+            assert "retry-after" not in answer.headers
+    away = service.client.execute("def main(): return 1")
+    assert (away.status, away.code, away.error["ran"], away.headers["retry-after"]) == (503, "unavailable", False, "1"), away
     assert service.client.http.get("/readyz").status_code == 503
     assert service.client.http.get("/healthz").status_code == 200
     left = service.cgroup_directories()
@@ -82,7 +83,7 @@ def test_a_killed_launcher_gets_a_truthful_answer_and_is_replaced(start_service)
         eventually(lambda: service.holding())
         os.kill(service.launcher(), signal.SIGKILL)
         answer = running.result()
-    assert (answer.status, answer.code) == (503, "unavailable"), answer
+    assert (answer.status, answer.code, answer.error["ran"]) == (502, "lost", None), answer
     assert "launcher" in answer.error["message"]
     assert service.client.execute("def main(): return 1").result == 1
 
@@ -96,7 +97,7 @@ def test_two_supervisors_never_share_a_socket(start_service):
 
 
 def test_only_the_gateway_and_root_may_use_the_socket(service):
-    ask = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b'GET /readyz HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'); print(s.recv(100))"
+    ask = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b'GET /readyz HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n'); print(s.recv(100))"
 
     def as_user(uid, gid):
         return subprocess.run([sys.executable, "-c", ask, str(service.socket)], user=uid, group=gid, extra_groups=[], capture_output=True,
@@ -140,7 +141,7 @@ def test_the_gateway_serves_no_stranger_unless_told(service):
 def test_a_slow_sender_holds_no_slot_and_is_cut_off(start_service):
     service = start_service(supervisor={"slots": 1, "queue": 0}, gateway_options=["--header-timeout", "1s", "--body-timeout", "1s"])
     host, port = service.address.split(":")
-    head = b"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+    head = b"POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
     slow = [socket.create_connection((host, int(port)), timeout=30) for _ in range(8)]
     for number, raw in enumerate(slow):
         raw.sendall(head[:40] if number % 2 else head + b'{"script"')
@@ -200,3 +201,15 @@ def test_what_the_supervisor_was_started_to_ignore_is_not_ignored_in_jobs(start_
         for number, handler in zip(ignored, usual):
             signal.signal(number, handler)
     assert service.client.execute(main).result == ["interrupted", [True] * 4]
+
+
+def test_strangers_at_the_socket_do_not_fill_the_log(service):
+    # Of the gateway's group, so that the file lets it through, and of another id.
+    ask = ("import socket, sys\nfor _ in range(500):\n    s = socket.socket(socket.AF_UNIX)\n    s.settimeout(60)\n    s.connect(sys.argv[1])\n"
+           "    try: assert s.recv(1) == b''\n    except ConnectionResetError: pass")
+    before = len((service.directory / "supervisor.log").read_text())
+    subprocess.run([sys.executable, "-c", ask, str(service.socket)], user=GATEWAY_ID + 1, group=GATEWAY_ID, extra_groups=[], check=True,
+                   executable="/usr/bin/python3")
+    told = (service.directory / "supervisor.log").read_text()[before:]
+    assert 1 <= told.count("strangers connected") < 100, told[:2000]
+    assert service.client.execute("def main(): return 1").result == 1

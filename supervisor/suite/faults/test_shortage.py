@@ -29,14 +29,14 @@ def answer(client):
 
 def ask(client):
     with suppress(BrokenPipeError, ConnectionResetError):
-        client.sendall(b"GET /stats HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        client.sendall(b"GET /stats HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     return answer(client)
 
 
 def begin(service, size):
     """Sends all of a body but its last byte."""
     client = connect(service)
-    client.sendall(b"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (size + 1))
+    client.sendall(b"POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (size + 1))
     for _ in range(size // MEBIBYTE):
         client.sendall(bytes(MEBIBYTE))
     return client
@@ -68,7 +68,7 @@ def test_a_host_without_a_process_to_spare_is_unavailable_and_no_bug(start_servi
 def test_connections_have_an_end_and_come_back(start_service):
     service = start_service(supervisor={"slots": 1, "queue": 0})
     with ExitStack() as clients:
-        for _ in range(128 + 192 + 1):
+        for _ in range(256 + 1):
             clients.enter_context(connect(service))
         # The gateway's own come and go, so that it may take one more or less.
         refused = eventually(lambda: (told := ask(clients.enter_context(connect(service)))).startswith(b"HTTP/1.1 503") and told)
@@ -85,7 +85,7 @@ def test_bodies_have_a_bound_together(start_service):
         for _ in range(2):
             clients.enter_context(begin(service, 120 * MEBIBYTE))
         third = clients.enter_context(connect(service))
-        third.sendall(b"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (100 * MEBIBYTE))
+        third.sendall(b"POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (100 * MEBIBYTE))
         with suppress(BrokenPipeError, ConnectionResetError):
             for _ in range(100):
                 third.sendall(bytes(MEBIBYTE))

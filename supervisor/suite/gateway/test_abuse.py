@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-HEAD = b"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def test_idle_and_slow_connections_leave_service_for_others(connect, execute):
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     b"GET /healthz HTTP/9.9\r\n\r\n",
     b"GET  /healthz\x00 HTTP/1.1\r\n\r\n",
-    b"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
-    b"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+    b"POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+    b"POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
     HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /readyz HTTP/1.1\r\n\r\n",
     HEAD + b"Transfer-Encoding: xchunked\r\n\r\n",
     HEAD + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",

@@ -250,12 +250,12 @@ def test_a_script_that_still_runs_is_read_already(page, service):
 
 
 def test_a_stream_may_end_in_an_error_or_break_off(page):
-    refused = json.dumps({"id": "0" * 32, "error": {"code": "unavailable", "message": "went away"}})
+    refused = json.dumps({"id": "0" * 32, "error": {"code": "lost", "message": "went away", "ran": None}})
     stream(page, [b'event: stdout\ndata: {"text": "one"}\n\n'], f"event: error\ndata: {refused}\n\n")
     page.script.press("Control+Enter")
     expect(page.stdout).to_contain_text("one")
     page.tab.evaluate("finish()")
-    expect(page.status).to_have_text("Refused")
+    expect(page.status).to_have_text("Lost")
     expect(page.error).to_contain_text("went away")
     stream(page, [b"event: result\ndata: {"])
     page.script.press("Control+Enter")

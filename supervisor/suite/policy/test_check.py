@@ -4,11 +4,12 @@ import json
 import socket
 import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from service import POLICY, binary
+from service import POLICY, binary, standard_library
 
 
 @pytest.fixture
@@ -86,3 +87,74 @@ def test_more_rules_than_the_kernel_takes_are_refused(write):
     rule = '{ call = "getpid", when = ["int0 == 1"], action = "errno" },'
     refused = run("cloister-supervisor", "run", "--policy", write("", ("rules = []\n\n", f"rules = [{rule * 600}]\n\n")), "-")
     assert refused.returncode == 1 and "the kernel takes 4096" in refused.stderr, refused
+
+
+# What keeps each sandbox from being built, or each script from running, and is found before one is started.
+NO_PLACE = [
+    ('links = {', 'links = { tmp = "usr/lib", ', "/tmp is a directory of the sandbox's own"),
+    ('links = {', 'links = { cell = "usr/lib", ', "/cell is a directory of the sandbox's own"),
+    ('links = {', 'links = { usr = "usr/lib", ', "/usr is mounted there"),
+    ("read_only = []", 'read_only = ["DATA:/lib/data"]', "lies behind the link /lib"),
+    ("read_only = []", 'read_only = ["DATA:/usr/none/data"]', "/usr/none/data has no place"),
+    ("read_only = []", 'read_only = ["DATA/file:/usr/lib"]', "/usr/lib is a directory, and"),
+    ("read_only = []", 'read_only = ["DATA:/usr/bin/VERSIONED"]', "is a file, and"),
+    ("RULES", '{ path = "/tmp/cache", access = ["read"] }', "/tmp/cache does not exist when a job begins"),
+    ("RULES", '{ path = "/usr/none", access = ["read"] }', "/usr/none is not there"),
+    ("RULES", '{ path = "/usr", access = ["read", "list"] }', "/usr/bin/python3 may not be read and executed"),
+]
+
+# What looks odd and is served.
+ODD = [
+    ('links = {', 'links = { mnt = "tmp", home = "tmp/home", srv = "usr/lib", '),
+    ('working_directory = "/tmp"', 'working_directory = "/tmp/mnt/work"'),
+    ("environment = {}", 'environment = { USER = "someone", LOGNAME = "x", PYTHONPATH = "/opt", PYTHONHASHSEED = "0" }'),
+    ('hostname = "cloister"', 'hostname = "LOOPBACK"'),
+    ('result_bytes = "8MiB"', 'result_bytes = "1KiB"'),
+    ("read_only = []", 'read_only = ["DATA:/etc/data", "DATA:/var/lib/data", "DATA/file:/home/file"]'),
+    ("read_only = []", 'read_only = ["DATA:/usr/lib/VERSIONED/wsgiref"]'),
+    ("RULES", '{ path = "/tmp/out", access = ["read", "write"] }, { path = "/usr/bin/python3", access = ["execute"] }'),
+    ("RULES", '{ path = "/tmp", access = ["read", "list"] }'),
+    ("CALLS", '{ call = "ptrace", action = "kill" }, { call = "keyctl", action = "errno", errno = "ENOSYS" }'),
+    ("CALLS", '{ call = "mount", action = "errno", errno = "ENODEV" }, { call = "setuid", action = "kill" }'),
+    ('network = "none"', 'network = "loopback"'),
+]
+
+
+@pytest.fixture
+def changed(write):
+    """The shipped policy with cold starts and one thing changed; its path."""
+    with tempfile.TemporaryDirectory(prefix="suite-data-") as directory:
+        data = Path(directory) / "data"
+        data.mkdir()
+        (data / "file").write_text("x")
+        for path, mode in ((data, 0o755), (data / "file", 0o644), (Path(directory), 0o711)):
+            path.chmod(mode)
+        yield partial(change, write, data)
+
+
+def change(write, data, old, new):
+    new = new.replace("DATA", str(data)).replace("VERSIONED", Path(standard_library()).name)
+    if old in ("RULES", "CALLS"):
+        table = {"RULES": "landlock", "CALLS": "seccomp"}[old]
+        return write(f'\n[profile.changed]\nextends = "default"\n{table}.rules = [{new}]\n', ("warm = {", "warm = false #"))
+    return write("", ("warm = {", "warm = false #"), (old, new))
+
+
+@pytest.mark.parametrize("old, new, said", NO_PLACE, ids=[said for *_, said in NO_PLACE])
+def test_what_no_sandbox_could_be_built_with_is_told_with_its_place(changed, old, new, said):
+    refused = run("cloister-policy", "check", changed(old, new))
+    assert refused.returncode == 1 and said in refused.stderr, refused
+    assert "policy.toml:" in refused.stderr and "^" in refused.stderr, refused
+
+
+@pytest.mark.parametrize("old, new", ODD, ids=[new for _, new in ODD])
+def test_what_check_accepts_the_canary_accepts(changed, old, new):
+    policy = changed(old, new)
+    for program, *command in (("cloister-policy", "check"), ("cloister-supervisor", "doctor", "--policy")):
+        accepted = run(program, *command, policy)
+        assert accepted.returncode == 0, accepted
+
+
+def test_variables_that_an_isolated_interpreter_does_not_read_are_told(changed):
+    told = run("cloister-policy", "check", changed("environment = {}", 'environment = { PYTHONPATH = "/opt", PYTHONTZPATH = "/usr/share/zoneinfo" }'))
+    assert told.returncode == 0 and "isolated (-I) and does not read PYTHONPATH" in told.stderr and "PYTHONTZPATH" not in told.stderr.split("-->")[0], told

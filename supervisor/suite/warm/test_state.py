@@ -120,7 +120,7 @@ def changes():
             os.chdir("/dev/shm")
             for place in ("/tmp", "/dev/shm"):
                 open(place + "/marker", "w").close()
-            os.setpriority(os.PRIO_PROCESS, 0, 7)
+            os.setpriority(os.PRIO_PROCESS, 0, 19)
             os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
             sys.excepthook = print
             assert look() != before

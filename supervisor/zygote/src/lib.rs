@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use cloister_sandbox::forker::{Event, Forker, Started};
 use cloister_sandbox::sys::{Forked, exit_now};
-use cloister_sandbox::wire::{Notice, Order, Wire};
+use cloister_sandbox::wire::{Entry, Notice, Order, Wire};
 use cloister_sandbox::{Context, Error, Result};
 use nix::unistd::ForkResult;
 use rustix::process::PidfdFlags;
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn cloister_zygote_serve(
             returned
         }
         Err(error) => {
-            let _ = wire.send(&Notice::Failed(None, error.to_string()), &[]);
+            let _ = wire.send(&Notice::failed(None, &error), &[]);
             FAILED
         }
     }
@@ -112,7 +112,7 @@ pub unsafe extern "C" fn cloister_zygote_name(name: *const c_char) {
 }
 
 fn serve(wire: &Wire, around: Around) -> Result<c_int> {
-    let Some((Order::SetUp(spec, _), _)) = wire.receive().doing(|| "receive the profile")? else {
+    let Some((Order::Serve(spec), _)) = wire.receive().doing(|| "receive the profile")? else {
         return Err(Error::Peer("the supervisor sent no profile".to_owned()));
     };
     let mut forker = Forker::new(*spec)?;
@@ -123,7 +123,7 @@ fn serve(wire: &Wire, around: Around) -> Result<c_int> {
             Event::Order => match wire.receive().doing(|| "receive an order")? {
                 None => return Ok(DONE),
                 Some((Order::Ping, _)) => wire.send(&Notice::Pong, &[]).doing(|| "answer the supervisor")?,
-                Some((Order::Start(slot, entry), fds)) => match forker.start(slot, entry, fds, |_| fork(around)) {
+                Some((Order::Fork(slot), fds)) => match forker.start(slot, Entry::Walks, fds, |_| fork(around)) {
                     Ok(Started::Parent(pidfd)) => wire.send(&Notice::Started(slot), &[pidfd.as_raw_fd()]),
                     Ok(Started::Job(place)) => {
                         // From its first moment as another user, so that nobody takes it for a running job.

@@ -109,7 +109,7 @@ impl Gateway {
         let serving = self.logged("where the metrics are", |line| line["message"] == "serving metrics");
         let address = serving["address"].as_str().unwrap_or_default().parse().map_err(Error::other)?;
         let mut client = Client::connect(address)?;
-        client.send("GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n")?;
+        client.send("GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
         client.response()
     }
 

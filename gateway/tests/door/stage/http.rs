@@ -15,15 +15,20 @@ pub struct Message {
 impl Message {
     /// Reads a head and its body; `None` when the peer closed before it.
     pub fn read(reader: &mut impl BufRead) -> io::Result<Option<Self>> {
-        let Some(mut message) = Self::read_head(reader)? else { return Ok(None) };
-        let length = message.header("content-length").and_then(|length| length.parse().ok());
-        if message.header("transfer-encoding") == Some("chunked") {
-            message.body = read_chunks(reader)?;
+        let Some(message) = Self::read_head(reader)? else { return Ok(None) };
+        message.read_body(reader).map(Some)
+    }
+
+    /// Reads what comes after this head.
+    pub fn read_body(mut self, reader: &mut impl BufRead) -> io::Result<Self> {
+        let length = self.header("content-length").and_then(|length| length.parse().ok());
+        if self.header("transfer-encoding") == Some("chunked") {
+            self.body = read_chunks(reader)?;
         } else if let Some(length) = length {
-            message.body = vec![0; length];
-            reader.read_exact(&mut message.body)?;
+            self.body = vec![0; length];
+            reader.read_exact(&mut self.body)?;
         }
-        Ok(Some(message))
+        Ok(self)
     }
 
     /// Reads a head alone.
@@ -60,6 +65,8 @@ impl Message {
         assert_eq!(self.header("content-type"), Some("application/json"));
         let id = self.header("x-cloister-id").unwrap_or_default();
         assert_eq!(json["id"], id);
+        assert_eq!(json["error"]["ran"], if code == "lost" { serde_json::Value::Null } else { false.into() });
+        assert!(json["error"].as_object().is_some_and(|error| error.contains_key("ran")), "{json}");
         assert!(id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit()), "{id}");
         json["error"]["message"].as_str().unwrap_or_default().to_owned()
     }

@@ -22,6 +22,7 @@ struct Shared {
     streams: Mutex<Vec<UnixStream>>,
     connections: AtomicUsize,
     stopped: AtomicBool,
+    is_full: AtomicBool,
 }
 
 /// A listening stand-in.
@@ -67,6 +68,7 @@ impl Supervisor {
             streams: Mutex::default(),
             connections: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
+            is_full: AtomicBool::new(false),
         });
         thread::spawn({
             let shared = Arc::clone(&shared);
@@ -79,6 +81,11 @@ impl Supervisor {
     /// From now on it says this of itself when it is asked for its stats, which is counted nowhere here.
     pub fn say(&self, stats: &str) {
         *self.connections.shared.stats.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats.to_owned());
+    }
+
+    /// From now on it has no place for jobs, and asks for no body.
+    pub fn fill(&self) {
+        self.connections.shared.is_full.store(true, Ordering::Relaxed);
     }
 
     /// The requests that arrived whole.
@@ -126,7 +133,7 @@ impl Shared {
         let Ok(copy) = stream.try_clone() else { return };
         let mut reader = BufReader::new(copy);
         let mut counted = false;
-        while let Ok(Some(request)) = Message::read(&mut reader) {
+        while let Ok(Some(request)) = self.read(&mut reader, &mut stream) {
             if request.start.starts_with("GET /stats ") {
                 let _ = self.tell_stats(&mut stream);
                 continue;
@@ -140,6 +147,18 @@ impl Shared {
             }
         }
         let _ = stream.shutdown(Shutdown::Both);
+    }
+
+    /// Reads a request, whose body is asked for if it waits for that.
+    fn read(&self, reader: &mut BufReader<UnixStream>, stream: &mut UnixStream) -> io::Result<Option<Message>> {
+        let Some(head) = Message::read_head(reader)? else { return Ok(None) };
+        if head.header("expect") == Some("100-continue") && !self.is_full.load(Ordering::Relaxed) {
+            stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+        if self.is_full.load(Ordering::Relaxed) && head.start.starts_with("POST ") {
+            return Ok(Some(head));
+        }
+        head.read_body(reader).map(Some)
     }
 
     fn tell_stats(&self, stream: &mut UnixStream) -> io::Result<()> {

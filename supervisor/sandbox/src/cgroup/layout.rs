@@ -1,6 +1,8 @@
 //! Where this host keeps its control groups, found in `/proc/self/mountinfo`.
 
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use super::delegation;
@@ -84,7 +86,7 @@ impl Layout {
             }) else {
                 continue;
             };
-            let Some(point) = fields.split(' ').nth(4).map(PathBuf::from) else { continue };
+            let Some(point) = fields.split(' ').nth(4).map(decoded) else { continue };
             match kind {
                 "cgroup2" => {
                     let offered = controllers_of(&point);
@@ -129,6 +131,22 @@ impl Layout {
     }
 }
 
+/// A path as it is: blanks, tabs, line ends and backslashes stand there as three octal digits. proc_pid_mountinfo(5).
+fn decoded(field: &str) -> PathBuf {
+    let mut parts = field.split('\\');
+    let mut path = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        match part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                path.push(byte);
+                path.extend(&part.as_bytes()[3..]);
+            }
+            None => path.extend([b"\\", part.as_bytes()].concat()),
+        }
+    }
+    PathBuf::from(OsString::from_vec(path))
+}
+
 fn controllers(group: &Path) -> String {
     fs::read_to_string(group.join("cgroup.controllers")).unwrap_or_default()
 }
@@ -154,6 +172,16 @@ mod tests {
         let hybrid = Layout::from_mountinfo(HYBRID, |_| "io".to_owned()).expect("version 1 is complete");
         assert_eq!(hybrid.version(), Version::V1);
         assert_eq!(hybrid.mounts().len(), 3);
+    }
+
+    #[test]
+    fn a_mount_points_odd_characters_are_what_they_stand_for() {
+        let odd = HYBRID.replace("/sys/fs/cgroup/memory", r"/my\040groups\011a\134b\012c\303\244/memory");
+        let layout = Layout::from_mountinfo(&odd, |_| String::new()).expect("version 1 is complete");
+        assert!(layout.mounts().contains(&"/my groups\ta\\b\ncä/memory".into()), "{:?}", layout.mounts());
+        for as_it_is in [r"/a\", r"/a\04", r"/a\x40b", r"/a\999"] {
+            assert_eq!(super::decoded(as_it_is), std::path::PathBuf::from(as_it_is));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! are supported. Only the supervisor touches these files; a job sees none of them.
 
 mod delegation;
+mod hold;
 mod knob;
 mod layout;
 mod slot;
@@ -15,16 +16,22 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+pub use hold::describe;
 pub use layout::{Layout, Version};
 pub use slot::{Limits, SlotCgroup, Usage};
 
 use crate::{Context, Result};
+use hold::Hold;
 
-/// Cloister's own part of the hierarchies, removed again when dropped.
+/// Cloister's own part of the hierarchies, removed again when dropped. It has one living owner.
 #[derive(Debug)]
 pub struct Tree {
     layout: Layout,
     name: String,
+    /// Let go of last, when nothing is left to be taken for another's.
+    _hold: Hold,
 }
 
 /// The group in which launchers and zygotes live.
@@ -34,27 +41,38 @@ const LAUNCHERS: &str = "launchers";
 /// `Documentation/admin-guide/cgroup-v2.rst`.
 const OURS_WEIGHT: &str = "1000";
 
+/// The same in version 1, where 1024 are usual.
+const OURS_SHARES: &str = "10240";
+
 impl Tree {
-    /// Creates the groups under `name`, after ending and removing what an earlier life left there.
+    /// Creates the groups under `name`, after ending and removing what an earlier life left there. Nothing is touched
+    /// of a life that goes on.
     ///
     /// # Errors
-    /// A controller that is missing, or a file that could not be written.
+    /// A controller that is missing, a file that could not be written, or that another process has the name.
     pub fn create(name: &str) -> Result<Self> {
-        let tree = Self { layout: Layout::detect()?, name: name.to_owned() };
-        if let Layout::V2 { base, delegated: true } = &tree.layout {
+        let layout = Layout::detect()?;
+        if let Layout::V2 { base, delegated: true } = &layout {
             delegation::settle(base)?;
             enable_controllers(base)?;
             write(&delegation::leaf(base).join("cpu.weight"), OURS_WEIGHT)?;
         }
-        tree.remove()?;
+        let mounts = layout.mounts();
+        let first = mounts.first().expect("every layout has a hierarchy").join(name);
+        let tree = Self { layout, name: name.to_owned(), _hold: Hold::take(&first)? };
         for directory in tree.directories() {
+            // The directory that the lock is on stays what it is.
             make(&directory)?;
+            remove_below(&directory)?;
             make(&directory.join(LAUNCHERS))?;
         }
-        if let Layout::V2 { base, .. } = &tree.layout {
-            enable_controllers(base)?;
-            enable_controllers(&base.join(name))?;
-            write(&base.join(name).join(LAUNCHERS).join("cpu.weight"), OURS_WEIGHT)?;
+        match &tree.layout {
+            Layout::V1 { cpu, .. } => write(&cpu.join(name).join(LAUNCHERS).join("cpu.shares"), OURS_SHARES)?,
+            Layout::V2 { base, .. } => {
+                enable_controllers(base)?;
+                enable_controllers(&base.join(name))?;
+                write(&base.join(name).join(LAUNCHERS).join("cpu.weight"), OURS_WEIGHT)?;
+            }
         }
         Ok(tree)
     }
@@ -63,6 +81,20 @@ impl Tree {
     #[must_use]
     pub fn version(&self) -> Version {
         self.layout.version()
+    }
+
+    /// Bounds the memory of this process, where it has a group of its own: a delegated one of version 2. Never that of
+    /// the jobs.
+    ///
+    /// # Errors
+    /// The file that could not be written.
+    pub fn bound_own(&self, bytes: u64) -> Result<()> {
+        match &self.layout {
+            Layout::V2 { base, delegated: true } => {
+                write(&delegation::leaf(base).join("memory.max"), bytes.to_string())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Puts a process, and what it will start, into the launchers' group.
@@ -135,14 +167,17 @@ fn enable_controllers(group: &Path) -> Result<()> {
 }
 
 /// Ends what lives below a group, deepest first, and removes it.
-pub(crate) fn remove_tree(group: &Path) -> Result<()> {
+fn remove_below(group: &Path) -> Result<()> {
     let children = match fs::read_dir(group) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries.doing(|| format!("read {}", group.display()))?,
     };
-    for child in children.flatten().filter(|entry| entry.path().is_dir()) {
-        remove_tree(&child.path())?;
-    }
+    children.flatten().filter(|entry| entry.path().is_dir()).try_for_each(|child| remove_tree(&child.path()))
+}
+
+/// The same, and the group itself.
+pub(crate) fn remove_tree(group: &Path) -> Result<()> {
+    remove_below(group)?;
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
         end_processes(group);
@@ -158,13 +193,28 @@ pub(crate) fn remove_tree(group: &Path) -> Result<()> {
 
 /// Sends SIGKILL to all in a group: at once where the kernel can (`cgroup.kill`), else one by one.
 fn end_processes(group: &Path) {
-    if fs::write(group.join("cgroup.kill"), "1").is_ok() {
-        return;
+    if fs::write(group.join("cgroup.kill"), "1").is_err() {
+        end_each(group);
     }
+}
+
+/// Ends the processes of a group and no other: a number that was read may be another process's by now, so each is taken
+/// hold of (`pidfd_open(2)`) and ended only if it is in the group still, which then is the one that is held.
+fn end_each(group: &Path) {
+    let held: Vec<_> = members(group)
+        .into_iter()
+        .filter(|pid| *pid > 1)
+        .filter_map(|pid| Some((pid, pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?)))
+        .collect();
+    let still = members(group);
+    for (_, process) in held.iter().filter(|(pid, _)| still.contains(pid)) {
+        let _ = pidfd_send_signal(process, Signal::KILL);
+    }
+}
+
+fn members(group: &Path) -> Vec<i32> {
     let listed = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
-    for pid in listed.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 1) {
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
-    }
+    listed.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
 /// Opens a group's directory, for a process that is to start in it.
@@ -175,4 +225,30 @@ pub(crate) fn open_directory(group: &Path) -> Result<OwnedFd> {
 /// Whether a group's file exists, which tells what this kernel can do.
 pub(crate) fn has(group: &Path, file: &str) -> bool {
     fs::metadata(group.join(file)).is_ok_and(|metadata| metadata.mode() != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::process::Command;
+
+    use super::end_each;
+
+    /// A directory stands for a group, of which it has the one file that is read.
+    #[test]
+    fn without_cgroup_kill_each_process_of_a_group_is_ended_and_what_is_gone_harms_nobody() {
+        let group = std::env::temp_dir().join(format!("group-{}", std::process::id()));
+        fs::create_dir_all(&group).expect("writable");
+        let start = || Command::new("sleep").arg("600").spawn().expect("sleep is there");
+        let (mut member, mut other, mut gone) = (start(), start(), start());
+        gone.kill().expect("ours");
+        gone.wait().expect("ours");
+        fs::write(group.join("cgroup.procs"), format!("0\n1\n{}\n{}\n", gone.id(), member.id())).expect("writable");
+        end_each(&group);
+        assert!(!member.wait().expect("ours").success());
+        assert!(other.try_wait().expect("ours").is_none());
+        other.kill().expect("ours");
+        other.wait().expect("ours");
+        fs::remove_dir_all(&group).expect("ours");
+    }
 }

@@ -7,12 +7,13 @@ use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::knob::Knob;
-use super::{Layout, has, make, open_directory, remove_tree, write};
+use super::{Layout, end_processes, has, make, open_directory, remove_tree, write};
 use crate::{Context, Error, Result};
 
 /// What a job may use.
@@ -49,6 +50,8 @@ pub struct SlotCgroup {
     groups: Groups,
     launcher_uid: u32,
     limits: Option<Limits>,
+    /// Whether its share is that of one that runs for long.
+    steps_back: AtomicBool,
     at_reset: Usage,
 }
 
@@ -96,6 +99,9 @@ const CPU_PERIOD: u64 = 100_000;
 /// How readily a version 1 group that may swap does so: the kernel's default.
 const USUAL_SWAPPINESS: &str = "60";
 
+/// Which part of its share a job is left with that has run for long.
+const STEP_BACK: u32 = 10;
+
 /// Which part of its limit a group may still be charged with between jobs before it is asked to let go.
 /// Being asked is slow, and the kernel sets some memory aside for each processor in any case.
 const NEGLIGIBLE: u64 = 64;
@@ -115,6 +121,7 @@ impl SlotCgroup {
             groups: Groups::create(paths, launcher_uid)?,
             launcher_uid,
             limits: None,
+            steps_back: AtomicBool::new(false),
             at_reset: Usage::default(),
         })
     }
@@ -131,9 +138,25 @@ impl SlotCgroup {
         if self.limits != Some(limits) {
             self.groups.paths.limit(limits)?;
             self.limits = Some(limits);
+        } else if *self.steps_back.get_mut() {
+            self.groups.paths.weigh(limits.cpu_weight)?;
         }
+        *self.steps_back.get_mut() = false;
         self.groups.let_go(limits)?;
         self.restart_count()
+    }
+
+    /// Leaves a busy machine to those whose jobs have just begun, for a tenth of the share that the limits give, until
+    /// the next reset.
+    ///
+    /// # Errors
+    /// The file that could not be written.
+    pub fn step_back(&self) -> Result<()> {
+        if let Some(limits) = self.limits {
+            self.steps_back.store(true, Ordering::Relaxed);
+            self.groups.paths.weigh((limits.cpu_weight / STEP_BACK).max(1))?;
+        }
+        Ok(())
     }
 
     /// Counts from now: what a parked process used before its request came is not the job's.
@@ -204,6 +227,16 @@ impl SlotCgroup {
         }
     }
 
+    /// The processes in it, by the numbers that the caller knows them by.
+    ///
+    /// # Errors
+    /// When the list cannot be read.
+    pub fn processes(&self) -> Result<Vec<u32>> {
+        let path = self.groups.paths.counted().join("cgroup.procs");
+        let listed = fs::read_to_string(&path).doing(|| format!("read {}", path.display()))?;
+        Ok(listed.lines().filter_map(|line| line.parse().ok()).collect())
+    }
+
     /// Whether no process runs in it. One that is dead but not yet reaped may be counted, but not listed.
     ///
     /// On version 1 the hierarchy that counts is the one that is looked at: a job's first process is in all of
@@ -212,12 +245,23 @@ impl SlotCgroup {
     /// kernel's `kernel/cgroup/cgroup-v1.c`.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let group = match &self.groups.paths {
-            Paths::V1 { pids, .. } => pids,
-            Paths::V2 { group } => group,
-        };
+        let group = self.groups.paths.counted();
         let lists_nothing = || Knob::read(group, "cgroup.procs").and_then(|listed| listed.is_blank());
         self.groups.knobs.count.number().is_ok_and(|count| count == 0) || lists_nothing().unwrap_or(false)
+    }
+}
+
+impl SlotCgroup {
+    /// Ends what is in a group that is of no more use, and removes it; comes back for as long as that takes.
+    #[must_use]
+    pub fn retire(self) -> Option<Self> {
+        for group in self.groups.paths.all() {
+            end_processes(group);
+        }
+        // Each is tried, whatever became of those before.
+        let gone = |group: &&Path| fs::remove_dir(group).is_ok() || !group.exists();
+        let left = self.groups.paths.all().iter().filter(|group| !gone(group)).count();
+        (left > 0).then_some(self)
     }
 }
 
@@ -274,6 +318,14 @@ impl Groups {
 }
 
 impl Paths {
+    /// The group in the hierarchy that counts processes.
+    fn counted(&self) -> &Path {
+        match self {
+            Self::V1 { pids, .. } => pids,
+            Self::V2 { group } => group,
+        }
+    }
+
     /// The group in each hierarchy, each once.
     fn all(&self) -> Vec<&Path> {
         match self {
@@ -307,9 +359,6 @@ impl Paths {
                 write(&pids.join("pids.max"), limits.processes.to_string())?;
                 write(&cpu.join("cpu.cfs_period_us"), CPU_PERIOD.to_string())?;
                 write(&cpu.join("cpu.cfs_quota_us"), quota.to_string())?;
-                // 1024 shares are what a weight of 100 is in version 2: the kernel's `cgroup-v2`.
-                let shares = (u64::from(limits.cpu_weight) * 1024 / 100).max(2);
-                write(&cpu.join("cpu.shares"), shares.to_string())
             }
             Self::V2 { group } => {
                 write(&group.join("memory.max"), limits.memory.to_string())?;
@@ -321,8 +370,19 @@ impl Paths {
                 write(&group.join("memory.oom.group"), "1")?;
                 write(&group.join("pids.max"), limits.processes.to_string())?;
                 write(&group.join("cpu.max"), format!("{quota} {CPU_PERIOD}"))?;
-                write(&group.join("cpu.weight"), limits.cpu_weight.to_string())
             }
+        }
+        self.weigh(limits.cpu_weight)
+    }
+
+    /// Sets the share of CPU time against other groups.
+    fn weigh(&self, weight: u32) -> Result<()> {
+        match self {
+            Self::V1 { cpu, .. } => {
+                // 1024 shares are what a weight of 100 is in version 2: the kernel's `cgroup-v2`.
+                write(&cpu.join("cpu.shares"), (u64::from(weight) * 1024 / 100).max(2).to_string())
+            }
+            Self::V2 { group } => write(&group.join("cpu.weight"), weight.to_string()),
         }
     }
 }

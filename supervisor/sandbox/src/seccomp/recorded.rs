@@ -31,8 +31,10 @@ pub fn compile_recorded(spec: &Spec) -> Result<BpfProgram> {
         program.push(sock_filter { code: IF_EQUAL, jt: 0, jf: 1, k: number });
         program.push(ask.clone());
     }
-    let is_error =
-        |step: &sock_filter| step.code == RETURN && step.k & libc::SECCOMP_RET_ACTION_FULL == libc::SECCOMP_RET_ERRNO;
+    let is_error = |step: &sock_filter| {
+        let refuses = step.k & libc::SECCOMP_RET_ACTION_FULL == libc::SECCOMP_RET_ERRNO;
+        step.code == RETURN && refuses && !super::answered::is_final(step.k)
+    };
     program.extend(rest.iter().map(|step| if is_error(step) { ask.clone() } else { step.clone() }));
     if program.len() > LONGEST {
         let reason = format!("{} instructions, the kernel takes {LONGEST}: have fewer rules", program.len());

@@ -1,0 +1,26 @@
+//! Whatever a job writes as its error report, reading it never panics, needs little stack, and the answer that tells of it is plain
+//! JSON with a failure that a job may claim.
+
+#![no_main]
+
+mod common;
+
+use cloister_protocol::report::{Report, failure};
+use cloister_protocol::{Answer, JobId, Usage};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    match common::on_a_small_stack(|| failure(bytes)) {
+        Report::Result(_) => panic!("an error report is no result"),
+        Report::Garbled => {}
+        Report::Failure(failure) => {
+            assert!(failure.claims.len() <= 16 && failure.denials.is_empty());
+            assert!(failure.claims.iter().all(|claim| claim.arguments.len() <= 6 && claim.errno.len() <= 256));
+            assert!(failure.details.signal.is_none() && failure.code.status() == 422);
+            let (id, usage) = (JobId::random(), Usage::default());
+            let (stdout, stderr, truncated, files) = ("", "", &[][..], &[][..]);
+            let answer = Answer::Failed { id, error: &failure, stdout, stderr, truncated, files, usage };
+            common::is_plain(std::str::from_utf8(&answer.to_json()).expect("UTF-8"));
+        }
+    }
+});

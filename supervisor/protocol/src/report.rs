@@ -1,0 +1,260 @@
+//! What a job says at its end: the payloads of its frames, read into fields that are known. Nothing here reads a pipe.
+//!
+//! Every byte is a stranger's. It becomes text and numbers of a bounded amount, or nothing: never a tree.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::json::check;
+use crate::{Details, ErrorCode, Failure, NotJson, check_result};
+
+/// The largest error report, in bytes; the runner keeps to half of it.
+pub const LARGEST_ERROR: u64 = 512 * 1024;
+
+/// How many refusals a job may tell of.
+const MOST_CLAIMS: usize = 16;
+
+/// How many arguments of a call a refusal may tell: a system call has no more, `syscall(2)`.
+const MOST_ARGUMENTS: usize = 6;
+
+/// What of a path in a refusal is kept, in bytes. The kernel takes none above 4096, of which each may be written as `\xff`.
+const LONGEST_PATH: usize = 4 * 4096;
+
+/// What of its other words is kept, in bytes.
+const LONGEST_WORD: usize = 256;
+
+/// The codes that a job may claim of itself; all others are the supervisor's to give.
+const CLAIMABLE: [ErrorCode; 7] = [
+    ErrorCode::SyntaxError,
+    ErrorCode::NoMain,
+    ErrorCode::Exception,
+    ErrorCode::Exit,
+    ErrorCode::ResultNotJson,
+    ErrorCode::ResultTooLarge,
+    ErrorCode::MemoryLimit,
+];
+
+/// What a job said at its end.
+#[derive(Debug)]
+pub enum Report {
+    /// JSON that `main()` returned.
+    Result(Box<RawValue>),
+    /// What went wrong inside.
+    Failure(Failure),
+    /// Something that the runner would not write: the script did.
+    Garbled,
+}
+
+/// A refusal that a job tells of. Nothing in it is believed: it says where to look in the policy.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+pub struct Claim {
+    /// The error's name, such as `EPERM`.
+    pub errno: String,
+    /// The call, such as `socket`.
+    pub call: Option<String>,
+    /// Its first arguments, as far as they are known.
+    #[serde(default, deserialize_with = "at_most::<_, _, MOST_ARGUMENTS>")]
+    pub arguments: Vec<Option<u64>>,
+    /// The absolute path that was to be used.
+    pub path: Option<String>,
+    /// What seems to be used up, such as `tmp_bytes`.
+    pub full: Option<String>,
+}
+
+impl Claim {
+    /// One that has the form of a claim, with what is too long cut off; any other is as good as not made.
+    fn read(claim: &RawValue) -> Option<Self> {
+        let mut claim: Self = serde_json::from_str(claim.get()).ok()?;
+        for word in [Some(&mut claim.errno), claim.call.as_mut(), claim.full.as_mut()].into_iter().flatten() {
+            cut(word, LONGEST_WORD);
+        }
+        if let Some(path) = &mut claim.path {
+            cut(path, LONGEST_PATH);
+        }
+        Some(claim)
+    }
+}
+
+fn cut(text: &mut String, most: usize) {
+    let end = (0..=most.min(text.len())).rfind(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text.truncate(end);
+    text.shrink_to_fit();
+}
+
+/// An error report's fields. Others are passed over.
+#[derive(serde::Deserialize)]
+struct ErrorReport<'a> {
+    code: String,
+    message: String,
+    exception: Option<String>,
+    traceback: Option<String>,
+    line: Option<u64>,
+    column: Option<u64>,
+    text: Option<String>,
+    exit_code: Option<i64>,
+    path: Option<String>,
+    hint: Option<String>,
+    errno_hint: Option<String>,
+    #[serde(borrow, default, deserialize_with = "at_most::<_, _, MOST_CLAIMS>")]
+    refusals: Vec<&'a RawValue>,
+}
+
+/// Reads the payload of a result.
+#[must_use]
+pub fn result(bytes: Vec<u8>) -> Report {
+    match check_result(bytes) {
+        Ok(value) => Report::Result(value),
+        Err(NotJson::Syntax(_)) => Report::Garbled,
+        Err(error) => Report::Failure(Failure::new(
+            ErrorCode::ResultNotJson,
+            format!("the result is not accepted as JSON: {error}"),
+        )),
+    }
+}
+
+/// Reads the payload of an error report: the failure that a job claims of itself.
+#[must_use]
+pub fn failure(bytes: &[u8]) -> Report {
+    claimed(bytes).map_or(Report::Garbled, Report::Failure)
+}
+
+fn claimed(bytes: &[u8]) -> Option<Failure> {
+    let json: &RawValue = serde_json::from_slice(bytes).ok()?;
+    if !json.get().starts_with('{') {
+        return None;
+    }
+    check(json).ok()?;
+    let report: ErrorReport<'_> = serde_json::from_str(json.get()).ok()?;
+    let code = CLAIMABLE.into_iter().find(|code| code.name() == report.code)?;
+    let ErrorReport { exception, traceback, line, column, text, exit_code, path, hint, .. } = report;
+    let mut failure = Failure::new(code, report.message);
+    *failure.details = Details { column, exception, exit_code, hint, line, path, signal: None, text, traceback };
+    failure.claims = report.refusals.into_iter().filter_map(Claim::read).collect();
+    failure.no_fork = report.errno_hint.as_deref() == Some("EAGAIN");
+    Some(failure)
+}
+
+/// The first `MOST` items of an array; the others are passed over.
+fn at_most<'de, D, T, const MOST: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    deserializer.deserialize_seq(AtMost::<T, MOST>(PhantomData))
+}
+
+struct AtMost<T, const MOST: usize>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for AtMost<T, MOST> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+        let mut first = Vec::new();
+        while first.len() < MOST {
+            let Some(item) = items.next_element()? else { return Ok(first) };
+            first.push(item);
+        }
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LONGEST_PATH, Report, failure, result};
+    use crate::json::tests::{bomb, on_a_small_stack};
+    use crate::{ErrorCode, Failure};
+
+    fn read(payload: &str) -> Failure {
+        match failure(payload.as_bytes()) {
+            Report::Failure(failure) => failure,
+            other => panic!("{payload} gave {other:?}"),
+        }
+    }
+
+    #[test]
+    fn known_fields_are_told_and_others_passed_over() {
+        let said = read(
+            r#"{"code": "exception", "message": "m", "exception": "E", "traceback": "t", "line": 3, "column": 2, "text": "x",
+                "exit_code": -1, "path": "p", "hint": "h", "errno_hint": "EAGAIN", "signal": "SIGSEGV", "denials": [1],
+                "deep": [{"a": [[]]}], "number": 1e999999999}"#,
+        );
+        assert!(said.no_fork && said.claims.is_empty());
+        assert_eq!(
+            serde_json::to_string(&said).expect("JSON"),
+            r#"{"code":"exception","message":"m","column":2,"exception":"E","exit_code":-1,"hint":"h","line":3,"path":"p","text":"x","traceback":"t"}"#
+        );
+    }
+
+    #[test]
+    fn what_the_runner_would_not_write_is_no_report() {
+        let deep = format!(r#"{{"code": "exit", "message": "m", "x": {}{}}}"#, "[".repeat(128), "]".repeat(128));
+        for payload in [
+            "",
+            "[]",
+            r#"["exit", "m", null, null, null, null, null, null, null, null, null, []]"#,
+            r#"{"code": "timeout", "message": "m"}"#,
+            r#"{"code": "internal", "message": "m"}"#,
+            r#"{"code": "exit"}"#,
+            r#"{"code": "exit", "message": 7}"#,
+            r#"{"code": "exit", "message": "m", "message": "n"}"#,
+            r#"{"code": "exit", "message": "m", "x": 1, "x": 2}"#,
+            r#"{"code": "exit", "message": "m", "line": "3"}"#,
+            r#"{"code": "exit", "message": "m", "text": {"$serde_json::private::RawValue": "[]"}}"#,
+            r#"{"code": "exit", "message": "m", "x": {"\u0024serde_json::private::RawValue": "[]"}}"#,
+            r#"{"code": "exit", "message": "\ud800"}"#,
+            &deep,
+        ] {
+            assert!(matches!(failure(payload.as_bytes()), Report::Garbled), "{payload}");
+        }
+    }
+
+    #[test]
+    fn documents_in_the_strings_of_documents_are_never_followed() {
+        let bomb = bomb(500_000);
+        let report = format!(r#"{{"code": "exception", "message": "m", "x": {bomb}}}"#);
+        assert!(matches!(on_a_small_stack(|| failure(report.as_bytes())), Report::Garbled));
+        assert!(matches!(on_a_small_stack(|| result(bomb.into_bytes())), Report::Failure(_)));
+    }
+
+    #[test]
+    fn claims_are_bounded_and_bad_ones_dropped() {
+        let claims = format!(
+            r#"{{"errno": "EPERM", "call": "socket", "arguments": [2, null, 3, 4, 5, 6, {}]}}, {{"errno": 1}}, {{"errno": "EPERM", "arguments": [-1]}},
+               {{"errno": "EROFS", "path": "{}"}}, [[["EPERM"]]]{}"#,
+            "7,".repeat(1000) + "8",
+            "é".repeat(20_000),
+            r#", {"errno": "EFBIG"}"#.repeat(100),
+        );
+        let said = read(&format!(r#"{{"code": "exception", "message": "m", "refusals": [{claims}]}}"#));
+        assert_eq!(said.claims.len(), 13);
+        assert_eq!(said.claims[1].path.as_ref().map(String::len), Some(LONGEST_PATH));
+        assert_eq!(said.claims[0].arguments, [Some(2), None, Some(3), Some(4), Some(5), Some(6)]);
+        assert!(!serde_json::to_string(&said).expect("JSON").contains("EPERM"));
+    }
+
+    #[test]
+    fn a_result_that_readers_take_differently_is_a_failure_of_its_own() {
+        for text in [
+            r#"{"a": {"$serde_json::private::RawValue": "1"}}"#,
+            r#"[{"\u0024serde_json::private\u003a:Number": "1"}]"#,
+            r#"{"a": 1, "\u0061": 2}"#,
+        ] {
+            match result(text.into()) {
+                Report::Failure(failure) => assert_eq!(failure.code, ErrorCode::ResultNotJson, "{text}"),
+                other => panic!("{text} gave {other:?}"),
+            }
+        }
+        for text in [r#"["$serde_json::private::RawValue"]"#, r#"{"$serde_json": 1e999999999}"#] {
+            assert!(matches!(result(text.into()), Report::Result(same) if same.get() == text), "{text}");
+        }
+        assert!(matches!(result(b"{".to_vec()), Report::Garbled));
+    }
+}

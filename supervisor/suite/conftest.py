@@ -4,7 +4,6 @@ With CLOISTER_URL the tests run against an installed service on this host, and t
 stop or reconfigure one, or look into its daemons, are skipped.
 """
 
-import os
 import re
 import subprocess
 import tempfile
@@ -16,11 +15,7 @@ import pytest
 
 from client import Client
 from host import Host, check_that_nothing_is_left
-from service import POLICY, PROFILES, Service, binary, host_processes, name_of, standard_library
-
-INSTALLED = os.environ.get("CLOISTER_URL")
-
-running = []
+from service import INSTALLED, POLICY, PROFILES, Service, binary, host_processes, name_of, running, standard_library
 
 
 def installed_policy():

@@ -19,6 +19,10 @@ POLICY = REPOSITORY / "policy/policy.toml"
 # For a policy of the tests' own: limits that are run into quickly.
 PROFILES = Path(__file__).with_name("profiles.toml").read_text()
 GATEWAY_ID = 64510
+# An installed service that is tested instead of one of the tests' own.
+INSTALLED = os.environ.get("CLOISTER_URL")
+# Services that the tests have started and not stopped yet.
+running = []
 # The shipped policy keeps children parked. With CLOISTER_COLD the same tests run against cold starts.
 WARM = not os.environ.get("CLOISTER_COLD")
 CGROUPS = Path("/sys/fs/cgroup")

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import INSTALLED
-from service import POLICY, REPOSITORY
+from service import INSTALLED, POLICY, REPOSITORY
 
 pytestmark = pytest.mark.skipif(bool(INSTALLED), reason="needs a build of the tests' own")
 

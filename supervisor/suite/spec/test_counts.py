@@ -9,7 +9,7 @@ from statistics import median
 
 import pytest
 
-from conftest import INSTALLED, running
+from service import INSTALLED, running
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(REPOSITORY / "supervisor/bench"))

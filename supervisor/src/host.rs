@@ -13,6 +13,7 @@ use cloister_sandbox::spec::{IdRange, Layer, Spec};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::connection::{LauncherError, refused};
+use crate::crowd::Crowd;
 use crate::denial::Rules;
 use crate::forkers::{Forkers, Keeper};
 use crate::job::{Outcome, Prepared, START_TIME};
@@ -77,6 +78,7 @@ pub struct Host {
     keeper: Keeper,
     line: Arc<Line<Child, PrepareError>>,
     stall: Stall,
+    crowd: Arc<Crowd>,
     arrived: Notify,
     trial: Trial,
 }
@@ -95,6 +97,8 @@ pub struct Ready {
     child: Prepared,
     bounds: Bounds,
     rules: Arc<Rules>,
+    /// Of a profile whose jobs share locks with a zygote.
+    crowd: Option<Arc<Crowd>>,
     _serving: Option<Serving>,
     _in_service: InService<Child, PrepareError>,
 }
@@ -121,6 +125,7 @@ impl Host {
             ground,
             line: Line::new(),
             stall: Stall::default(),
+            crowd: Arc::default(),
             arrived: Notify::new(),
             trial: Trial::default(),
         });
@@ -185,7 +190,8 @@ impl Host {
         let (child, serving, in_service) = got.map_err(|_| PrepareError::TooSlow(PATIENCE))??;
         // A job needs what forked it, but not what would park more.
         let (bounds, rules) = (self.bounds, Arc::clone(&self.rules));
-        Ok(Ready { child, bounds, rules, _serving: serving, _in_service: in_service })
+        let crowd = self.zygote().map(|_| Arc::clone(&self.crowd));
+        Ok(Ready { child, bounds, rules, crowd, _serving: serving, _in_service: in_service })
     }
 
     /// A child that waits for its request: a parked one, or one that is started now.
@@ -196,6 +202,13 @@ impl Host {
         self: &Arc<Self>,
         tenant: Tenant,
     ) -> Result<(Prepared, Option<Serving>, InService<Child, PrepareError>), PrepareError> {
+        if self.zygote().is_some()
+            && self.crowd.lasts()
+            && !self.line.is_serving(tenant)
+            && let Some(prepared) = self.begin_beside().await
+        {
+            return Ok((prepared, None, self.line.serve(tenant)));
+        }
         while let Some((child, in_service)) = self.line.take(tenant) {
             let (prepared, serving) = self.unpark(child);
             if let Some(prepared) = prepared {
@@ -240,17 +253,29 @@ impl Host {
     /// Starts an interpreter for those who wait while the zygote hands out nothing, if there is a slot for it, and a
     /// processor. One that nobody waits for any more is ended: it lacks what the zygote has imported.
     fn start_beside(self: &Arc<Self>) {
-        let Ok(permit) = Arc::clone(&self.ground.beside).try_acquire_owned() else { return };
-        let Some(launcher) = self.keeper.launcher() else { return };
-        let Some(lease) = self.ground.slots.lease_now() else { return };
+        self.crowd.note();
         let host = Arc::clone(self);
         tokio::spawn(async move {
-            match host.prepare_in(&Forkers::cold(launcher), lease, START_TIME).await {
-                Ok(prepared) => drop(host.line.give(Child { prepared, parked: false })),
-                Err(error) => tracing::warn!(profile = host.name, %error, "an interpreter could not be started"),
+            if let Some(prepared) = host.begin_beside().await {
+                drop(host.line.give(Child { prepared, parked: false }));
             }
-            drop(permit);
         });
+    }
+
+    /// Starts an interpreter that shares nothing with the zygote, if there is a slot for it, and a processor.
+    async fn begin_beside(self: &Arc<Self>) -> Option<Prepared> {
+        let permit = Arc::clone(&self.ground.beside).try_acquire_owned().ok()?;
+        let (launcher, lease) = (self.keeper.launcher()?, self.ground.slots.lease_now()?);
+        let host = Arc::clone(self);
+        // In a task of its own, which a client that hangs up does not cut short halfway.
+        let begun = tokio::spawn(async move {
+            let prepared = host.prepare_in(&Forkers::cold(launcher), lease, START_TIME).await;
+            drop(permit);
+            prepared.inspect_err(|error| {
+                tracing::warn!(profile = host.name, %error, "an interpreter could not be started");
+            })
+        });
+        begun.await.expect("preparing does not panic").ok()
     }
 
     /// Fills the place that a child leaves, off the request's path: at once where fewer than half are left, and
@@ -372,6 +397,9 @@ impl Ready {
     /// When its sandbox was lost.
     pub async fn run(self, request: &ExecuteRequest, printed: &Printed) -> Result<Outcome, PrepareError> {
         let mut outcome = self.child.run(request, &self.bounds, printed).await?;
+        if let Some(crowd) = self.crowd.filter(|_| outcome.waited_to_end(STALL)) {
+            crowd.note();
+        }
         if let Err(failure) = &mut outcome.verdict {
             self.rules.explain(failure, &outcome.used);
         }

@@ -72,9 +72,17 @@ pub struct Outcome {
     pub usage: Usage,
     /// What the kernel counted.
     pub used: cgroup::Usage,
+    /// How long its end took, of a job that was over soon.
+    pub ending: Option<Duration>,
 }
 
 impl Outcome {
+    /// Whether a job that was over soon took so long to end, and was at work in little of that time.
+    #[must_use]
+    pub fn waited_to_end(&self, long: Duration) -> bool {
+        self.ending.is_some_and(|ending| ending >= long && 2 * self.used.cpu < ending)
+    }
+
     /// The answer that tells it.
     #[must_use]
     pub fn answer(&self, id: JobId) -> Answer<'_> {
@@ -193,7 +201,7 @@ impl Prepared {
 
         let started = Instant::now();
         let (lease, cell) = sandbox.parts();
-        let stop = {
+        let (stop, ending) = {
             let feed = async move {
                 // A script need not read its input; the pipe breaking then is no failure.
                 let input = request.stdin.as_deref().unwrap_or_default().as_bytes();
@@ -249,6 +257,7 @@ impl Prepared {
             };
             // In front of the answer, whatever it is: nothing of the job outlives it.
             kill(lease, cell);
+            let ends = Instant::now();
             // What the job wrote before its end is in the pipes, a report included; and only when it
             // is dead has the kernel counted all that it used. After a report there is in most cases
             // one process, whose end is quicker told than that of its cell; whoever else there is, or
@@ -266,10 +275,12 @@ impl Prepared {
                 () = gone => {}
                 () = &mut pump => unreachable!("the pump never ends"),
             }
-            match stop {
+            let ending = (!stepped_back).then(|| ends.elapsed());
+            let stop = match stop {
                 Stop::Ended(end) if !silent => last_words(&mut report).await.map_or(Stop::Ended(end), Stop::Said),
                 stop => stop,
-            }
+            };
+            (stop, ending)
         };
         stdout.read_available();
         stderr.read_available();
@@ -290,6 +301,7 @@ impl Prepared {
             files: left.files,
             usage,
             used,
+            ending,
         })
     }
 }

@@ -8,6 +8,7 @@ mod claim;
 mod confine;
 mod connection;
 mod connections;
+mod crowd;
 mod denial;
 mod doctor;
 mod files;

@@ -147,7 +147,7 @@ impl SlotCgroup {
     }
 
     /// Leaves a busy machine to those whose jobs have just begun, for a tenth of the share that the limits give, until
-    /// the next reset.
+    /// its end.
     ///
     /// # Errors
     /// The file that could not be written.
@@ -220,8 +220,15 @@ impl SlotCgroup {
         event.try_clone().doing(|| "copy an eventfd").map(Some)
     }
 
-    /// Sends SIGKILL to all in the group at once, where the kernel can.
+    /// Sends SIGKILL to all in the group at once, where the kernel can, and gives a job back its
+    /// share that had to step back: others may wait for what it holds on its way out.
     pub fn kill(&self) {
+        if let Some(limits) = self.limits
+            && self.steps_back.load(Ordering::Relaxed)
+            && self.groups.paths.weigh(limits.cpu_weight).is_ok()
+        {
+            self.steps_back.store(false, Ordering::Relaxed);
+        }
         if let Paths::V2 { group } = &self.groups.paths {
             let _ = fs::write(group.join("cgroup.kill"), "1");
         }

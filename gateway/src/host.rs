@@ -17,8 +17,9 @@ use hyper::{HeaderMap, Request, Version};
 pub enum Names {
     /// Any.
     Any,
-    /// Those of the loopback addresses alone, with this port or none.
-    Loopback(u16),
+    /// Those of the loopback addresses, and names without a dot, of which no stranger is the owner. The port is any: what
+    /// is forwarded here from another one is still spoken to by such a name.
+    Loopback,
 }
 
 /// Why a request is refused, for programs and for people.
@@ -29,7 +30,7 @@ const HOSTLESS: Strange =
 
 const WRONG_HOST: Strange = (
     ErrorCode::Forbidden,
-    "Host: a node that asks for no keys is only spoken to as localhost, 127.0.0.1 or [::1], with its port or none; \
+    "Host: a node that asks for no keys is only spoken to as localhost, 127.0.0.1, [::1] or by a name without a dot; \
      give it keys (--keys), or pass --no-auth to serve under any name",
 );
 
@@ -49,13 +50,13 @@ impl Names {
             return Err(HOSTLESS);
         }
         let host = host.map(|host| authority(host).ok_or(HOSTLESS)).transpose()?;
-        let Self::Loopback(port) = self else { return Ok(()) };
+        let Self::Loopback = self else { return Ok(()) };
         // An absolute target, as HTTP/2 has it, says it too, and goes before the header.
         let target = request.uri().authority();
         if host.is_none() && target.is_none() && request.version() != Version::HTTP_10 {
             return Err(WRONG_HOST);
         }
-        if ![host.as_ref(), target].into_iter().flatten().all(|name| is_loopback(name, port)) {
+        if ![host.as_ref(), target].into_iter().flatten().all(is_own) {
             return Err(WRONG_HOST);
         }
         match one(request.headers(), ORIGIN.as_str()) {
@@ -63,7 +64,8 @@ impl Names {
             Ok(Some(origin)) => {
                 let spoken_to = target.or(host.as_ref());
                 let page = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-                let page = page.and_then(authority).filter(|page| Some(page) == spoken_to);
+                // A page is under a name that leads here from everywhere, for who answers for others is anyone's guess.
+                let page = page.and_then(authority).filter(|page| Some(page) == spoken_to && is_loopback(page));
                 page.map(|_| ()).ok_or(WRONG_ORIGIN)
             }
             Err(()) => Err(WRONG_ORIGIN),
@@ -89,11 +91,15 @@ fn authority(text: &str) -> Option<Authority> {
     (!authority.host().is_empty() && (port.is_empty() || has_port)).then_some(authority)
 }
 
-fn is_loopback(name: &Authority, own: u16) -> bool {
+fn is_own(name: &Authority) -> bool {
+    is_loopback(name) || !name.host().contains(['.', ':'])
+}
+
+fn is_loopback(name: &Authority) -> bool {
     let host = name.host();
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let is_loopback = address.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback());
-    (is_loopback || host.eq_ignore_ascii_case("localhost")) && name.port_u16().is_none_or(|port| port == own)
+    is_loopback || host.eq_ignore_ascii_case("localhost")
 }
 
 #[cfg(test)]
@@ -113,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_host_is_named_once_and_well() {
-        let names = [Names::Any, Names::Loopback(80)];
+        let names = [Names::Any, Names::Loopback];
         for hosts in [
             &[][..],
             &["localhost", "localhost"],
@@ -130,35 +136,34 @@ mod tests {
             }
         }
         assert_eq!(told(Names::Any, Version::HTTP_11, &[("host", "cloister.example:444")]), None);
-        assert_eq!(told(Names::Loopback(80), Version::HTTP_10, &[]), None);
-        assert_eq!(told(Names::Loopback(80), Version::HTTP_2, &[]), Some(ErrorCode::Forbidden));
+        assert_eq!(told(Names::Loopback, Version::HTTP_10, &[]), None);
+        assert_eq!(told(Names::Loopback, Version::HTTP_2, &[]), Some(ErrorCode::Forbidden));
     }
 
     #[test]
     fn a_node_without_keys_is_spoken_to_by_its_own_names() {
-        let told = |host| told(Names::Loopback(8080), Version::HTTP_11, &[("host", host)]);
-        for own in
-            ["localhost", "LocalHost:8080", "127.0.0.1:8080", "127.9.9.9", "[::1]:8080", "[::1]", "[::ffff:127.0.0.1]"]
-        {
+        let told = |host| told(Names::Loopback, Version::HTTP_11, &[("host", host)]);
+        for own in [
+            "localhost",
+            "LocalHost:8080",
+            "localhost:9000",
+            "127.9.9.9",
+            "[::1]:8080",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "node:8080",
+        ] {
             assert_eq!(told(own), None, "{own}");
         }
-        for other in [
-            "evil.example",
-            "localhost:8081",
-            "localhost.evil.example:8080",
-            "10.0.0.1",
-            "[::2]",
-            "0.0.0.0:8080",
-            "localhost.",
-        ] {
+        for other in ["evil.example", "localhost.evil.example:8080", "10.0.0.1", "[::2]", "0.0.0.0:8080", "localhost."]
+        {
             assert_eq!(told(other), Some(ErrorCode::Forbidden), "{other}");
         }
     }
 
     #[test]
     fn a_page_is_this_nodes_own_or_none() {
-        let told =
-            |origin| told(Names::Loopback(8080), Version::HTTP_11, &[("host", "localhost:8080"), ("origin", origin)]);
+        let told = |origin| told(Names::Loopback, Version::HTTP_11, &[("host", "localhost:8080"), ("origin", origin)]);
         assert_eq!(told("http://localhost:8080"), None);
         for other in [
             "null",
@@ -171,5 +176,8 @@ mod tests {
         ] {
             assert_eq!(told(other), Some(ErrorCode::Forbidden), "{other}");
         }
+        let elsewhere = [("host", "node:8080"), ("origin", "http://node:8080")];
+        let elsewhere = super::tests::told(Names::Loopback, Version::HTTP_11, &elsewhere);
+        assert_eq!(elsewhere, Some(ErrorCode::Forbidden));
     }
 }

@@ -165,7 +165,7 @@ impl Server {
         reload::start(watched)?;
         let metrics = Arc::new(Metrics::new().map_err(|error| format!("prepare the metrics: {error}"))?);
         let open = arguments.no_auth || keyring.is_some();
-        let names = if open { Names::Any } else { Names::Loopback(address.port()) };
+        let names = if open { Names::Any } else { Names::Loopback };
         let router = routes::router(arguments, Admission::new(keyring), Arc::clone(&metrics));
         let pace = Pace { window: arguments.body_timeout, bytes: arguments.least_read.get() as u64 };
         let limits = Limits { header: arguments.header_timeout, idle: arguments.idle_timeout, pace };

@@ -9,6 +9,7 @@ mod confine;
 mod connection;
 mod connections;
 mod denial;
+mod devices;
 mod doctor;
 mod files;
 mod forkers;

@@ -13,6 +13,7 @@ use cloister_sandbox::spec::Layer;
 use crate::args::Doctor;
 use crate::canary;
 use crate::confine;
+use crate::devices;
 use crate::serve::{require_root, runtime};
 use crate::service::{Service, has_loopback, load_policy, stand_beside};
 
@@ -41,13 +42,15 @@ pub fn doctor(arguments: &Doctor) -> Result<ExitCode, String> {
     if rows.iter().all(|row| row.holds) {
         // Beside the ids that a running supervisor uses.
         let claim = stand_beside(&mut policy, 2).map_err(|error| error.to_string())?;
+        let group = format!("cloister-doctor-{}", std::process::id());
+        let devices = devices::make(&policy, &group)?;
+        rows.push(device_nodes(devices.is_some()));
         // As the daemon would: what only full root may do must not pass for what holds.
         if !arguments.without().contains(&Layer::Confinement) {
             confine::confine(has_loopback(&policy))?;
         }
-        let group = format!("cloister-doctor-{}", std::process::id());
         rows.extend(runtime()?.block_on(async {
-            match Service::start(&policy, claim, &group, &arguments.without()).await {
+            match Service::start(&policy, claim, &group, devices, &arguments.without()).await {
                 Ok(mut service) => {
                     let attempts = canary::all(&service.hosts()).await;
                     service.drain().await;
@@ -83,6 +86,13 @@ fn host(landlock_min_abi: u32, ids: RangeInclusive<u32>) -> Vec<Row> {
         user_namespaces(),
         host_ids(ids),
     ]
+}
+
+/// No layer: a host where they cannot be made is one where jobs can meet by locks on them.
+fn device_nodes(own: bool) -> Row {
+    let shared = "the host's, which all jobs share, and so locks on them: start it with CAP_MKNOD";
+    let found = if own { "made" } else { shared };
+    row("device nodes", "a slot's own, or the host's", found.to_owned(), true)
 }
 
 fn kernel_found(release: &str) -> String {

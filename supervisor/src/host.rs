@@ -9,6 +9,7 @@ use std::time::Duration;
 use cloister_policy::{Children, Policy, Profile, Warm};
 use cloister_protocol::{ExecuteRequest, ProfileStats, Tenant};
 use cloister_sandbox::cgroup::{self, Tree};
+use cloister_sandbox::devices::Devices;
 use cloister_sandbox::spec::{IdRange, Layer, Spec};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
@@ -58,6 +59,8 @@ pub struct Ground {
     pub tree: Arc<Tree>,
     /// The layers that are left out; none in a service.
     pub without: Vec<Layer>,
+    /// The slots' own device nodes, if they have any.
+    pub devices: Option<Arc<Devices>>,
     /// How many interpreters start beside zygotes that stall: one a processor.
     pub beside: Arc<Semaphore>,
 }
@@ -112,7 +115,7 @@ impl Host {
     /// # Errors
     /// What could not be started; a module that cannot be imported, for one.
     pub async fn start(policy: &Policy, of: &Profile, ground: Ground) -> Result<Arc<Self>, LauncherError> {
-        let spec = Arc::new(profile::spec(policy, of, &ground.without));
+        let spec = Arc::new(profile::spec(policy, of, &ground.without, ground.devices.as_deref()));
         let zygote = of.warm.as_ref().filter(|warm| warm.children == Children::Forked);
         let host = Arc::new(Self {
             name: of.name.clone(),
@@ -149,7 +152,7 @@ impl Host {
     /// Whether it is what this profile needs, so that it can go on serving it.
     #[must_use]
     pub fn is_for(&self, policy: &Policy, of: &Profile) -> bool {
-        *self.spec == profile::spec(policy, of, &self.ground.without)
+        *self.spec == profile::spec(policy, of, &self.ground.without, self.ground.devices.as_deref())
             && self.bounds == profile::bounds(of)
             && self.limits == profile::limits(of)
             && self.warm == of.warm

@@ -10,6 +10,7 @@ mod connection;
 mod connections;
 mod crowd;
 mod denial;
+mod devices;
 mod doctor;
 mod files;
 mod forkers;

@@ -7,6 +7,7 @@ use cloister_policy::rules::{self, Access, Action};
 use cloister_policy::{Children, Network, Policy, Profile};
 use cloister_protocol::OUT;
 use cloister_sandbox::cgroup::Limits;
+use cloister_sandbox::devices::Devices;
 use cloister_sandbox::root;
 use cloister_sandbox::spec::{self, CallRule, Layer, Mount, PathRule, Rlimits, Spec, Tmpfs};
 
@@ -48,7 +49,7 @@ pub struct Bounds {
 }
 
 /// What the launcher of a profile is told.
-pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer]) -> Spec {
+pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer], devices: Option<&Devices>) -> Spec {
     let runtime = &policy.runtimes[&profile.runtime];
     let interpreter = runtime.interpreter.to_string_lossy().into_owned();
     let mut environment: Vec<String> =
@@ -69,6 +70,7 @@ pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer]) -> Spec {
         environment,
         mounts: runtime.mounts.iter().chain(&profile.filesystem.read_only).map(mount).collect(),
         links: runtime.links.clone(),
+        devices: devices.map(|devices| devices.directory().to_owned()),
         hostname: profile.hostname.clone(),
         tmp: Tmpfs { bytes: profile.filesystem.tmp.0, inodes: profile.filesystem.tmp_inodes },
         shm: Tmpfs { bytes: profile.filesystem.shm.0, inodes: profile.filesystem.shm_inodes },

@@ -37,9 +37,12 @@ impl Refused {
             Self::Start(StartError::Broken(_)) => {
                 "the sandbox does not hold under the new policy; the supervisor's log tells where"
             }
-            Self::Start(StartError::TooFewFiles { .. } | StartError::TooFewIds { .. } | StartError::NoLoopback) => {
-                "the new policy needs a restart; the supervisor's log tells why"
-            }
+            Self::Start(
+                StartError::TooFewFiles { .. }
+                | StartError::TooFewIds { .. }
+                | StartError::TooFewDevices { .. }
+                | StartError::NoLoopback,
+            ) => "the new policy needs a restart; the supervisor's log tells why",
             Self::Start(_) => "a profile of the new policy could not be started; the supervisor's log tells why",
         }
     }

@@ -11,6 +11,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::args;
 use crate::confine;
+use crate::devices;
 use crate::serve::{require_root, runtime};
 use crate::service::{Service, has_loopback, load_policy, stand_beside};
 
@@ -38,15 +39,17 @@ pub fn run(arguments: &args::Run) -> Result<ExitCode, String> {
         files: Vec::new(),
     };
     let without: Vec<Layer> = arguments.without.iter().map(|&layer| layer.into()).collect();
+    let group = format!("cloister-run-{}", std::process::id());
+    let devices = devices::make(&policy, &group)?;
     // As the daemon would: what only full root may do must not pass for what holds. Of the filter jobs inherit the half, so
     // that whoever leaves theirs out means this one too.
     match without.contains(&Layer::Seccomp) {
         true => confine::give_up(has_loopback(&policy))?,
         false => confine::confine(has_loopback(&policy))?,
     }
-    let group = format!("cloister-run-{}", std::process::id());
     runtime()?.block_on(async {
-        let mut service = Service::start(&policy, claim, &group, &without).await.map_err(|error| error.to_string())?;
+        let mut service =
+            Service::start(&policy, claim, &group, devices, &without).await.map_err(|error| error.to_string())?;
         let id = JobId::random();
         let outcome = async {
             let place = service.enter(Tenant::default()).await?;

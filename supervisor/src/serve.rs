@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use cloister_policy::Policy;
 use cloister_program::log;
+use cloister_sandbox::devices::Devices;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -14,6 +15,7 @@ use crate::canary;
 use crate::claim::{Claim, ClaimError};
 use crate::confine;
 use crate::connections::SPARE;
+use crate::devices;
 use crate::notify;
 use crate::places::MOST_UNREAD;
 use crate::reload;
@@ -30,20 +32,32 @@ pub fn serve(arguments: &Serve) -> Result<ExitCode, String> {
     let policy = load_policy(&arguments.common.policy)?;
     allow_open_files(&policy)?;
     cloister_sandbox::sys::give_back_large_blocks();
+    let runtime = runtime()?;
+    // First of all: until they are listened for, signals end the process, and leave what it has begun.
+    let (hangup, stop) = {
+        let _inside = runtime.enter();
+        (listen_for(SignalKind::hangup())?, stop_signal()?)
+    };
+    let devices = devices::make(&policy, &arguments.cgroup)?;
     confine::confine(has_loopback(&policy))?;
-    runtime()?.block_on(run(arguments, &policy))
+    runtime.block_on(run(arguments, &policy, devices, hangup, stop))
 }
 
-async fn run(arguments: &Serve, policy: &Policy) -> Result<ExitCode, String> {
-    // First of all: until they are listened for, signals end the process, and leave what it has begun.
-    let (hangup, mut stop) = (listen_for(SignalKind::hangup())?, Box::pin(stop_signal()?));
+async fn run(
+    arguments: &Serve,
+    policy: &Policy,
+    devices: Option<Devices>,
+    hangup: Signal,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<ExitCode, String> {
+    let mut stop = Box::pin(stop);
     let failed = |error| format!("listen on {}: {error}", arguments.socket.display());
     let passed = activation::listener().map_err(failed)?;
     let owns_socket = passed.is_none();
     let listener =
         passed.map_or_else(|| server::listen(&arguments.socket, &arguments.gateway_uid), Ok).map_err(failed)?;
     let claim = claim(arguments, policy).map_err(|error| error.to_string())?;
-    let start = Service::start(policy, claim, &arguments.cgroup, &[]);
+    let start = Service::start(policy, claim, &arguments.cgroup, devices, &[]);
     let service = tokio::select! {
         started = notify::while_starting(start) => started.map_err(|error| error.to_string())?,
         // What was started so far ends with it.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use cloister_policy::{Network, Policy, Profile, Supervisor};
 use cloister_protocol::{ErrorCode, ExecuteRequest, Failure, Stats, Tenant};
 use cloister_sandbox::cgroup::{self, Tree};
+use cloister_sandbox::devices::Devices;
 use cloister_sandbox::landlock;
 use cloister_sandbox::spec::{IdRange, Layer};
 use nix::sys::resource::{Resource, getrlimit};
@@ -109,6 +110,16 @@ pub enum StartError {
         /// What the policy gives.
         count: u32,
     },
+    /// More slots than device nodes were made for, which only a start can do.
+    #[error(
+        "with both policies warm for a while {needed} sets of device nodes are needed, {made} were made at the start: restart it"
+    )]
+    TooFewDevices {
+        /// For all slots while both policies are warm.
+        needed: u32,
+        /// What there are.
+        made: u32,
+    },
     /// A loopback network is asked for, and this process has given up what jobs would need for it.
     #[error("network = \"loopback\" needs a restart where no profile had it before")]
     NoLoopback,
@@ -139,13 +150,20 @@ impl Service {
     ///
     /// # Errors
     /// The first step that failed.
-    pub async fn start(policy: &Policy, claim: Claim, group: &str, without: &[Layer]) -> Result<Self, StartError> {
+    pub async fn start(
+        policy: &Policy,
+        claim: Claim,
+        group: &str,
+        devices: Option<Devices>,
+        without: &[Layer],
+    ) -> Result<Self, StartError> {
         let (ids, tree) = (claim.ids(), Arc::new(Tree::create(group)?));
         tree.delegate_to(ids.base)?;
         let running = policy.supervisor.slots;
-        let slots = Arc::new(Slots::new(Arc::clone(&tree), ids, running + parked(&policy.profiles))?);
+        let slots = Arc::new(Slots::new(Arc::clone(&tree), ids, devices.as_ref(), running + parked(&policy.profiles))?);
         let beside = Arc::new(Semaphore::new(processors()));
-        let ground = Ground { ids, slots, tree, without: without.to_vec(), beside };
+        let devices = devices.map(Arc::new);
+        let ground = Ground { ids, slots, tree, without: without.to_vec(), devices, beside };
         let hosts = start_all(policy, &ground).await?;
         let in_force = InForce { hosts, digest: policy.digest.clone(), supervisor: policy.supervisor.clone() };
         Ok(Self {
@@ -176,6 +194,11 @@ impl Service {
         let count = self.ground.ids.count;
         if change.slots_meanwhile >= count {
             return Err(StartError::TooFewIds { needed: change.slots_meanwhile + 1, count });
+        }
+        if let Some(made) = self.ground.devices.as_ref().map(|devices| devices.sets())
+            && change.slots_meanwhile > made
+        {
+            return Err(StartError::TooFewDevices { needed: change.slots_meanwhile, made });
         }
         if !self.loopback && has_loopback(policy) {
             return Err(StartError::NoLoopback);

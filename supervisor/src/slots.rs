@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use cloister_sandbox::Context;
 use cloister_sandbox::cgroup::{SlotCgroup, Tree};
+use cloister_sandbox::devices::Devices;
 use cloister_sandbox::spec::{IdRange, Slot};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -27,6 +28,8 @@ pub struct Slots {
     pool: Mutex<Pool>,
     permits: Arc<Semaphore>,
     ids: IdRange,
+    /// How many numbers there are for slots: of ids, and of device nodes.
+    numbers: u32,
     /// Watches over what the slots' jobs lock.
     pub locks: LockWatch,
     // Last, so that the slots' groups are gone when the tree is removed.
@@ -71,10 +74,17 @@ impl Slots {
     ///
     /// # Errors
     /// The group that could not be made.
-    pub fn new(tree: Arc<Tree>, ids: IdRange, number: u32) -> cloister_sandbox::Result<Self> {
+    pub fn new(
+        tree: Arc<Tree>,
+        ids: IdRange,
+        devices: Option<&Devices>,
+        number: u32,
+    ) -> cloister_sandbox::Result<Self> {
         let locks = LockWatch::new().doing(|| "watch over record locks")?;
         let permits = Arc::new(Semaphore::new(0));
-        let slots = Self { pool: Mutex::default(), permits, ids, locks, tree };
+        let of_ids = ids.count.saturating_sub(1);
+        let numbers = devices.map_or(of_ids, |devices| devices.sets().min(of_ids));
+        let slots = Self { pool: Mutex::default(), permits, ids, numbers, locks, tree };
         slots.resize(number)?;
         Ok(slots)
     }
@@ -98,10 +108,14 @@ impl Slots {
 
     /// Makes one, with the first number that is nobody's.
     fn make(&self, pool: &mut Pool) -> cloister_sandbox::Result<()> {
-        let slot = (0..self.ids.count.saturating_sub(1))
+        let slot = (0..self.numbers)
             .map(Slot)
             .find(|slot| !pool.all.contains(slot) && !pool.lost.contains(slot))
-            .ok_or_else(|| cloister_sandbox::Error::Peer("every host id of the policy's is in use".to_owned()))?;
+            .ok_or_else(|| {
+                cloister_sandbox::Error::Peer(
+                    "every host id of the policy's, or every set of device nodes, is in use".to_owned(),
+                )
+            })?;
         pool.free.insert(slot, self.tree.slot(slot.0, self.ids.base)?);
         pool.all.insert(slot);
         self.permits.add_permits(1);

@@ -26,7 +26,8 @@ class Host:
             network_namespaces=frozenset(filter(None, (link(f"/proc/{pid}/ns/net") for pid in ours))) - {link("/proc/self/ns/net")},
             mounts=frozenset(Path("/proc/self/mountinfo").read_text().splitlines()),
             control_groups=frozenset(path for path, _, _ in os.walk("/sys/fs/cgroup") if named(path)),
-            files=frozenset(entry.path for place in ("/tmp", "/dev/shm", "/run") for entry in os.scandir(place) if named(entry.name)),
+            files=frozenset(entry.path for place in ("/tmp", "/dev/shm", "/dev/cloister", "/run") if os.path.isdir(place)
+                            for entry in os.scandir(place) if named(entry.name)),
         )
 
     def more_than(self, before):

@@ -145,6 +145,7 @@ class Service:
         assert not any(codes.values()), {name: (code, self.log(name)) for name, code in codes.items() if code}
         assert not self.cgroup_directories(), "a control group was left behind"
         assert not self.processes(), "a process was left behind"
+        assert not Path("/dev/cloister", self.cgroup).exists(), "device nodes were left behind"
         subprocess.run(["rm", "-rf", self.directory], check=True)
 
     def end_daemons(self):

@@ -24,7 +24,7 @@ use crate::overlay::{self, Tree};
 use crate::spec::{Layer, Network, Slot, Spec};
 use crate::sys::{self, Forked};
 use crate::wire::{self, Entry, Notice, Order, Wire, exactly};
-use crate::{Context, Error, Result, cell, credentials, loopback, root};
+use crate::{Context, Error, Result, cell, credentials, devices, loopback, root};
 
 /// The namespaces that a launcher is born into. Not a cgroup namespace: where those bound what was
 /// delegated (`nsdelegate`, as systemd mounts the hierarchy) nothing can be born into a group that its
@@ -85,8 +85,9 @@ fn tell_failure(wire: &Wire, error: &Error) {
 fn run(wire: &Wire, spec: Spec) -> Result<()> {
     die_with_parent()?;
     wire::announce(wire)?;
-    // Still with the host's root's id, whose file it is.
+    // Still with the host's root's id, whose files they are.
     let interpreter = overlay::open_interpreter(&spec);
+    let devices = devices::open(&spec)?;
     credentials::become_namespace_root()?;
     // The change of ids cleared it: prctl(2), PR_SET_PDEATHSIG.
     die_with_parent()?;
@@ -98,7 +99,7 @@ fn run(wire: &Wire, spec: Spec) -> Result<()> {
     // Directories above what is mounted, and files of the root's own, are for jobs to pass and read, whatever
     // the service's mask. A job has a mask of its own.
     umask(Mode::from_bits_truncate(0o022));
-    let trees = root::enter_launcher_root(&spec, interpreter)?;
+    let trees = root::enter_launcher_root(&spec, interpreter, devices)?;
     if !spec.leaves_out(Layer::NoNewPrivileges) {
         credentials::forgo_new_privileges()?;
     }

@@ -15,6 +15,7 @@ pub mod bpf;
 pub mod cell;
 pub mod cgroup;
 pub mod credentials;
+pub mod devices;
 pub mod enter;
 mod error;
 pub mod forker;

@@ -49,6 +49,18 @@ pub fn copy(path: &Path) -> Result<OwnedFd> {
     open_tree(CWD, path, flags).doing(|| format!("open_tree {}", path.display()))
 }
 
+/// The same of what was opened.
+///
+/// # Errors
+/// The call that failed.
+pub fn copy_opened(directory: impl AsFd) -> Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    open_tree(directory, "", flags).doing(|| "open_tree an open directory")
+}
+
 /// A detached copy of the mount of a directory, without what is mounted in it.
 ///
 /// # Errors

@@ -9,16 +9,17 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use crate::devices::{LINKS, NODES, SHM};
 use crate::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
 use crate::overlay::{self, EMPTY, LOWER, Tree};
 use crate::spec::{Layer, Mount, Network, Slot, Spec, Tmpfs};
 use crate::{Context, Error, Result};
 
-/// The device nodes of a sandbox. All are harmless and without state.
-const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
-
 /// Where a launcher puts a cell's root together; an empty directory otherwise.
 const CELL: &str = "/cell";
+
+/// Where the launcher's root has the slots' own device nodes; no job sees another's.
+const DEVICES: &str = "/lower/devices";
 
 /// Where names are looked up that no name service is asked for. hosts(5).
 const HOSTS: &str = "/etc/hosts";
@@ -28,11 +29,11 @@ const LOCAL_NAMES: &str = "127.0.0.1 localhost\n::1 localhost\n";
 
 /// Moves the launcher into a root of its own. The runtime's paths lie where a job will see them,
 /// `/proc` is whole (a job's is not), and `/cell` is empty. Returns what cells show of it. A copy is kept of an
-/// interpreter that was opened before.
+/// interpreter that was opened before, and of the slots' own devices, if there are any.
 ///
 /// # Errors
 /// The step that failed.
-pub fn enter_launcher_root(spec: &Spec, interpreter: Option<fs::File>) -> Result<Vec<Tree>> {
+pub fn enter_launcher_root(spec: &Spec, interpreter: Option<fs::File>, devices: Option<OwnedFd>) -> Result<Vec<Tree>> {
     mount::make_all_private()?;
     // Taken while the host can still be seen; the new root may cover any of it.
     let (mut trees, mut files) = (Vec::new(), Vec::new());
@@ -49,7 +50,8 @@ pub fn enter_launcher_root(spec: &Spec, interpreter: Option<fs::File>) -> Result
         }
         trees.push((tree, is_directory, inside));
     }
-    let devices = DEVICES.map(|name| mount::copy(&Path::new("/dev").join(name)));
+    let nodes = NODES.map(|name| mount::copy(&Path::new("/dev").join(name)));
+    let devices = devices.map(own_devices).transpose()?;
 
     let stage = staging_directory()?;
     let root = mount::new("tmpfs", &small_tmpfs(256), NOSUID | NODEV)?;
@@ -66,7 +68,10 @@ pub fn enter_launcher_root(spec: &Spec, interpreter: Option<fs::File>) -> Result
     if let Some(mut interpreter) = interpreter {
         overlay::keep_interpreter(stage, &mut interpreter)?;
     }
-    attach_devices(&stage.join("dev"), devices)?;
+    attach_devices(&stage.join("dev"), nodes)?;
+    if let Some(devices) = devices {
+        attach_inside(stage, Path::new(DEVICES), &devices, true)?;
+    }
     for (tree, is_directory, inside) in trees {
         attach_inside(stage, &inside, &tree, is_directory)?;
     }
@@ -100,7 +105,7 @@ pub fn enter_cell_root(spec: &Spec, trees: &[Tree], slot: Slot) -> Result<()> {
     }
     make_links(stage, spec)?;
     make_hosts(stage, spec)?;
-    mount::attach(mount::copy(Path::new("/dev"))?, &stage.join("dev"))?;
+    mount::attach(mount::copy(&devices_of(spec, slot))?, &stage.join("dev"))?;
     let writable = NOSUID | NODEV | NOEXEC;
     mount::attach(mount::new("tmpfs", &job_tmpfs(spec.shm, slot), writable)?, &stage.join("dev/shm"))?;
     mount::attach(mount::new("tmpfs", &job_tmpfs(spec.tmp, slot), writable)?, &stage.join("tmp"))?;
@@ -137,19 +142,32 @@ fn has_hosts(spec: &Spec) -> bool {
     spec.network == Network::Loopback && !shown && !led_elsewhere
 }
 
+/// All slots' device nodes, in sets.
+fn own_devices(directory: OwnedFd) -> Result<OwnedFd> {
+    let devices = mount::copy_opened(directory)?;
+    mount::restrict(&devices, RDONLY | NOSUID | NOEXEC)?;
+    Ok(devices)
+}
+
+/// What a cell shows as `/dev`: the slot's own set, and where there are none what the launcher has itself. A slot that
+/// lacks its set while others have theirs gets nothing else instead.
+fn devices_of(spec: &Spec, slot: Slot) -> PathBuf {
+    spec.devices.as_ref().map_or_else(|| PathBuf::from("/dev"), |_| Path::new(DEVICES).join(slot.0.to_string()))
+}
+
 /// `/dev`: a read-only tmpfs that holds the nodes, an empty `shm`, and the usual links.
-fn attach_devices(at: &Path, devices: [Result<OwnedFd>; DEVICES.len()]) -> Result<()> {
+fn attach_devices(at: &Path, nodes: [Result<OwnedFd>; NODES.len()]) -> Result<()> {
     let dev = mount::new("tmpfs", &small_tmpfs(64), NOSUID | NOEXEC)?;
     mount::attach(&dev, at)?;
-    make_directory(&at.join("shm"))?;
-    for (name, device) in DEVICES.into_iter().zip(devices) {
+    make_directory(&at.join(SHM))?;
+    for (name, device) in NODES.into_iter().zip(nodes) {
         let (path, device) = (at.join(name), device?);
         make_file(&path)?;
         mount::restrict(&device, RDONLY | NOSUID | NOEXEC)?;
         mount::attach(device, &path)?;
     }
-    for (name, target) in [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")] {
-        make_link(&at.join(name), Path::new(&format!("/proc/self/fd{target}")))?;
+    for (name, target) in LINKS {
+        make_link(&at.join(name), Path::new(target))?;
     }
     mount::restrict_alone(&dev, RDONLY)
 }

@@ -15,6 +15,8 @@ pub struct Spec {
     pub mounts: Vec<Mount>,
     /// Symbolic links in the root: name and target.
     pub links: Vec<(String, PathBuf)>,
+    /// The directory of the host in which each slot has device nodes of its own, if there are any: else all share the host's.
+    pub devices: Option<PathBuf>,
     /// Host name inside.
     pub hostname: String,
     /// `/tmp`.
@@ -48,6 +50,7 @@ impl Spec {
     #[must_use]
     pub fn inside(mut self) -> Self {
         self.mounts.iter_mut().for_each(|mount| mount.host = PathBuf::new());
+        self.devices = None;
         self
     }
 }

@@ -18,6 +18,7 @@ use cloister_protocol::{Answer, ExecuteRequest, JobId};
 use cloister_sandbox::cgroup::Tree;
 
 use crate::args;
+use crate::devices;
 use crate::forkers::Forkers;
 use crate::job::{Outcome, Prepared, START_TIME};
 use crate::launcher::Launcher;
@@ -81,7 +82,9 @@ pub fn learn(arguments: &args::Learn) -> Result<ExitCode, String> {
 
 /// Runs the script in a sandbox that differs from the profile's in its filter alone.
 async fn record(policy: &Policy, of: &Profile, request: &ExecuteRequest) -> Result<(Outcome, Arc<Recorder>), String> {
-    let mut spec = profile::spec(policy, of, &[]);
+    let group = format!("cloister-learn-{}", std::process::id());
+    let devices = devices::make(policy, &group)?;
+    let mut spec = profile::spec(policy, of, &[], devices.as_ref());
     let told = |error: cloister_sandbox::Error| error.to_string();
     let recorder = Arc::new(Recorder::new(Judge::new(&spec).map_err(told)?, of.path_rules.clone()));
     spec.recorded = true;
@@ -90,10 +93,10 @@ async fn record(policy: &Policy, of: &Profile, request: &ExecuteRequest) -> Resu
     if size > bounds.script_bytes {
         return Err(format!("script is {size} bytes, profile {:?} accepts {}", of.name, bounds.script_bytes));
     }
-    let tree = Arc::new(Tree::create(&format!("cloister-learn-{}", std::process::id())).map_err(told)?);
+    let tree = Arc::new(Tree::create(&group).map_err(told)?);
     let ids = id_range(policy);
     tree.delegate_to(ids.base).map_err(told)?;
-    let slots = Arc::new(Slots::new(Arc::clone(&tree), ids, 1).map_err(told)?);
+    let slots = Arc::new(Slots::new(Arc::clone(&tree), ids, devices.as_ref(), 1).map_err(told)?);
     let launcher =
         Launcher::start(spec.clone(), ids, |pid| tree.adopt_launcher(pid)).await.map_err(|error| error.to_string())?;
     let forkers = Forkers::recorded(Arc::new(launcher), Arc::clone(&recorder));

@@ -32,7 +32,8 @@ def snapshot(service):
         "descriptors": sorted(kinds),
         "threads": len(os.listdir(f"/proc/{pid}/task")),
         "namespaces": len(namespaces),
-        "files": sorted(entry.path for place in ("/tmp", "/dev/shm", "/run") for entry in os.scandir(place) if belongs(service, entry)),
+        "files": sorted(entry.path for place in ("/tmp", "/dev/shm", "/dev/cloister", "/run") if os.path.isdir(place)
+                        for entry in os.scandir(place) if belongs(service, entry)),
     }
 
 

@@ -60,7 +60,8 @@ def comparable(told):
     status = [line for line in told["status"].splitlines() if not WORK.match(line.split(":")[0])]
     # How many signals are queued is followed by how many may be.
     told["status"] = "\n".join(re.sub(r"^SigQ:\t\d+", "SigQ:", line) for line in status)
-    numbers = re.sub(r"(?m)^\d+ \d+ \d+:\d+|(?<=[ug]id=)\d+", "N", told["mountinfo"])
+    # Of mounts, of ids, and of the slot whose devices are shown.
+    numbers = re.sub(r"(?m)^\d+ \d+ \d+:\d+|(?<=[ug]id=)\d+|(?<=/)\d+(?= /dev )", "N", told["mountinfo"])
     told["mountinfo"] = sorted(numbers.splitlines())
     told["uid_map"], told["gid_map"] = (re.sub(r"(\d+) +\d+ +(\d+)", r"\1 SLOT \2", told[name]) for name in ("uid_map", "gid_map"))
     return told

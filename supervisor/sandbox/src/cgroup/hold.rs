@@ -12,14 +12,14 @@ use crate::{Context, Error, Result};
 
 /// A directory that is this process's own for as long as it lives.
 #[derive(Debug)]
-pub(super) struct Hold(#[allow(dead_code)] Flock<File>);
+pub(crate) struct Hold(#[allow(dead_code)] Flock<File>);
 
 impl Hold {
     /// Makes the directory if it is not there, and takes it.
     ///
     /// # Errors
     /// When somebody else has it, who is named.
-    pub(super) fn take(directory: &Path) -> Result<Self> {
+    pub(crate) fn take(directory: &Path) -> Result<Self> {
         loop {
             make(directory)?;
             let opened = File::open(directory).doing(|| format!("open {}", directory.display()))?;

@@ -18,12 +18,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+pub(crate) use hold::Hold;
 pub use hold::describe;
 pub use layout::{Layout, Version};
 pub use slot::{Limits, SlotCgroup, Usage};
 
 use crate::{Context, Result};
-use hold::Hold;
 
 /// Cloister's own part of the hierarchies, removed again when dropped. It has one living owner.
 #[derive(Debug)]

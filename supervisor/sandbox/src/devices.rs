@@ -1,0 +1,220 @@
+//! Device nodes of a slot's own, made by `mknod(2)` before the power to make any is given up.
+//!
+//! What hangs on an inode is everybody's who can open it: record locks and `flock`, by which a job would reach other jobs
+//! and the host's programs. So no two slots share a node, and none is the host's. They lie in `/dev`, the one place of a
+//! host where nodes are sure to work, below the name of the control group, and live as long as their owner.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::{Mode, SFlag, mknod};
+
+use crate::cgroup::{Hold, make as make_directory};
+use crate::spec::Spec;
+use crate::{Context, Error, Result};
+
+/// The device nodes of a sandbox. All are harmless and without state.
+pub(crate) const NODES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+
+/// The links beside them.
+pub(crate) const LINKS: [(&str, &str); 4] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
+
+/// Where a job's shared memory is mounted.
+pub(crate) const SHM: &str = "shm";
+
+/// Where all supervisors of a host have their nodes.
+const PLACE: &str = "/dev/cloister";
+
+/// How often the place is made again that another, who was the last to leave, has just removed.
+const TRIES: u32 = 100;
+
+/// As many sets of nodes as slots may be numbered, each a directory named after its slot. Removed when dropped.
+#[derive(Debug)]
+pub struct Devices {
+    directory: PathBuf,
+    sets: u32,
+    /// Let go of last, when nothing is left to be taken for another's.
+    _hold: Hold,
+}
+
+/// What jobs have for devices.
+#[derive(Debug)]
+pub enum Made {
+    /// Nodes of their own.
+    Own(Devices),
+    /// The host's, which all share, because of this.
+    Hosts(Error),
+}
+
+impl Devices {
+    /// Makes so many sets under a control group's name, after removing what an earlier life left there. Nothing is
+    /// touched of a life that goes on.
+    ///
+    /// # Errors
+    /// When another process has the name, who is named.
+    pub fn make(name: &str, sets: u32) -> Result<Made> {
+        match Self::make_in(Path::new(PLACE), name, sets) {
+            Ok(devices) => Ok(Made::Own(devices)),
+            Err(error @ Error::Kernel { .. }) => Ok(Made::Hosts(error)),
+            // No refusal of the kernel's: somebody has it.
+            Err(taken) => Err(taken),
+        }
+    }
+
+    fn make_in(place: &Path, name: &str, sets: u32) -> Result<Self> {
+        let hold = hold(place, name)?;
+        // From here on, whatever fails, the directory goes again.
+        let devices = Self { directory: place.join(name), sets, _hold: hold };
+        empty(&devices.directory)?;
+        // The host's other accounts have no business with any of them.
+        permit(place, 0o700)?;
+        open_to_all(&devices.directory)?;
+        let nodes = host_nodes()?;
+        for number in 0..sets {
+            make_set(&devices.directory.join(number.to_string()), &nodes)?;
+        }
+        // Where a mount or a control group forbids devices, they can be made and not used.
+        let first = devices.directory.join("0").join(NODES[0]);
+        fs::File::open(&first).doing(|| format!("open {}", first.display()))?;
+        Ok(devices)
+    }
+
+    /// The directory of all sets.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// How many there are: for the slots of the numbers below.
+    #[must_use]
+    pub fn sets(&self) -> u32 {
+        self.sets
+    }
+}
+
+impl Drop for Devices {
+    fn drop(&mut self) {
+        let removed = empty(&self.directory)
+            .and_then(|()| fs::remove_dir(&self.directory).doing(|| format!("rmdir {}", self.directory.display())));
+        // The last to leave; while others are there, this is refused.
+        if let (Ok(()), Some(place)) = (removed, self.directory.parent()) {
+            let _ = fs::remove_dir(place);
+        }
+    }
+}
+
+/// Opens the directory of all sets, which takes the host's root's id, for who then copies its mount.
+///
+/// # Errors
+/// The call that failed.
+pub fn open(spec: &Spec) -> Result<Option<OwnedFd>> {
+    let opened = |directory: &PathBuf| {
+        nix::fcntl::open(directory, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+            .doing(|| format!("open {}", directory.display()))
+    };
+    spec.devices.as_ref().map(opened).transpose()
+}
+
+fn hold(place: &Path, name: &str) -> Result<Hold> {
+    let mut held =
+        Err(Error::layer(format_args!("take {name:?} in {}", place.display()), "it is removed all the time"));
+    for _ in 0..TRIES {
+        make_directory(place)?;
+        held = Hold::take(&place.join(name));
+        match &held {
+            Err(Error::Kernel { errno, .. }) if errno.kind() == io::ErrorKind::NotFound => {}
+            _ => break,
+        }
+    }
+    held
+}
+
+/// The numbers of the host's devices, `makedev(3)`.
+fn host_nodes() -> Result<Vec<(&'static str, u64)>> {
+    let number = |name| {
+        let path = Path::new("/dev").join(name);
+        let metadata = fs::metadata(&path).doing(|| format!("stat {}", path.display()))?;
+        Ok((name, metadata.rdev()))
+    };
+    NODES.into_iter().map(number).collect()
+}
+
+fn make_set(set: &Path, nodes: &[(&str, u64)]) -> Result<()> {
+    make_directory(set)?;
+    for (name, number) in nodes {
+        let path = set.join(name);
+        mknod(&path, SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), *number)
+            .doing(|| format!("mknod {}", path.display()))?;
+        // Whatever the mask.
+        permit(&path, 0o666)?;
+    }
+    make_directory(&set.join(SHM))?;
+    for (name, target) in LINKS {
+        let path = set.join(name);
+        symlink(target, &path).doing(|| format!("symlink {}", path.display()))?;
+    }
+    [set, &set.join(SHM)].into_iter().try_for_each(open_to_all)
+}
+
+fn empty(directory: &Path) -> Result<()> {
+    let doing = || format!("empty {}", directory.display());
+    for entry in fs::read_dir(directory).doing(doing)? {
+        fs::remove_dir_all(entry.doing(doing)?.path()).doing(doing)?;
+    }
+    Ok(())
+}
+
+fn open_to_all(directory: &Path) -> Result<()> {
+    permit(directory, 0o755)
+}
+
+fn permit(path: &Path, mode: u32) -> Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(mode)).doing(|| format!("chmod {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::{Devices, Made};
+
+    /// Root's alone, as all of this is; without the power to make nodes it says so.
+    #[test]
+    fn each_set_is_of_its_own_and_all_are_gone_with_their_owner() {
+        let place = std::env::temp_dir().join(format!("cloister-devices-{}", std::process::id()));
+        let group = place.join("group");
+        fs::create_dir_all(group.join("7/left")).expect("writable");
+        let made = Devices::make_in(&place, "group", 2);
+        let Ok(devices) = made else {
+            let error = made.expect_err("not made").to_string();
+            assert!(error.contains("mknod") || error.contains("open"), "{error}");
+            assert!(!place.exists(), "what was begun is gone");
+            return;
+        };
+        assert_eq!(fs::read_dir(&group).expect("made").count(), 2, "what an earlier life left is gone");
+        let inode = |set: &str| std::os::unix::fs::MetadataExt::ino(&fs::metadata(group.join(set)).expect("made"));
+        assert_ne!(inode("0/null"), inode("1/null"));
+        assert_eq!(devices.directory(), group);
+        let second = Devices::make_in(&place, "group", 1).expect_err("taken").to_string();
+        assert!(second.contains("--cgroup"), "{second}");
+        assert!(group.join("1/urandom").exists(), "nothing of a living one's is touched");
+        drop(devices);
+        assert!(!place.exists());
+    }
+
+    #[test]
+    fn where_no_place_can_be_made_jobs_have_the_hosts() {
+        assert!(matches!(Devices::make_in(Path::new("/proc/cloister"), "group", 1), Err(crate::Error::Kernel { .. })));
+        let _: fn(&str, u32) -> crate::Result<Made> = Devices::make;
+    }
+}

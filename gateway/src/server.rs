@@ -77,7 +77,7 @@ pub async fn run(arguments: &Serve, listener: TcpListener, metrics: Option<TcpLi
     let address = listener.local_addr().map_err(|error| format!("listen: {error}"))?;
     let mut stop = Stop::new()?;
     let mut watchdog = std::pin::pin!(activation::feed_watchdog());
-    let server = Server::new(arguments, address)?;
+    let server = Server::new(arguments)?;
     if let Some(listener) = metrics {
         admin::serve(listener, Arc::clone(&server.protocols.metrics), Upstream::new(&arguments.socket))?;
     }
@@ -151,7 +151,7 @@ struct Protocols {
 
 impl Server {
     /// Reads the files that are read again later, too.
-    fn new(arguments: &Serve, address: SocketAddr) -> Result<Self, String> {
+    fn new(arguments: &Serve) -> Result<Self, String> {
         let mut watched = Vec::new();
         let keyring = arguments.keys.as_deref().map(Keyring::open).transpose()?.map(Arc::new);
         if let (Some(keyring), Some(path)) = (keyring.clone(), arguments.keys.clone()) {

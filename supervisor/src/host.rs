@@ -207,6 +207,7 @@ impl Host {
     ) -> Result<(Prepared, Option<Serving>, InService<Child, PrepareError>), PrepareError> {
         if self.zygote().is_some()
             && self.crowd.lasts()
+            && self.keeper.is_whole()
             && !self.line.is_serving(tenant)
             && let Some(prepared) = self.begin_beside().await
         {
@@ -256,7 +257,10 @@ impl Host {
     /// Starts an interpreter for those who wait while the zygote hands out nothing, if there is a slot for it, and a
     /// processor. One that nobody waits for any more is ended: it lacks what the zygote has imported.
     fn start_beside(self: &Arc<Self>) {
-        self.crowd.note();
+        // One that is only just being started waits for nobody.
+        if self.keeper.is_whole() {
+            self.crowd.note();
+        }
         let host = Arc::clone(self);
         tokio::spawn(async move {
             if let Some(prepared) = host.begin_beside().await {

@@ -24,13 +24,17 @@ def main():
     tmp = os.statvfs("/tmp")
     return [os.uname().nodename, os.environ["SIDE"], tmp.f_blocks * tmp.f_frsize >> 20]
 """
-# The same, once a gate is open: a file that the test makes in a directory that every job sees.
-WAIT = SAY + LOOK.replace("import os", "import os, time").replace("main():", "main(gate):\n    while not os.path.exists('/gates/' + gate): time.sleep(0.01)")
+# The same, once a gate is open: a file, in a directory that every job sees, into which the test writes. It is there before, for
+# what a job did not find there it does not find later.
+GATES = ["out", "one", "many", "few"]
+WAIT = SAY + LOOK.replace("import os", "import os, time").replace("main():", "main(gate):\n    while not open('/gates/' + gate).read(): time.sleep(0.01)")
 
 
 def side(service, name, **changes):
     """The text of a policy whose jobs can tell that they run under it; interpreters without imports start quickly."""
     gates(service).mkdir(exist_ok=True)
+    for gate in GATES:
+        (gates(service) / gate).touch()
     text = service.policy.read_text().replace('imports = ["numpy", "pandas"], parked = 4', f"imports = [], parked = {PARKED}")
     values = {"hostname": f'"{name}"', "environment": f'{{ SIDE = "{name}" }}', "tmp": f'"{16 + ord(name[-1]) % 16}MiB"',
               "wall_time": '"100s"', "read_only": f'["{gates(service)}:/gates"]', **changes}
@@ -45,7 +49,7 @@ def gates(service):
 
 
 def open_gate(service, name):
-    (gates(service) / name).touch()
+    (gates(service) / name).write_text("open")
 
 
 def seen(name):

@@ -45,8 +45,12 @@ const AGAIN: Duration = Duration::from_millis(20);
 /// How long a request waits for a sandbox at most: the imports of a zygote that has to be started again, and its own.
 const PATIENCE: Duration = Duration::from_secs(2 * IMPORT_TIME.as_secs());
 
-/// How many slots and forkers are tried for one sandbox.
+/// How many launchers and zygotes are tried for one sandbox, where they die.
 const TRIES: u32 = 3;
+
+/// How many slots are tried for one sandbox, where they are bad. Each is replaced once it was met, so that only slots
+/// that were bad at the same time follow one another.
+const SLOT_TRIES: u32 = 64;
 
 /// What all profiles of a supervisor have in common.
 #[derive(Clone, Debug)]
@@ -367,14 +371,14 @@ impl Host {
     }
 
     async fn prepare(&self) -> Result<Prepared, PrepareError> {
-        let mut tries = 0;
+        let (mut deaths, mut bad) = (0, 0);
         loop {
-            tries += 1;
             let prepared = self.prepare_once().await;
-            match prepared {
-                // What it was to be forked from died meanwhile, or its slot was a bad one: no request need hear of
-                // that, for there is another.
-                Err(PrepareError::Launcher(LauncherError::Dead) | PrepareError::Slot(_)) if tries < TRIES => {}
+            // What it was to be forked from died meanwhile, or its slot was a bad one: no request need hear of that,
+            // for there is another.
+            match &prepared {
+                Err(PrepareError::Launcher(LauncherError::Dead)) if deaths + 1 < TRIES => deaths += 1,
+                Err(PrepareError::Slot(_)) if bad + 1 < SLOT_TRIES => bad += 1,
                 _ => return prepared,
             }
         }

@@ -57,6 +57,9 @@ impl PrepareError {
             Self::Launcher(LauncherError::Short(_)) | Self::NotReady(NotReady::Short(_)) => SHORT,
             Self::Launcher(LauncherError::Io(error)) | Self::Pipe(error) if is_shortage(error) => SHORT,
             Self::Cgroup(error) | Self::Slot(error) if error.is_shortage() => SHORT,
+            Self::Slot(_) => {
+                "no place for the script could be set up on this node; try again, and see the log of the service"
+            }
             Self::NotReady(NotReady::Import(_)) => {
                 "an import that this profile does ahead of requests failed; the log of the service says which"
             }
@@ -66,7 +69,6 @@ impl PrepareError {
             Self::Launcher(LauncherError::Io(_) | LauncherError::Refused(_))
             | Self::NotReady(NotReady::Refused(_))
             | Self::Cgroup(_)
-            | Self::Slot(_)
             | Self::Pipe(_)
             | Self::Recorder(_) => REFUSED,
         }
@@ -81,12 +83,13 @@ impl From<&PrepareError> for ErrorCode {
             PrepareError::Launcher(
                 LauncherError::Dead | LauncherError::Silent | LauncherError::Short(_) | LauncherError::TooSlow(_),
             )
+            | PrepareError::Slot(_)
             | PrepareError::TooSlow(_)
             | PrepareError::NotReady(NotReady::Import(_) | NotReady::Short(_)) => Self::Unavailable,
             PrepareError::Launcher(LauncherError::Io(error)) | PrepareError::Pipe(error) if is_shortage(error) => {
                 Self::Unavailable
             }
-            PrepareError::Cgroup(error) | PrepareError::Slot(error) if error.is_shortage() => Self::Unavailable,
+            PrepareError::Cgroup(error) if error.is_shortage() => Self::Unavailable,
             _ => Self::Internal,
         }
     }

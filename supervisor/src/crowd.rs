@@ -6,8 +6,9 @@
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// How long it is taken to last since it was seen last: who starts beside it sees no more of it.
-const LASTS: Duration = Duration::from_secs(30);
+/// How long it is taken to last since it was seen last. Who starts beside it sees no more of it, so that each end of this
+/// time lets one job look again; and until then every job costs a start of its own.
+const LASTS: Duration = Duration::from_secs(10);
 
 /// Keeps when it was seen last.
 #[derive(Debug, Default)]

@@ -120,7 +120,7 @@ impl Host {
     /// What could not be started; a module that cannot be imported, for one.
     pub async fn start(policy: &Policy, of: &Profile, ground: Ground) -> Result<Arc<Self>, LauncherError> {
         let spec = Arc::new(profile::spec(policy, of, &ground.without, ground.devices.as_deref()));
-        let zygote = of.warm.as_ref().filter(|warm| warm.children == Children::Forked);
+        let zygote = profile::kept(of.warm.as_ref(), Children::Forked);
         let host = Arc::new(Self {
             name: of.name.clone(),
             rules: Arc::new(Rules::new(of, &spec).map_err(refused)?),
@@ -313,12 +313,12 @@ impl Host {
 
     /// What the zygote imports and how long it is kept, where there is one.
     fn zygote(&self) -> Option<&Warm> {
-        self.warm.as_ref().filter(|warm| warm.children == Children::Forked)
+        profile::kept(self.warm.as_ref(), Children::Forked)
     }
 
     /// Whether interpreters are started ahead of requests, each by itself.
     fn starts_ahead(&self) -> bool {
-        self.warm.as_ref().is_some_and(|warm| warm.children == Children::Started)
+        profile::kept(self.warm.as_ref(), Children::Started).is_some()
     }
 
     /// Whether children are kept parked.

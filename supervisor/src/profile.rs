@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use cloister_policy::rules::{self, Access, Action};
-use cloister_policy::{Children, Network, Policy, Profile};
+use cloister_policy::{Children, Network, Policy, Profile, Warm};
 use cloister_protocol::OUT;
 use cloister_sandbox::cgroup::Limits;
 use cloister_sandbox::devices::Devices;
@@ -60,7 +60,7 @@ pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer], devices: Opti
     let mut command = [&interpreter, "-I", "-X", "utf8", "-B", "-c", RUNNER].map(String::from).to_vec();
     // Whole seconds, and a second line only: the exact limit is enforced on the group.
     let mut cpu_seconds = profile.cpu_time.as_secs() + 2;
-    if let Some(warm) = profile.warm.as_ref().filter(|warm| warm.children == Children::Started) {
+    if let Some(warm) = kept(profile.warm.as_ref(), Children::Started) {
         command.extend(["ahead".to_owned(), cpu_seconds.to_string()]);
         command.extend(warm.imports.iter().cloned());
         cpu_seconds += IMPORT_TIME.as_secs();
@@ -144,6 +144,12 @@ fn path_rule(rule: &rules::PathRule) -> PathRule {
         execute: grants(Access::Execute),
         write: grants(Access::Write),
     }
+}
+
+/// What is kept warm, if its children come to be in this way.
+#[must_use]
+pub fn kept(warm: Option<&Warm>, children: Children) -> Option<&Warm> {
+    warm.filter(|warm| warm.children == children)
 }
 
 /// The command of a zygote of this profile: as a job's, with another program.

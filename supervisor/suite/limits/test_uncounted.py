@@ -49,6 +49,17 @@ def until_refused(make, most=100000):
 keep = []
 """
 
+# The same records, taken for a process and for an open file: fcntl_locking(2).
+RECORD_LOCKS = """
+        def body(p):
+            lock, at, file = ctypes.create_string_buffer(32), 1 << 40, os.memfd_create("x")
+            def make():
+                nonlocal at
+                at -= 2
+                struct.pack_into("hhqqi4x", lock, 0, 0, 0, at, 1, 0)
+                if _libc.fcntl(file, COMMAND, lock): raise OSError
+            return until_refused(make, 20000)"""
+
 CASES = {
     "nothing": "def body(p): return 0",
     "access lists": """
@@ -65,24 +76,8 @@ CASES = {
             path = "/tmp/%d" % p
             open(path, "w").close()
             return until_refused(lambda: keep.append(os.setxattr(path, "user.%d" % len(keep), b"x" * 60000)), 40)""",
-    "record locks": """
-        def body(p):
-            lock, at, file = ctypes.create_string_buffer(32), 1 << 40, os.memfd_create("x")
-            def make():
-                nonlocal at
-                at -= 2
-                struct.pack_into("hhqqi4x", lock, 0, 0, 0, at, 1, 0)
-                if _libc.fcntl(file, 6, lock): raise OSError
-            return until_refused(make, 20000)""",
-    "record locks of open files": """
-        def body(p):
-            lock, at, file = ctypes.create_string_buffer(32), 1 << 40, os.memfd_create("x")
-            def make():
-                nonlocal at
-                at -= 2
-                struct.pack_into("hhqqi4x", lock, 0, 0, 0, at, 1, 0)
-                if _libc.fcntl(file, 37, lock): raise OSError
-            return until_refused(make, 20000)""",
+    "record locks": RECORD_LOCKS.replace("COMMAND", "6"),  # F_SETLK
+    "record locks of open files": RECORD_LOCKS.replace("COMMAND", "37"),  # F_OFD_SETLK
     "record locks whose taker is gone": """
         def body(p):
             # Taken by one that shares the table of descriptors (CLONE_FILES) and ends.

@@ -123,12 +123,6 @@ impl Keeper {
         Ok(Forkers { zygote: Some(zygote), ..Forkers::cold(launcher) })
     }
 
-    /// Whether all is there that jobs are forked from, and lives.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.there().is_some()
-    }
-
     /// The launcher, if there is one that lives.
     #[must_use]
     pub fn launcher(&self) -> Option<Arc<Launcher>> {

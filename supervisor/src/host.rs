@@ -14,7 +14,6 @@ use cloister_sandbox::spec::{IdRange, Layer, Spec};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::connection::{LauncherError, refused};
-use crate::crowd::Crowd;
 use crate::denial::Rules;
 use crate::forkers::{Forkers, Keeper};
 use crate::job::{Outcome, Prepared, START_TIME};
@@ -85,7 +84,6 @@ pub struct Host {
     keeper: Keeper,
     line: Arc<Line<Child, PrepareError>>,
     stall: Stall,
-    crowd: Arc<Crowd>,
     arrived: Notify,
     trial: Trial,
 }
@@ -104,8 +102,6 @@ pub struct Ready {
     child: Prepared,
     bounds: Bounds,
     rules: Arc<Rules>,
-    /// Of a profile whose jobs share locks with a zygote.
-    crowd: Option<Arc<Crowd>>,
     _serving: Option<Serving>,
     _in_service: InService<Child, PrepareError>,
 }
@@ -132,7 +128,6 @@ impl Host {
             ground,
             line: Line::new(),
             stall: Stall::default(),
-            crowd: Arc::default(),
             arrived: Notify::new(),
             trial: Trial::default(),
         });
@@ -197,8 +192,7 @@ impl Host {
         let (child, serving, in_service) = got.map_err(|_| PrepareError::TooSlow(PATIENCE))??;
         // A job needs what forked it, but not what would park more.
         let (bounds, rules) = (self.bounds, Arc::clone(&self.rules));
-        let crowd = self.zygote().map(|_| Arc::clone(&self.crowd));
-        Ok(Ready { child, bounds, rules, crowd, _serving: serving, _in_service: in_service })
+        Ok(Ready { child, bounds, rules, _serving: serving, _in_service: in_service })
     }
 
     /// A child that waits for its request: a parked one, or one that is started now.
@@ -209,14 +203,6 @@ impl Host {
         self: &Arc<Self>,
         tenant: Tenant,
     ) -> Result<(Prepared, Option<Serving>, InService<Child, PrepareError>), PrepareError> {
-        if self.zygote().is_some()
-            && self.crowd.lasts()
-            && self.keeper.is_whole()
-            && !self.line.is_serving(tenant)
-            && let Some(prepared) = self.begin_beside().await
-        {
-            return Ok((prepared, None, self.line.serve(tenant)));
-        }
         while let Some((child, in_service)) = self.line.take(tenant) {
             let (prepared, serving) = self.unpark(child);
             if let Some(prepared) = prepared {
@@ -261,10 +247,6 @@ impl Host {
     /// Starts an interpreter for those who wait while the zygote hands out nothing, if there is a slot for it, and a
     /// processor. One that nobody waits for any more is ended: it lacks what the zygote has imported.
     fn start_beside(self: &Arc<Self>) {
-        // One that is only just being started waits for nobody.
-        if self.keeper.is_whole() {
-            self.crowd.note();
-        }
         let host = Arc::clone(self);
         tokio::spawn(async move {
             if let Some(prepared) = host.begin_beside().await {
@@ -408,9 +390,6 @@ impl Ready {
     /// When its sandbox was lost.
     pub async fn run(self, request: &ExecuteRequest, printed: &Printed) -> Result<Outcome, PrepareError> {
         let mut outcome = self.child.run(request, &self.bounds, printed).await?;
-        if let Some(crowd) = self.crowd.filter(|_| outcome.waited_to_end(STALL)) {
-            crowd.note();
-        }
         if let Err(failure) = &mut outcome.verdict {
             self.rules.explain(failure, &outcome.used);
         }

@@ -72,17 +72,9 @@ pub struct Outcome {
     pub usage: Usage,
     /// What the kernel counted.
     pub used: cgroup::Usage,
-    /// How long its end took, of a job that was over soon.
-    pub ending: Option<Duration>,
 }
 
 impl Outcome {
-    /// Whether a job that was over soon took so long to end, and was at work in little of that time.
-    #[must_use]
-    pub fn waited_to_end(&self, long: Duration) -> bool {
-        self.ending.is_some_and(|ending| ending >= long && 2 * self.used.cpu < ending)
-    }
-
     /// The answer that tells it.
     #[must_use]
     pub fn answer(&self, id: JobId) -> Answer<'_> {
@@ -201,7 +193,7 @@ impl Prepared {
 
         let started = Instant::now();
         let (lease, cell) = sandbox.parts();
-        let (stop, ending) = {
+        let stop = {
             let feed = async move {
                 // A script need not read its input; the pipe breaking then is no failure.
                 let input = request.stdin.as_deref().unwrap_or_default().as_bytes();
@@ -255,32 +247,33 @@ impl Prepared {
                     () = &mut pump => unreachable!("the pump never ends"),
                 }
             };
-            // In front of the answer, whatever it is: nothing of the job outlives it.
+            // In front of the answer, whatever it is: nothing of the job goes on after it. What is killed neither returns to
+            // its program nor makes another process, so that who is alone then stays so: copy_process() in `kernel/fork.c`.
+            let _ = pidfd_send_signal(process.get_ref().as_fd(), Signal::KILL);
+            let alone = matches!(stop, Stop::Said(_)) && lease.cgroup.has_one_task();
             kill(lease, cell);
-            let ends = Instant::now();
-            // What the job wrote before its end is in the pipes, a report included; and only when it
-            // is dead has the kernel counted all that it used. After a report there is in most cases
-            // one process, whose end is quicker told than that of its cell; whoever else there is, or
-            // ends in another way, is waited for to the last process.
-            let gone = async {
-                if matches!(stop, Stop::Said(_)) {
-                    dead(&process).await;
-                    if lease.cgroup.is_empty() {
-                        return;
+            // What a job that is alone wrote is in the pipes, its report came last of it, and what its process takes to go is
+            // the kernel's time. Files are read, and others of the job may still write: then all are waited for. After a
+            // report there is in most cases one process, whose end is quicker told than that of its cell.
+            if !(alone && sandbox.left_nothing()) {
+                let gone = async {
+                    if matches!(stop, Stop::Said(_)) {
+                        dead(&process).await;
+                        if lease.cgroup.is_empty() {
+                            return;
+                        }
                     }
+                    sandbox.gone().await;
+                };
+                tokio::select! {
+                    () = gone => {}
+                    () = &mut pump => unreachable!("the pump never ends"),
                 }
-                sandbox.gone().await;
-            };
-            tokio::select! {
-                () = gone => {}
-                () = &mut pump => unreachable!("the pump never ends"),
             }
-            let ending = (!stepped_back).then(|| ends.elapsed());
-            let stop = match stop {
+            match stop {
                 Stop::Ended(end) if !silent => last_words(&mut report).await.map_or(Stop::Ended(end), Stop::Said),
                 stop => stop,
-            };
-            (stop, ending)
+            }
         };
         stdout.read_available();
         stderr.read_available();
@@ -301,7 +294,6 @@ impl Prepared {
             files: left.files,
             usage,
             used,
-            ending,
         })
     }
 }
@@ -326,6 +318,11 @@ impl Sandbox {
     /// Where the files of a request are put.
     fn files_directory(&self) -> &Path {
         self.files.as_ref().expect("taken only at the end").directory()
+    }
+
+    /// Whether the job has left no file that would be returned.
+    fn left_nothing(&self) -> bool {
+        self.files.as_ref().is_none_or(JobFiles::is_empty)
     }
 
     /// Waits until nothing in the cell runs any more.

@@ -84,12 +84,6 @@ impl<T, E> Line<T, E> {
         InService { line: Arc::clone(self), tenant }
     }
 
-    /// Whether a tenant has any in service.
-    #[must_use]
-    pub fn is_serving(&self, tenant: Tenant) -> bool {
-        self.lock().tenants.get(&tenant).is_some_and(|own| own.in_service > 0)
-    }
-
     /// A turn: to be waited for with [`Turn::come`].
     #[must_use]
     pub fn enter(self: &Arc<Self>, tenant: Tenant) -> Turn<T, E> {

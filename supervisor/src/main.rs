@@ -8,7 +8,6 @@ mod claim;
 mod confine;
 mod connection;
 mod connections;
-mod crowd;
 mod denial;
 mod devices;
 mod doctor;

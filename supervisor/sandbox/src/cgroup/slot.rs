@@ -244,6 +244,12 @@ impl SlotCgroup {
         Ok(listed.lines().filter_map(|line| line.parse().ok()).collect())
     }
 
+    /// Whether there is at most one task in it: a process of one thread.
+    #[must_use]
+    pub fn has_one_task(&self) -> bool {
+        self.groups.knobs.count.number().is_ok_and(|count| count <= 1)
+    }
+
     /// Whether no process runs in it. One that is dead but not yet reaped may be counted, but not listed.
     ///
     /// On version 1 the hierarchy that counts is the one that is looked at: a job's first process is in all of

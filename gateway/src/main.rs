@@ -87,6 +87,7 @@ fn serve(arguments: &Serve) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(reading::THREADS)
+        .on_thread_start(cloister_program::stand_behind)
         .build()
         .map_err(|error| format!("start the event loop: {error}"))?;
     runtime.block_on(server::run(arguments, listener, metrics))

@@ -135,6 +135,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, String> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(THREADS)
+        .on_thread_start(cloister_program::stand_behind)
         .build()
         .map_err(|error| format!("start the event loop: {error}"))
 }

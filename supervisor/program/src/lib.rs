@@ -1,5 +1,5 @@
 //! What Cloister's programs do alike, each thing in one place: manual pages and completions from the definition of their
-//! command line, the log, and the count of what bodies take of memory.
+//! command line, the log, the count of what bodies take of memory, and the order of threads.
 //!
 //! Nothing here knows what a program is for, or holds any privilege.
 
@@ -12,10 +12,14 @@ mod budget;
 #[cfg(feature = "daemon")]
 pub mod log;
 mod manual;
+#[cfg(feature = "daemon")]
+mod thread;
 
 #[cfg(feature = "daemon")]
 pub use budget::{Budget, Taken};
 pub use manual::{Completions, Man};
+#[cfg(feature = "daemon")]
+pub use thread::stand_behind;
 
 /// Prints a program's output. A reader that goes away early, such as `head`, is no failure.
 pub fn print(text: &str) {

@@ -1,4 +1,5 @@
-//! A request's body that stays here until the other side asks for it: `Expect: 100-continue` (RFC 9110, 10.1.1).
+//! A request's body, and whether the other side has asked for it: `Expect: 100-continue` (RFC 9110, 10.1.1). A large one stays
+//! here until then; a small one goes at once, for waiting would cost more than sending it in vain.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -10,6 +11,9 @@ use hyper::body::{Bytes, Frame, SizeHint};
 use hyper::ext::on_informational;
 use hyper::{Request, StatusCode};
 
+/// The most that is sent unasked, in bytes: it and a head fit into what is read of a connection at first.
+const SMALL: usize = 4096;
+
 /// The body.
 #[derive(Debug)]
 pub struct Held {
@@ -17,14 +21,13 @@ pub struct Held {
     asked: Asked,
 }
 
-/// Whether a body was asked for, and given; clones tell of the same.
+/// Whether a body was asked for; clones tell of the same.
 #[derive(Clone, Debug, Default)]
 pub struct Asked(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     asked: bool,
-    given: bool,
     waits: Option<Waker>,
 }
 
@@ -34,7 +37,7 @@ impl Held {
         Self { bytes: Bytes::new(), asked: Asked::default() }
     }
 
-    /// A body that is given when it is asked for, and what tells of that.
+    /// A body that is given when it is asked for, or at once if it is small, and what tells whether it was asked for.
     pub fn until_asked(bytes: Vec<u8>) -> (Self, Asked) {
         let asked = Asked::default();
         (Self { bytes: bytes.into(), asked: asked.clone() }, asked)
@@ -56,9 +59,9 @@ impl Asked {
         });
     }
 
-    /// Whether the body has left, or a part of it.
-    pub fn was_given(&self) -> bool {
-        self.state().given
+    /// Whether it was: before that, nothing can have been done with the body, whether or not it has left.
+    pub fn was_heard(&self) -> bool {
+        self.state().asked
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -76,11 +79,10 @@ impl HttpBody for Held {
             return Poll::Ready(None);
         }
         let mut state = self.asked.state();
-        if !state.asked {
+        if !state.asked && self.bytes.len() > SMALL {
             state.waits = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        state.given = true;
         drop(state);
         Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.bytes)))))
     }

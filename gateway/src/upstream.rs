@@ -1,9 +1,9 @@
 //! The way to the supervisor: HTTP/1.1 over its Unix socket, connections kept and reused.
 //!
 //! A request is sent once. Only when a kept connection turns out to be closed before a byte of the
-//! request was written is it sent again on a new one, so no job ever runs twice. Its body stays here until
-//! the supervisor has a place for it and asks for it (`100 Continue`), so that it is known of one that
-//! fails whether its job can have run.
+//! request was written is it sent again on a new one, so no job ever runs twice. The supervisor asks for its
+//! body (`100 Continue`) when it has a place for it, so that it is known of one that fails whether its job can
+//! have run; a large body stays here until then.
 
 use std::error::Error;
 use std::fmt;
@@ -75,7 +75,7 @@ pub enum Away {
 
 impl Away {
     fn of(error: hyper_util::client::legacy::Error, asked: &Asked) -> Self {
-        if asked.was_given() {
+        if asked.was_heard() {
             return Self::Lost(error);
         }
         // Its queue of connections is full: connect(2).
@@ -136,7 +136,7 @@ impl Upstream {
         if wish.stream {
             builder = builder.header(ACCEPT, EVENT_STREAM).header(TE, "trailers");
         }
-        // The head alone; whoever waits for its turn costs the supervisor no more.
+        // The head, and little more; whoever waits for its turn costs the supervisor no more.
         let (held, asked) = Held::until_asked(body);
         self.send(builder.header(EXPECT, "100-continue"), held, &asked).await
     }

@@ -19,34 +19,27 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_types, reason = "what is made here is told of the operator's own file")]
 
-mod checks;
+mod check;
+mod danger;
 mod diagnostic;
-pub mod diff;
-mod explain;
-mod host;
-mod inside;
 pub mod keys;
 mod load;
 mod model;
-mod paths;
-mod profile;
 mod read;
-pub mod reference;
-pub mod rules;
-mod schema;
 pub mod seccomp;
-mod section;
-mod show;
-mod tables;
+mod suggest;
+#[cfg(feature = "text")]
+mod text;
+mod trust;
 mod units;
-mod values;
 
-pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use explain::Explanation;
-pub use load::{Checked, PolicyError};
-pub use model::{
-    Bytes, Children, Filesystem, Network, Policy, Profile, ReadOnlyMount, Rlimits, Runtime, Supervisor, Warm,
+pub use cloister_terms::{
+    Access, Action, Bytes, CallRule, Comparison, Condition, DEFAULT_PROFILE, Millicpus, Mount, Network, PathRule,
+    Rlimits, Uid,
 };
-pub use paths::{Danger, danger};
-pub use rules::{CallRule, PathRule};
-pub use schema::schema;
+pub use danger::{Danger, danger};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use load::{Checked, PolicyError};
+pub use model::{Children, Filesystem, Policy, Profile, Runtime, Supervisor, Warm};
+#[cfg(feature = "text")]
+pub use text::{Explanation, NoProfile, diff, reference, schema};

@@ -12,10 +12,10 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::enter::{Confinement, JobFds, place_fds};
+use crate::error::{Context, Result};
 use crate::spec::{Slot, Spec};
 use crate::sys::{self, Forked};
 use crate::wire::{End, Entry, Notice, Wire, exactly};
-use crate::{Context, Result};
 
 /// The tag on the result pipe of a job that could not be confined; a message follows.
 pub const FAILED: u8 = b'F';

@@ -28,7 +28,6 @@ pub mod overlay;
 pub mod paths;
 pub mod recorder;
 pub mod root;
-mod search_tree;
 pub mod seccomp;
 pub mod spec;
 pub mod sys;

@@ -85,6 +85,7 @@ impl Diagnostics {
         Self { problems: Vec::new(), ..self.clone() }
     }
 
+    #[cfg(feature = "text")]
     pub(crate) fn source(&self) -> &str {
         &self.source
     }

@@ -3,6 +3,7 @@
 use cloister_terms::{Comparison, Condition};
 
 /// A condition's form, for the schema.
+#[cfg(feature = "text")]
 pub(crate) const PATTERN: &str =
     r"^\s*(arg|int)[0-5]\s*(&\s*[0-9a-fA-Fxob_]+\s*)?(==|!=|<=?|>=?)\s*[0-9a-fA-Fxob_]+\s*$";
 

@@ -36,11 +36,13 @@ impl Errno {
     }
 
     /// The error of this number.
+    #[cfg(feature = "text")]
     pub(crate) fn by_number(number: u16) -> Option<Self> {
         NAMES.iter().position(|(_, known)| *known == number).map(Self)
     }
 
     /// Its name.
+    #[cfg(feature = "text")]
     pub(crate) fn name(self) -> &'static str {
         NAMES[self.0].0
     }

@@ -16,7 +16,7 @@ mod value;
 mod values;
 
 pub(crate) use tables::Tables;
-pub(crate) use value::{Placed, Value};
+pub(crate) use value::Placed;
 pub(crate) use values::Values;
 
 #[cfg(feature = "text")]
@@ -24,5 +24,5 @@ pub(crate) use {
     call_rule::ACTIONS,
     condition::PATTERN as CONDITION_PATTERN,
     errno::{Errno, NAMES as ERRNO_NAMES},
-    value::Origin,
+    value::{Origin, Value},
 };

@@ -77,6 +77,7 @@ impl<T: Table> Values<T> {
     }
 
     /// The keys with their values.
+    #[cfg(any(test, feature = "text"))]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static Key, Option<&Placed<Value>>)> {
         T::KEYS.iter().zip(self.values.iter().map(Option::as_ref))
     }

@@ -4,9 +4,6 @@ use data_encoding::BASE64;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// The directory, in the one where files are put, in which those that a script leaves are found.
-pub const OUT: &str = "out";
-
 /// A file that a request brings.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use cloister_terms::OUT;
 use data_encoding::BASE64;
 use serde::Deserialize;
 use serde::de::{Deserializer as _, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::field::{InvalidRequest, present, string, wrong_type};
-use crate::file::{Decoded, InputFile, OUT, directories};
+use crate::file::{Decoded, InputFile, directories};
 
 /// The longest path of a file that a request brings, in bytes.
 pub const LONGEST_PATH: usize = 1024;
@@ -101,31 +102,45 @@ fn decode(field: &str, text: &str) -> Result<Decoded, InvalidRequest> {
 }
 
 /// What is wrong with a path, as the rest of a sentence.
-fn check_path(path: &str) -> Result<(), String> {
+#[derive(Debug, thiserror::Error)]
+enum Misplaced<'a> {
+    #[error("is {0} bytes long, expected at most {LONGEST_PATH}")]
+    Long(usize),
+    #[error("is \"{}\", expected one relative to the working directory", .0.escape_debug())]
+    Absolute(&'a str),
+    #[error("is \"{}\", expected no NUL in it", .0.escape_debug())]
+    Nul(&'a str),
+    #[error("is \"{}\", expected names between the slashes and not \"{part}\"", path.escape_debug())]
+    NoName { path: &'a str, part: &'a str },
+    #[error("has a name of {0} bytes in it, expected at most {LONGEST_PART}")]
+    LongPart(usize),
+    #[error("is {0} directories deep, expected at most {DEEPEST}")]
+    Deep(usize),
+    #[error("is in \"{OUT}\", which is for what the script leaves: expected another place")]
+    Out,
+}
+
+fn check_path(path: &str) -> Result<(), Misplaced<'_>> {
     if path.len() > LONGEST_PATH {
-        return Err(format!("is {} bytes long, expected at most {LONGEST_PATH}", path.len()));
+        return Err(Misplaced::Long(path.len()));
     }
-    let shown = || path.escape_debug().to_string();
     if path.starts_with('/') {
-        return Err(format!("is \"{}\", expected one relative to the working directory", shown()));
+        return Err(Misplaced::Absolute(path));
     }
     if path.contains('\0') {
-        return Err(format!("is \"{}\", expected no NUL in it", shown()));
+        return Err(Misplaced::Nul(path));
     }
     let parts: Vec<_> = path.split('/').collect();
     if let Some(part) = parts.iter().find(|part| matches!(**part, "" | "." | "..")) {
-        return Err(format!("is \"{}\", expected names between the slashes and not \"{part}\"", shown()));
+        return Err(Misplaced::NoName { path, part });
     }
     if let Some(part) = parts.iter().find(|part| part.len() > LONGEST_PART) {
-        return Err(format!("has a name of {} bytes in it, expected at most {LONGEST_PART}", part.len()));
+        return Err(Misplaced::LongPart(part.len()));
     }
     if parts.len() > DEEPEST + 1 {
-        return Err(format!("is {} directories deep, expected at most {DEEPEST}", parts.len() - 1));
+        return Err(Misplaced::Deep(parts.len() - 1));
     }
-    if parts[0] == OUT {
-        return Err(format!("is in \"{OUT}\", which is for what the script leaves: expected another place"));
-    }
-    Ok(())
+    if parts[0] == OUT { Err(Misplaced::Out) } else { Ok(()) }
 }
 
 /// No two files at the same place, and none where another needs a directory.

@@ -20,12 +20,14 @@ mod request;
 mod stats;
 mod tenant;
 
+pub use cloister_terms::{DEFAULT_PROFILE, OUT};
+
 pub use answer::{Answer, Stream, Usage};
 pub use claim::Claim;
 pub use code::ErrorCode;
 pub use failure::{Denial, Details, Failure, Layer};
 pub use field::InvalidRequest;
-pub use file::{Encoded, InputFile, OUT, OutputFile, directories};
+pub use file::{Encoded, InputFile, OutputFile, directories};
 pub use files::DEEPEST;
 pub use id::JobId;
 pub use json::{MAX_DEPTH, NotJson, check, check_result};

@@ -38,6 +38,10 @@ const GRACE: Duration = Duration::from_millis(20);
 /// with it: their memory is of one tree, `anon_vma_clone()` in the kernel's `mm/rmap.c`.
 const STALL: Duration = Duration::from_millis(100);
 
+/// How many children are asked of a zygote at once, at most and of those that it keeps parked at most half: it makes one after
+/// the other, and while it stalls each holds a slot that an interpreter beside it could have.
+const FORKED_AT_ONCE: usize = 4;
+
 /// How often a request looks again whether it may start an interpreter, while the zygote stalls.
 const AGAIN: Duration = Duration::from_millis(20);
 
@@ -84,6 +88,8 @@ pub struct Host {
     keeper: Keeper,
     line: Arc<Line<Child, PrepareError>>,
     stall: Stall,
+    /// Turns at the zygote.
+    forks: Semaphore,
     arrived: Notify,
     trial: Trial,
 }
@@ -128,6 +134,7 @@ impl Host {
             ground,
             line: Line::new(),
             stall: Stall::default(),
+            forks: Semaphore::new(of.warm.as_ref().map_or(1, |warm| warm.parked as usize / 2).clamp(1, FORKED_AT_ONCE)),
             arrived: Notify::new(),
             trial: Trial::default(),
         });
@@ -369,6 +376,10 @@ impl Host {
     async fn prepare_once(&self) -> Result<Prepared, PrepareError> {
         let _asked = self.stall.ask();
         let forkers = self.keeper.forkers().await.inspect_err(|_| self.trial.note(false))?;
+        let _turn = match &forkers.zygote {
+            Some(_) => Some(self.forks.acquire().await.expect("the semaphore is never closed")),
+            None => None,
+        };
         let lease = self.ground.slots.lease().await;
         let within = if self.starts_ahead() { IMPORT_TIME } else { START_TIME };
         self.prepare_in(&forkers, lease, within).await

@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use cloister_supervisor::daemon::life;
+use cloister_supervisor::daemon::lifecycle;
 use cloister_supervisor::tools::args::{Arguments, Command};
 use cloister_supervisor::tools::{doctor, learn, run};
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Serve(arguments) => life::serve(&arguments),
+        Command::Serve(arguments) => lifecycle::serve(&arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Learn(arguments) => learn::learn(&arguments),

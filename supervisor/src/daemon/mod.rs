@@ -7,7 +7,7 @@ pub(crate) mod change;
 pub mod claim;
 pub mod confine;
 pub mod devices;
-pub mod life;
+pub mod lifecycle;
 pub mod needs;
 pub(crate) mod notify;
 pub(crate) mod open_files;

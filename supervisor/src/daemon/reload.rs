@@ -15,14 +15,14 @@ use crate::door::server::Server;
 
 /// Why a file was refused.
 #[derive(Debug, thiserror::Error)]
-enum Refused {
+enum ReloadError {
     #[error("{0}")]
     File(String),
     #[error(transparent)]
     Start(#[from] StartError),
 }
 
-impl Refused {
+impl ReloadError {
     /// For anyone who can reach `/readyz`: what kind of thing is wrong. The log has the rest.
     fn in_public(&self) -> &'static str {
         match self {
@@ -59,17 +59,17 @@ pub async fn at_each(mut hangup: Signal, engine: Arc<Engine>, server: Arc<Server
     }
 }
 
-async fn reload(engine: &Engine, path: &Path) -> Result<Reloaded, Refused> {
+async fn reload(engine: &Engine, path: &Path) -> Result<Reloaded, ReloadError> {
     tracing::info!(path = %path.display(), "reload: reading the policy again");
     Ok(change(engine, &read(path).await?).await?)
 }
 
 /// Reads the file beside the event loop: a file system that hangs keeps no request waiting.
-async fn read(path: &Path) -> Result<Policy, Refused> {
+async fn read(path: &Path) -> Result<Policy, ReloadError> {
     let path = path.to_owned();
     let read = tokio::task::spawn_blocking(move || load_policy(&path)).await;
     read.unwrap_or_else(|_| Err("reading the policy panicked, which is a bug of ours".to_owned()))
-        .map_err(Refused::File)
+        .map_err(ReloadError::File)
 }
 
 fn tell(done: &Reloaded) {

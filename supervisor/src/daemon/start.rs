@@ -78,8 +78,8 @@ pub enum StartError {
     Unparked(String),
 }
 
-/// Prepares control groups, slots and a launcher for each profile. The claim is to outlive what is started. Nothing is served before that
-/// has succeeded for all.
+/// Prepares control groups, slots and a launcher for each profile. Nothing is served before that has succeeded for all.
+/// The claim is to outlive what is started, so that nobody else has the ids before nothing runs with them.
 ///
 /// # Errors
 /// The first step that failed.

@@ -83,8 +83,8 @@ pub struct Connection {
 impl Connection {
     /// What is read from and written to.
     #[must_use]
-    pub fn line(&self) -> Line {
-        Line { stream: Arc::clone(&self.stream), stalled: None }
+    pub fn stream(&self) -> TimedStream {
+        TimedStream { stream: Arc::clone(&self.stream), stalled: None }
     }
 
     /// Completes when the peer has left. Only for a time in which it has nothing to send: it waits to be asked.
@@ -157,12 +157,12 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Answering<B> {
 
 /// A connection's stream, with no more than so much patience for a peer who takes nothing.
 #[derive(Debug)]
-pub struct Line {
+pub struct TimedStream {
     stream: Arc<UnixStream>,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl Line {
+impl TimedStream {
     fn poll_write_with(
         &mut self,
         cx: &mut Context<'_>,
@@ -185,7 +185,7 @@ impl Line {
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for TimedStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.stream.poll_read_ready(cx))?;
@@ -201,7 +201,7 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for TimedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_with(cx, |stream| stream.try_write(bytes))
     }

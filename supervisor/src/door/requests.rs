@@ -20,7 +20,7 @@ use crate::door::connections::Connection;
 use crate::door::engine::Engine;
 use crate::door::job_log::log;
 use crate::door::response::{Body, boxed, explained, id_value, refuse, respond};
-use crate::door::{stream, streamed, timing};
+use crate::door::{events, streamed, timing};
 
 /// What the bodies of all requests may take together, from their first byte to their job's end: as much as the shipped
 /// gateway lets arrive. It is there for a gateway that somebody has taken over.
@@ -127,7 +127,7 @@ impl Requests {
     /// ends when the answer is dropped, so neither job nor deadline depends on how it is read.
     async fn stream(&self, wanted: Wanted, connection: &Arc<Connection>) -> Response<Body> {
         let (id, since, queued) = (wanted.asked.id, wanted.asked.since, wanted.queued);
-        let (teller, events) = stream::channel();
+        let (teller, body) = events::channel();
         let (begin, begun) = oneshot::channel();
         let engine = Arc::clone(&self.engine);
         let job = async move {
@@ -152,7 +152,7 @@ impl Requests {
             }
             Err(_) => return refuse(id, ErrorCode::Internal, "the stream's task ended"),
         };
-        let mut response = Response::new(boxed(connection.answer(events)));
+        let mut response = Response::new(boxed(connection.answer(body)));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
         headers.insert(TRAILER, HeaderValue::from_static(timing::TRAILERS));

@@ -95,14 +95,14 @@ impl Server {
     }
 
     fn speak(self: &Arc<Self>, connection: Arc<Connection>, connections: &GracefulShutdown) {
-        let (server, line) = (Arc::clone(self), connection.line());
+        let (server, stream) = (Arc::clone(self), connection.stream());
         let service = service_fn(move |request| {
             let (server, connection) = (Arc::clone(&server), Arc::clone(&connection));
             async move { Ok::<_, Infallible>(server.answer(request, &connection).await) }
         });
         let mut protocol = http1::Builder::new();
         protocol.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(BUFFER);
-        let connection = connections.watch(protocol.serve_connection(TokioIo::new(line), service));
+        let connection = connections.watch(protocol.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");

@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 use crate::door::answers::{self, Parts};
 use crate::door::asked::{Asked, Wanted};
 use crate::door::engine::Engine;
+use crate::door::events::{Reader, Teller};
 use crate::door::job_log::log;
-use crate::door::stream::{Reader, Teller};
 use crate::door::timing;
 use crate::job::output::Printed;
 

@@ -31,7 +31,7 @@ const GOOD: Duration = Duration::from_millis(300);
 const LONGEST: Duration = Duration::from_millis(50);
 
 /// Record locks by process.
-type Held = HashMap<u32, usize>;
+type Holders = HashMap<u32, usize>;
 
 /// Watches over all jobs of a supervisor.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ struct Seen {
     at: Instant,
     /// The least memory since the list was last read.
     memory: u64,
-    list: Option<(Instant, Arc<Held>)>,
+    list: Option<(Instant, Arc<Holders>)>,
 }
 
 impl LockWatch {
@@ -70,7 +70,7 @@ impl LockWatch {
     }
 
     /// The list, if it was read just now and after `since`. Who asks first looks for all.
-    async fn list(&self, since: Instant) -> Option<Arc<Held>> {
+    async fn list(&self, since: Instant) -> Option<Arc<Holders>> {
         let mut seen = self.0.lock().await;
         if seen.at.elapsed() >= EVERY {
             // What cannot be read has grown.
@@ -98,12 +98,12 @@ fn unreclaimable() -> io::Result<u64> {
 }
 
 /// Who holds record locks: the first lines of `proc_locks(5)`, which has the newest of a processor first.
-fn held() -> io::Result<Held> {
+fn held() -> io::Result<Holders> {
     count(BufReader::new(File::open("/proc/locks")?))
 }
 
-fn count(list: impl BufRead) -> io::Result<Held> {
-    let mut held = Held::new();
+fn count(list: impl BufRead) -> io::Result<Holders> {
+    let mut held = Holders::new();
     let begun = Instant::now();
     for line in list.lines() {
         // Number, kind, advice, access, process. Who waits has an arrow before the kind, and is a process of many.
@@ -123,13 +123,13 @@ fn count(list: impl BufRead) -> io::Result<Held> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Held, count};
+    use super::{Holders, count};
 
     #[test]
     fn only_record_locks_that_are_held_count() {
         let list = "1: POSIX  ADVISORY  WRITE 7 00:1a:5 0 EOF\n2: FLOCK  ADVISORY  WRITE 7 00:1a:6 0 EOF\n\
             3: OFDLCK ADVISORY  READ -1 00:1a:5 0 4\n3: -> POSIX  ADVISORY  READ 8 00:1a:5 1 1\n4: POSIX\n\
             5: POSIX  ADVISORY  READ  7 00:1a:5 8 9\n";
-        assert_eq!(count(list.as_bytes()).expect("read"), Held::from([(7, 2)]));
+        assert_eq!(count(list.as_bytes()).expect("read"), Holders::from([(7, 2)]));
     }
 }

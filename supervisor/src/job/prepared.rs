@@ -79,8 +79,8 @@ impl Prepared {
     async fn start(cell: Cell) -> Result<Self, PrepareError> {
         let (mut pipes, theirs) = Pipes::new()?;
         let (process, mut ended) = begin(&cell, theirs).await?;
-        if let Some(witness) = &cell.forkers().witness {
-            Arc::clone(witness).attach(process.as_fd()).await.map_err(PrepareError::Recorder)?;
+        if let Some(observer) = &cell.forkers().observer {
+            Arc::clone(observer).attach(process.as_fd()).await.map_err(PrepareError::Recorder)?;
         }
         let process = watch(process)?;
         let oom = cell.cgroup().oom_event()?.map(watch).transpose()?;

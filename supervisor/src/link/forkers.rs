@@ -17,11 +17,11 @@ pub struct Forkers {
     /// Starts warm jobs.
     pub zygote: Option<Arc<Connection>>,
     /// Answers for the filters of jobs that are recorded; none in a service.
-    pub witness: Option<Arc<dyn Witness>>,
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 /// One who answers for a job's filter.
-pub trait Witness: Debug + Send + Sync {
+pub trait Observer: Debug + Send + Sync {
     /// Takes the listener of a process whose filter is about to be in force, and answers from then on.
     ///
     /// # Errors
@@ -29,14 +29,14 @@ pub trait Witness: Debug + Send + Sync {
     fn attach<'a>(self: Arc<Self>, process: BorrowedFd<'a>) -> Attaching<'a>;
 }
 
-/// See [`Witness::attach`].
+/// See [`Observer::attach`].
 pub type Attaching<'a> = Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
 
 impl Forkers {
     /// For jobs that start cold.
     #[must_use]
     pub fn cold(launcher: Arc<Launcher>) -> Self {
-        Self { launcher, zygote: None, witness: None }
+        Self { launcher, zygote: None, observer: None }
     }
 
     /// For jobs that start warm.
@@ -47,8 +47,8 @@ impl Forkers {
 
     /// For jobs that are recorded, which start cold.
     #[must_use]
-    pub fn recorded(launcher: Arc<Launcher>, witness: Arc<dyn Witness>) -> Self {
-        Self { witness: Some(witness), ..Self::cold(launcher) }
+    pub fn recorded(launcher: Arc<Launcher>, observer: Arc<dyn Observer>) -> Self {
+        Self { observer: Some(observer), ..Self::cold(launcher) }
     }
 
     /// Ends the zygote or the launcher, should they hang, for whoever waits until a cell is dead: a

@@ -15,18 +15,18 @@ struct State {
 
 /// One that is asked for, until this is dropped.
 #[derive(Debug)]
-pub struct Asked<'a>(&'a Stall);
+pub struct Awaited<'a>(&'a Stall);
 
 impl Stall {
     /// One more is asked for.
     #[must_use]
-    pub fn ask(&self) -> Asked<'_> {
+    pub fn ask(&self) -> Awaited<'_> {
         let mut state = self.lock();
         state.asked += 1;
         if state.asked == 1 {
             state.since = Some(Instant::now());
         }
-        Asked(self)
+        Awaited(self)
     }
 
     /// For how long nothing was handed out of what is asked for.
@@ -41,7 +41,7 @@ impl Stall {
     }
 }
 
-impl Drop for Asked<'_> {
+impl Drop for Awaited<'_> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.asked -= 1;

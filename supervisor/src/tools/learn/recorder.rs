@@ -19,7 +19,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::job::denial::plain;
 use crate::link::event_loop::watch;
-use crate::link::forkers::{Attaching, Witness};
+use crate::link::forkers::{Attaching, Observer};
 use crate::tools::learn::judge::{Judge, Judgement};
 
 /// How many calls are answered before others have a turn, the job's deadline for one.
@@ -86,7 +86,7 @@ pub struct Recorder {
     seen: Mutex<Seen>,
 }
 
-impl Witness for Recorder {
+impl Observer for Recorder {
     fn attach<'a>(self: Arc<Self>, process: BorrowedFd<'a>) -> Attaching<'a> {
         Box::pin(self.attach_to(process))
     }

@@ -5,35 +5,16 @@
 
 #![forbid(unsafe_code)]
 
-mod accept;
-mod activation;
-mod admin;
 mod admission;
+mod api;
 mod args;
-mod client;
-mod clock;
-mod credentials;
-mod exchange;
-mod held;
-mod host;
 mod keys;
-mod listener;
-mod mcp;
+mod listen;
 mod metrics;
-mod openapi;
-mod page;
-mod patience;
 mod privileges;
-mod reading;
-mod refusal;
-mod reload;
-mod routes;
-mod server;
-mod streamed;
-mod tenant;
-mod tls;
-mod trace;
+mod systemd;
 mod upstream;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,7 +22,11 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use cloister_program::log;
 
+use crate::admission::body_budget;
+use crate::api::openapi;
 use crate::args::{Arguments, Command, Serve};
+use crate::listen::{admin, server, socket};
+use crate::systemd::{credentials, sockets};
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
@@ -71,22 +56,22 @@ fn serve(arguments: &Serve) -> Result<(), String> {
     // It tells of every message, and what is in some.
     log::start(arguments.log_format, ["rmcp=off".parse().expect("a directive")])?;
     let open = arguments.no_auth || arguments.keys.is_some();
-    let passed = activation::listeners()?;
+    let passed = sockets::listeners()?;
     let listener = match passed.clients {
-        Some(passed) => listener::adopt(passed, open)?,
-        None => listener::bind(arguments.listen, open)?,
+        Some(passed) => socket::adopt(passed, open)?,
+        None => socket::bind(arguments.listen, open)?,
     };
     let metrics = match passed.metrics {
         Some(passed) => Some(admin::adopt(passed)?),
         None => arguments.metrics.map(admin::bind).transpose()?,
     };
-    listener::raise_open_files();
+    socket::raise_open_files();
     let files = [&arguments.keys, &arguments.tls_certificate, &arguments.tls_key];
     let files: Vec<_> = files.into_iter().flatten().map(PathBuf::as_path).collect();
     privileges::give_up(arguments.user.as_deref(), &arguments.socket, &files)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(reading::THREADS)
+        .max_blocking_threads(body_budget::THREADS)
         .on_thread_start(cloister_program::stand_behind)
         .build()
         .map_err(|error| format!("start the event loop: {error}"))?;

@@ -15,9 +15,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::TEXT_FORMAT;
 use tokio::sync::Semaphore;
 
-use crate::listener;
+use crate::listen::socket;
 use crate::metrics::Metrics;
-use crate::upstream::Upstream;
+use crate::upstream::supervisor::Upstream;
 
 /// Connections at once; one who scrapes needs one.
 const CONNECTIONS: usize = 16;
@@ -31,7 +31,7 @@ const TIME: Duration = Duration::from_secs(10);
 /// It can be reached from outside, or is taken.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     refuse_strangers(address)?;
-    listener::bind(address, false)
+    socket::bind(address, false)
 }
 
 /// Takes a socket that listens already.
@@ -41,7 +41,7 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, String> {
 pub fn adopt(listener: TcpListener) -> Result<TcpListener, String> {
     let address = listener.local_addr().map_err(|error| format!("use the socket that was passed: {error}"))?;
     refuse_strangers(address)?;
-    listener::adopt(listener, false)
+    socket::adopt(listener, false)
 }
 
 fn refuse_strangers(address: SocketAddr) -> Result<(), String> {

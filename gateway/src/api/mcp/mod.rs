@@ -29,13 +29,13 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use rmcp::{ErrorData, RoleServer};
 
 use self::message::{LARGEST, Message, Unusable};
-use crate::admission::Guest;
+use crate::admission::body_budget;
+use crate::admission::caller::Guest;
+use crate::api::openapi;
+use crate::api::refusal::Because;
+use crate::api::routes::Door;
 use crate::metrics::Outcome;
-use crate::openapi;
-use crate::reading;
-use crate::refusal::Because;
-use crate::routes::Door;
-use crate::upstream::Wish;
+use crate::upstream::supervisor::Wish;
 
 /// The path that speaks it.
 pub const PATH: &str = "/mcp";
@@ -124,7 +124,7 @@ impl Mcp {
         guest: &Guest,
         parts: Parts,
         body: Vec<u8>,
-        reading: reading::Body,
+        reading: body_budget::Body,
     ) -> Response<Body> {
         let message = match reading.work(body, Message::read).await {
             Ok(message) => message,
@@ -167,7 +167,7 @@ impl Mcp {
         id: JobId,
         guest: &Guest,
         request: Vec<u8>,
-        reading: reading::Body,
+        reading: body_budget::Body,
         template: Response<Body>,
     ) -> Response<Body> {
         let answer = self.door.run(id, guest, Wish::default(), request).await.unwrap_or_else(|refusal| *refusal);
@@ -204,7 +204,7 @@ struct Given {
 impl Given {
     /// Reads an answer whole, as long as there is memory for it as it comes and as it will go, which is at most half as much
     /// again: every other letter of a file may need an escape.
-    async fn read(id: JobId, answer: Response<Body>, memory: [&mut reading::Body; 2]) -> Result<Self, String> {
+    async fn read(id: JobId, answer: Response<Body>, memory: [&mut body_budget::Body; 2]) -> Result<Self, String> {
         let outcome = answer.extensions().get().copied().unwrap_or(Outcome::Served);
         let is_error = answer.status() != StatusCode::OK;
         let (mut coming, mut body) = (answer.into_body(), Vec::new());
@@ -226,7 +226,7 @@ impl Given {
 /// An answer on its way, whose memory is counted until its last byte has left.
 struct Going {
     bytes: Vec<u8>,
-    _reading: reading::Body,
+    _reading: body_budget::Body,
 }
 
 impl AsRef<[u8]> for Going {

@@ -12,8 +12,8 @@ use cloister_protocol::{Answer, ErrorCode, Failure, JobId, OUTCOME_HEADER, TIMIN
 use hyper::HeaderMap;
 use hyper::body::{Bytes, Frame};
 
+use crate::api::refusal::{Because, LOST};
 use crate::metrics::{Metrics, Outcome};
-use crate::refusal::{Because, LOST};
 
 /// Between the end of what came of an event and the next: a half event gets a name that no reader knows.
 const CUT: &[u8] = b"\nevent: cut\n\n";

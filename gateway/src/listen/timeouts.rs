@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::clock::{Clock, Pace, Phase};
+use crate::listen::activity::{Clock, Pace, Phase};
 
 /// How long, and how much, is read and dropped after an early answer.
 const LINGER: (Duration, usize) = (Duration::from_secs(2), 64 * 1024 * 1024);

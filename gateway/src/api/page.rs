@@ -17,8 +17,8 @@ use hyper::header::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::openapi;
-use crate::routes::{Door, only};
+use crate::api::openapi;
+use crate::api::routes::{Door, only};
 
 /// The path of the page itself; what it loads lies beneath `/page/`.
 pub const PATH: &str = "/";
@@ -53,15 +53,15 @@ const fn file(path: &'static str, media_type: &'static str, content: &'static st
 }
 
 const FILES: [File; 9] = [
-    file(PATH, HTML, include_str!("../page/index.html")),
-    file("/page/page.css", CSS, include_str!("../page/page.css")),
-    file("/page/app.js", JAVASCRIPT, include_str!("../page/app.js")),
-    file("/page/editor.js", JAVASCRIPT, include_str!("../page/editor.js")),
-    file("/page/python.js", JAVASCRIPT, include_str!("../page/python.js")),
-    file("/page/ask.js", JAVASCRIPT, include_str!("../page/ask.js")),
-    file("/page/json.js", JAVASCRIPT, include_str!("../page/json.js")),
-    file("/page/show.js", JAVASCRIPT, include_str!("../page/show.js")),
-    file("/page/examples.js", JAVASCRIPT, include_str!("../page/examples.js")),
+    file(PATH, HTML, include_str!("../../page/index.html")),
+    file("/page/page.css", CSS, include_str!("../../page/page.css")),
+    file("/page/app.js", JAVASCRIPT, include_str!("../../page/app.js")),
+    file("/page/editor.js", JAVASCRIPT, include_str!("../../page/editor.js")),
+    file("/page/python.js", JAVASCRIPT, include_str!("../../page/python.js")),
+    file("/page/ask.js", JAVASCRIPT, include_str!("../../page/ask.js")),
+    file("/page/json.js", JAVASCRIPT, include_str!("../../page/json.js")),
+    file("/page/show.js", JAVASCRIPT, include_str!("../../page/show.js")),
+    file("/page/examples.js", JAVASCRIPT, include_str!("../../page/examples.js")),
 ];
 
 /// The page and what it loads.

@@ -16,13 +16,13 @@ use hyper::body::{Bytes, Frame, SizeHint};
 use hyper::header::CONNECTION;
 use hyper::{Method, Request, StatusCode};
 
-use crate::admission::{Holder, Leave};
-use crate::client::Proxies;
-use crate::clock::Clock;
+use crate::admission::caller::{Holder, Leave};
+use crate::admission::client_address::Proxies;
+use crate::api::refusal::{Because, name};
+use crate::api::streamed::Fate;
+use crate::listen::activity::Clock;
+use crate::listen::trace_context::Trace;
 use crate::metrics::{Metrics, Outcome};
-use crate::refusal::{Because, name};
-use crate::streamed::Fate;
-use crate::trace::Trace;
 
 /// How much of a path is logged: it is a stranger's text.
 const LOGGED_PATH: usize = 100;

@@ -20,18 +20,18 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 
-use crate::accept::prefers_events;
-use crate::admission::{Admission, Guest, Refused};
+use crate::admission::body_budget::{self, Reading};
+use crate::admission::caller::{Admission, Guest, Refused};
+use crate::admission::client_address::Client;
+use crate::api::mcp::{self, Mcp};
+use crate::api::negotiation::prefers_events;
+use crate::api::openapi;
+use crate::api::page;
+use crate::api::refusal::{json, refuse, refuse_unread, refuse_with, unanswered, unready};
+use crate::api::streamed::{Fate, Streamed};
 use crate::args::Serve;
-use crate::client::Client;
-use crate::mcp::{self, Mcp};
 use crate::metrics::Metrics;
-use crate::openapi;
-use crate::page;
-use crate::reading::{self, Reading};
-use crate::refusal::{json, refuse, refuse_unread, refuse_with, unanswered, unready};
-use crate::streamed::{Fate, Streamed};
-use crate::upstream::{Upstream, Wish};
+use crate::upstream::supervisor::{Upstream, Wish};
 
 /// Bodies up to this size are read even for nothing, so that the connection can be used again.
 const SMALL: usize = 64 * 1024;
@@ -258,7 +258,7 @@ impl Door {
 
     /// Reads a body whole. One that announces too much is refused before any of it is read, and a
     /// client that waits for `100 Continue` is then never told to go on.
-    async fn read(&self, id: JobId, mut body: Body, reading: &mut reading::Body) -> Result<Vec<u8>, Box<Response>> {
+    async fn read(&self, id: JobId, mut body: Body, reading: &mut body_budget::Body) -> Result<Vec<u8>, Box<Response>> {
         let refused = |code, message: String| Box::new(refuse_unread(id, code, message));
         let too_large = || refused(ErrorCode::TooLarge, format!("the body is larger than {} bytes", self.max_body));
         if body.size_hint().lower() > self.max_body as u64 {

@@ -25,8 +25,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyperlocal::UnixConnector;
 
-use crate::held::{Asked, Held};
 use crate::metrics::Outcome;
+use crate::upstream::expect_continue::{Asked, Held};
 
 /// How long the supervisor may take to say whether it is ready. A job has its own limits, there.
 const READY_TIMEOUT: Duration = Duration::from_secs(5);

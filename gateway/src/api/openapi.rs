@@ -11,7 +11,7 @@ use serde_json::Value;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use crate::{page, routes};
+use crate::api::{page, routes};
 
 /// The path that serves the document.
 pub const PATH: &str = "/openapi.json";

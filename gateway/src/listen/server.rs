@@ -25,22 +25,22 @@ use tokio::net::TcpStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::activation;
-use crate::admin;
-use crate::admission::Admission;
+use crate::admission::caller::Admission;
+use crate::admission::client_address::{Client, Proxies};
+use crate::admission::host_check::Names;
+use crate::api::refusal::refuse_unread;
+use crate::api::routes;
 use crate::args::Serve;
-use crate::client::{Client, Proxies};
-use crate::clock::{Clock, Pace};
-use crate::exchange::{Exchange, Followed};
-use crate::host::Names;
 use crate::keys::Keyring;
+use crate::listen::access_log::{Exchange, Followed};
+use crate::listen::activity::{Clock, Pace};
+use crate::listen::admin;
+use crate::listen::timeouts::{Limits, Patient};
+use crate::listen::tls::{HTTP2, Tls};
 use crate::metrics::Metrics;
-use crate::patience::{Limits, Patient};
-use crate::refusal::refuse_unread;
-use crate::reload::{self, Watched};
-use crate::routes;
-use crate::tls::{HTTP2, Tls};
-use crate::upstream::Upstream;
+use crate::systemd::notify;
+use crate::upstream::supervisor::Upstream;
+use crate::watch::{self, Watched};
 
 /// A request's line and header: more is answered 431.
 const LARGEST_HEADER: u32 = 16 * 1024;
@@ -76,7 +76,7 @@ pub async fn run(arguments: &Serve, listener: TcpListener, metrics: Option<TcpLi
     let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| format!("listen: {error}"))?;
     let address = listener.local_addr().map_err(|error| format!("listen: {error}"))?;
     let mut stop = Stop::new()?;
-    let mut watchdog = std::pin::pin!(activation::feed_watchdog());
+    let mut watchdog = std::pin::pin!(notify::feed_watchdog());
     let server = Server::new(arguments)?;
     if let Some(listener) = metrics {
         admin::serve(listener, Arc::clone(&server.protocols.metrics), Upstream::new(&arguments.socket))?;
@@ -92,7 +92,7 @@ pub async fn run(arguments: &Serve, listener: TcpListener, metrics: Option<TcpLi
             "keys come in the clear: pass --tls-certificate and --tls-key, or --trusted-proxy if a load balancer does TLS"
         );
     }
-    activation::ready();
+    notify::ready();
     tracing::info!(%address, tls = arguments.tls_key.is_some(), keys = arguments.keys.is_some(), socket = %arguments.socket.display(), "listening");
     loop {
         tokio::select! {
@@ -102,7 +102,7 @@ pub async fn run(arguments: &Serve, listener: TcpListener, metrics: Option<TcpLi
         }
     }
     drop(listener);
-    activation::stopping();
+    notify::stopping();
     tracing::info!(connections = connections.count(), "stopping: running requests may finish");
     tokio::select! {
         () = connections.shutdown() => tracing::info!("stopped"),
@@ -162,7 +162,7 @@ impl Server {
         if let (Some(tls), Some((certificate, key))) = (tls.clone(), pair) {
             watched.push(Watched::new("certificate", vec![certificate, key], move || tls.reload()));
         }
-        reload::start(watched)?;
+        watch::start(watched)?;
         let metrics = Arc::new(Metrics::new().map_err(|error| format!("prepare the metrics: {error}"))?);
         let open = arguments.no_auth || keyring.is_some();
         let names = if open { Names::Any } else { Names::Loopback };

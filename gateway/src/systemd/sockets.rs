@@ -1,13 +1,9 @@
-//! What the service manager gives and is told: the listening sockets that it holds across restarts
-//! (`sd_listen_fds(3)`), and readiness, watchdog and stop (`sd_notify(3)`).
+//! The listening sockets that the service manager holds across restarts, `sd_listen_fds(3)`.
 
-use std::convert::Infallible;
 use std::env;
-use std::future::pending;
 use std::net::TcpListener;
 
 use listenfd::ListenFd;
-use sd_notify::NotifyState;
 
 /// What a socket for the operator is called (systemd: `FileDescriptorName=`); any other is for clients.
 const METRICS: &str = "metrics";
@@ -41,29 +37,4 @@ pub fn listeners() -> Result<Passed, String> {
         }
     }
     Ok(passed)
-}
-
-/// Connections are accepted.
-pub fn ready() {
-    tell(NotifyState::Ready);
-}
-
-/// No more connections are accepted.
-pub fn stopping() {
-    tell(NotifyState::Stopping);
-}
-
-/// Feeds the watchdog from the event loop that serves the connections; never ends.
-pub async fn feed_watchdog() -> Infallible {
-    let Some(limit) = sd_notify::watchdog_enabled() else { return pending().await };
-    loop {
-        tell(NotifyState::Watchdog);
-        tokio::time::sleep(limit / 3).await;
-    }
-}
-
-fn tell(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(%error, "tell the service manager");
-    }
 }

@@ -8,8 +8,8 @@ use cloister_protocol::{ErrorCode, Tenant};
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
+use crate::admission::tenant;
 use crate::keys::{AtOnce, Key, Keyring, Standing, Stranger, Token};
-use crate::tenant;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

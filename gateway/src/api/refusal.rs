@@ -9,9 +9,9 @@ use cloister_protocol::{Answer, ErrorCode, Failure, ID_HEADER, JobId};
 use hyper::StatusCode;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
-use crate::admission::Refused;
+use crate::admission::caller::Refused;
 use crate::metrics::Outcome;
-use crate::upstream::Away;
+use crate::upstream::supervisor::Away;
 
 /// What clients are told of a supervisor that is not there.
 const AWAY: &str = "the supervisor is away or restarting, and nothing ran; try again shortly";

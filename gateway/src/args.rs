@@ -150,12 +150,20 @@ pub struct Serve {
 }
 
 /// A time with its unit, such as `10s` or `500ms`, and more than nothing.
-fn duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("expected more than no time".to_owned()),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(format!("{error}: expected a number and a unit, such as 10s or 500ms")),
+fn duration(text: &str) -> Result<Duration, NoTime> {
+    match humantime::parse_duration(text)? {
+        Duration::ZERO => Err(NoTime::Nothing),
+        duration => Ok(duration),
     }
+}
+
+/// What is no time to wait.
+#[derive(Debug, thiserror::Error)]
+enum NoTime {
+    #[error("expected more than no time")]
+    Nothing,
+    #[error("{0}: expected a number and a unit, such as 10s or 500ms")]
+    Unreadable(#[from] humantime::DurationError),
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::error::Error;
+
 /// How often is looked.
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -24,7 +26,7 @@ pub struct Watched {
     what: &'static str,
     files: Vec<PathBuf>,
     seen: Vec<Option<Looks>>,
-    apply: Box<dyn Fn() -> Result<(), String> + Send>,
+    apply: Box<dyn Fn() -> Result<(), Error> + Send>,
 }
 
 impl Watched {
@@ -32,7 +34,7 @@ impl Watched {
     pub fn new(
         what: &'static str,
         files: Vec<PathBuf>,
-        apply: impl Fn() -> Result<(), String> + Send + 'static,
+        apply: impl Fn() -> Result<(), Error> + Send + 'static,
     ) -> Self {
         let seen = looks(&files);
         Self { what, files, seen, apply: Box::new(apply) }
@@ -46,9 +48,11 @@ impl Watched {
         self.seen = now;
         // A bug in here must not end the watching: what is revoked later has to be.
         let done = panic::catch_unwind(AssertUnwindSafe(&self.apply));
-        match done.unwrap_or_else(|_| Err("a bug of ours, told on standard error".to_owned())) {
+        match done.unwrap_or_else(|_| Err(Error::Bug)) {
             Ok(()) => tracing::info!(what = self.what, "read again"),
-            Err(error) => tracing::error!(what = self.what, error, "not read again: the former stay in force"),
+            Err(error) => {
+                tracing::error!(what = self.what, error = error.to_string(), "not read again: the former stay in force")
+            }
         }
     }
 }
@@ -63,8 +67,8 @@ impl fmt::Debug for Watched {
 ///
 /// # Errors
 /// SIGHUP cannot be listened for.
-pub fn start(mut watched: Vec<Watched>) -> Result<(), String> {
-    let mut hangup = signal(SignalKind::hangup()).map_err(|error| format!("listen for signals: {error}"))?;
+pub fn start(mut watched: Vec<Watched>) -> Result<(), Error> {
+    let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signals)?;
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -100,7 +104,7 @@ mod tests {
 
     use tokio::sync::mpsc;
 
-    use super::{Watched, start};
+    use super::{Error, Watched, start};
 
     #[tokio::test]
     async fn what_goes_wrong_once_does_not_end_the_watching() {
@@ -110,10 +114,10 @@ mod tests {
         let watched = Watched::new("a file", vec![file.clone()], {
             let file = file.clone();
             move || {
-                let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
+                let text = fs::read_to_string(&file).map_err(Error::Listen)?;
                 applied.send(text.clone()).expect("the test waits");
                 assert!(text != "panics", "a bug");
-                if text == "fails" { Err(text) } else { Ok(()) }
+                if text == "fails" { Err(Error::Keys(text)) } else { Ok(()) }
             }
         });
         start(vec![watched]).expect("signals");

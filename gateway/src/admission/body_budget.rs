@@ -16,16 +16,16 @@ const LARGE: usize = 128 * 1024;
 
 /// What all bodies share.
 #[derive(Debug)]
-pub struct Reading {
+pub struct BodyBudget {
     all: Arc<Budget>,
     /// What one tenant may take of it.
     share: usize,
-    tenants: Mutex<HashMap<Tenant, Arc<Share>>>,
+    tenants: Mutex<HashMap<Tenant, Arc<TenantShare>>>,
 }
 
 /// What the bodies of one tenant share.
 #[derive(Debug)]
-struct Share {
+struct TenantShare {
     memory: Arc<Budget>,
     /// One of them is parsed at a time. Those of others go to the next free thread, so each waits for one a tenant.
     turn: Arc<Semaphore>,
@@ -33,36 +33,36 @@ struct Share {
 
 /// A body of a tenant.
 #[derive(Debug)]
-pub struct Body {
-    reading: Arc<Reading>,
+pub struct TenantBody {
+    budget: Arc<BodyBudget>,
     tenant: Tenant,
-    share: Arc<Share>,
+    share: Arc<TenantShare>,
     taken: (Taken, Taken),
 }
 
-impl Reading {
+impl BodyBudget {
     /// All bodies may take so many bytes together, and those of one tenant half of it.
     pub fn new(bytes: usize) -> Arc<Self> {
         Arc::new(Self { all: Budget::new(bytes), share: bytes.div_ceil(2), tenants: Mutex::default() })
     }
 
     /// Nothing yet, of a body of this tenant.
-    pub fn begin(self: &Arc<Self>, tenant: Tenant) -> Body {
+    pub fn begin(self: &Arc<Self>, tenant: Tenant) -> TenantBody {
         let mut tenants = self.tenants();
-        let share = tenants
-            .entry(tenant)
-            .or_insert_with(|| Arc::new(Share { memory: Budget::new(self.share), turn: Arc::new(Semaphore::new(1)) }));
+        let share = tenants.entry(tenant).or_insert_with(|| {
+            Arc::new(TenantShare { memory: Budget::new(self.share), turn: Arc::new(Semaphore::new(1)) })
+        });
         let share = Arc::clone(share);
         let taken = (self.all.open(), share.memory.open());
-        Body { reading: Arc::clone(self), tenant, share, taken }
+        TenantBody { budget: Arc::clone(self), tenant, share, taken }
     }
 
-    fn tenants(&self) -> MutexGuard<'_, HashMap<Tenant, Arc<Share>>> {
+    fn tenants(&self) -> MutexGuard<'_, HashMap<Tenant, Arc<TenantShare>>> {
         self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Body {
+impl TenantBody {
     /// Takes memory for more of it; `false` when there is not that much left, of all or of the tenant's share.
     pub fn take(&mut self, bytes: usize) -> bool {
         let (all, own) = &mut self.taken;
@@ -71,7 +71,7 @@ impl Body {
 
     /// Nothing yet, of another body of the same tenant.
     pub fn another(&self) -> Self {
-        self.reading.begin(self.tenant)
+        self.budget.begin(self.tenant)
     }
 
     /// Does to a body what there is to do; if it is large, when it is its turn, and beside the event loop.
@@ -90,9 +90,9 @@ impl Body {
     }
 }
 
-impl Drop for Body {
+impl Drop for TenantBody {
     fn drop(&mut self) {
-        let mut tenants = self.reading.tenants();
+        let mut tenants = self.budget.tenants();
         // The map's own, and this one.
         if Arc::strong_count(&self.share) <= 2 {
             tenants.remove(&self.tenant);
@@ -104,31 +104,31 @@ impl Drop for Body {
 mod tests {
     use cloister_protocol::Tenant;
 
-    use super::{LARGE, Reading};
+    use super::{BodyBudget, LARGE};
 
     #[test]
     fn nobody_takes_all_of_the_memory() {
-        let reading = Reading::new(100);
-        let (mut one, mut two) = (reading.begin(Tenant::new(1)), reading.begin(Tenant::new(1)));
+        let budget = BodyBudget::new(100);
+        let (mut one, mut two) = (budget.begin(Tenant::new(1)), budget.begin(Tenant::new(1)));
         assert!(one.take(30) && !two.take(21) && two.take(20) && !one.take(1));
-        let mut other = reading.begin(Tenant::new(2));
+        let mut other = budget.begin(Tenant::new(2));
         assert!(other.take(50) && !other.take(1));
-        assert!(!reading.begin(Tenant::new(3)).take(1), "all is taken");
+        assert!(!budget.begin(Tenant::new(3)).take(1), "all is taken");
         drop((one, two));
-        assert!(reading.begin(Tenant::new(1)).take(50));
+        assert!(budget.begin(Tenant::new(1)).take(50));
         drop(other);
-        assert!(reading.tenants().is_empty());
+        assert!(budget.tenants().is_empty());
     }
 
     #[tokio::test]
     async fn large_bodies_of_one_tenant_take_turns() {
-        let reading = Reading::new(100);
-        let (first, second) = (reading.begin(Tenant::new(1)), reading.begin(Tenant::new(1)));
+        let budget = BodyBudget::new(100);
+        let (first, second) = (budget.begin(Tenant::new(1)), budget.begin(Tenant::new(1)));
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let slow = first.work(vec![0; LARGE], move |_| wait.recv().is_ok());
         let mut slow = std::pin::pin!(slow);
         assert!(tokio::time::timeout(std::time::Duration::from_millis(50), &mut slow).await.is_err());
-        let other = reading.begin(Tenant::new(2));
+        let other = budget.begin(Tenant::new(2));
         assert_eq!(other.work(vec![0; LARGE], |body| body.len()).await, LARGE, "another's is not held up");
         assert_eq!(second.work(Vec::new(), |body| body.len()).await, 0, "nor a small one");
         let waits = second.work(vec![0; LARGE], |body| body.len());

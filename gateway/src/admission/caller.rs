@@ -25,16 +25,16 @@ pub struct Admission {
 
 /// One who may ask.
 #[derive(Debug)]
-pub struct Guest {
+pub struct Caller {
     tenant: Tenant,
     key: Option<Arc<Key>>,
     standing: Option<Standing>,
-    leave: OnceLock<Leave>,
+    permit: OnceLock<Permit>,
 }
 
 /// A key's leave to have one more request at once, until the last byte of its answer has left.
 #[derive(Clone, Debug)]
-pub struct Leave(#[expect(dead_code, reason = "held for its end")] Arc<AtOnce>);
+pub struct Permit(#[expect(dead_code, reason = "held for its end")] Arc<AtOnce>);
 
 /// Why a request goes no further.
 #[derive(Debug)]
@@ -61,22 +61,22 @@ impl Admission {
     ///
     /// # Errors
     /// 401 for a stranger, 429 for who sends too fast.
-    pub fn greet(&self, headers: &HeaderMap, client: IpAddr) -> Result<Guest, Refused> {
+    pub fn identify(&self, headers: &HeaderMap, client: IpAddr) -> Result<Caller, Refused> {
         let Some(keyring) = &self.keyring else {
-            return Ok(Guest { tenant: tenant::at(client), key: None, standing: None, leave: OnceLock::new() });
+            return Ok(Caller { tenant: tenant::at(client), key: None, standing: None, permit: OnceLock::new() });
         };
         let key = keyring.find(&bearer(headers)?).map_err(|stranger| unauthorized(&stranger, true))?;
         match key.take() {
             Ok(standing) => {
                 let tenant = tenant::with(key.id());
-                Ok(Guest { tenant, key: Some(key), standing, leave: OnceLock::new() })
+                Ok(Caller { tenant, key: Some(key), standing, permit: OnceLock::new() })
             }
             Err(standing) => Err(too_fast(standing)),
         }
     }
 }
 
-impl Guest {
+impl Caller {
     /// Whether it may run a job now. It keeps its leave until the answer that it signs has left.
     ///
     /// # Errors
@@ -98,7 +98,7 @@ impl Guest {
             Refused::new(ErrorCode::RateLimited, message)
         })?;
         if let Some(at_once) = at_once {
-            let _ = self.leave.set(Leave(Arc::new(at_once)));
+            let _ = self.permit.set(Permit(Arc::new(at_once)));
         }
         Ok(())
     }
@@ -113,8 +113,8 @@ impl Guest {
         if let Some(standing) = self.standing {
             response.headers_mut().extend(fields(standing));
         }
-        if let Some(leave) = self.leave.get() {
-            response.extensions_mut().insert(leave.clone());
+        if let Some(permit) = self.permit.get() {
+            response.extensions_mut().insert(permit.clone());
         }
         if let Some(key) = &self.key {
             response.extensions_mut().insert(Holder(Arc::clone(key)));

@@ -10,13 +10,13 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The client of a request.
 #[derive(Clone, Copy, Debug)]
-pub struct Client(pub IpAddr);
+pub struct ClientAddress(pub IpAddr);
 
 /// The proxies whose word on their clients is taken. None, unless the operator names them.
 #[derive(Clone, Debug, Default)]
-pub struct Proxies(Arc<[IpNet]>);
+pub struct TrustedProxies(Arc<[IpNet]>);
 
-impl Proxies {
+impl TrustedProxies {
     /// Those in these networks.
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks.into())
@@ -59,10 +59,10 @@ mod tests {
 
     use hyper::HeaderMap;
 
-    use super::{FORWARDED_FOR, Proxies};
+    use super::{FORWARDED_FOR, TrustedProxies};
 
     fn client(trusted: &[&str], peer: &str, lines: &[&str]) -> String {
-        let proxies = Proxies::new(trusted.iter().map(|network| network.parse().expect("a network")).collect());
+        let proxies = TrustedProxies::new(trusted.iter().map(|network| network.parse().expect("a network")).collect());
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(FORWARDED_FOR, line.parse().expect("a header's value"));

@@ -14,7 +14,7 @@ use hyper::{HeaderMap, Request, Version};
 
 /// The names by which this node may be spoken to.
 #[derive(Clone, Copy, Debug)]
-pub enum Names {
+pub enum HostNames {
     /// Any.
     Any,
     /// Those of the loopback addresses, and names without a dot, of which no stranger is the owner. The port is any: what
@@ -23,28 +23,28 @@ pub enum Names {
 }
 
 /// Why a request is refused, for programs and for people.
-pub type Strange = (ErrorCode, &'static str);
+pub type HostRefusal = (ErrorCode, &'static str);
 
-const HOSTLESS: Strange =
+const HOSTLESS: HostRefusal =
     (ErrorCode::InvalidRequest, "Host: expected once, as the name or address of this node, with or without its port");
 
-const WRONG_HOST: Strange = (
+const WRONG_HOST: HostRefusal = (
     ErrorCode::Forbidden,
     "Host: a node that asks for no keys is only spoken to as localhost, 127.0.0.1, [::1] or by a name without a dot; \
      give it keys (--keys), or pass --no-auth to serve under any name",
 );
 
-const WRONG_ORIGIN: Strange = (
+const WRONG_ORIGIN: HostRefusal = (
     ErrorCode::Forbidden,
     "Origin: a node that asks for no keys is not for pages of others; give it keys (--keys) for these",
 );
 
-impl Names {
+impl HostNames {
     /// Looks at a request of whatever path.
     ///
     /// # Errors
     /// Why it is not served.
-    pub fn check<B>(self, request: &Request<B>) -> Result<(), Strange> {
+    pub fn check<B>(self, request: &Request<B>) -> Result<(), HostRefusal> {
         let host = one(request.headers(), HOST.as_str()).map_err(|()| HOSTLESS)?;
         if host.is_none() && request.version() == Version::HTTP_11 {
             return Err(HOSTLESS);
@@ -107,9 +107,9 @@ mod tests {
     use cloister_protocol::ErrorCode;
     use hyper::{Request, Version};
 
-    use super::Names;
+    use super::HostNames;
 
-    fn told(names: Names, version: Version, headers: &[(&str, &str)]) -> Option<ErrorCode> {
+    fn told(names: HostNames, version: Version, headers: &[(&str, &str)]) -> Option<ErrorCode> {
         let mut request = Request::get("/execute").version(version);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_host_is_named_once_and_well() {
-        let names = [Names::Any, Names::Loopback];
+        let names = [HostNames::Any, HostNames::Loopback];
         for hosts in [
             &[][..],
             &["localhost", "localhost"],
@@ -135,14 +135,14 @@ mod tests {
                 assert_eq!(told(names, Version::HTTP_11, &headers), Some(ErrorCode::InvalidRequest), "{hosts:?}");
             }
         }
-        assert_eq!(told(Names::Any, Version::HTTP_11, &[("host", "cloister.example:444")]), None);
-        assert_eq!(told(Names::Loopback, Version::HTTP_10, &[]), None);
-        assert_eq!(told(Names::Loopback, Version::HTTP_2, &[]), Some(ErrorCode::Forbidden));
+        assert_eq!(told(HostNames::Any, Version::HTTP_11, &[("host", "cloister.example:444")]), None);
+        assert_eq!(told(HostNames::Loopback, Version::HTTP_10, &[]), None);
+        assert_eq!(told(HostNames::Loopback, Version::HTTP_2, &[]), Some(ErrorCode::Forbidden));
     }
 
     #[test]
     fn a_node_without_keys_is_spoken_to_by_its_own_names() {
-        let told = |host| told(Names::Loopback, Version::HTTP_11, &[("host", host)]);
+        let told = |host| told(HostNames::Loopback, Version::HTTP_11, &[("host", host)]);
         for own in [
             "localhost",
             "LocalHost:8080",
@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn a_page_is_this_nodes_own_or_none() {
-        let told = |origin| told(Names::Loopback, Version::HTTP_11, &[("host", "localhost:8080"), ("origin", origin)]);
+        let told =
+            |origin| told(HostNames::Loopback, Version::HTTP_11, &[("host", "localhost:8080"), ("origin", origin)]);
         assert_eq!(told("http://localhost:8080"), None);
         for other in [
             "null",
@@ -177,7 +178,7 @@ mod tests {
             assert_eq!(told(other), Some(ErrorCode::Forbidden), "{other}");
         }
         let elsewhere = [("host", "node:8080"), ("origin", "http://node:8080")];
-        let elsewhere = super::tests::told(Names::Loopback, Version::HTTP_11, &elsewhere);
+        let elsewhere = super::tests::told(HostNames::Loopback, Version::HTTP_11, &elsewhere);
         assert_eq!(elsewhere, Some(ErrorCode::Forbidden));
     }
 }

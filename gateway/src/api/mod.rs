@@ -3,10 +3,17 @@
 //! A request comes here with its id and its client's address, and goes on to the supervisor when it was let in and is
 //! whole. Nothing here knows of connections, or how bytes come and go.
 
+pub mod app;
+pub mod body;
+pub mod execute;
+pub mod health;
+pub mod job;
 pub mod mcp;
+pub mod methods;
 pub mod negotiation;
 pub mod openapi;
 pub mod page;
 pub mod refusal;
-pub mod routes;
+pub mod router;
+pub mod schemas;
 pub mod streamed;

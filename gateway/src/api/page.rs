@@ -17,8 +17,9 @@ use hyper::header::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::api::openapi;
-use crate::api::routes::{Door, only};
+use crate::api::app::App;
+use crate::api::methods::only;
+use crate::api::schemas;
 
 /// The path of the page itself; what it loads lies beneath `/page/`.
 pub const PATH: &str = "/";
@@ -70,10 +71,10 @@ const FILES: [File; 9] = [
     responses(
         (status = 200, description = "The page.", body = String, content_type = "text/html; charset=utf-8"),
         (status = 304, description = "The client has it, by its If-None-Match."),
-        (status = 404, description = "This gateway was started without it: not_found.", body = openapi::Refused)
+        (status = 404, description = "This gateway was started without it: not_found.", body = schemas::Refused)
     )
 )]
-pub fn routes() -> Router<Arc<Door>> {
+pub fn routes() -> Router<Arc<App>> {
     FILES.iter().fold(Router::new(), |router, file| {
         let headers = file.headers();
         let serve = async move |asked: HeaderMap| file.answer(&headers, &asked);

@@ -20,9 +20,9 @@ const CUT: &[u8] = b"\nevent: cut\n\n";
 
 /// What became of a streamed answer, known at its end and not before.
 #[derive(Clone, Debug, Default)]
-pub struct Fate(Arc<OnceLock<(Outcome, Option<Because>)>>);
+pub struct StreamOutcome(Arc<OnceLock<(Outcome, Option<Because>)>>);
 
-impl Fate {
+impl StreamOutcome {
     /// What became of it; a client that has not waited for that has left.
     pub fn outcome(&self) -> Outcome {
         self.0.get().map_or(Outcome::Abandoned, |(outcome, _)| *outcome)
@@ -40,7 +40,7 @@ pub struct Streamed {
     body: Body,
     id: JobId,
     metrics: Arc<Metrics>,
-    fate: Fate,
+    stream_outcome: StreamOutcome,
     ends: Ends,
 }
 
@@ -59,14 +59,14 @@ enum Ends {
 
 impl Streamed {
     /// Passes on what comes in `body`, and notes what becomes of it.
-    pub fn new(body: Body, id: JobId, metrics: Arc<Metrics>, fate: Fate) -> Self {
-        Self { body, id, metrics, fate, ends: Ends::Event }
+    pub fn new(body: Body, id: JobId, metrics: Arc<Metrics>, stream_outcome: StreamOutcome) -> Self {
+        Self { body, id, metrics, stream_outcome, ends: Ends::Event }
     }
 
     fn note(&self, trailers: &HeaderMap) {
         let field = |name: &str| trailers.get(name).and_then(|value| value.to_str().ok());
         if let Some(outcome) = field(OUTCOME_HEADER).and_then(Outcome::parse) {
-            let _ = self.fate.0.set((outcome, None));
+            let _ = self.stream_outcome.0.set((outcome, None));
         }
         if let Some(timing) = field(TIMING_HEADER) {
             self.metrics.measure_timing(timing);
@@ -85,7 +85,7 @@ impl Streamed {
 
     /// The last event of a stream whose end never came.
     fn broken_off(&self, cause: String) -> Bytes {
-        let _ = self.fate.0.set((Outcome::Failed(ErrorCode::Lost), Some(Because(cause))));
+        let _ = self.stream_outcome.0.set((Outcome::Failed(ErrorCode::Lost), Some(Because(cause))));
         let failure = Failure::new(ErrorCode::Lost, LOST);
         let last = event::last(&Answer::Refused { error: &failure, id: self.id });
         let cut = if self.ends == Ends::Event { &[] } else { CUT };
@@ -110,7 +110,7 @@ impl HttpBody for Streamed {
                         continue;
                     }
                 },
-                None if self.fate.0.get().is_some() => {
+                None if self.stream_outcome.0.get().is_some() => {
                     self.ends = Ends::Stream;
                     break;
                 }

@@ -1,4 +1,4 @@
-//! One request and its answer: its id, its line in the log, and what its connection is doing meanwhile.
+//! One request and its answer: its id, its line in the access log, and what its connection is doing meanwhile.
 //!
 //! It lives from the request's header to the last byte of the answer, or to the moment the client
 //! leaves, and says so when it is dropped. Never a word of a script or of what it printed.
@@ -16,11 +16,11 @@ use hyper::body::{Bytes, Frame, SizeHint};
 use hyper::header::CONNECTION;
 use hyper::{Method, Request, StatusCode};
 
-use crate::admission::caller::{Holder, Leave};
-use crate::admission::client_address::Proxies;
+use crate::admission::caller::{Holder, Permit};
+use crate::admission::client_address::TrustedProxies;
 use crate::api::refusal::{Because, name};
-use crate::api::streamed::Fate;
-use crate::listen::activity::Clock;
+use crate::api::streamed::StreamOutcome;
+use crate::listen::activity::Activity;
 use crate::listen::trace_context::Trace;
 use crate::metrics::{Metrics, Outcome};
 
@@ -29,13 +29,13 @@ const LOGGED_PATH: usize = 100;
 
 /// A request that is being dealt with.
 #[derive(Debug)]
-pub struct Exchange {
+pub struct Access {
     /// The request's id.
     pub id: JobId,
     /// Who sent it: the peer, or whom a trusted proxy names.
     pub client: IpAddr,
     peer: SocketAddr,
-    clock: Clock,
+    activity: Activity,
     metrics: Arc<Metrics>,
     method: Method,
     path: String,
@@ -55,64 +55,64 @@ struct Given {
     because: Option<Because>,
     holder: Option<Holder>,
     /// Of a streamed answer, whose outcome is told at its end.
-    fate: Option<Fate>,
-    _leave: Option<Leave>,
+    stream_outcome: Option<StreamOutcome>,
+    _permit: Option<Permit>,
 }
 
 impl Given {
     fn outcome(&self) -> Outcome {
-        self.fate.as_ref().map_or(self.outcome, Fate::outcome)
+        self.stream_outcome.as_ref().map_or(self.outcome, StreamOutcome::outcome)
     }
 
     fn because(&self) -> Option<&str> {
-        let told = self.because.as_ref().or_else(|| self.fate.as_ref()?.because());
+        let told = self.because.as_ref().or_else(|| self.stream_outcome.as_ref()?.because());
         told.map(|because| because.0.as_str())
     }
 }
 
-impl Exchange {
+impl Access {
     /// Begins with a request's header.
     pub fn begin<B>(
         peer: SocketAddr,
-        proxies: &Proxies,
-        clock: &Clock,
+        proxies: &TrustedProxies,
+        activity: &Activity,
         metrics: &Arc<Metrics>,
         request: &Request<B>,
     ) -> Self {
-        clock.enter();
+        activity.enter();
         let client = proxies.client(peer.ip(), request.headers());
         let trace = Trace::of(request.headers());
         let path = request.uri().path().chars().take(LOGGED_PATH).collect();
         let (id, method, started) = (JobId::random(), request.method().clone(), Instant::now());
         let is_job = request.uri().path() == EXECUTE_PATH && method == Method::POST;
-        let (clock, metrics) = (clock.clone(), Arc::clone(metrics));
+        let (activity, metrics) = (activity.clone(), Arc::clone(metrics));
         let (answer, bytes, whole) = (None, 0, false);
-        Self { id, client, peer, clock, metrics, method, path, is_job, trace, started, answer, bytes, whole }
+        Self { id, client, peer, activity, metrics, method, path, is_job, trace, started, answer, bytes, whole }
     }
 
     /// Names the answer and follows it on its way.
-    pub fn answer(mut self, mut response: Response) -> Response<Followed> {
+    pub fn answer(mut self, mut response: Response) -> Response<LoggedBody> {
         name(&mut response, self.id);
-        if self.clock.is_multiplexed() {
+        if self.activity.is_multiplexed() {
             // One request of many has no say over the connection (RFC 9113, 8.2.2).
             response.headers_mut().remove(CONNECTION);
         } else if response.headers().contains_key(CONNECTION) {
-            self.clock.leave_unread();
+            self.activity.leave_unread();
         }
         let extensions = response.extensions_mut();
         let outcome = extensions.remove().unwrap_or(Outcome::Served);
-        let (because, holder, fate) = (extensions.remove(), extensions.remove(), extensions.remove());
-        let _leave = extensions.remove();
-        self.answer = Some(Given { status: response.status(), outcome, because, holder, fate, _leave });
-        self.clock.move_on(self.id, 0);
+        let (because, holder, stream_outcome) = (extensions.remove(), extensions.remove(), extensions.remove());
+        let _permit = extensions.remove();
+        self.answer = Some(Given { status: response.status(), outcome, because, holder, stream_outcome, _permit });
+        self.activity.move_on(self.id, 0);
         self.whole = response.body().is_end_stream();
-        response.map(|body| Followed { body, exchange: self })
+        response.map(|body| LoggedBody { body, access: self })
     }
 }
 
-impl Drop for Exchange {
+impl Drop for Access {
     fn drop(&mut self) {
-        self.clock.leave(self.id, self.whole);
+        self.activity.leave(self.id, self.whole);
         let Self { id, peer, client, method, path, bytes, .. } = self;
         let trace = self.trace.as_ref().map(tracing::field::display);
         let time = self.started.elapsed();
@@ -141,12 +141,12 @@ impl Drop for Exchange {
 
 /// A response's body that is counted as it goes.
 #[derive(Debug)]
-pub struct Followed {
+pub struct LoggedBody {
     body: Body,
-    exchange: Exchange,
+    access: Access,
 }
 
-impl HttpBody for Followed {
+impl HttpBody for LoggedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -155,13 +155,13 @@ impl HttpBody for Followed {
         match &frame {
             Poll::Ready(Some(Ok(frame))) => {
                 let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
-                self.exchange.bytes += bytes;
-                self.exchange.clock.move_on(self.exchange.id, bytes);
-                self.exchange.whole = self.body.is_end_stream();
+                self.access.bytes += bytes;
+                self.access.activity.move_on(self.access.id, bytes);
+                self.access.whole = self.body.is_end_stream();
             }
-            Poll::Ready(None) => self.exchange.whole = true,
+            Poll::Ready(None) => self.access.whole = true,
             Poll::Ready(Some(Err(_))) => {}
-            Poll::Pending => self.exchange.clock.rest(self.exchange.id),
+            Poll::Pending => self.access.activity.rest(self.access.id),
         }
         frame
     }

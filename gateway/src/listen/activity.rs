@@ -1,4 +1,4 @@
-//! What one connection is doing and since when, so that its patience can be measured.
+//! What one connection is doing and since when, so that it is given no more time than it may take.
 //!
 //! The connection's socket and its requests share it: the socket sees bytes arrive, the requests
 //! know when they begin and when the last byte of their answer has been handed over.
@@ -61,13 +61,13 @@ struct Shared {
     abused: Notify,
 }
 
-/// One connection's clock; clones are the same clock.
+/// One connection's activity; clones are the same activity.
 #[derive(Clone, Debug)]
-pub struct Clock(Arc<Shared>);
+pub struct Activity(Arc<Shared>);
 
-impl Clock {
-    /// The clock of a connection that was just accepted. Its first header is due at once: one who
-    /// connects to say nothing is not given the patience of one who was served.
+impl Activity {
+    /// The activity of a connection that was just accepted. Its first header is due at once: one who
+    /// connects to say nothing is not given the time of one who was served.
     pub fn start() -> Self {
         let (phase, since) = (Phase::Header, Instant::now());
         let state = State { phase, since, requests: 0, unread: false, waiting: None };
@@ -85,7 +85,7 @@ impl Clock {
     }
 
     /// Bytes came. Between requests they are a header's first; on HTTP/2 they may be anything, so
-    /// that there the patience between requests runs on until one has come whole.
+    /// that there the time between requests runs on until one has come whole.
     pub fn arrive(&self) {
         if self.phase().0 == Phase::Idle && !self.is_multiplexed() {
             self.begin(Phase::Header);

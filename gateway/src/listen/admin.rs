@@ -15,9 +15,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::TEXT_FORMAT;
 use tokio::sync::Semaphore;
 
+use crate::error::Error;
 use crate::listen::socket;
 use crate::metrics::Metrics;
-use crate::upstream::supervisor::Upstream;
+use crate::upstream::supervisor::Supervisor;
 
 /// Connections at once; one who scrapes needs one.
 const CONNECTIONS: usize = 16;
@@ -29,7 +30,7 @@ const TIME: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// It can be reached from outside, or is taken.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     refuse_strangers(address)?;
     socket::bind(address, false)
 }
@@ -38,30 +39,26 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, String> {
 ///
 /// # Errors
 /// It can be reached from outside.
-pub fn adopt(listener: TcpListener) -> Result<TcpListener, String> {
-    let address = listener.local_addr().map_err(|error| format!("use the socket that was passed: {error}"))?;
+pub fn adopt(listener: TcpListener) -> Result<TcpListener, Error> {
+    let address = listener.local_addr().map_err(Error::UsePassed)?;
     refuse_strangers(address)?;
     socket::adopt(listener, false)
 }
 
-fn refuse_strangers(address: SocketAddr) -> Result<(), String> {
+fn refuse_strangers(address: SocketAddr) -> Result<(), Error> {
     if address.ip().is_loopback() {
         return Ok(());
     }
-    Err(format!(
-        "metrics on {address} can be reached from outside: choose a loopback address such as 127.0.0.1:9464 \
-         (--metrics, or ListenStream= of the socket that was passed)"
-    ))
+    Err(Error::MetricsOpenToStrangers(address))
 }
 
 /// Serves until the process ends.
 ///
 /// # Errors
 /// The listener cannot be used.
-pub fn serve(listener: TcpListener, metrics: Arc<Metrics>, upstream: Upstream) -> Result<(), String> {
-    let listener =
-        tokio::net::TcpListener::from_std(listener).map_err(|error| format!("listen for metrics: {error}"))?;
-    let address = listener.local_addr().map_err(|error| format!("listen for metrics: {error}"))?;
+pub fn serve(listener: TcpListener, metrics: Arc<Metrics>, supervisor: Supervisor) -> Result<(), Error> {
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::ListenForMetrics)?;
+    let address = listener.local_addr().map_err(Error::ListenForMetrics)?;
     tracing::info!(%address, "serving metrics");
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     tokio::spawn(async move {
@@ -71,10 +68,10 @@ pub fn serve(listener: TcpListener, metrics: Arc<Metrics>, upstream: Upstream) -
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
-            let (metrics, upstream) = (Arc::clone(&metrics), upstream.clone());
+            let (metrics, supervisor) = (Arc::clone(&metrics), supervisor.clone());
             let service = service_fn(move |request| {
-                let (metrics, upstream) = (Arc::clone(&metrics), upstream.clone());
-                async move { Ok::<_, Infallible>(answer(&request, &metrics, &upstream).await) }
+                let (metrics, supervisor) = (Arc::clone(&metrics), supervisor.clone());
+                async move { Ok::<_, Infallible>(answer(&request, &metrics, &supervisor).await) }
             });
             tokio::spawn(async move {
                 let mut protocol = http1::Builder::new();
@@ -87,9 +84,9 @@ pub fn serve(listener: TcpListener, metrics: Arc<Metrics>, upstream: Upstream) -
     Ok(())
 }
 
-async fn answer(request: &Request<Incoming>, metrics: &Metrics, upstream: &Upstream) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, metrics: &Metrics, supervisor: &Supervisor) -> Response<Full<Bytes>> {
     let (status, text) = match (request.method(), request.uri().path()) {
-        (&Method::GET, "/metrics") => match metrics.text(upstream.stats().await.as_ref()) {
+        (&Method::GET, "/metrics") => match metrics.text(supervisor.stats().await.as_ref()) {
             Ok(text) => (StatusCode::OK, text),
             Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         },

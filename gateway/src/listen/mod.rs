@@ -6,7 +6,9 @@
 pub mod access_log;
 pub mod activity;
 pub mod admin;
-pub mod server;
+pub mod connections;
+pub mod http;
+pub mod signals;
 pub mod socket;
 pub mod timeouts;
 pub mod tls;

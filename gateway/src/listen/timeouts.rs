@@ -13,14 +13,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::listen::activity::{Clock, Pace, Phase};
+use crate::listen::activity::{Activity, Pace, Phase};
 
 /// How long, and how much, is read and dropped after an early answer.
 const LINGER: (Duration, usize) = (Duration::from_secs(2), 64 * 1024 * 1024);
 
 /// How long a peer may keep us waiting.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct Timeouts {
     /// For a whole header.
     pub header: Duration,
     /// Between requests.
@@ -29,12 +29,12 @@ pub struct Limits {
     pub pace: Pace,
 }
 
-/// A socket with patience for its peer, and no more than that.
+/// A socket whose peer has its time, and no more than that.
 #[derive(Debug)]
-pub struct Patient<S> {
+pub struct TimedSocket<S> {
     stream: S,
-    clock: Clock,
-    limits: Limits,
+    activity: Activity,
+    timeouts: Timeouts,
     reading: Alarm,
     writing: Alarm,
     /// What was taken since that alarm was set.
@@ -42,23 +42,31 @@ pub struct Patient<S> {
     lingering: Option<usize>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Patient<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> TimedSocket<S> {
     /// Wraps a connection that was just accepted.
-    pub fn new(stream: S, clock: Clock, limits: Limits) -> Self {
-        Self { stream, clock, limits, reading: Alarm::default(), writing: Alarm::default(), taken: 0, lingering: None }
+    pub fn new(stream: S, activity: Activity, timeouts: Timeouts) -> Self {
+        Self {
+            stream,
+            activity,
+            timeouts,
+            reading: Alarm::default(),
+            writing: Alarm::default(),
+            taken: 0,
+            lingering: None,
+        }
     }
 
     /// Nothing came: is that still all right?
-    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let (phase, since) = self.clock.phase();
+    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (phase, since) = self.activity.phase();
         let limit = match phase {
             Phase::Busy => {
                 // Whoever reads may not ask again until bytes come; the time until then must run.
-                self.clock.wake_at_next_phase(cx.waker());
+                self.activity.wake_at_next_phase(cx.waker());
                 return Poll::Pending;
             }
-            Phase::Idle => self.limits.idle,
-            Phase::Header => self.limits.header,
+            Phase::Idle => self.timeouts.idle,
+            Phase::Header => self.timeouts.header,
         };
         ready!(self.reading.poll(cx, since + limit));
         Poll::Ready(Err(ErrorKind::TimedOut.into()))
@@ -66,7 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Patient<S> {
 
     /// A write moved on, or waits for a peer who has had so long to take more.
     fn poll_progress(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        let Pace { window, bytes } = self.limits.pace;
+        let Pace { window, bytes } = self.timeouts.pace;
         if let Poll::Ready(written) = written {
             self.taken += written.as_ref().map_or(0, |written| *written as u64);
             if self.taken >= bytes {
@@ -109,20 +117,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TimedSocket<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let Poll::Ready(result) = Pin::new(&mut self.stream).poll_read(cx, buffer) else {
-            return self.poll_patience(cx);
+            return self.poll_timeout(cx);
         };
         if buffer.filled().len() > before {
-            self.clock.arrive();
+            self.activity.arrive();
         }
         Poll::Ready(result)
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedSocket<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.poll_progress(cx, written)
@@ -152,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<S> {
             Some(dropped) => dropped,
             None => {
                 ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-                if !self.clock.has_unread() {
+                if !self.activity.has_unread() {
                     return Poll::Ready(Ok(()));
                 }
                 self.reading.set(Instant::now() + LINGER.0);

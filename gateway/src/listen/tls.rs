@@ -12,6 +12,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
+use crate::error::Error;
+
 /// What is offered by ALPN (RFC 7301), the better first.
 const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
 
@@ -31,7 +33,7 @@ impl Tls {
     ///
     /// # Errors
     /// Which file, and what is wrong with it.
-    pub fn open(certificate: &Path, key: &Path) -> Result<Self, String> {
+    pub fn open(certificate: &Path, key: &Path) -> Result<Self, Error> {
         let config = RwLock::new(Arc::new(read(certificate, key)?));
         Ok(Self { certificate: certificate.to_owned(), key: key.to_owned(), config })
     }
@@ -40,7 +42,7 @@ impl Tls {
     ///
     /// # Errors
     /// As [`open`](Self::open); what was there stays.
-    pub fn reload(&self) -> Result<(), String> {
+    pub fn reload(&self) -> Result<(), Error> {
         let config = Arc::new(read(&self.certificate, &self.key)?);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
         Ok(())
@@ -52,23 +54,21 @@ impl Tls {
     }
 }
 
-fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, String> {
-    let unreadable = |path: &Path, error: &dyn std::fmt::Display| {
-        format!("read {}: {error}: expected PEM that the gateway's own account may read", path.display())
-    };
+fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, Error> {
+    let unreadable = |path: &Path, error| Error::Pem { path: path.to_owned(), error };
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| unreadable(certificate, &error))?;
+        .map_err(|error| unreadable(certificate, error))?;
     if chain.is_empty() {
-        return Err(format!("read {}: there is no certificate in it", certificate.display()));
+        return Err(Error::NoCertificate(certificate.to_owned()));
     }
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, &error))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, error))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| format!("prepare TLS: {error}"))?
+        .map_err(Error::Tls)?
         .with_no_client_auth()
         .with_single_cert(chain, secret)
-        .map_err(|error| format!("use {} with {}: {error}", certificate.display(), key.display()))?;
+        .map_err(|error| Error::Pair { certificate: certificate.to_owned(), key: key.to_owned(), error })?;
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
     Ok(config)
 }

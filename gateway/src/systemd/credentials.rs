@@ -7,6 +7,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use crate::args::Serve;
+use crate::error::Error;
 
 /// Where the service manager puts them.
 const DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
@@ -24,7 +25,7 @@ const KEY: &str = "tls.key";
 ///
 /// # Errors
 /// A certificate without its key, or the other way around.
-pub fn adopt(arguments: &mut Serve) -> Result<(), String> {
+pub fn adopt(arguments: &mut Serve) -> Result<(), Error> {
     let Some(directory) = env::var_os(DIRECTORY).map(PathBuf::from) else { return Ok(()) };
     if arguments.keys.is_none() && !arguments.no_auth {
         arguments.keys = file(&directory, KEYS);
@@ -32,9 +33,7 @@ pub fn adopt(arguments: &mut Serve) -> Result<(), String> {
     if arguments.tls_certificate.is_none() {
         (arguments.tls_certificate, arguments.tls_key) = (file(&directory, CERTIFICATE), file(&directory, KEY));
         if arguments.tls_certificate.is_some() != arguments.tls_key.is_some() {
-            return Err(format!(
-                "of the credentials {CERTIFICATE} and {KEY} only one was passed: pass both, or neither"
-            ));
+            return Err(Error::HalfOfPair { certificate: CERTIFICATE, key: KEY });
         }
     }
     Ok(())

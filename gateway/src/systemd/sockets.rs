@@ -5,6 +5,8 @@ use std::net::TcpListener;
 
 use listenfd::ListenFd;
 
+use crate::error::Error;
+
 /// What a socket for the operator is called (systemd: `FileDescriptorName=`); any other is for clients.
 const METRICS: &str = "metrics";
 
@@ -21,19 +23,15 @@ pub struct Passed {
 /// Takes the sockets that were handed over; of several of a kind, the first.
 ///
 /// # Errors
-/// When what was handed over is no listening TCP socket, for a person.
-pub fn listeners() -> Result<Passed, String> {
+/// When what was handed over is no listening TCP socket.
+pub fn listeners() -> Result<Passed, Error> {
     let (mut sockets, mut passed) = (ListenFd::from_env(), Passed::default());
     let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
     let names: Vec<_> = names.split(':').collect();
     for index in 0..sockets.len() {
         let place = if names.get(index) == Some(&METRICS) { &mut passed.metrics } else { &mut passed.clients };
         if place.is_none() {
-            *place = sockets.take_tcp_listener(index).map_err(|error| {
-                format!(
-                    "take the socket that was passed: {error}: pass a TCP stream socket (systemd: ListenStream=PORT)"
-                )
-            })?;
+            *place = sockets.take_tcp_listener(index).map_err(Error::TakePassed)?;
         }
     }
     Ok(passed)

@@ -16,14 +16,14 @@ const SMALL: usize = 4096;
 
 /// The body.
 #[derive(Debug)]
-pub struct Held {
+pub struct DeferredBody {
     bytes: Bytes,
-    asked: Asked,
+    asked: Continue,
 }
 
 /// Whether a body was asked for; clones tell of the same.
 #[derive(Clone, Debug, Default)]
-pub struct Asked(Arc<Mutex<State>>);
+pub struct Continue(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -31,20 +31,20 @@ struct State {
     waits: Option<Waker>,
 }
 
-impl Held {
+impl DeferredBody {
     /// No body.
     pub fn nothing() -> Self {
-        Self { bytes: Bytes::new(), asked: Asked::default() }
+        Self { bytes: Bytes::new(), asked: Continue::default() }
     }
 
     /// A body that is given when it is asked for, or at once if it is small, and what tells whether it was asked for.
-    pub fn until_asked(bytes: Vec<u8>) -> (Self, Asked) {
-        let asked = Asked::default();
+    pub fn until_asked(bytes: Vec<u8>) -> (Self, Continue) {
+        let asked = Continue::default();
         (Self { bytes: bytes.into(), asked: asked.clone() }, asked)
     }
 }
 
-impl Asked {
+impl Continue {
     /// Hears of it when the body of this request is asked for.
     pub fn listen<B>(&self, request: &mut Request<B>) {
         let asked = self.clone();
@@ -70,7 +70,7 @@ impl Asked {
     }
 }
 
-impl HttpBody for Held {
+impl HttpBody for DeferredBody {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -26,7 +26,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyperlocal::UnixConnector;
 
 use crate::metrics::Outcome;
-use crate::upstream::expect_continue::{Asked, Held};
+use crate::upstream::expect_continue::{Continue, DeferredBody};
 
 /// How long the supervisor may take to say whether it is ready. A job has its own limits, there.
 const READY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,8 +55,8 @@ pub struct Wish {
 
 /// The supervisor as the gateway sees it.
 #[derive(Clone, Debug)]
-pub struct Upstream {
-    client: Client<UnixConnector, Held>,
+pub struct Supervisor {
+    client: Client<UnixConnector, DeferredBody>,
     socket: PathBuf,
 }
 
@@ -74,7 +74,7 @@ pub enum Away {
 }
 
 impl Away {
-    fn of(error: hyper_util::client::legacy::Error, asked: &Asked) -> Self {
+    fn of(error: hyper_util::client::legacy::Error, asked: &Continue) -> Self {
         if asked.was_heard() {
             return Self::Lost(error);
         }
@@ -107,7 +107,7 @@ impl fmt::Display for Away {
     }
 }
 
-impl Upstream {
+impl Supervisor {
     /// The supervisor behind this socket, which need not be there yet.
     pub fn new(socket: &Path) -> Self {
         let client = Client::builder(TokioExecutor::new())
@@ -137,8 +137,8 @@ impl Upstream {
             builder = builder.header(ACCEPT, EVENT_STREAM).header(TE, "trailers");
         }
         // The head, and little more; whoever waits for its turn costs the supervisor no more.
-        let (held, asked) = Held::until_asked(body);
-        self.send(builder.header(EXPECT, "100-continue"), held, &asked).await
+        let (deferred, asked) = DeferredBody::until_asked(body);
+        self.send(builder.header(EXPECT, "100-continue"), deferred, &asked).await
     }
 
     /// Asks whether jobs can run.
@@ -146,17 +146,17 @@ impl Upstream {
     /// # Errors
     /// As [`execute`](Self::execute).
     pub async fn ready(&self, id: JobId) -> Result<Response, Away> {
-        let asked = Asked::default();
-        let answer = self.send(self.request(Method::GET, READY_PATH, id), Held::nothing(), &asked);
+        let asked = Continue::default();
+        let answer = self.send(self.request(Method::GET, READY_PATH, id), DeferredBody::nothing(), &asked);
         tokio::time::timeout(READY_TIMEOUT, answer).await.unwrap_or(Err(Away::Silent))
     }
 
     /// Asks the supervisor for its numbers; `None` if it does not tell them. Uses a connection of its own, so that
     /// it takes none from a job.
     pub async fn stats(&self) -> Option<Stats> {
-        let client: Client<_, Held> =
+        let client: Client<_, DeferredBody> =
             Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(UnixConnector);
-        let request = self.request(Method::GET, STATS_PATH, JobId::random()).body(Held::nothing()).ok()?;
+        let request = self.request(Method::GET, STATS_PATH, JobId::random()).body(DeferredBody::nothing()).ok()?;
         let answer = async {
             let answer = client.request(request).await.ok().filter(|answer| answer.status() == StatusCode::OK)?;
             let body = Limited::new(answer.into_body(), LARGEST_STATS).collect().await.ok()?;
@@ -170,7 +170,12 @@ impl Upstream {
         Request::builder().method(method).uri(uri).header(ID_HEADER, id.to_string())
     }
 
-    async fn send(&self, builder: hyper::http::request::Builder, body: Held, asked: &Asked) -> Result<Response, Away> {
+    async fn send(
+        &self,
+        builder: hyper::http::request::Builder,
+        body: DeferredBody,
+        asked: &Continue,
+    ) -> Result<Response, Away> {
         let mut request = builder.body(body).expect("a constant path and plain header values");
         asked.listen(&mut request);
         let answer = self.client.request(request).await.map_err(|error| Away::of(error, asked))?;

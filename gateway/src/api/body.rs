@@ -1,0 +1,68 @@
+//! The bodies of requests: read whole, within the bounds in size, time and memory, or not at all.
+//!
+//! No slow sender ever takes a place at the supervisor: what goes there is here.
+
+use axum::body::{Body, HttpBody};
+use axum::response::Response;
+use cloister_protocol::{ErrorCode, JobId};
+use http_body_util::{BodyExt, Limited};
+use hyper::header::{CONNECTION, HeaderValue};
+
+use crate::admission::body_budget::TenantBody;
+use crate::admission::caller::Refused;
+use crate::api::app::App;
+use crate::api::refusal::{refuse_unread, refuse_with};
+
+/// Bodies up to this size are read even for nothing, so that the connection can be used again.
+const SMALL: usize = 64 * 1024;
+
+impl App {
+    /// Reads a body whole. One that announces too much is refused before any of it is read, and a
+    /// client that waits for `100 Continue` is then never told to go on.
+    pub async fn read(&self, id: JobId, mut body: Body, memory: &mut TenantBody) -> Result<Vec<u8>, Box<Response>> {
+        let refused = |code, message: String| Box::new(refuse_unread(id, code, message));
+        let too_large = || refused(ErrorCode::TooLarge, format!("the body is larger than {} bytes", self.max_body));
+        if body.size_hint().lower() > self.max_body as u64 {
+            return Err(too_large());
+        }
+        let whole = async {
+            let mut bytes = Vec::new();
+            while let Some(frame) = body.frame().await {
+                let broken =
+                    |error| refused(ErrorCode::InvalidRequest, format!("the body did not arrive whole: {error}"));
+                let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+                if bytes.len() + data.len() > self.max_body {
+                    return Err(too_large());
+                }
+                if !memory.take(data.len()) {
+                    return Err(refused(
+                        ErrorCode::Overloaded,
+                        "too many large bodies at once; try again shortly".to_owned(),
+                    ));
+                }
+                bytes.extend_from_slice(&data);
+            }
+            Ok(bytes)
+        };
+        match tokio::time::timeout(self.body_timeout, whole).await {
+            Ok(result) => result,
+            Err(_) => {
+                let seconds = self.body_timeout.as_secs_f64();
+                Err(refused(ErrorCode::RequestTimeout, format!("the body did not arrive within {seconds} seconds")))
+            }
+        }
+    }
+
+    /// Refuses one that is not let in. A small body is read all the same: a connection to be made
+    /// anew for every refusal would cost both sides more.
+    pub async fn turn_away(&self, id: JobId, refused: Refused, body: Body) -> Response {
+        let mut response = refuse_with(id, refused);
+        let small = body.size_hint().upper().is_some_and(|bytes| bytes <= SMALL as u64);
+        let read = small
+            && matches!(tokio::time::timeout(self.body_timeout, Limited::new(body, SMALL).collect()).await, Ok(Ok(_)));
+        if !read {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}

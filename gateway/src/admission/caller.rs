@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use axum::response::Response;
-use cloister_protocol::{ErrorCode, Tenant};
+use cloister_protocol::{DEFAULT_PROFILE, ErrorCode, Tenant};
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
@@ -13,9 +13,6 @@ use crate::keys::{AtOnce, Key, Keyring, Standing, Stranger, Token};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-
-/// The profile of a request that names none.
-const DEFAULT_PROFILE: &str = "default";
 
 /// The gateway's own order of things.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 
 use axum::body::{Body, HttpBody};
 use axum::response::Response;
+use cloister_program::{Unread, read_whole};
 use cloister_protocol::{ErrorCode, JobId};
 use http_body_util::{BodyExt, Limited};
 use hyper::header::{CONNECTION, HeaderValue};
@@ -19,33 +20,23 @@ const SMALL: usize = 64 * 1024;
 impl App {
     /// Reads a body whole. One that announces too much is refused before any of it is read, and a
     /// client that waits for `100 Continue` is then never told to go on.
-    pub async fn read(&self, id: JobId, mut body: Body, memory: &mut TenantBody) -> Result<Vec<u8>, Box<Response>> {
+    pub async fn read(&self, id: JobId, body: Body, memory: &mut TenantBody) -> Result<Vec<u8>, Box<Response>> {
         let refused = |code, message: String| Box::new(refuse_unread(id, code, message));
         let too_large = || refused(ErrorCode::TooLarge, format!("the body is larger than {} bytes", self.max_body));
         if body.size_hint().lower() > self.max_body as u64 {
             return Err(too_large());
         }
-        let whole = async {
-            let mut bytes = Vec::new();
-            while let Some(frame) = body.frame().await {
-                let broken =
-                    |error| refused(ErrorCode::InvalidRequest, format!("the body did not arrive whole: {error}"));
-                let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
-                if bytes.len() + data.len() > self.max_body {
-                    return Err(too_large());
-                }
-                if !memory.take(data.len()) {
-                    return Err(refused(
-                        ErrorCode::Overloaded,
-                        "too many large bodies at once; try again shortly".to_owned(),
-                    ));
-                }
-                bytes.extend_from_slice(&data);
-            }
-            Ok(bytes)
-        };
+        let whole = read_whole(body, self.max_body, |bytes| memory.take(bytes));
         match tokio::time::timeout(self.body_timeout, whole).await {
-            Ok(result) => result,
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(Unread::Broken(error))) => {
+                Err(refused(ErrorCode::InvalidRequest, format!("the body did not arrive whole: {error}")))
+            }
+            Ok(Err(Unread::TooLarge)) => Err(too_large()),
+            Ok(Err(Unread::NoMemory)) => {
+                let message = "too many large bodies at once; try again shortly";
+                Err(refused(ErrorCode::Overloaded, message.to_owned()))
+            }
             Err(_) => {
                 let seconds = self.body_timeout.as_secs_f64();
                 Err(refused(ErrorCode::RequestTimeout, format!("the body did not arrive within {seconds} seconds")))

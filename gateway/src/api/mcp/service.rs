@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{self, Extension, State};
+use cloister_program::{Unread, read_whole};
 use cloister_protocol::{Answer, ErrorCode, Failure, JobId};
 use http_body_util::{BodyExt, Collected, Full};
 use hyper::body::Bytes;
@@ -158,19 +159,18 @@ impl Given {
     async fn read(id: JobId, answer: Response<Body>, memory: [&mut TenantBody; 2]) -> Result<Self, axum::Error> {
         let outcome = answer.extensions().get().copied().unwrap_or(Outcome::Served);
         let is_error = answer.status() != StatusCode::OK;
-        let (mut coming, mut body) = (answer.into_body(), Vec::new());
-        let [one, other] = memory;
-        while let Some(frame) = coming.frame().await {
-            let Ok(data) = frame?.into_data() else { continue };
-            if !one.take(data.len()) || !other.take(data.len() * 3 / 2) {
+        let [coming, going] = memory;
+        let take = |bytes| coming.take(bytes) && going.take(bytes * 3 / 2);
+        match read_whole(answer.into_body(), usize::MAX, take).await {
+            Ok(body) => Ok(Self { outcome, is_error, body }),
+            Err(Unread::Broken(error)) => Err(error),
+            Err(Unread::NoMemory | Unread::TooLarge) => {
                 let mut failure = Failure::new(ErrorCode::Overloaded, NO_MEMORY);
                 failure.ran = Some(true);
                 let body = Answer::Refused { error: &failure, id }.to_json();
-                return Ok(Self { outcome: Outcome::Failed(ErrorCode::Overloaded), is_error: true, body });
+                Ok(Self { outcome: Outcome::Failed(ErrorCode::Overloaded), is_error: true, body })
             }
-            body.extend_from_slice(&data);
         }
-        Ok(Self { outcome, is_error, body })
     }
 }
 

@@ -68,8 +68,8 @@ fuzz: test-tools ## Fuzz what reads strangers' bytes, each parser for FUZZ_SECON
 	supervisor/runtime/fuzz.sh $(TARGET) $(FUZZ_SECONDS)
 
 suite: root test-tools runtime build leave-out ## Run the black-box suite against the real daemons
-	@echo "== the runner over its pipes, the Python tree, starting and stopping"
-	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/zygote supervisor/runtime/tests
+	@echo "== the runner and its parts, the Python tree, starting and stopping"
+	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/python/tests supervisor/runtime/tests
 	echo "== the policy's schema, by validators of others"
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) policy/tests
 	echo "== the black-box suite, with warm interpreters as shipped"

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloister_protocol::{ErrorCode, ExecuteRequest};
+use cloister_python::canary::{ATTEMPTS, OUTLAST};
 use cloister_sandbox::root;
 use cloister_sandbox::spec::{CallAction, Network, Spec};
 use serde::Serialize;
@@ -15,9 +16,6 @@ use serde_json::value::RawValue;
 use crate::host::Host;
 use crate::job::Outcome;
 use crate::profile::Bounds;
-
-/// The attempts that a script can make by itself.
-const ATTEMPTS: &str = include_str!("canary.py");
 
 /// What has to be tried in every profile, in the order in which it is told.
 const ALWAYS: &[&str] = &[
@@ -67,22 +65,6 @@ const DEADLINE: &str = "time: a job that ignores signals and forks is dead at it
 
 /// The namespaces of which each sandbox has its own, as `/proc/PID/ns` names them.
 const NAMESPACES: [&str; 7] = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
-
-/// A script that would run for ever, ignores every signal and leaves children behind.
-const OUTLAST: &str = "\
-import os, signal
-def main():
-    for number in range(1, 65):
-        try:
-            signal.signal(number, signal.SIG_IGN)
-        except (OSError, ValueError):
-            pass
-    if os.fork() == 0:
-        os.setsid()
-        os.fork()
-    while True:
-        pass
-";
 
 /// What one attempt came to.
 #[derive(Clone, Debug)]

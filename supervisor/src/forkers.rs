@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use cloister_policy::Warm;
+use cloister_python::ZYGOTE_LIBRARY;
 use cloister_sandbox::cgroup::Tree;
 use cloister_sandbox::spec::{IdRange, Spec};
 
@@ -224,9 +225,8 @@ impl Keeper {
 
 /// The native library of a zygote lies beside this program, or where a package puts it.
 fn open_library() -> std::io::Result<OwnedFd> {
-    const NAME: &str = "libcloister_zygote.so";
-    let beside = std::env::current_exe()?.with_file_name(NAME);
-    let packaged = PathBuf::from("/usr/lib/cloister").join(NAME);
+    let beside = std::env::current_exe()?.with_file_name(ZYGOTE_LIBRARY);
+    let packaged = PathBuf::from("/usr/lib/cloister").join(ZYGOTE_LIBRARY);
     let found = std::fs::File::open(&beside).or_else(|_| std::fs::File::open(&packaged));
     found.map(OwnedFd::from).map_err(|error| {
         let places = format!("neither {} nor {} can be opened: {error}", beside.display(), packaged.display());

@@ -13,12 +13,6 @@ use cloister_sandbox::spec::{self, CallRule, Layer, Mount, PathRule, Rlimits, Sp
 
 use crate::launcher::IMPORT_TIME;
 
-/// The Python part of a job, part of this program so that the two can never differ.
-const RUNNER: &str = include_str!("../zygote/runner.py");
-
-/// The Python part of a zygote.
-const ZYGOTE: &str = include_str!("../zygote/zygote.py");
-
 /// Bounds of one job that are enforced from outside the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -57,12 +51,11 @@ pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer], devices: Opti
     environment.extend(runtime.environment.iter().map(|(name, value)| format!("{name}={value}")));
     let mount =
         |mount: &cloister_policy::ReadOnlyMount| Mount { host: mount.host.clone(), inside: mount.inside.clone() };
-    let mut command = [&interpreter, "-I", "-X", "utf8", "-B", "-c", RUNNER].map(String::from).to_vec();
+    let mut command = cloister_python::job_command(&interpreter);
     // Whole seconds, and a second line only: the exact limit is enforced on the group.
     let mut cpu_seconds = profile.cpu_time.as_secs() + 2;
     if let Some(warm) = kept(profile.warm.as_ref(), Children::Started) {
-        command.extend(["ahead".to_owned(), cpu_seconds.to_string()]);
-        command.extend(warm.imports.iter().cloned());
+        command = cloister_python::ahead_command(&interpreter, cpu_seconds, &warm.imports);
         cpu_seconds += IMPORT_TIME.as_secs();
     }
     Spec {
@@ -152,11 +145,10 @@ pub fn kept(warm: Option<&Warm>, children: Children) -> Option<&Warm> {
     warm.filter(|warm| warm.children == children)
 }
 
-/// The command of a zygote of this profile: as a job's, with another program.
+/// The command of a zygote of this profile: of the interpreter that its jobs are started with.
 pub fn zygote_command(spec: &Spec, imports: &[String]) -> Vec<String> {
-    let (_, interpreter) = spec.command.split_last().expect("a command is never empty");
-    let own = [ZYGOTE, RUNNER].map(str::to_owned);
-    interpreter.iter().cloned().chain(own).chain(imports.iter().cloned()).collect()
+    let interpreter = spec.command.first().expect("a command is never empty");
+    cloister_python::zygote_command(interpreter, imports)
 }
 
 /// What the control group of a slot is set to.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cloister_protocol::report::Report;
 use cloister_protocol::{Denial, Details, ErrorCode, Failure, Layer};
+use cloister_python::words;
 use cloister_sandbox::cgroup::Usage;
 use cloister_sandbox::wire::End;
 use nix::sys::signal::Signal;
@@ -60,11 +61,8 @@ fn judge(stop: Stop, used: &Usage, bounds: &Bounds) -> Result<Box<RawValue>, Fai
         Stop::TooManyLocks => Err(too_many_locks()),
         Stop::Ended(_) if used.oom_kills > 0 => Err(memory_limit()),
         Stop::Ended(_) if used.cpu >= bounds.cpu => Err(cpu_limit(bounds)),
-        Stop::Ended(End::Code(code)) => Err(Failure::new(
-            ErrorCode::Exit,
-            format!("the script ended its process with exit code {code} before main() returned"),
-        )
-        .with(Details { exit_code: Some(code.into()), ..Details::default() })),
+        Stop::Ended(End::Code(code)) => Err(Failure::new(ErrorCode::Exit, words::ended(code))
+            .with(Details { exit_code: Some(code.into()), ..Details::default() })),
         Stop::Ended(End::Signal(number)) => Err(killed(number)),
     }
 }
@@ -79,10 +77,7 @@ fn claimed(mut failure: Failure, used: &Usage) -> Failure {
 }
 
 fn garbled() -> Failure {
-    Failure::new(
-        ErrorCode::Exit,
-        "the script wrote to descriptor 3, through which main()'s result goes, and so ended without one",
-    )
+    Failure::new(ErrorCode::Exit, words::WROTE_TO_RESULT_PIPE)
 }
 
 fn cpu_limit(bounds: &Bounds) -> Failure {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloister_protocol::{ErrorCode, ExecuteRequest};
-use cloister_python::canary::{ATTEMPTS, OUTLAST};
 use cloister_sandbox::root;
 use cloister_sandbox::spec::{CallAction, Network, Spec};
 use serde::Serialize;
@@ -102,7 +101,7 @@ pub async fn all_hold(hosts: impl IntoIterator<Item = &Arc<Host>>) -> Result<(),
 async fn in_profile(host: &Arc<Host>) -> Vec<Attempt> {
     let attempt = |what: &str, broken| Attempt { profile: host.name.clone(), what: what.to_owned(), broken };
     let loopback = host.spec.network == Network::Loopback;
-    let mut attempts = match run(host, ATTEMPTS, Some(arguments(&host.spec)), None).await {
+    let mut attempts = match run(host, host.bounds.language.attempts, Some(arguments(&host.spec)), None).await {
         Ok(Outcome { verdict: Ok(result), .. }) => {
             judge(result.get(), loopback).into_iter().map(|(what, broken)| attempt(&what, broken)).collect()
         }
@@ -113,7 +112,7 @@ async fn in_profile(host: &Arc<Host>) -> Vec<Attempt> {
         Err(message) => vec![attempt("sandbox: can be built", Some(message))],
     };
     if attempts.iter().all(|attempt| attempt.broken.is_none()) {
-        let outlast = run(host, OUTLAST, None, Some(300)).await;
+        let outlast = run(host, host.bounds.language.outlast, None, Some(300)).await;
         let broken = match outlast.map(|outcome| outcome.verdict) {
             Ok(Err(failure))
                 if matches!(failure.code, ErrorCode::Timeout | ErrorCode::CpuLimit | ErrorCode::ProcessLimit) =>
@@ -257,7 +256,7 @@ mod tests {
     #[test]
     fn the_script_has_every_attempt() {
         for what in ALWAYS.iter().chain(NO_NETWORK).chain(super::LOOPBACK) {
-            assert!(super::ATTEMPTS.contains(&format!("\"{what}\"")), "{what}");
+            assert!(cloister_python::canary::ATTEMPTS.contains(&format!("\"{what}\"")), "{what}");
         }
     }
 }

@@ -12,9 +12,9 @@ use cloister_sandbox::cgroup::Tree;
 use cloister_sandbox::spec::{IdRange, Spec};
 
 use crate::connection::{Connection, LauncherError};
+use crate::interpreter;
 use crate::launcher::Launcher;
 use crate::learn::Recorder;
-use crate::profile;
 use crate::tally::{Counts, Gone, Tally};
 
 /// What jobs are forked from.
@@ -203,7 +203,8 @@ impl Keeper {
 
     async fn start_zygote(&self, launcher: &Launcher, warm: &Warm) -> Result<Connection, LauncherError> {
         let library = open_library()?;
-        let command = profile::zygote_command(&self.spec, &warm.imports);
+        let interpreter = self.spec.command.first().expect("a command is never empty");
+        let command = interpreter::zygote_command(interpreter, warm);
         let (spec, began) = ((*self.spec).clone(), Instant::now());
         let zygote = launcher.zygote(spec, &command, &self.spec.environment, library.as_fd()).await?;
         tracing::info!(profile = self.profile, milliseconds = began.elapsed().as_millis(), "zygote ready");

@@ -120,7 +120,7 @@ impl Host {
         let host = Arc::new(Self {
             name: of.name.clone(),
             rules: Arc::new(Rules::new(of, &spec).map_err(refused)?),
-            bounds: profile::bounds(of),
+            bounds: profile::bounds(policy, of),
             limits: profile::limits(of),
             warm: of.warm.clone(),
             keeper: Keeper::new(&of.name, &spec, ground.ids, &ground.tree, zygote),
@@ -152,7 +152,7 @@ impl Host {
     #[must_use]
     pub fn is_for(&self, policy: &Policy, of: &Profile) -> bool {
         *self.spec == profile::spec(policy, of, &self.ground.without, self.ground.devices.as_deref())
-            && self.bounds == profile::bounds(of)
+            && self.bounds == profile::bounds(policy, of)
             && self.limits == profile::limits(of)
             && self.warm == of.warm
     }

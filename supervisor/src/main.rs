@@ -14,6 +14,7 @@ mod doctor;
 mod files;
 mod forkers;
 mod host;
+mod interpreter;
 mod job;
 mod launcher;
 mod learn;

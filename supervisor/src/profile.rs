@@ -11,6 +11,7 @@ use cloister_sandbox::devices::Devices;
 use cloister_sandbox::root;
 use cloister_sandbox::spec::{self, CallRule, Layer, Mount, PathRule, Rlimits, Spec, Tmpfs};
 
+use crate::interpreter::{self, Language};
 use crate::launcher::IMPORT_TIME;
 
 /// Bounds of one job that are enforced from outside the sandbox.
@@ -40,26 +41,26 @@ pub struct Bounds {
     pub files_out_bytes: u64,
     /// Whether a request may lower its wall time.
     pub may_lower_timeout: bool,
+    /// What its script is spoken of in.
+    pub language: &'static Language,
 }
 
 /// What the launcher of a profile is told.
 pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer], devices: Option<&Devices>) -> Spec {
     let runtime = &policy.runtimes[&profile.runtime];
-    let interpreter = runtime.interpreter.to_string_lossy().into_owned();
     let mut environment: Vec<String> =
         ["PATH=/usr/bin", "HOME=/tmp", "TMPDIR=/tmp", "LANG=C.UTF-8"].map(str::to_owned).to_vec();
     environment.extend(runtime.environment.iter().map(|(name, value)| format!("{name}={value}")));
     let mount =
         |mount: &cloister_policy::ReadOnlyMount| Mount { host: mount.host.clone(), inside: mount.inside.clone() };
-    let mut command = cloister_python::job_command(&interpreter);
     // Whole seconds, and a second line only: the exact limit is enforced on the group.
     let mut cpu_seconds = profile.cpu_time.as_secs() + 2;
-    if let Some(warm) = kept(profile.warm.as_ref(), Children::Started) {
-        command = cloister_python::ahead_command(&interpreter, cpu_seconds, &warm.imports);
+    let ahead = kept(profile.warm.as_ref(), Children::Started).map(|warm| (warm, cpu_seconds));
+    if ahead.is_some() {
         cpu_seconds += IMPORT_TIME.as_secs();
     }
     Spec {
-        command,
+        command: interpreter::command(runtime, ahead),
         environment,
         mounts: runtime.mounts.iter().chain(&profile.filesystem.read_only).map(mount).collect(),
         links: runtime.links.clone(),
@@ -145,12 +146,6 @@ pub fn kept(warm: Option<&Warm>, children: Children) -> Option<&Warm> {
     warm.filter(|warm| warm.children == children)
 }
 
-/// The command of a zygote of this profile: of the interpreter that its jobs are started with.
-pub fn zygote_command(spec: &Spec, imports: &[String]) -> Vec<String> {
-    let interpreter = spec.command.first().expect("a command is never empty");
-    cloister_python::zygote_command(interpreter, imports)
-}
-
 /// What the control group of a slot is set to.
 pub fn limits(profile: &Profile) -> Limits {
     Limits {
@@ -163,8 +158,9 @@ pub fn limits(profile: &Profile) -> Limits {
 }
 
 /// What is enforced on a job from outside.
-pub fn bounds(profile: &Profile) -> Bounds {
+pub fn bounds(policy: &Policy, profile: &Profile) -> Bounds {
     Bounds {
+        language: interpreter::language(&policy.runtimes[&profile.runtime]),
         wall: profile.wall_time,
         cpu: profile.cpu_time,
         millicpus: profile.millicpus,

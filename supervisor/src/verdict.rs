@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use cloister_protocol::report::Report;
 use cloister_protocol::{Denial, Details, ErrorCode, Failure, Layer};
-use cloister_python::words;
 use cloister_sandbox::cgroup::Usage;
 use cloister_sandbox::wire::End;
 use nix::sys::signal::Signal;
@@ -50,7 +49,7 @@ fn judge(stop: Stop, used: &Usage, bounds: &Bounds) -> Result<Box<RawValue>, Fai
         Stop::Said(said) => match said.read() {
             Report::Result(json) => Ok(json),
             Report::Failure(failure) => Err(claimed(failure, used)),
-            Report::Garbled => Err(garbled()),
+            Report::Garbled => Err(garbled(bounds)),
         },
         Stop::WallTime(limit) => Err(Failure::new(
             ErrorCode::Timeout,
@@ -61,8 +60,11 @@ fn judge(stop: Stop, used: &Usage, bounds: &Bounds) -> Result<Box<RawValue>, Fai
         Stop::TooManyLocks => Err(too_many_locks()),
         Stop::Ended(_) if used.oom_kills > 0 => Err(memory_limit()),
         Stop::Ended(_) if used.cpu >= bounds.cpu => Err(cpu_limit(bounds)),
-        Stop::Ended(End::Code(code)) => Err(Failure::new(ErrorCode::Exit, words::ended(code))
-            .with(Details { exit_code: Some(code.into()), ..Details::default() })),
+        Stop::Ended(End::Code(code)) => Err(Failure::new(
+            ErrorCode::Exit,
+            format!("the script ended its process with exit code {code} {}", bounds.language.too_early),
+        )
+        .with(Details { exit_code: Some(code.into()), ..Details::default() })),
         Stop::Ended(End::Signal(number)) => Err(killed(number)),
     }
 }
@@ -76,8 +78,12 @@ fn claimed(mut failure: Failure, used: &Usage) -> Failure {
     failure
 }
 
-fn garbled() -> Failure {
-    Failure::new(ErrorCode::Exit, words::WROTE_TO_RESULT_PIPE)
+fn garbled(bounds: &Bounds) -> Failure {
+    let result = bounds.language.result;
+    Failure::new(
+        ErrorCode::Exit,
+        format!("the script wrote to descriptor 3, through which {result} goes, and so ended without one"),
+    )
 }
 
 fn cpu_limit(bounds: &Bounds) -> Failure {

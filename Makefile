@@ -77,6 +77,8 @@ suite: root test-tools runtime build leave-out ## Run the black-box suite agains
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite
 	echo "== the black-box suite, with cold starts, of which the page is none the wiser, and which are counted above"
 	CLOISTER_COLD=1 CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite --ignore supervisor/suite/page --ignore supervisor/suite/spec
+	echo "== what of the black-box suite is so with every runtime, with one that is not Python"
+	CLOISTER_TONGUE=supervisor/suite/echo CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite -m neutral
 
 bench: root runtime build ## Measure warm and cold jobs beside bare forks and the predecessor's way (BENCH_OPTIONS)
 	@echo "== bench"

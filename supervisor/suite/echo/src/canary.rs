@@ -13,8 +13,19 @@ use serde_json::{Value, json};
 use crate::sys::{hard_limit, is_open, syscall};
 
 const HOST: [&str; 13] = [
-    "/etc", "/etc/passwd", "/etc/shadow", "/etc/hostname", "/home", "/root", "/sys", "/var", "/run", "/boot", "/media",
-    "/mnt", "/srv",
+    "/etc",
+    "/etc/passwd",
+    "/etc/shadow",
+    "/etc/hostname",
+    "/home",
+    "/root",
+    "/sys",
+    "/var",
+    "/run",
+    "/boot",
+    "/media",
+    "/mnt",
+    "/srv",
 ];
 
 const HELD: &str = "held";
@@ -81,7 +92,8 @@ fn filtered(number: i64, arguments: [usize; 6]) -> String {
 }
 
 fn no_family(kinds: &[[usize; 3]]) -> String {
-    let tried = kinds.iter().map(|&[family, kind, protocol]| filtered(libc::SYS_socket, [family, kind, protocol, 0, 0, 0]));
+    let tried =
+        kinds.iter().map(|&[family, kind, protocol]| filtered(libc::SYS_socket, [family, kind, protocol, 0, 0, 0]));
     tried.filter(|outcome| outcome != HELD).last().unwrap_or_else(|| HELD.to_owned())
 }
 

@@ -27,6 +27,10 @@ const TRIES: u32 = 3;
 /// that were bad at the same time follow one another.
 const SLOT_TRIES: u32 = 64;
 
+/// How many children are asked of a zygote at once, at most and of those that it keeps parked at most half: it makes one after
+/// the other, and while it stalls each holds a slot that an interpreter beside it could have.
+const FORKED_AT_ONCE: usize = 4;
+
 /// Makes sandboxes that wait for a request.
 #[derive(Debug)]
 pub struct Maker {
@@ -41,6 +45,8 @@ pub struct Maker {
     pub keeper: Keeper,
     slots: Arc<Slots>,
     beside: Arc<Semaphore>,
+    /// Turns at the zygote.
+    forks: Semaphore,
     /// Whether those that are asked for come.
     pub stall: Stall,
     /// Whether any could be made of late.
@@ -61,6 +67,7 @@ impl Maker {
             spec,
             slots: Arc::clone(&ground.slots),
             beside: Arc::clone(&ground.beside),
+            forks: Semaphore::new(of.warm.as_ref().map_or(1, |warm| warm.parked as usize / 2).clamp(1, FORKED_AT_ONCE)),
             stall: Stall::default(),
             health: Health::default(),
         }
@@ -100,6 +107,10 @@ impl Maker {
     async fn make_once(&self) -> Result<Prepared, PrepareError> {
         let _asked = self.stall.ask();
         let forkers = self.keeper.forkers().await.inspect_err(|_| self.health.note(false))?;
+        let _turn = match &forkers.zygote {
+            Some(_) => Some(self.forks.acquire().await.expect("the semaphore is never closed")),
+            None => None,
+        };
         let lease = self.slots.lease().await;
         let within = if self.ahead { IMPORT_TIME } else { START_TIME };
         self.make_in(&forkers, lease, within).await

@@ -40,6 +40,6 @@ pub use cloister_terms::{
 pub use danger::{Danger, danger};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use load::{Checked, PolicyError};
-pub use model::{Children, Filesystem, Policy, Profile, Runtime, Supervisor, Warm};
+pub use model::{Children, Filesystem, Policy, Profile, Runner, Runtime, Supervisor, Warm};
 #[cfg(feature = "text")]
 pub use text::{Explanation, NoProfile, diff, reference, schema};

@@ -28,6 +28,7 @@ pub(crate) fn check(tables: &Tables, problems: &mut Diagnostics) {
         files(name, values, problems);
         call_rules(values, problems);
         path_rules(tables, values, problems);
+        warm(tables, name, values, problems);
     }
     inside::check(tables, problems);
 }
@@ -152,6 +153,16 @@ fn sums(name: &str, values: &Values<profile::Profile>, problems: &mut Diagnostic
         let message = format!("profile {name:?} has a loopback network, but may not make sockets");
         let problem = Diagnostic::warning(values.place(profile::NETWORK), message, "of no use");
         problems.push(problem.help("allow @sockets too, or leave the network at \"none\""));
+    }
+}
+
+/// What is kept warm is Python's: a program that serves requests itself imports nothing.
+fn warm(tables: &Tables, name: &str, values: &Values<profile::Profile>, problems: &mut Diagnostics) {
+    let runtime = tables.runtimes.get(values.of(profile::RUNTIME));
+    if runtime.is_some_and(|runtime| runtime.of(runtime::RUNNER) == runtime::OWN) && values.of(profile::WARM) {
+        let message = format!("profile {name:?} cannot be kept warm: its runtime has a runner of its own");
+        let problem = Diagnostic::error(values.place(profile::WARM), message, "for runner = \"python\" alone");
+        problems.push(problem.help("say warm = false"));
     }
 }
 

@@ -1,12 +1,22 @@
 //! The keys of `[runtime.NAME]`: an interpreter and what of the host it needs.
 
 use super::key::More;
-use super::typed::{Mounts, Pairs, Text, Words, key, links, mounts, path, paths, required, table, variables};
+use super::typed::{Mounts, Pairs, Text, Words, choice, key, links, mounts, path, paths, required, table, variables};
+
+/// The choice of a program that serves requests itself.
+pub(crate) const OWN: &str = "own";
 
 table! {
 /// The keys of `[runtime.NAME]`.
 RUNTIME of Runtime {
     INTERPRETER: Option<Text> = required("interpreter", path(), "The interpreter's path inside the sandbox.");
+    RUNNER: Text = key(
+        "runner",
+        choice(&["python", OWN]),
+        "\"python\"",
+        More::Neither,
+        "Who serves a request in it: Cloister's runner for Python, or the program itself (\"own\"), which then keeps no children warm.",
+    );
     MOUNTS: Option<Mounts> = required(
         "mounts",
         mounts(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use cloister_terms::{Network, Rlimits, Uid};
 
-use super::policy::{Children, Filesystem, Policy, Profile, Runtime, Supervisor, Warm};
+use super::policy::{Children, Filesystem, Policy, Profile, Runner, Runtime, Supervisor, Warm};
 use crate::keys::profile::{self as key, LOOPBACK, STARTED, TIMEOUT};
 use crate::keys::{runtime, supervisor};
 use crate::read::{Placed, Tables, Values};
@@ -33,6 +33,7 @@ fn build_runtime(values: &Values<runtime::Runtime>) -> Runtime {
     let link = |(name, target): (&String, &String)| (name.clone(), PathBuf::from(target));
     Runtime {
         interpreter: PathBuf::from(values.of(runtime::INTERPRETER).unwrap_or_default()),
+        runner: if values.of(runtime::RUNNER) == runtime::OWN { Runner::Own } else { Runner::Python },
         mounts: plain(values.of(runtime::MOUNTS).unwrap_or_default()),
         links: values.of(runtime::LINKS).iter().map(link).collect(),
         environment: values.of(runtime::ENVIRONMENT).clone(),

@@ -4,4 +4,4 @@ mod build;
 mod policy;
 
 pub(crate) use build::build;
-pub use policy::{Children, Filesystem, Policy, Profile, Runtime, Supervisor, Warm};
+pub use policy::{Children, Filesystem, Policy, Profile, Runner, Runtime, Supervisor, Warm};

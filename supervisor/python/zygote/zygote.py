@@ -1,0 +1,277 @@
+"""The Python half of a zygote: imports what the profile asks for, then forks a child for each job.
+
+Arguments: the runner's source, then the modules to import. Descriptor 0 is the wire to the supervisor
+and 3 the native library. No script ever runs in this process; in a child, native code has confined it
+before the first line below `serve` is reached.
+"""
+
+import array
+import ctypes
+import functools
+import gc
+import importlib
+import os
+import sys
+import time
+import types
+
+# While importing, numeric libraries are told to start no threads; a forked child could not use them.
+SINGLE = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+# An interpreter adapts code to what runs through it, some rounds long; a child that did so itself would
+# copy each page of code that it touches.
+ROUNDS = 20
+
+# Milliseconds after which a parked child takes it that few requests come at all.
+CALM = 15
+
+
+def main():
+    library = ctypes.PyDLL("/proc/self/fd/3")
+    os.close(3)
+    os.dup2(2, 3)  # the number stays taken: it is a job's result pipe later
+    hooks, os_register = watch_fork_hooks()
+    problem = warm_up(sys.argv[2:])
+    os.register_at_fork = os_register
+    if problem:
+        text = problem.encode("utf-8", "replace")
+        library.cloister_zygote_failed(text, ctypes.c_size_t(len(text)))
+        sys.exit(1)
+    runner = types.ModuleType("cloister_runner")
+    exec(compile(sys.argv[1], "runner", "exec"), runner.__dict__)
+    sys.argv[:] = ["script.py"]
+    sys.orig_argv[:] = sys.orig_argv[:1]
+    shorten_command_line()
+    open_streams(runner)
+    gc.collect()
+    # Kept: a state may be filled for as long as the generator that it is the state of exists.
+    drawn_from = random_generators()
+    states, generators = twisters(drawn_from)
+    begun = functools.partial(library.cloister_zygote_name, ctypes.c_char_p(b"python3"))
+    # Last of all: a method that is looked up later might take the place of one of these in the cache.
+    for _ in range(ROUNDS):
+        reseed(generators)
+        runner.rehearse()
+        begun()
+    gc.collect()
+    gc.freeze()
+    states = (ctypes.c_size_t * len(states))(*states)
+    library.cloister_zygote_settle(ctypes.pythonapi.PyObject_Malloc)
+    if library.cloister_zygote_serve(*fork_functions(hooks), states, ctypes.c_size_t(len(states) // 2)) == 1:
+        reseed(generators)
+        runner.serve(begun, meanwhile=prepare(runner))
+
+
+def watch_fork_hooks():
+    """From now on, the names of the modules that ask to be told of forks are put in the list returned."""
+    modules, register = [], os.register_at_fork
+
+    def watched(**hooks):
+        modules.append(sys._getframe(1).f_globals.get("__name__"))
+        register(**hooks)
+
+    os.register_at_fork = watched
+    return modules, register
+
+
+def fork_functions(modules):
+    """CPython's own steps around a fork, or nothing where none is needed.
+
+    They renew locks that another thread might hold, and call the modules that asked for it. A zygote has
+    one thread, which forks while it holds no lock; of the standard library's modules that ask, `random`
+    alone has something to renew, and `reseed` does that. Any other module gets what it asked for.
+    """
+    if set(modules) <= {"concurrent.futures.thread", "logging", "random", "threading"}:
+        return [ctypes.c_void_p()] * 3
+    python = ctypes.pythonapi
+    steps = (python.PyOS_BeforeFork, python.PyOS_AfterFork_Parent, python.PyOS_AfterFork_Child)
+    return [ctypes.cast(step, ctypes.c_void_p) for step in steps]
+
+
+def shorten_command_line():
+    """Show the list of processes a word for the sources that were passed. proc_pid_cmdline(5)"""
+    with open("/proc/self/stat") as stat:
+        start, end = map(int, stat.read().rpartition(")")[2].split()[45:47])
+    shown = ctypes.string_at(start) + b"\0(warm interpreter)"
+    ctypes.memmove(start, shown.ljust(end - start, b"\0"), end - start)
+
+
+def open_streams(runner):
+    """Make the streams of the jobs to come, on pipes as theirs will be: a stream looks at its descriptor once."""
+    read, write = os.pipe()
+    runner.with_descriptors((read, write, write), runner.open_streams)
+    for number in (read, write):
+        os.close(number)
+
+
+def warm_up(modules):
+    """Import the modules; what went wrong, if something did."""
+    before = {name: os.environ.get(name) for name in SINGLE}
+    os.environ.update(dict.fromkeys(SINGLE, "1"))
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except BaseException as error:
+            return f"import {name}: {type(error).__name__}: {error}"
+        unfit = left_behind()
+        if unfit:
+            return f"import {name} {unfit}; take it out of the profile's warm imports"
+    for _ in range(ROUNDS):
+        for parts in (BASICS, MORE):
+            for _ in exercise(parts):
+                pass
+    unfit = left_behind()
+    if unfit:
+        return f"the use of what is imported {unfit}; take it out of the profile's warm imports"
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
+    return None
+
+
+def left_behind():
+    """What an import has started or made that forked children must not inherit, if it has."""
+    if len(os.listdir("/proc/self/task")) > 1:
+        return "started threads, which a fork does not keep"
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+        return "started a process, which no job may depend on"
+    except ChildProcessError:
+        pass
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            _, access, _, _, _, *path = line.split(maxsplit=5)
+            path = path[0].rstrip("\n") if path else ""
+            if "s" in access and ("w" in access or not os.path.isfile(path) or os.access(path, os.W_OK)):
+                return f"made shared memory ({path or 'anonymous'}), through which jobs could reach one another"
+    return None
+
+
+def exercise(parts):
+    """Do what scripts commonly do with a library, a little at a time: yields between the steps.
+
+    In a zygote all of it, so that what a library imports and prepares late is there before a fork; in a
+    parked child the basics, so that it has pages of its own where most scripts write.
+    """
+    for name, steps in parts.items():
+        if name in sys.modules:
+            try:
+                yield from steps(sys.modules[name])
+            except Exception:
+                pass  # a version that lacks something; nothing depends on it
+
+
+def prepare(runner):
+    """What a parked child does in front of its request, if that takes its time: see `runner.serve`.
+
+    Taken for nobody it is a loss for those who wait, so that each step waits a while to see whether somebody does.
+    """
+    yield from runner.rehearse_early()
+    for _ in exercise(BASICS):
+        yield CALM
+
+
+def numpy_basics(numpy):
+    array = numpy.arange(12.0).reshape(3, 4)
+    yield array.sum(), array.mean(axis=0)
+
+
+def numpy_more(numpy):
+    array = numpy.arange(12.0).reshape(3, 4)
+    yield array @ array.T, array[array > 2].tolist(), str(array), numpy.array([1, 2, 3]).std()
+
+
+def pandas_basics(pandas):
+    frame = pandas.DataFrame({"count": [1, 2, 3], "price": [1.5, 2.5, 3.5]})
+    yield
+    yield int(frame["count"].sum()), float(frame["price"].mean())
+
+
+def pandas_more(pandas):
+    frame = pandas.DataFrame({"name": ["a", "b", "a"], "count": [1, 2, 3], "price": [1.5, 2.5, float("nan")]})
+    frame["total"] = frame["count"] * frame["price"]
+    yield frame[frame["count"] > 1].to_dict("records"), frame.groupby("name")["count"].sum().to_dict()
+    yield frame.sort_values("price").head(2), frame.describe(), str(frame)
+
+
+BASICS = {"numpy": numpy_basics, "pandas": pandas_basics}
+MORE = {"numpy": numpy_more, "pandas": pandas_more}
+
+
+def random_generators():
+    """Every generator of random numbers that there is by now, whoever has made it."""
+    kinds = ()
+    if "random" in sys.modules:
+        kinds += (sys.modules["random"].Random,)
+    if "numpy.random" in sys.modules:
+        kinds += (sys.modules["numpy.random"].RandomState, sys.modules["numpy.random"].BitGenerator)
+    return [thing for thing in gc.get_objects() if issubclass(type(thing), kinds)]
+
+
+def twisters(generators):
+    """Where the states of Mersenne twisters lie, as addresses and sizes, and the other generators.
+
+    Random bytes are as good a state of a twister as any, so native code fills these anew in each child. See
+    NumPy's documentation of `BitGenerator.ctypes`; Python's own generators are looked for their state.
+    """
+    states, others = [], []
+    for generator in generators:
+        try:
+            if "random" in sys.modules and type(generator) is sys.modules["random"].SystemRandom:
+                continue  # it has no state, it draws from the kernel
+            if hasattr(generator, "getrandbits") and generator.gauss_next is None:
+                _, (*words, _), _ = generator.getstate()
+                offset = ctypes.string_at(id(generator), type(generator).__basicsize__).find(array.array("I", words))
+                if type(generator) is sys.modules["random"].Random and len(words) == 624 and any(words) and offset > 0:
+                    states += [id(generator) + offset, 624 * 4]
+                    continue
+            if type(generator).__name__ == "MT19937" and len(generator.state["state"]["key"]) == 624:
+                states += [generator.ctypes.state_address, 624 * 4]
+                continue
+            if type(generator).__name__ == "RandomState" and not generator.get_state(legacy=False)["has_gauss"]:
+                if type(generator._bit_generator).__name__ == "MT19937":
+                    continue  # all of its state is the twister's, which is in the list by itself
+        except (AttributeError, KeyError, TypeError):
+            pass
+        others.append(generator)
+    return states, others
+
+
+def reseed(generators):
+    """Nothing random or unique may be the same in two children of one zygote. What cannot be changed is
+    the secret behind the hashes of strings, for every dict that the imports have filled depends on it."""
+    modules = sys.modules
+    for generator in generators:
+        if hasattr(generator, "getrandbits"):
+            modules["random"].Random.seed(generator)
+        elif hasattr(generator, "random_raw"):
+            generator.state = type(generator)().state
+        else:
+            generator.__init__(type(generator._bit_generator)())
+    if "_ssl" in modules:
+        # Its own look at the process id does not tell it of the fork: the first of each namespace has the same.
+        modules["_ssl"].RAND_add(os.urandom(32), 32.0)
+    if "threading" in modules:
+        modules["threading"].main_thread()._set_native_id()
+    if "tempfile" in modules:
+        modules["tempfile"]._name_sequence = None
+    if "uuid" in modules:
+        # A network address that is none, as RFC 9562, 6.10 has it.
+        modules["uuid"]._node = int.from_bytes(os.urandom(6), "big") | 1 << 40
+        modules["uuid"]._last_timestamp = None
+        # The C library's own node and clock sequence, which nothing can renew once they were used.
+        modules["uuid"]._generate_time_safe = None
+    if "multiprocessing.process" in modules:
+        process = modules["multiprocessing.process"]
+        process.current_process().authkey = os.urandom(32)
+    if "logging" in modules:
+        # A time in seconds or, from Python 3.13 on, in nanoseconds.
+        now = time.time_ns() if isinstance(modules["logging"]._startTime, int) else time.time()
+        modules["logging"]._startTime = now
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+//! From a policy's profile to what the sandbox, the control group and a job's driver need of it.
+
+use std::path::Path;
+
+use cloister_policy::{Children, Policy, Profile, Warm};
+use cloister_protocol::OUT;
+use cloister_sandbox::cgroup::Limits;
+use cloister_sandbox::devices::Devices;
+use cloister_sandbox::root;
+use cloister_sandbox::spec::{Layer, Spec, Tmpfs};
+
+use crate::job::bounds::Bounds;
+use crate::job::interpreter;
+use crate::link::launcher::IMPORT_TIME;
+
+/// What the launcher of a profile is told.
+pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer], devices: Option<&Devices>) -> Spec {
+    let runtime = &policy.runtimes[&profile.runtime];
+    let mut environment: Vec<String> =
+        ["PATH=/usr/bin", "HOME=/tmp", "TMPDIR=/tmp", "LANG=C.UTF-8"].map(str::to_owned).to_vec();
+    environment.extend(runtime.environment.iter().map(|(name, value)| format!("{name}={value}")));
+    // Whole seconds, and a second line only: the exact limit is enforced on the group.
+    let mut cpu_seconds = profile.cpu_time.as_secs() + 2;
+    let ahead = kept(profile.warm.as_ref(), Children::Started).map(|warm| (warm, cpu_seconds));
+    if ahead.is_some() {
+        cpu_seconds += IMPORT_TIME.as_secs();
+    }
+    Spec {
+        command: interpreter::command(runtime, ahead),
+        environment,
+        mounts: runtime.mounts.iter().chain(&profile.filesystem.read_only).cloned().collect(),
+        links: runtime.links.clone(),
+        devices: devices.map(|devices| devices.directory().to_owned()),
+        hostname: profile.hostname.clone(),
+        tmp: Tmpfs { bytes: profile.filesystem.tmp, inodes: profile.filesystem.tmp_inodes },
+        shm: Tmpfs { bytes: profile.filesystem.shm, inodes: profile.filesystem.shm_inodes },
+        rlimits: profile.rlimits,
+        cpu_seconds,
+        working_directory: runtime.working_directory.clone(),
+        out: files_directory(&runtime.working_directory).join(OUT),
+        network: profile.network,
+        syscalls: profile.syscalls.iter().map(|call| call.number()).collect(),
+        call_rules: profile.call_rules.clone(),
+        path_rules: profile.path_rules.clone(),
+        landlock_min_abi: policy.supervisor.landlock_min_abi,
+        without: without.to_vec(),
+        recorded: false,
+    }
+}
+
+/// Where the files of a request are put: the working directory, if that is on a file system of the job's own.
+fn files_directory(working_directory: &Path) -> &Path {
+    if root::writable_root(working_directory).is_some() { working_directory } else { Path::new("/tmp") }
+}
+
+/// What is kept warm, if its children come to be in this way.
+#[must_use]
+pub fn kept(warm: Option<&Warm>, children: Children) -> Option<&Warm> {
+    warm.filter(|warm| warm.children == children)
+}
+
+/// What the control group of a slot is set to.
+pub fn limits(profile: &Profile) -> Limits {
+    Limits {
+        memory: profile.memory,
+        swap: profile.swap,
+        processes: profile.processes,
+        cpus: profile.cpus,
+        cpu_weight: profile.cpu_weight,
+    }
+}
+
+/// What is enforced on a job from outside.
+pub fn bounds(policy: &Policy, profile: &Profile) -> Bounds {
+    Bounds {
+        language: interpreter::language(&policy.runtimes[&profile.runtime]),
+        wall: profile.wall_time,
+        cpu: profile.cpu_time,
+        millicpus: profile.cpus.0,
+        script_bytes: profile.script_bytes.0,
+        result_bytes: profile.result_bytes.0,
+        stdout_bytes: profile.stdout_bytes.0,
+        stderr_bytes: profile.stderr_bytes.0,
+        files_in: profile.files_in,
+        files_in_bytes: profile.files_in_bytes.0,
+        files_out: profile.files_out,
+        files_out_bytes: profile.files_out_bytes.0,
+        may_lower_timeout: profile.may_lower_timeout,
+    }
+}

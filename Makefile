@@ -51,9 +51,10 @@ runtime: root ## Prepare the Python that sandboxes see, with numpy, pandas and F
 doctor: root runtime build ## Show which layers of the sandbox this machine has and which hold
 	@$(TARGET)/release/cloister-supervisor doctor --policy policy/policy.toml
 
-lint: tools ## Check format and lints
+lint: test-tools ## Check format, lints, and the plan of the house
 	@echo "== format and lints"
 	cargo fmt --all --check
+	$(VENV)/bin/python -B supervisor/runtime/house.py
 	cargo clippy --workspace --all-targets $(CARGO_OPTIONS) -- -D warnings
 
 audit: ## Check the dependencies' licences, sources and known vulnerabilities (cargo install cargo-deny)

@@ -1,8 +1,8 @@
 //! Everything in which one runtime differs from another, and the only place that knows of more than one: how an
 //! interpreter is started, what its canaries are told, and how its scripts are spoken of.
 //!
-//! What passes through its pipes is the same for all: a request as `message.rs` writes it, a report as `report.rs`
-//! reads it.
+//! What passes through its pipes is the same for all: a request as [`message`](crate::job::message) writes it, a report as
+//! [`report`](crate::job::report) reads it.
 
 use cloister_policy::{Runner, Runtime, Warm};
 use cloister_python as python;

@@ -56,6 +56,7 @@ doctor: root runtime build ## Show which layers of the sandbox this machine has 
 lint: test-tools ## Check format, lints, and the plan of the house
 	@echo "== format and lints"
 	cargo fmt --all --check
+	cargo fmt --check --manifest-path supervisor/suite/echo/Cargo.toml
 	$(VENV)/bin/python -B supervisor/runtime/house.py
 	cargo clippy --workspace --all-targets $(CARGO_OPTIONS) -- -D warnings
 

@@ -52,7 +52,7 @@ fn refuse_strangers(address: SocketAddr, open: bool) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "{address} can be reached from outside and no keys are configured: make one with `cloister-gateway keys new` \
+        "{address} can be reached from outside and no keys are configured: make one with `cloister keys new` \
          and pass --keys, listen on a loopback address such as 127.0.0.1:8080, or pass --no-auth to serve strangers \
          without authentication"
     ))

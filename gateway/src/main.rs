@@ -38,13 +38,13 @@ mod upstream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use cloister_program::log;
 
 use crate::args::{Arguments, Command, Serve};
 
 fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
+    let done = match cloister_program::parse::<Arguments>(&[("keys", "it is `cloister keys` now")]).command {
         Command::Serve(mut arguments) => credentials::adopt(&mut arguments).and_then(|()| serve(&arguments)),
         Command::Openapi => {
             println!("{}", openapi::document());
@@ -55,7 +55,6 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Man(pages) => pages.generate(Arguments::command()).map(|text| cloister_program::print(&text)),
-        Command::Keys(arguments) => keys::run(&arguments.command, &arguments.path),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

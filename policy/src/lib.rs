@@ -18,10 +18,13 @@
 
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_types, reason = "what is made here is told of the operator's own file")]
+#![cfg_attr(not(feature = "text"), allow(dead_code, unused_imports, reason = "the text half is all that uses them"))]
 
 mod checks;
 mod diagnostic;
+#[cfg(feature = "text")]
 pub mod diff;
+#[cfg(feature = "text")]
 mod explain;
 mod host;
 mod inside;
@@ -31,8 +34,10 @@ mod model;
 mod paths;
 mod profile;
 mod read;
+#[cfg(feature = "text")]
 pub mod reference;
 pub mod rules;
+#[cfg(feature = "text")]
 mod schema;
 pub mod seccomp;
 mod section;
@@ -42,6 +47,7 @@ mod units;
 mod values;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+#[cfg(feature = "text")]
 pub use explain::Explanation;
 pub use load::{Checked, PolicyError};
 pub use model::{
@@ -49,4 +55,9 @@ pub use model::{
 };
 pub use paths::{Danger, danger};
 pub use rules::{CallRule, PathRule};
+#[cfg(feature = "text")]
 pub use schema::schema;
+
+/// The file that is shipped, to start from: every key with its default.
+#[cfg(feature = "text")]
+pub const SHIPPED: &str = include_str!("../policy.toml");

@@ -245,7 +245,7 @@ pub(crate) fn unknown_call<T>(entry: Entry<'_>, name: &str) -> Option<T> {
     let known = GROUPS.iter().map(|(group, _, _)| *group).chain(Syscall::names());
     let help = match did_you_mean(name, known) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => "`cloister-policy syscalls` lists the groups and the calls in them".to_owned(),
+        None => "`cloister policy syscalls` lists the groups and the calls in them".to_owned(),
     };
     entry.refuse_with(format!("there is no system call or group `{name}`"), "unknown on x86-64", help)
 }

@@ -28,7 +28,7 @@ cp "$repository/systemd/tmpfiles.conf" "$stage/debian/cloister.tmpfiles"
 cp "$repository"/systemd/*.service "$repository"/systemd/*.socket "$repository"/systemd/*.slice "$stage/units"
 cp "$repository/policy/policy.toml" "$stage"
 mkdir -p "$stage/man" "$stage/completions/bash" "$stage/completions/zsh" "$stage/completions/fish"
-for program in cloister-gateway cloister-policy cloister-supervisor; do
+for program in cloister cloister-gateway cloister-supervisor; do
     cp "$programs/$program" "$stage/bin"
     "$programs/$program" man "$stage/man"
     "$programs/$program" completions bash >"$stage/completions/bash/$program"

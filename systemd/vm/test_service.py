@@ -283,7 +283,7 @@ def test_keys_and_certificates_are_handed_over_from_the_store_of_credentials(ser
     machine.run("install", "-d", "-m", "700", store)
     for name, pem in (("tls.crt", certificate.cert_chain_pems[0]), ("tls.key", certificate.private_key_pem)):
         machine.ssh(f"umask 077; cat > {store}/cloister.{name}", input=pem.bytes().decode())
-    key = machine.run("cloister-gateway", "keys", "--keys", f"{store}/cloister.keys", "new", "tests").splitlines()[-1]
+    key = machine.run("cloister", "keys", "--keys", f"{store}/cloister.keys", "new", "tests").splitlines()[-1]
     machine.ssh("sed -i.kept /GATEWAY_OPTIONS/d /etc/cloister/gateway.env && systemctl restart cloister-gateway.service")
 
     secure = service.url.replace("http:", "https:")

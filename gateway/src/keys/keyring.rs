@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use super::file::{Entry, KeyFile, Timestamp};
-use super::rate::{Bucket, Standing};
-use super::token::{Digest, KeyId, Token};
+use cloister_keys::{Digest, Entry, KeyFile, KeyId, Timestamp, Token};
+
+use super::bucket::{Bucket, Standing};
 
 /// A key in force.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Keyring {
     /// # Errors
     /// As [`open`](Self::open); the old ones stay in force.
     pub fn reload(&self, path: &Path) -> Result<(), String> {
-        let file = KeyFile::load(path)?;
+        let file = KeyFile::load(path).map_err(|error| error.to_string())?;
         let old = self.current();
         let new: HashMap<_, _> =
             file.keys.into_iter().map(|entry| (entry.id, Arc::new(Key::new(entry, &old)))).collect();

@@ -221,7 +221,7 @@ pub const PROFILE: &[Key] = &[
         Kind::Calls,
         "[\"@python\"]",
         More::Looser,
-        "Groups and single system calls that are allowed; `cloister-policy syscalls` lists the groups. All others get \
+        "Groups and single system calls that are allowed; `cloister policy syscalls` lists the groups. All others get \
          EPERM.",
     ),
     key(

@@ -1,5 +1,5 @@
-//! What Cloister's programs do alike, each thing in one place: manual pages and completions from the definition of their
-//! command line, the log, the count of what bodies take of memory, and the order of threads.
+//! What Cloister's programs do alike, each thing in one place: reading the command line, manual pages and completions
+//! from its definition, the log, the count of what bodies take of memory, and the order of threads.
 //!
 //! Nothing here knows what a program is for, or holds any privilege.
 
@@ -12,12 +12,14 @@ mod budget;
 #[cfg(feature = "daemon")]
 pub mod log;
 mod manual;
+mod parse;
 #[cfg(feature = "daemon")]
 mod thread;
 
 #[cfg(feature = "daemon")]
 pub use budget::{Budget, Taken};
 pub use manual::{Completions, Man};
+pub use parse::parse;
 #[cfg(feature = "daemon")]
 pub use thread::stand_behind;
 

@@ -100,7 +100,7 @@ def run(policy, script, profile):
 
 def paste(policy, learned):
     policy.write_text(f"{policy.read_text()}\n{learned.piece}")
-    checked = subprocess.run([binary("cloister-policy"), "check", "--strict", str(policy)], capture_output=True, text=True)
+    checked = subprocess.run([binary("cloister"), "policy", "check", "--strict", str(policy)], capture_output=True, text=True)
     assert checked.returncode == 0, (checked, learned.piece)
 
 

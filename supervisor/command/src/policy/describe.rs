@@ -1,15 +1,13 @@
 //! What can be said without a policy at hand.
 
+use cloister_policy::SHIPPED;
 use cloister_policy::seccomp::{GROUPS, group};
 use serde_json::{Map, json};
 
-use super::{Said, WELL};
-use crate::args::Output;
+use super::args::Output;
+use crate::said::{Said, WELL};
 
-/// The file to start from: the one that is shipped, which has every key with its default.
-const SHIPPED: &str = include_str!("../../policy.toml");
-
-/// Prints the shipped file.
+/// Prints the file to start from.
 pub fn init() -> Said {
     Said::well(SHIPPED)
 }

@@ -43,6 +43,7 @@ impl Token {
     }
 
     /// Reads a key as it was shown; anything else is `None`.
+    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
         bytes::<32>(secret)?;
@@ -50,11 +51,13 @@ impl Token {
     }
 
     /// What is kept of it.
+    #[must_use]
     pub fn digest(&self) -> Digest {
         Digest(Sha256::digest(self.text.as_bytes()).into())
     }
 
     /// The key as its holder has it.
+    #[must_use]
     pub fn reveal(&self) -> &str {
         &self.text
     }
@@ -65,6 +68,7 @@ impl Digest {
     pub const NOBODYS: Self = Self([0; 32]);
 
     /// Whether both are of one key; takes as long whatever the answer.
+    #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
@@ -77,6 +81,7 @@ fn bytes<const LENGTH: usize>(text: &str) -> Option<[u8; LENGTH]> {
 
 impl KeyId {
     /// Its eight bytes as a number.
+    #[must_use]
     pub fn number(self) -> u64 {
         u64::from_be_bytes(self.0)
     }

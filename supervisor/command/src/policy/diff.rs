@@ -5,8 +5,12 @@ use std::path::Path;
 use cloister_policy::diff::{Change, Meaning, diff as changes};
 use serde_json::{Value as Json, json};
 
-use super::{LOOSER, Said, WELL, load};
-use crate::args::Output;
+use super::args::Output;
+use super::file::load;
+use crate::said::{Said, WELL};
+
+/// The exit code where a change of policy lets jobs do or use more.
+const LOOSER: u8 = 3;
 
 /// Tells what gets looser and what gets stricter.
 pub fn diff(old: &Path, new: &Path, output: Output) -> Said {

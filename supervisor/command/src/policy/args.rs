@@ -1,20 +1,15 @@
-//! The command line.
+//! The command line of `cloister policy`.
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
-use cloister_program::{Completions, Man};
+use clap::{Args, Subcommand};
 
 /// Where the daemons look for the policy.
 const INSTALLED: &str = "/etc/cloister/policy.toml";
 
-/// Check and understand Cloister's policy file.
-///
-/// Exit codes: 0 all is well, 1 the file has problems or cannot be read, 2 the command line has,
-/// 3 `diff` found something that gets looser.
-#[derive(Debug, Parser)]
-#[command(name = "cloister-policy", version, about)]
-pub struct Arguments {
+/// Arguments of `policy`.
+#[derive(Debug, Args)]
+pub struct Policy {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -47,10 +42,6 @@ pub enum Command {
     },
     /// Print a commented file to start from.
     Init,
-    /// Print completions for a shell.
-    Completions(Completions),
-    /// Write man pages, one for each subcommand, or print the first.
-    Man(Man),
     /// Print the reference of every key that docs/policy.md holds.
     #[command(hide = true)]
     Reference,
@@ -62,7 +53,7 @@ pub struct Check {
     /// The file.
     #[arg(default_value = INSTALLED)]
     pub file: PathBuf,
-    /// Also start each profile's interpreter in its sandbox. Needs root and cloister-supervisor.
+    /// Also start each profile's interpreter in its sandbox. Needs root.
     #[arg(long = "try")]
     pub attempt: bool,
     /// Look at the file alone, not at what this host has of what it names.

@@ -1,7 +1,8 @@
 //! `explain`: what holds, and where it was said.
 
-use super::{Said, WELL, load};
-use crate::args;
+use super::args;
+use super::file::load;
+use crate::said::{Said, WELL};
 
 /// Shows what holds.
 pub fn explain(arguments: &args::Explain) -> Said {

@@ -1,52 +1,11 @@
-//! The subcommands, a module for each that has something of its own to say.
-
-pub mod check;
-pub mod describe;
-pub mod diff;
-pub mod explain;
+//! Reading a policy file, or telling what is wrong with it, for people or for machines.
 
 use std::path::Path;
 
 use cloister_policy::{Checked, Diagnostics, PolicyError, Severity};
 use serde_json::{Value as Json, json};
 
-/// All is well.
-pub const WELL: u8 = 0;
-/// The file has problems, or could not be read.
-pub const PROBLEMS: u8 = 1;
-/// A change of policy lets jobs do or use more.
-pub const LOOSER: u8 = 3;
-
-/// What a command prints, and its exit code.
-pub struct Said {
-    /// For standard output, with its last line ended.
-    pub out: String,
-    /// For standard error, likewise.
-    pub error: String,
-    /// The exit code.
-    pub code: u8,
-}
-
-impl Said {
-    /// All is well, and this is to be printed.
-    pub fn well(out: impl Into<String>) -> Self {
-        Self { out: ended(out.into()), error: String::new(), code: WELL }
-    }
-
-    /// Something is not, and this says what.
-    pub fn problem(error: impl Into<String>) -> Self {
-        Self { out: String::new(), error: ended(error.into()), code: PROBLEMS }
-    }
-
-    /// JSON, pretty for the people who look at it too.
-    pub fn json(value: &Json, code: u8) -> Self {
-        Self { out: ended(format!("{value:#}")), error: String::new(), code }
-    }
-}
-
-fn ended(text: String) -> String {
-    if text.is_empty() || text.ends_with('\n') { text } else { text + "\n" }
-}
+use crate::said::{PROBLEMS, Said};
 
 /// Reads a policy, or says everything that is wrong with it.
 pub fn load(file: &Path, json: bool) -> Result<Checked, Said> {

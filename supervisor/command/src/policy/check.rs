@@ -7,8 +7,9 @@ use std::process::{Command, Output, Stdio};
 use cloister_policy::Checked;
 use serde_json::{Value as Json, json};
 
-use super::{PROBLEMS, Said, WELL, as_json, load};
-use crate::args;
+use super::args;
+use super::file::{as_json, load};
+use crate::said::{PROBLEMS, Said, WELL};
 
 /// The program that runs a script under a profile.
 const SUPERVISOR: &str = "cloister-supervisor";

@@ -1,22 +1,17 @@
-//! The key file: TOML that people can read and the `keys` command writes.
-//!
-//! It is replaced as a whole, by rename, so whoever reads it sees the old one or the new one.
+//! What the file holds: TOML that people can read and `cloister keys` writes.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::fs;
+use std::io::ErrorKind;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::rate::Rate;
-use super::token::{Digest, KeyId};
-
-/// The owner writes, the gateway's group reads.
-const MODE: u32 = 0o640;
+use crate::error::{Mistake, ReadError};
+use crate::rate::Rate;
+use crate::token::{Digest, KeyId};
 
 /// All keys, as they stand in the file.
 #[derive(Debug, Deserialize, Serialize)]
@@ -67,6 +62,7 @@ struct Version;
 
 impl KeyFile {
     /// No keys.
+    #[must_use]
     pub fn empty() -> Self {
         Self { version: Version, keys: Vec::new() }
     }
@@ -75,32 +71,30 @@ impl KeyFile {
     ///
     /// # Errors
     /// What is wrong, with its line.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let file: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+    pub fn parse(text: &str) -> Result<Self, Mistake> {
+        let file: Self = toml::from_str(text)?;
         file.check()?;
         Ok(file)
     }
 
     /// What the form alone does not rule out.
-    fn check(&self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(crate) fn check(&self) -> Result<(), Mistake> {
         let (mut names, mut ids) = (HashSet::new(), HashSet::new());
         for entry in &self.keys {
+            let name = || entry.name.clone();
             if !is_name(&entry.name) {
-                return Err(format!("key {:?}: {NAME_RULE}", entry.name));
+                return Err(Mistake::Name(name()));
             }
             if !names.insert(&entry.name) || !ids.insert(entry.id) {
-                return Err(format!("key {:?}: its name or its id is there twice", entry.name));
+                return Err(Mistake::Twice(name()));
             }
-            if entry.burst.is_some() && entry.rate.is_none() {
-                return Err(format!("key {:?}: a burst needs a rate", entry.name));
-            }
-            if let (Some(rate), Some(burst)) = (entry.rate, entry.burst)
-                && !rate.fills(burst)
-            {
-                return Err(format!(
-                    "key {:?}: a burst of {burst} takes more than 100 years to fill at {rate}: choose a smaller burst or a higher rate",
-                    entry.name
-                ));
+            match (entry.rate, entry.burst) {
+                (None, Some(_)) => return Err(Mistake::Burst(name())),
+                (Some(rate), Some(burst)) if !rate.fills(burst) => return Err(Mistake::Fill(name(), burst, rate)),
+                _ => {}
             }
         }
         Ok(())
@@ -110,60 +104,18 @@ impl KeyFile {
     ///
     /// # Errors
     /// That it cannot be read, or what is wrong with it.
-    pub fn load(path: &Path) -> Result<Self, String> {
+    pub fn load(path: &Path) -> Result<Self, ReadError> {
         match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text).map_err(|error| format!("{}: {error}", path.display())),
+            Ok(text) => Self::parse(&text).map_err(|mistake| ReadError::Mistake(path.to_owned(), mistake)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::empty()),
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                Err(format!("read {}: {error}: the gateway's own account or group must be able to", path.display()))
-            }
-            Err(error) => Err(format!("read {}: {error}", path.display())),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(ReadError::Closed(path.to_owned(), error)),
+            Err(error) => Err(ReadError::Read(path.to_owned(), error)),
         }
     }
-
-    /// Changes a file while no other of these commands does.
-    ///
-    /// # Errors
-    /// Those of [`load`](Self::load), what `change` says or is wrong with what it left, or that it cannot be written.
-    pub fn change<T>(path: &Path, change: impl FnOnce(&mut Self) -> Result<T, String>) -> Result<T, String> {
-        let directory = parent(path);
-        let failed = |error| format!("write {}: {error}", path.display());
-        // flock(2); released when it is closed.
-        let lock = File::open(&directory).map_err(|error| {
-            let directory = directory.display();
-            format!("open {directory}: {error}: make it for the gateway's group: install -d -m 0750 -g cloister-gateway {directory}")
-        })?;
-        lock.lock().map_err(failed)?;
-        let mut file = Self::load(path)?;
-        let done = change(&mut file)?;
-        file.check()?;
-        let text = toml::to_string(&file).map_err(|error| format!("write {}: {error}", path.display()))?;
-        replace(path, &lock, &text).map_err(failed)?;
-        Ok(done)
-    }
-}
-
-/// Puts a new file in the place of an old one, whose owner, group and mode it takes over. A first
-/// one belongs to the directory's group, which is where the gateway's account should be.
-fn replace(path: &Path, directory: &File, text: &str) -> std::io::Result<()> {
-    let (owner, group, mode) = match fs::metadata(path) {
-        Ok(old) => (Some(old.uid()), old.gid(), old.mode() & 0o777),
-        Err(_) => (None, directory.metadata()?.gid(), MODE),
-    };
-    let mut temporary = path.to_owned().into_os_string();
-    temporary.push(".new");
-    let temporary = PathBuf::from(temporary);
-    let _ = fs::remove_file(&temporary);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    fchown(&file, owner, Some(group))?;
-    file.set_permissions(fs::Permissions::from_mode(mode))?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    directory.sync_all()
 }
 
 /// The directory that a file is in.
+#[must_use]
 pub fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(directory) if !directory.as_os_str().is_empty() => directory.to_owned(),
@@ -171,25 +123,10 @@ pub fn parent(path: &Path) -> PathBuf {
     }
 }
 
-/// What a name may be, for who chose another.
-pub const NAME_RULE: &str = "a name is 1 to 64 letters, digits, dots, dashes and underscores";
-
 /// Whether a key may be called so.
-pub fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=64).contains(&name.len()) && name.bytes().all(plain)
-}
-
-impl Serialize for Rate {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Rate {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
 }
 
 impl std::fmt::Display for Timestamp {
@@ -237,7 +174,7 @@ mod tests {
     const KEY: &str = "[[key]]\nname = \"one\"\nid = \"0123456789abcdef\"\ncreated = \"2026-01-02T03:04:05Z\"\n";
 
     fn refusal(text: &str) -> String {
-        KeyFile::parse(text).expect_err(text)
+        KeyFile::parse(text).expect_err(text).to_string()
     }
 
     #[test]

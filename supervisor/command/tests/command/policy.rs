@@ -1,17 +1,13 @@
-//! `cloister-policy` as it is run: what it prints, and its exit codes.
+//! `cloister policy`: what it prints, and its exit codes.
 
+use serde_json::Value as Json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use serde_json::Value as Json;
 
 /// Standard output, standard error and the exit code.
 fn run(arguments: &[&str]) -> (String, String, i32) {
-    let output = Command::new(env!("CARGO_BIN_EXE_cloister-policy")).args(arguments).output().expect("it was built");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (text(output.stdout), text(output.stderr), output.status.code().expect("no signal"))
+    crate::run(&[&["policy"], arguments].concat())
 }
 
 fn json(arguments: &[&str]) -> (Json, i32) {
@@ -20,7 +16,7 @@ fn json(arguments: &[&str]) -> (Json, i32) {
 }
 
 fn shipped() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("policy.toml")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policy/policy.toml")
 }
 
 /// A policy file of the test's own.
@@ -217,20 +213,4 @@ fn system_calls_are_listed_by_group() {
     let (told, _) = json(&["syscalls", "--json"]);
     assert!(told["@threads"]["calls"].as_array().is_some_and(|calls| calls.contains(&"futex".into())));
     assert_eq!(run(&["syscalls", "@nope"]).2, 1);
-}
-
-#[test]
-fn completions_and_man_pages_name_every_subcommand() {
-    for shell in ["bash", "zsh", "fish"] {
-        let (out, _, code) = run(&["completions", shell]);
-        assert!(code == 0 && ["check", "explain", "diff", "schema"].iter().all(|word| out.contains(word)), "{shell}");
-    }
-    let directory = std::env::temp_dir().join(format!("policy-test-man-{}", std::process::id()));
-    fs::create_dir_all(&directory).expect("writable");
-    let (_, error, code) = run(&["man", directory.to_str().expect("UTF-8")]);
-    let pages = fs::read_dir(&directory).expect("just made").count();
-    fs::remove_dir_all(&directory).expect("ours");
-    assert!(code == 0 && pages >= 8, "{error}");
-    let (page, _, _) = run(&["man"]);
-    assert!(page.starts_with(".ie") && page.contains("Exit codes"));
 }

@@ -133,6 +133,15 @@ def test_limits_are_in_the_files_of_version_two_while_a_job_runs(service, machin
     assert machine.run("cat", f"{GROUP}/.supervisor/cgroup.procs") == str(service.main_pid())
 
 
+@pytest.mark.essential
+def test_both_daemons_have_a_bound_of_their_own_and_the_jobs_are_not_under_it(service, machine):
+    own = int(machine.run("cat", f"{GROUP}/.supervisor/memory.max"))
+    assert 1 << 30 < own < 16 << 30
+    assert machine.run("cat", f"{GROUP}/memory.max") == "max"
+    gateway = machine.run("systemctl", "show", "-p", "MemoryMax", "--value", "cloister-gateway.service")
+    assert int(gateway) <= 2 << 30
+
+
 def test_usage_tells_the_peak_of_memory(service):
     status, answer = service.execute("def main():\n    held = bytearray(100 << 20)\n    held[::4096] = b'x' * len(held[::4096])\n    return len(held)")
     assert status == 200

@@ -1,0 +1,53 @@
+//! The daemon's part of the command line.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use cloister_program::log::LogFormat;
+
+/// What every subcommand takes.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// The policy file.
+    #[arg(long, value_name = "FILE", default_value = "/etc/cloister/policy.toml")]
+    pub policy: PathBuf,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The policy.
+    #[command(flatten)]
+    pub common: Common,
+    /// The Unix socket to listen on, unless one is passed by socket activation (`LISTEN_FDS`).
+    #[arg(long, value_name = "PATH", default_value = "/run/cloister/supervisor.sock")]
+    pub socket: PathBuf,
+    /// An account or host uid, beside root, that may use the socket; the group of the same number owns it.
+    #[arg(long, value_name = "USER", value_parser = uid)]
+    pub gateway_uid: Vec<u32>,
+    /// The name of the control group that everything lives in; one supervisor each.
+    #[arg(long, value_name = "NAME", default_value = "cloister", value_parser = plain_name)]
+    pub cgroup: String,
+    /// Live beside other supervisors of the same policy: where one has its host ids, take the next that are free.
+    #[arg(long)]
+    pub beside: bool,
+    /// How log lines are written.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+fn uid(text: &str) -> Result<u32, String> {
+    text.parse().or_else(|_| match nix::unistd::User::from_name(text) {
+        Ok(Some(account)) => Ok(account.uid.as_raw()),
+        _ => Err("expected a number or the name of an account".to_owned()),
+    })
+}
+
+fn plain_name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !text.is_empty() && text.chars().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected letters, digits, `-` and `_`".to_owned())
+    }
+}

@@ -1,0 +1,281 @@
+//! Canaries: jobs that attempt what must fail. They gate the start and each reload, and `doctor` shows them all.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloister_protocol::{ErrorCode, ExecuteRequest};
+use cloister_sandbox::root;
+use cloister_sandbox::spec::{CallAction, Network, Spec};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::job::bounds::Bounds;
+use crate::job::outcome::Outcome;
+use crate::pool::Pool;
+
+/// The attempts that a script can make by itself.
+const ATTEMPTS: &str = include_str!("../canary.py");
+
+/// What has to be tried in every profile, in the order in which it is told.
+const ALWAYS: &[&str] = &[
+    "user namespace: one unprivileged id",
+    "user namespace: no second one (unshare)",
+    "user namespace: setgroups denied",
+    "PID namespace: alone, its parent outside",
+    "namespaces: none is the host's",
+    "UTS namespace: the host's name is not seen",
+    "cgroup namespace: the group is the root",
+    "mount namespace: nothing of the host",
+    "mount namespace: mount refused",
+    "root: read-only",
+    "root: the runtime is read-only",
+    "/proc: the job's processes only",
+    "credentials: no capability",
+    "credentials: no_new_privs",
+    "credentials: not dumpable",
+    "credentials: securebits locked",
+    "credentials: root stays away",
+    "rlimits: no core, no locked memory",
+    "Landlock: what is not granted is refused",
+    "seccomp: a filter beside the supervisor's",
+    "seccomp: ptrace refused",
+    "seccomp: io_uring refused",
+    "seccomp: bpf refused",
+    "seccomp: perf refused",
+    "seccomp: userfaultfd refused",
+    "seccomp: keyctl refused",
+    "seccomp: clone3 is not there",
+    "descriptors: 0 to 3",
+    "environment: the profile's alone",
+];
+
+/// What has to be tried where there is no network.
+const NO_NETWORK: &[&str] = &["network namespace: no family but Unix"];
+
+/// What has to be tried where there is a loopback network.
+const LOOPBACK: &[&str] = &[
+    "network namespace: loopback works",
+    "network namespace: no way out",
+    "network namespace: no family but Unix, TCP and UDP",
+];
+
+/// What is tried last, when all others hold.
+const DEADLINE: &str = "time: a job that ignores signals and forks is dead at its deadline";
+
+/// The namespaces of which each sandbox has its own, as `/proc/PID/ns` names them.
+const NAMESPACES: [&str; 7] = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
+
+/// A script that would run for ever, ignores every signal and leaves children behind.
+const OUTLAST: &str = "\
+import os, signal
+def main():
+    for number in range(1, 65):
+        try:
+            signal.signal(number, signal.SIG_IGN)
+        except (OSError, ValueError):
+            pass
+    if os.fork() == 0:
+        os.setsid()
+        os.fork()
+    while True:
+        pass
+";
+
+/// What one attempt came to.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The profile in which it was made.
+    pub profile: String,
+    /// The layer and what was tried.
+    pub what: String,
+    /// `None` when the layer held; otherwise what happened.
+    pub broken: Option<String>,
+}
+
+/// Makes every attempt in each of the profiles.
+pub async fn all(pools: impl IntoIterator<Item = &Arc<Pool>>) -> Vec<Attempt> {
+    let mut attempts = Vec::new();
+    for pool in pools {
+        attempts.extend(in_profile(pool).await);
+    }
+    attempts
+}
+
+/// Makes every attempt.
+///
+/// # Errors
+/// A line for each that did not fail as it must.
+pub async fn all_hold(pools: impl IntoIterator<Item = &Arc<Pool>>) -> Result<(), Vec<String>> {
+    let broken: Vec<String> = all(pools)
+        .await
+        .into_iter()
+        .filter_map(|attempt| Some(format!("{} (profile {}): {}", attempt.what, attempt.profile, attempt.broken?)))
+        .collect();
+    if broken.is_empty() { Ok(()) } else { Err(broken) }
+}
+
+async fn in_profile(pool: &Arc<Pool>) -> Vec<Attempt> {
+    let attempt = |what: &str, broken| Attempt { profile: pool.name.clone(), what: what.to_owned(), broken };
+    let loopback = pool.spec().network == Network::Loopback;
+    let mut attempts = match run(pool, ATTEMPTS, Some(arguments(pool.spec())), None).await {
+        Ok(Outcome { verdict: Ok(result), .. }) => {
+            judge(result.get(), loopback).into_iter().map(|(what, broken)| attempt(&what, broken)).collect()
+        }
+        Ok(Outcome { verdict: Err(failure), stderr, .. }) => {
+            let trace = failure.details.traceback.unwrap_or_default();
+            vec![attempt("interpreter: runs a script", Some(format!("{}: {trace} {stderr}", failure.message)))]
+        }
+        Err(message) => vec![attempt("sandbox: can be built", Some(message))],
+    };
+    if attempts.iter().all(|attempt| attempt.broken.is_none()) {
+        let outlast = run(pool, OUTLAST, None, Some(300)).await;
+        let broken = match outlast.map(|outcome| outcome.verdict) {
+            Ok(Err(failure))
+                if matches!(failure.code, ErrorCode::Timeout | ErrorCode::CpuLimit | ErrorCode::ProcessLimit) =>
+            {
+                None
+            }
+            Ok(other) => Some(format!("ended with {other:?}")),
+            Err(message) => Some(message),
+        };
+        attempts.push(attempt(DEADLINE, broken));
+    }
+    attempts
+}
+
+/// Each attempt that has to be made, in order, with what is wrong with it, and what is told beside them.
+fn judge(report: &str, loopback: bool) -> Vec<(String, Option<String>)> {
+    let mut told: BTreeMap<String, String> = match serde_json::from_str(report) {
+        Ok(told) => told,
+        Err(error) => return vec![("interpreter: tells what it tried".to_owned(), Some(error.to_string()))],
+    };
+    let network = if loopback { LOOPBACK } else { NO_NETWORK };
+    let mut judged: Vec<_> = ALWAYS
+        .iter()
+        .chain(network)
+        .map(|&what| {
+            let broken = match told.remove(what) {
+                Some(said) if said == "held" => None,
+                Some(said) => Some(said),
+                None => Some("it was not tried".to_owned()),
+            };
+            (what.to_owned(), broken)
+        })
+        .collect();
+    let unknown = |(what, said)| (what, Some(format!("nobody asked for this attempt: {said}")));
+    judged.extend(told.into_iter().map(unknown));
+    judged
+}
+
+/// What the attempts have to know, as keyword arguments in JSON.
+fn arguments(spec: &Spec) -> Box<RawValue> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    // What a link in the root leads to is the profile's own doing too.
+    let links = spec.links.iter().map(|(name, _)| format!("/{name}"));
+    let shown: Vec<_> = root::read_only_paths(spec).into_iter().map(text).chain(links).collect();
+    // Of two with one name an interpreter takes the first.
+    let pairs = spec.environment.iter().rev().filter_map(|pair| pair.split_once('='));
+    let environment: BTreeMap<_, _> = pairs.collect();
+    let namespaces: BTreeMap<_, _> = NAMESPACES
+        .iter()
+        .filter_map(|kind| Some((*kind, std::fs::metadata(format!("/proc/self/ns/{kind}")).ok()?.ino())))
+        .collect();
+    let mut rules: BTreeMap<i64, Vec<u16>> = BTreeMap::new();
+    for rule in &spec.call_rules {
+        match rule.action {
+            CallAction::Errno(errno) => rules.entry(rule.number).or_default().push(errno),
+            CallAction::Kill => rules.entry(rule.number).or_default().push(0),
+            CallAction::Allow | CallAction::Log => {}
+        }
+    }
+    let all = Arguments {
+        hostname: &spec.hostname,
+        loopback: spec.network == Network::Loopback,
+        shown,
+        environment,
+        namespaces,
+        filters: own_filters(),
+        rules,
+    };
+    serde_json::value::to_raw_value(&all).expect("texts and numbers have a form in JSON")
+}
+
+/// How many filters this process is under, which its jobs inherit: proc_pid_status(5). More than any if that is not told.
+fn own_filters() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let told = status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:"));
+    told.and_then(|count| count.trim().parse().ok()).unwrap_or(u32::MAX)
+}
+
+/// See `main` in `canary.py`.
+#[derive(Serialize)]
+struct Arguments<'a> {
+    hostname: &'a str,
+    loopback: bool,
+    shown: Vec<String>,
+    environment: BTreeMap<&'a str, &'a str>,
+    namespaces: BTreeMap<&'a str, u64>,
+    filters: u32,
+    rules: BTreeMap<i64, Vec<u16>>,
+}
+
+/// Past the places, which are for requests: a canary neither waits for a place nor takes one from anybody.
+async fn run(
+    pool: &Arc<Pool>,
+    script: &str,
+    kwargs: Option<Box<RawValue>>,
+    timeout_ms: Option<u64>,
+) -> Result<Outcome, String> {
+    let request = ExecuteRequest {
+        script: script.to_owned(),
+        args: None,
+        kwargs,
+        stdin: None,
+        profile: Some(pool.name.clone()),
+        timeout_ms,
+        files: Vec::new(),
+    };
+    // Room to report, whatever little a profile leaves its own jobs.
+    let most = |own: Duration| own.max(Duration::from_secs(10));
+    let Bounds { wall, cpu, result_bytes, .. } = pool.bounds;
+    let bounds = Bounds { wall: most(wall), cpu: most(cpu), result_bytes: result_bytes.max(64 << 10), ..pool.bounds };
+    Arc::clone(pool).execute(&request, &bounds).await.map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ALWAYS, NO_NETWORK, judge};
+
+    fn report(said: impl Fn(&str) -> Option<&'static str>) -> String {
+        let told = ALWAYS.iter().chain(NO_NETWORK).filter_map(|what| Some(format!("{what:?}: {:?}", said(what)?)));
+        format!("{{{}}}", told.collect::<Vec<_>>().join(", "))
+    }
+
+    fn broken(report: &str, loopback: bool) -> usize {
+        judge(report, loopback).iter().filter(|(_, broken)| broken.is_some()).count()
+    }
+
+    #[test]
+    fn a_report_holds_only_if_it_tells_of_every_attempt_and_of_no_other() {
+        let all = ALWAYS.len() + NO_NETWORK.len();
+        assert_eq!(broken(&report(|_| Some("held")), false), 0);
+        assert_eq!(broken(&report(|what| (what != ALWAYS[3]).then_some("held")), false), 1);
+        assert_eq!(broken(&report(|what| Some(if what == ALWAYS[3] { "it was allowed" } else { "held" })), false), 1);
+        assert_eq!(broken(&report(|_| Some("")), false), all);
+        assert!(broken(&report(|_| Some("held")), true) > 0, "what a loopback network is tried with was not told");
+        assert_eq!(broken("{}", false), all);
+        for unreadable in ["", "null", "[]", "7", "{\"root: read-only\": 1}", "{\"root: read-only\"", "\"held\""] {
+            assert!(broken(unreadable, false) > 0, "{unreadable}");
+        }
+    }
+
+    #[test]
+    fn the_script_has_every_attempt() {
+        for what in ALWAYS.iter().chain(NO_NETWORK).chain(super::LOOPBACK) {
+            assert!(super::ATTEMPTS.contains(&format!("\"{what}\"")), "{what}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What a policy needs of its host: ids, slots, a network.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use cloister_policy::{Network, Policy, Profile};
+use cloister_sandbox::spec::IdRange;
+
+/// The host ids of a policy's launchers: root's, and one for each slot.
+#[must_use]
+pub fn id_range(policy: &Policy) -> IdRange {
+    IdRange { base: policy.supervisor.uid_base, count: policy.supervisor.uid_count }
+}
+
+/// How many slots a policy asks for: one for each job that may run, and one for each parked child.
+#[must_use]
+pub fn slot_count(policy: &Policy) -> u32 {
+    policy.supervisor.slots + parked(&policy.profiles)
+}
+
+/// Whether any profile has a loopback network, on which the supervisor's own confinement depends.
+#[must_use]
+pub fn has_loopback(policy: &Policy) -> bool {
+    policy.profiles.values().any(|profile| profile.network == Network::Loopback)
+}
+
+/// How many children these profiles keep parked.
+#[must_use]
+pub fn parked(profiles: &BTreeMap<String, Profile>) -> u32 {
+    profiles.values().filter_map(|profile| profile.warm.as_ref()).map(|warm| warm.parked).sum()
+}
+
+/// Reads a policy for a daemon: errors are complete sentences for a person.
+///
+/// # Errors
+/// Everything that is wrong with the file.
+pub fn load_policy(path: &Path) -> Result<Policy, String> {
+    Policy::load_for_host(path).map_err(|error| error.to_string())
+}

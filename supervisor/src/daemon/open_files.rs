@@ -1,0 +1,40 @@
+//! How many files this process may have open, and how many it needs.
+
+use cloister_policy::Policy;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::daemon::needs::slot_count;
+use crate::door::connections::SPARE;
+use crate::door::shares::MOST_UNREAD;
+
+/// What a slot takes at most: ten files of its cgroup, seven of a job in it, the job's file system, and its connection.
+const FILES_A_SLOT: u64 = 19;
+
+/// What everything else takes: launchers, zygotes, the event loop, connections whose answers are not read yet, and spare ones.
+const FILES_BESIDE: u64 = 512 + MOST_UNREAD as u64 + SPARE as u64;
+
+/// How many open files so many slots take at most, and all that is beside them.
+#[must_use]
+pub fn open_files(slots: u32, queue: u32) -> u64 {
+    u64::from(slots) * FILES_A_SLOT + u64::from(queue) + FILES_BESIDE
+}
+
+/// Allows as many open files as all slots together may take, and where that can be had as many again,
+/// which a reload needs for a while. Root may raise even the hard limit, up to the kernel's own,
+/// `fs.nr_open`.
+///
+/// # Errors
+/// When that is more than the kernel gives, for a person.
+pub fn allow_open_files(policy: &Policy) -> Result<(), String> {
+    let (slots, queue) = (slot_count(policy), policy.supervisor.queue);
+    let needed = open_files(slots, queue);
+    let (_, hard) =
+        getrlimit(Resource::RLIMIT_NOFILE).map_err(|error| format!("read the limit on open files: {error}"))?;
+    let allow = |limit| setrlimit(Resource::RLIMIT_NOFILE, limit, limit);
+    if allow(open_files(2 * slots, queue).max(hard)).is_ok() {
+        return Ok(());
+    }
+    allow(needed.max(hard)).map_err(|error| {
+        format!("the policy's slots need {needed} open files and this process may have {hard}: lower slots, or raise fs.nr_open and the unit's LimitNOFILE ({error})")
+    })
+}

@@ -1,0 +1,71 @@
+//! A request that has a place, between its policy and its sandbox.
+
+use std::sync::Arc;
+
+use cloister_protocol::{ExecuteRequest, Failure, Tenant};
+use cloister_sandbox::{cgroup, landlock};
+
+use crate::door::in_force::InForce;
+use crate::job::outcome::Outcome;
+use crate::job::output::Printed;
+use crate::pool::Pool;
+use crate::pool::ready::Ready;
+
+/// A request that has a place: its profile is settled, and nothing but its job is left to do.
+#[derive(Debug)]
+pub struct Admitted {
+    pool: Arc<Pool>,
+    policy: Arc<InForce>,
+    cgroup_version: cgroup::Version,
+    tenant: Tenant,
+}
+
+impl Admitted {
+    /// Under this policy.
+    ///
+    /// # Errors
+    /// A failure when there is no such profile, or the request is too large for it.
+    pub fn new(
+        policy: Arc<InForce>,
+        request: &ExecuteRequest,
+        cgroup_version: cgroup::Version,
+        tenant: Tenant,
+    ) -> Result<Self, Failure> {
+        let pool = Arc::clone(policy.pool(request)?);
+        Ok(Self { pool, policy, cgroup_version, tenant })
+    }
+
+    /// The layers in force for the request, for those who ask.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        format!(
+            "policy={}; profile={}; landlock={}; filter={}; cgroup={}; warm={}",
+            self.policy.digest().get(..12).unwrap_or_default(),
+            self.pool.name,
+            landlock::abi(),
+            self.pool.filter_size(),
+            self.cgroup_version,
+            self.pool.is_warm(),
+        )
+    }
+
+    /// Runs the request to its outcome. Dropping the future kills the job and frees its slot.
+    ///
+    /// # Errors
+    /// A failure when no job ran.
+    pub async fn run(self, request: &ExecuteRequest) -> Result<Outcome, Failure> {
+        let ready = self.ready().await?;
+        ready.run(request, &Printed::default()).await.map_err(|error| error.told_after_start())
+    }
+
+    /// Waits for a sandbox.
+    ///
+    /// # Errors
+    /// A failure when there is none.
+    pub async fn ready(self) -> Result<Ready, Failure> {
+        let Self { pool, policy, tenant, .. } = self;
+        // A running job keeps its own launcher, and nothing else of a policy that is no longer in force.
+        drop(policy);
+        pool.ready(tenant).await.map_err(|error| error.told())
+    }
+}

@@ -1,0 +1,240 @@
+//! An answer on its way: kept as the parts that it is made of, and written a piece at a time as its reader takes it.
+//!
+//! So an answer takes the memory of its parts and no more, whatever becomes of it in JSON, and no step on the event
+//! loop is larger than a piece. What it holds is [`Unread`] until the last piece has left.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use cloister_protocol::{JobId, OutputFile, event};
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::door::places::Unread;
+use crate::job::bounds::Bounds;
+use crate::job::outcome::Outcome;
+
+/// How much is written at once, in bytes. Escaped, text may become six times as long.
+const PIECE: usize = 64 * 1024;
+
+/// How many bytes of JSON a byte of text becomes at most.
+const MOST_ESCAPED: usize = 6;
+
+/// So many files have more to write than is done on the event loop: their names are long, if the job likes.
+const MANY_FILES: usize = 16;
+
+/// What an answer holds beside results, output and the content of files: a failure, and the names of files.
+const BESIDE: u64 = 1024 * 1024;
+
+/// The parts of an answer in JSON, in their order.
+#[derive(Debug, Default)]
+pub struct Parts {
+    parts: VecDeque<Part>,
+    /// Whether it is the data of an event, which is one line.
+    is_event: bool,
+}
+
+#[derive(Debug)]
+enum Part {
+    /// JSON of ours, in one line.
+    Json(Bytes),
+    /// JSON of the job's.
+    Result(Bytes),
+    /// Text inside a string.
+    Text(Bytes),
+}
+
+/// The most that an answer under these bounds holds, in bytes.
+#[must_use]
+pub fn largest(bounds: &Bounds) -> u64 {
+    // A byte that is not UTF-8 becomes a replacement character, of three.
+    let text = bounds.stdout_bytes.saturating_add(bounds.stderr_bytes).saturating_mul(3);
+    let files = (bounds.files_out_bytes / 3).saturating_add(bounds.files_out).saturating_mul(4);
+    bounds.result_bytes.saturating_add(text).saturating_add(files).saturating_add(BESIDE)
+}
+
+/// The most that is held for a job under these bounds while it runs and its answer is made: what has come of a result
+/// beside the result, and of files beside their content in base64.
+#[must_use]
+pub fn largest_while_made(bounds: &Bounds) -> u64 {
+    let beside = bounds.result_bytes.saturating_mul(2).saturating_add(bounds.files_out_bytes);
+    largest(bounds).saturating_add(beside)
+}
+
+/// What the answer to this holds, in bytes.
+#[must_use]
+pub fn held(outcome: &Outcome) -> u64 {
+    let Outcome { verdict, stdout, stderr, files, .. } = outcome;
+    let result = verdict.as_ref().map_or(0, |result| result.get().len());
+    let content =
+        |file: &OutputFile| file.name.len() + file.content_base64.as_ref().map_or(0, |content| content.json().len());
+    (result + stdout.len() + stderr.len() + files.iter().map(content).sum::<usize>()) as u64
+}
+
+impl Parts {
+    /// The answer of a job. Beside the event loop, if there may be much to write: what is handed over as it is weighs
+    /// nothing, but a failure may have a long traceback, and there may be many names of files.
+    pub async fn of(outcome: Outcome, id: JobId) -> Self {
+        if outcome.verdict.is_ok() && outcome.files.len() < MANY_FILES {
+            return Self::take(outcome, id);
+        }
+        tokio::task::spawn_blocking(move || Self::take(outcome, id)).await.expect("taking it apart does not panic")
+    }
+
+    fn take(outcome: Outcome, id: JobId) -> Self {
+        let Outcome { verdict, stdout, stderr, truncated, files, usage, .. } = outcome;
+        let mut parts = Self::default();
+        match verdict {
+            Ok(result) => {
+                parts.json(format!("{{\"id\":\"{id}\",\"result\":"));
+                parts.push(Part::Result(bytes_of(result)));
+            }
+            Err(error) => parts.json(format!("{{\"id\":\"{id}\",\"error\":{}", text_of(&error))),
+        }
+        for (name, text) in [("stdout", stdout), ("stderr", stderr)] {
+            parts.json(format!(",\"{name}\":\""));
+            parts.push(Part::Text(text.into()));
+            parts.json("\"");
+        }
+        parts.json(format!(",\"truncated\":{}", text_of(&truncated)));
+        let (count, mut before) = (files.len(), ",\"files\":[");
+        for file in files {
+            parts.json(before);
+            parts.file(file);
+            before = ",";
+        }
+        if count > 0 {
+            parts.json("]");
+        }
+        parts.json(format!(",\"usage\":{}}}", text_of(&usage)));
+        parts
+    }
+
+    fn file(&mut self, mut file: OutputFile) {
+        let content = file.content_base64.take();
+        let mut fields = text_of(&file);
+        if let Some(content) = content {
+            fields.pop();
+            self.json(fields + ",\"content_base64\":");
+            self.push(Part::Json(bytes_of(content.into_json())));
+            fields = "}".to_owned();
+        }
+        self.json(fields);
+    }
+
+    /// As the last event of a stream.
+    #[must_use]
+    pub fn into_event(mut self) -> Self {
+        self.is_event = true;
+        self.parts.push_front(Part::Json(Bytes::from_static(event::RESULT)));
+        self.json(event::END);
+        self
+    }
+
+    fn json(&mut self, text: impl Into<Bytes>) {
+        self.push(Part::Json(text.into()));
+    }
+
+    fn push(&mut self, part: Part) {
+        self.parts.push_back(part);
+    }
+
+    /// What comes next, if anything does.
+    pub fn next_piece(&mut self) -> Option<Bytes> {
+        let mut piece = Vec::new();
+        while piece.len() < PIECE {
+            let Some(part) = self.parts.front_mut() else { break };
+            let room = PIECE - piece.len();
+            let (Part::Json(left) | Part::Result(left) | Part::Text(left)) = &*part;
+            if left.is_empty() {
+                self.parts.pop_front();
+                continue;
+            }
+            match part {
+                Part::Result(json) if self.is_event => {
+                    let some = json.split_to(json.len().min(room));
+                    piece.extend(some.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+                }
+                Part::Json(json) | Part::Result(json) => {
+                    let some = json.split_to(json.len().min(room));
+                    if piece.is_empty() && some.len() == PIECE {
+                        return Some(some);
+                    }
+                    piece.extend_from_slice(&some);
+                }
+                Part::Text(text) => {
+                    let some = text.split_to(whole_characters(text, room.div_ceil(MOST_ESCAPED)));
+                    let some = std::str::from_utf8(&some).expect("cut between characters");
+                    let quoted = serde_json::to_string(some).expect("text has a form in JSON");
+                    piece.extend_from_slice(&quoted.as_bytes()[1..quoted.len() - 1]);
+                }
+            }
+        }
+        (!piece.is_empty()).then(|| piece.into())
+    }
+}
+
+/// A length of the text's beginning that ends between two characters, `about` this long.
+fn whole_characters(text: &[u8], about: usize) -> usize {
+    let mut end = text.len().min(about);
+    while text.get(end).is_some_and(|byte| byte & 0xC0 == 0x80) {
+        end += 1;
+    }
+    end
+}
+
+fn text_of(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("strings and numbers")
+}
+
+fn bytes_of(json: Box<RawValue>) -> Bytes {
+    Box::<str>::from(json).into_boxed_bytes().into()
+}
+
+/// The body of an answer, which is unread until it is dropped or has left.
+#[derive(Debug)]
+pub struct AnswerBody {
+    next: Option<Bytes>,
+    parts: Parts,
+    /// How long it is, of one that is a single piece.
+    exact: Option<u64>,
+    unread: Option<Unread>,
+}
+
+impl AnswerBody {
+    /// All of these parts.
+    #[must_use]
+    pub fn new(mut parts: Parts, unread: Unread) -> Self {
+        let next = parts.next_piece();
+        let exact = parts.parts.is_empty().then(|| next.as_ref().map_or(0, |piece| piece.len() as u64));
+        Self { next, parts, exact, unread: Some(unread) }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(piece) = self.next.take() else {
+            self.unread = None;
+            return Poll::Ready(None);
+        };
+        self.next = self.parts.next_piece();
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.next.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.exact.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+#[cfg(test)]
+mod tests;

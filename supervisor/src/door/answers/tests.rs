@@ -1,0 +1,64 @@
+use cloister_protocol::{Details, Encoded, ErrorCode, Failure, JobId, OutputFile, Stream, Usage};
+use serde_json::value::RawValue;
+
+use super::Parts;
+use crate::job::outcome::Outcome;
+
+fn outcomes() -> Vec<Outcome> {
+    let text = "a\"\\\u{0}\u{1f}\n\r\t\u{7f}\u{e9}\u{20ac}\u{1f600}\u{2028}";
+    let file = |name: &str, content: Option<&[u8]>| OutputFile {
+        name: name.to_owned(),
+        size: 3,
+        media_type: "text/plain",
+        content_base64: content.map(Encoded::new),
+        omitted: content.is_none().then(|| "it is \"large\"".to_owned()),
+    };
+    let outcome = |verdict, stdout: String, files| Outcome {
+        verdict,
+        stdout,
+        stderr: text.repeat(3),
+        truncated: vec![Stream::Stdout],
+        files,
+        usage: Usage { wall_ms: 1.5, cpu_ms: 0.25, memory_peak_bytes: 4096 },
+        used: cloister_sandbox::cgroup::Usage::default(),
+    };
+    let raw = |json: String| RawValue::from_string(json).expect("JSON");
+    let failure = Failure::new(ErrorCode::Exception, "no").with(Details { line: Some(3), ..Details::default() });
+    vec![
+        outcome(Ok(raw("4".to_owned())), String::new(), Vec::new()),
+        outcome(Err(failure), text.to_owned(), vec![file("a", None)]),
+        outcome(
+            Ok(raw(format!("[\n\r{}]", "1,\n".repeat(100_000) + "2"))),
+            text.repeat(20_000),
+            vec![file("\"b", Some(&[7; 100_000])), file("c", None), file("d", Some(b""))],
+        ),
+    ]
+}
+
+fn whole(mut parts: Parts) -> String {
+    let mut all = Vec::new();
+    while let Some(piece) = parts.next_piece() {
+        assert!(piece.len() <= 2 * super::PIECE, "{}", piece.len());
+        all.extend_from_slice(&piece);
+    }
+    String::from_utf8(all).expect("UTF-8")
+}
+
+#[tokio::test]
+async fn the_parts_are_the_answer() {
+    let id = JobId::random();
+    for outcome in outcomes() {
+        let expected = String::from_utf8(outcome.answer(id).to_json()).expect("UTF-8");
+        let parts = Parts::of(outcome, id).await;
+        assert!(whole(parts) == expected);
+    }
+}
+
+#[tokio::test]
+async fn an_event_is_one_line_of_data() {
+    let id = JobId::random();
+    for outcome in outcomes() {
+        let expected = String::from_utf8(cloister_protocol::event::last(&outcome.answer(id))).expect("UTF-8");
+        assert!(whole(Parts::of(outcome, id).await.into_event()) == expected);
+    }
+}

@@ -1,0 +1,56 @@
+//! What a request asks for: what its header says, and with a place and a body all of it.
+
+use std::time::{Duration, Instant};
+
+use cloister_program::Taken;
+use cloister_protocol::event::EVENT_STREAM;
+use cloister_protocol::{EXPLAIN_HEADER, ExecuteRequest, ID_HEADER, JobId, TENANT_HEADER, Tenant};
+use hyper::Request;
+use hyper::header::ACCEPT;
+
+use crate::door::places::Place;
+
+/// Who asks for what, as far as the header says.
+#[derive(Debug)]
+pub struct Asked {
+    /// The request's id.
+    pub id: JobId,
+    /// For whom.
+    pub tenant: Tenant,
+    /// Whether the layers in force are to be told.
+    pub explain: bool,
+    /// Whether what the job prints is to be told while it runs.
+    pub streamed: bool,
+    /// Since when.
+    pub since: Instant,
+}
+
+/// A request that has a place, and was read whole.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Its header.
+    pub asked: Asked,
+    /// Its body.
+    pub request: ExecuteRequest,
+    /// Where its job may run.
+    pub place: Place,
+    /// How long it waited for that.
+    pub queued: Duration,
+    /// What its body takes, until this is dropped.
+    pub memory: Taken,
+}
+
+impl Asked {
+    /// Reads the header.
+    #[must_use]
+    pub fn of<B>(request: &Request<B>) -> Self {
+        let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+        Self {
+            id: header(ID_HEADER).and_then(JobId::parse).unwrap_or_else(JobId::random),
+            tenant: header(TENANT_HEADER).and_then(Tenant::parse).unwrap_or_default(),
+            explain: header(EXPLAIN_HEADER) == Some("1"),
+            streamed: header(ACCEPT.as_str()) == Some(EVENT_STREAM),
+            since: Instant::now(),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The body of a request: read whole within the budget of all, and parsed.
+
+use std::time::Duration;
+
+use cloister_program::Taken;
+use cloister_protocol::{ErrorCode, ExecuteRequest, Failure};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use crate::link::event_loop::LARGE;
+
+/// The largest body that is read at all. The gateway's own bound is far lower.
+const LARGEST_BODY: usize = 128 * 1024 * 1024;
+
+/// How long a body may take to come: the gateway has it whole.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// Reads a request from its body, as long as there is memory for it.
+///
+/// # Errors
+/// A failure when it does not come whole and in time, there is no memory, or it is no request.
+pub async fn receive(body: Incoming, memory: &mut Taken) -> Result<ExecuteRequest, Failure> {
+    let late = |_| Failure::new(ErrorCode::RequestTimeout, "the body did not arrive in time");
+    let bytes = tokio::time::timeout(BODY_TIME, read(body, memory)).await;
+    parse(bytes.map_err(late)??).await
+}
+
+async fn read(mut body: Incoming, memory: &mut Taken) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let broken = |error| Failure::new(ErrorCode::InvalidRequest, format!("the body did not arrive whole: {error}"));
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        if bytes.len() + data.len() > LARGEST_BODY {
+            return Err(Failure::new(ErrorCode::TooLarge, format!("the body is larger than {LARGEST_BODY} bytes")));
+        }
+        if !memory.take(data.len()) {
+            return Err(Failure::new(ErrorCode::Unavailable, "too many large bodies at once; try again shortly"));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    // That it was asked for leaves this process before anything is done with it, also where it had come unasked: what
+    // dies from here on is not said never to have begun.
+    tokio::task::yield_now().await;
+    Ok(bytes)
+}
+
+/// Parses a body; beside the event loop, if it is a large one.
+async fn parse(body: Vec<u8>) -> Result<ExecuteRequest, Failure> {
+    let request = if body.len() < LARGE {
+        ExecuteRequest::parse(&body)
+    } else {
+        let parse = move || ExecuteRequest::parse(&body);
+        tokio::task::spawn_blocking(parse).await.expect("parsing does not panic")
+    };
+    request.map_err(|error| Failure::new(ErrorCode::InvalidRequest, error.to_string()))
+}

@@ -1,0 +1,233 @@
+//! A streamed answer: what a job prints while it runs, then what became of it.
+//!
+//! Text is taken from what the answer will hold anyway, when there is room for another event. So the
+//! job neither waits for a slow reader nor needs memory for it, and what the reader gets late it gets in
+//! larger pieces. A reader that leaves closes the stream, and with it goes all that was done for it.
+
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use cloister_protocol::{Answer, Stream, event};
+use hyper::HeaderMap;
+use hyper::body::{Body, Bytes, Frame};
+use tokio::sync::mpsc;
+
+use crate::door::answers::Parts;
+use crate::job::output::{Kept, Printed};
+
+/// How much text one event has at most, in bytes. In JSON it may be six times as long.
+const PIECE: usize = 32 * 1024;
+
+/// How long text is gathered before it is told: `print()` writes a line and its end by two calls, and a
+/// script that writes byte by byte is not to have an event for each.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// How often a reader is told that a silent job runs. Whatever is in between may take silence for death.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// The body of a streamed answer. Dropping it is leaving.
+#[derive(Debug)]
+pub struct Events(mpsc::Receiver<Frame<Bytes>>);
+
+/// The end that tells.
+#[derive(Debug)]
+pub struct Teller(mpsc::Sender<Frame<Bytes>>);
+
+/// A stream, with room for one event that its reader has not taken.
+#[must_use]
+pub fn channel() -> (Teller, Events) {
+    let (sender, receiver) = mpsc::channel(1);
+    (Teller(sender), Events(receiver))
+}
+
+impl Body for Events {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(cx).map(|frame| frame.map(Ok))
+    }
+}
+
+impl Teller {
+    /// Completes when the reader has left.
+    pub async fn left(&self) {
+        self.0.closed().await;
+    }
+
+    /// Waits for a job, and tells what it prints meanwhile.
+    pub async fn follow<T>(&self, job: impl Future<Output = T>, reader: &mut Reader) -> T {
+        let mut job = pin!(job);
+        tokio::select! {
+            biased;
+            outcome = &mut job => outcome,
+            () = self.tell_news(reader) => unreachable!("there may always be more"),
+        }
+    }
+
+    /// Tells what was printed and not told before the answer was made.
+    pub async fn tell_rest(&self, reader: Reader, stdout: &str, stderr: &str) {
+        for (text, cursor) in [(stdout, reader.stdout), (stderr, reader.stderr)] {
+            for piece in pieces(text.get(cursor.told..).unwrap_or_default()) {
+                self.send(event::printed(cursor.stream, piece)).await;
+            }
+        }
+    }
+
+    /// Tells the last event, which is an answer, and what is told beside it.
+    pub async fn finish(&self, mut answer: Parts, trailers: HeaderMap) {
+        while let Some(piece) = answer.next_piece() {
+            if self.0.send(Frame::data(piece)).await.is_err() {
+                return;
+            }
+        }
+        let _ = self.0.send(Frame::trailers(trailers)).await;
+    }
+
+    /// Tells the last event where there is no answer, after what was printed.
+    pub async fn give_up(&self, mut reader: Reader, refusal: &Answer<'_>, trailers: HeaderMap) {
+        while self.tell(&mut reader.stdout).await | self.tell(&mut reader.stderr).await {}
+        self.send(event::last(refusal)).await;
+        let _ = self.0.send(Frame::trailers(trailers)).await;
+    }
+
+    async fn tell_news(&self, reader: &mut Reader) {
+        loop {
+            tokio::select! {
+                () = reader.news() => tokio::time::sleep(GATHER).await,
+                () = tokio::time::sleep(KEEP_ALIVE) => self.send(event::COMMENT.to_vec()).await,
+            }
+            while self.tell(&mut reader.stdout).await | self.tell(&mut reader.stderr).await {}
+        }
+    }
+
+    /// Tells some of what is new, once there is room for it; `false` if nothing is. What was taken has
+    /// been told, whenever this is given up.
+    async fn tell(&self, cursor: &mut Cursor) -> bool {
+        // Without a reader everything ends by itself: `left`.
+        let Ok(room) = self.0.reserve().await else { return false };
+        let text = cursor.take();
+        if text.is_empty() {
+            return false;
+        }
+        room.send(Frame::data(event::printed(cursor.stream, &text).into()));
+        true
+    }
+
+    async fn send(&self, bytes: Vec<u8>) {
+        let _ = self.0.send(Frame::data(bytes.into())).await;
+    }
+}
+
+/// How far a reader is with what a job prints.
+#[derive(Debug)]
+pub struct Reader {
+    stdout: Cursor,
+    stderr: Cursor,
+}
+
+impl Reader {
+    /// Of nothing yet.
+    #[must_use]
+    pub fn new(printed: &Printed) -> Self {
+        let of = |stream, kept: &Arc<Kept>| Cursor { stream, kept: Arc::clone(kept), taken: 0, told: 0 };
+        Self { stdout: of(Stream::Stdout, &printed.stdout), stderr: of(Stream::Stderr, &printed.stderr) }
+    }
+
+    async fn news(&self) {
+        tokio::select! {
+            () = self.stdout.kept.grown() => {}
+            () = self.stderr.kept.grown() => {}
+        }
+    }
+}
+
+/// How far a reader is with one stream: the bytes that were taken, and the bytes of text that they became.
+#[derive(Debug)]
+struct Cursor {
+    stream: Stream,
+    kept: Arc<Kept>,
+    taken: usize,
+    told: usize,
+}
+
+impl Cursor {
+    fn take(&mut self) -> String {
+        let (text, taken) = whole_characters(&self.kept.from(self.taken, PIECE));
+        self.taken += taken;
+        self.told += text.len();
+        text
+    }
+}
+
+/// The text of bytes after which more may come, and how many of them it took: the first bytes of a
+/// character whose others have not come yet are left. In sum the text is that of `from_utf8_lossy`.
+fn whole_characters(bytes: &[u8]) -> (String, usize) {
+    let (mut text, mut taken) = (String::with_capacity(bytes.len()), 0);
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        taken += chunk.valid().len();
+        let invalid = chunk.invalid();
+        let may_go_on = std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
+        if invalid.is_empty() || may_go_on && taken + invalid.len() == bytes.len() {
+            break;
+        }
+        text.push(char::REPLACEMENT_CHARACTER);
+        taken += invalid.len();
+    }
+    (text, taken)
+}
+
+fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let mut end = text.len().min(PIECE);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let (piece, rest) = text.split_at(end);
+        text = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PIECE, pieces, whole_characters};
+
+    #[test]
+    fn text_in_pieces_is_the_text_as_a_whole() {
+        let samples: [&[u8]; 6] = [
+            "one, \u{e9}\u{20ac}\u{1f600}\0\r\n".as_bytes(),
+            b"\xff\xfe a \xc3\x28 \xe2\x82 \xe2\x82\xac \xf0\x9f\x98",
+            b"\xed\xa0\x80\xed\xb0\x80 \xc0\xaf \xf5\x80\x80\x80",
+            b"\xe2\x82",
+            b"\xf0\x90\x80\xf0\x90\xf0\xf0\x90\x80\x80",
+            b"",
+        ];
+        for bytes in samples {
+            let whole = String::from_utf8_lossy(bytes);
+            for size in 1..=bytes.len() {
+                let (mut text, mut taken) = (String::new(), 0);
+                for come in (0..bytes.len()).step_by(size).chain([bytes.len()]) {
+                    let (more, bytes) = whole_characters(&bytes[taken..come]);
+                    text += &more;
+                    taken += bytes;
+                }
+                assert!(whole.starts_with(&text), "{bytes:?} by {size}: {text:?}");
+                assert_eq!(text + &String::from_utf8_lossy(&bytes[taken..]), whole, "{bytes:?} by {size}");
+                assert!(bytes.len() - taken < 4);
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_end_between_characters() {
+        let text = "\u{20ac}".repeat(PIECE);
+        let pieces: Vec<_> = pieces(&text).collect();
+        assert!(pieces.iter().all(|piece| piece.len() <= PIECE));
+        assert_eq!(pieces.concat(), text);
+    }
+}

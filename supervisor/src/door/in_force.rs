@@ -1,0 +1,117 @@
+//! A policy in force: its pools, and how much room it gives.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cloister_policy::Supervisor;
+use cloister_protocol::{ErrorCode, ExecuteRequest, Failure};
+
+use crate::door::answers;
+use crate::door::shares::Room;
+use crate::job::input_files;
+use crate::pool::Pool;
+
+/// The profile of a request that names none.
+const DEFAULT_PROFILE: &str = "default";
+
+/// What this process takes beside jobs and answers: itself, connections, the bodies of requests while they are read
+/// and handed on, and what the kernel holds for its sockets.
+const OWN_MEMORY: u64 = 1024 * 1024 * 1024;
+
+/// A policy in force. A request is judged by one of these, whole, whatever is reloaded meanwhile.
+#[derive(Debug)]
+pub struct InForce {
+    pools: Pools,
+    digest: String,
+    supervisor: Supervisor,
+}
+
+/// The pools of profiles, by name.
+pub type Pools = BTreeMap<String, Arc<Pool>>;
+
+impl InForce {
+    /// With these pools, one for each of its profiles.
+    #[must_use]
+    pub fn new(pools: Pools, digest: String, supervisor: Supervisor) -> Self {
+        Self { pools, digest, supervisor }
+    }
+
+    /// The same without any profile.
+    #[must_use]
+    pub fn without_pools(&self) -> Self {
+        Self { pools: Pools::new(), digest: self.digest.clone(), supervisor: self.supervisor.clone() }
+    }
+
+    /// The pools.
+    #[must_use]
+    pub fn pools(&self) -> &Pools {
+        &self.pools
+    }
+
+    /// The digest of the policy's file.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// What it says of the supervisor.
+    #[must_use]
+    pub fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
+    }
+
+    /// How many slots it takes: for jobs that run, and for children that are parked.
+    #[must_use]
+    pub fn slots(&self) -> u32 {
+        self.supervisor.slots + self.parks()
+    }
+
+    /// How many children are kept parked.
+    #[must_use]
+    pub fn parks(&self) -> u32 {
+        self.pools.values().map(|pool| pool.parks()).sum()
+    }
+
+    /// How much there is room for.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        let Supervisor { slots, queue, queue_wait, answers, .. } = self.supervisor;
+        let largest = self.pools.values().map(|pool| answers::largest(&pool.bounds)).max().unwrap_or(0);
+        Room { slots, queue, queue_wait, answers: answers.0, largest }
+    }
+
+    /// What this process holds at most, in bytes: docs/security.md, "Memory of the daemons".
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        let Room { slots, answers, largest, .. } = self.room();
+        let made = self.pools.values().map(|pool| answers::largest_while_made(&pool.bounds)).max().unwrap_or(0);
+        let jobs = u64::from(slots).saturating_mul(largest.saturating_add(made));
+        OWN_MEMORY.saturating_add(answers).saturating_add(jobs)
+    }
+
+    /// The pool that a request is for.
+    ///
+    /// # Errors
+    /// A failure when there is no such profile, or the request is too large for it.
+    pub fn pool(&self, request: &ExecuteRequest) -> Result<&Arc<Pool>, Failure> {
+        let name = request.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
+        let pool = self.pools.get(name).ok_or_else(|| {
+            let known = self.pools.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            Failure::new(
+                ErrorCode::InvalidRequest,
+                format!("profile: there is no profile {name:?}, expected one of: {known}"),
+            )
+        })?;
+        if request.timeout_ms.is_some() && !pool.bounds.may_lower_timeout {
+            let message = format!("timeout_ms: profile {name:?} does not let requests lower their wall time");
+            return Err(Failure::new(ErrorCode::InvalidRequest, message));
+        }
+        let (size, most) = (request.script.len() as u64, pool.bounds.script_bytes);
+        if size > most {
+            let message = format!("script is {size} bytes, profile {name:?} accepts {most}");
+            return Err(Failure::new(ErrorCode::TooLarge, message));
+        }
+        input_files::check(&request.files, &pool.bounds, pool.spec(), name)?;
+        Ok(pool)
+    }
+}

@@ -1,0 +1,25 @@
+//! What the log is told of requests.
+
+use std::time::Instant;
+
+use cloister_protocol::{Answer, ErrorCode, ExecuteRequest, JobId};
+
+/// One line a job: what became of it, never what it was.
+pub fn log(id: JobId, request: Option<&ExecuteRequest>, answer: &Answer<'_>, started: Instant) {
+    let profile = request.map(|request| request.profile.as_deref().unwrap_or("default"));
+    let milliseconds = started.elapsed().as_millis();
+    match answer {
+        Answer::Returned { usage, .. } => {
+            tracing::info!(%id, profile, outcome = "returned", cpu_ms = usage.cpu_ms, milliseconds, "a job returned");
+        }
+        Answer::Failed { error, usage, .. } => {
+            tracing::info!(%id, profile, outcome = ?error.code, cpu_ms = usage.cpu_ms, milliseconds, "a job failed");
+        }
+        Answer::Refused { error, .. } if error.code == ErrorCode::Internal => {
+            tracing::error!(%id, profile, cause = error.message, milliseconds, "a bug of ours");
+        }
+        Answer::Refused { error, .. } => {
+            tracing::info!(%id, profile, outcome = ?error.code, cause = error.message, milliseconds, "a request was refused");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! A request to run a job: given a place, read, run, and answered. Its body is not read before it has a place, so that
+//! who waits costs a connection and no more: until then the gateway keeps it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use cloister_program::Budget;
+use cloister_protocol::event::EVENT_STREAM;
+use cloister_protocol::{Answer, ErrorCode, Failure, ID_HEADER};
+use hyper::Response;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue, TRAILER};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use crate::door::answers::{self, AnswerBody, Parts};
+use crate::door::asked::{Asked, Wanted};
+use crate::door::body;
+use crate::door::connections::Connection;
+use crate::door::engine::Engine;
+use crate::door::job_log::log;
+use crate::door::response::{Body, boxed, explained, id_value, refuse, respond};
+use crate::door::{events, streamed, timing};
+
+/// What the bodies of all requests may take together, from their first byte to their job's end: as much as the shipped
+/// gateway lets arrive. It is there for a gateway that somebody has taken over.
+const ALL_BODIES: usize = 256 * 1024 * 1024;
+
+/// All requests to run jobs.
+#[derive(Debug)]
+pub struct Requests {
+    engine: Arc<Engine>,
+    memory: Arc<Budget>,
+    ready: AtomicBool,
+    streams: Mutex<JoinSet<()>>,
+}
+
+impl Requests {
+    /// None is served before [`Requests::set_ready`].
+    #[must_use]
+    pub fn new(engine: Arc<Engine>) -> Self {
+        let (memory, ready, streams) = (Budget::new(ALL_BODIES), AtomicBool::new(false), Mutex::default());
+        Self { engine, memory, ready, streams }
+    }
+
+    /// From now on jobs are run.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether jobs are run.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    /// Gives up what is still streamed: nobody is left who would read it.
+    pub async fn end_streams(&self) {
+        let mut streams = std::mem::take(&mut *self.streams());
+        streams.shutdown().await;
+    }
+
+    /// Runs a job, once there is a place for it.
+    pub async fn execute(&self, asked: Asked, body: Incoming, connection: &Arc<Connection>) -> Response<Body> {
+        let (id, since) = (asked.id, asked.since);
+        match self.want(asked, body, connection).await {
+            Ok(wanted) if wanted.asked.streamed => self.stream(wanted, connection).await,
+            Ok(wanted) => self.run(wanted, connection).await,
+            Err(error) => {
+                log(id, None, &Answer::Refused { error: &error, id }, since);
+                respond(id, &Answer::Refused { error: &error, id })
+            }
+        }
+    }
+
+    async fn want(&self, asked: Asked, body: Incoming, connection: &Connection) -> Result<Wanted, Failure> {
+        if !self.is_ready() {
+            return Err(Failure::new(ErrorCode::Unavailable, "the sandbox is being checked; try again shortly"));
+        }
+        let place = tokio::select! {
+            place = self.engine.enter(asked.tenant) => place?,
+            () = connection.left() => return Err(Failure::new(ErrorCode::Unavailable, "whoever asked has left")),
+        };
+        let queued = asked.since.elapsed();
+        let mut memory = self.memory.open();
+        let request = body::receive(body, &mut memory).await?;
+        Ok(Wanted { asked, request, place, queued, memory })
+    }
+
+    async fn run(&self, wanted: Wanted, connection: &Arc<Connection>) -> Response<Body> {
+        let Wanted { asked: Asked { id, explain, since, .. }, request, place, queued, memory } = wanted;
+        let (layers, outcome) = match self.engine.admit(&place, &request) {
+            Err(failure) => (None, Err(failure)),
+            Ok(admitted) => (explain.then(|| admitted.explain()), admitted.run(&request).await),
+        };
+        let rest = since.elapsed().saturating_sub(queued);
+        let mut response = match outcome {
+            Err(error) => {
+                let answer = Answer::Refused { error: &error, id };
+                log(id, Some(&request), &answer, since);
+                let mut response = respond(id, &answer);
+                timing::tell(response.headers_mut(), &answer, queued, rest);
+                response
+            }
+            Ok(outcome) => {
+                // The job is dead: its place is free, and what it left is counted until it was taken.
+                let unread = place.unread(answers::held(&outcome));
+                drop(place);
+                let answer = outcome.answer(id);
+                log(id, Some(&request), &answer, since);
+                let (mut response, status) = (Response::new(()), answer.status());
+                *response.status_mut() = status.try_into().expect("every code has a valid status");
+                let headers = response.headers_mut();
+                timing::tell(headers, &answer, queued, rest);
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                headers.insert(ID_HEADER, id_value(id));
+                drop((request, memory));
+                let body = AnswerBody::new(Parts::of(outcome, id).await, unread);
+                response.map(|()| boxed(connection.answer(body)))
+            }
+        };
+        explained(&mut response, layers);
+        response
+    }
+
+    /// Answers with a stream once the job begins, and with a refusal as ever if it does not. All is done in a task that
+    /// ends when the answer is dropped, so neither job nor deadline depends on how it is read.
+    async fn stream(&self, wanted: Wanted, connection: &Arc<Connection>) -> Response<Body> {
+        let (id, since, queued) = (wanted.asked.id, wanted.asked.since, wanted.queued);
+        let (teller, body) = events::channel();
+        let (begin, begun) = oneshot::channel();
+        let engine = Arc::clone(&self.engine);
+        let job = async move {
+            tokio::select! {
+                () = teller.left() => {}
+                () = streamed::run(&engine, wanted, begin, &teller) => {}
+            }
+        };
+        {
+            let mut streams = self.streams();
+            while streams.try_join_next().is_some() {}
+            streams.spawn(job);
+        }
+        let rest = || since.elapsed().saturating_sub(queued);
+        let layers = match begun.await {
+            Ok(Ok(layers)) => layers,
+            Ok(Err(error)) => {
+                let answer = Answer::Refused { error: &error, id };
+                let mut response = respond(id, &answer);
+                timing::tell(response.headers_mut(), &answer, queued, rest());
+                return response;
+            }
+            Err(_) => return refuse(id, ErrorCode::Internal, "the stream's task ended"),
+        };
+        let mut response = Response::new(boxed(connection.answer(body)));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
+        headers.insert(TRAILER, HeaderValue::from_static(timing::TRAILERS));
+        headers.insert(ID_HEADER, id_value(id));
+        timing::tell_start(headers, queued, rest());
+        explained(&mut response, layers);
+        response
+    }
+
+    fn streams(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.streams.lock().expect("nothing panics while it holds this lock")
+    }
+}

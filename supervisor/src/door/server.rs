@@ -1,0 +1,153 @@
+//! The supervisor's door: HTTP/1.1 on a Unix socket, for the gateway and root alone.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cloister_protocol::{EXECUTE_PATH, ErrorCode, JobId, READY_PATH, STATS_PATH};
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::door::asked::Asked;
+use crate::door::connections::{Connection, Connections, SPARE};
+use crate::door::engine::Engine;
+use crate::door::readiness::{Readiness, ReloadState};
+use crate::door::requests::Requests;
+use crate::door::response::{Body, json, refuse};
+use crate::door::shares::Load;
+
+/// How long a header may take to come, and a connection may be kept without one. The gateway keeps them for less.
+const HEADER_TIME: Duration = Duration::from_secs(45);
+
+/// What a connection may hold of bytes not yet dealt with.
+const BUFFER: usize = 64 * 1024;
+
+/// What is sent to one connection too many before it is closed unread.
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// Who may speak to the supervisor, and what is behind it.
+#[derive(Debug)]
+pub struct Server {
+    engine: Arc<Engine>,
+    requests: Requests,
+    reload: Mutex<Option<ReloadState>>,
+    peers: Vec<u32>,
+}
+
+impl Server {
+    /// Serves root and the given host ids.
+    #[must_use]
+    pub fn new(engine: Arc<Engine>, peers: Vec<u32>) -> Self {
+        Self { requests: Requests::new(Arc::clone(&engine)), engine, reload: Mutex::new(None), peers }
+    }
+
+    /// From now on `/readyz` says so.
+    pub fn set_ready(&self) {
+        self.requests.set_ready();
+    }
+
+    /// From now on `/readyz` tells this of the last reload; `None` when there is nothing to tell.
+    pub fn set_reload(&self, state: Option<ReloadState>) {
+        *self.reload.lock().expect("nothing panics while it holds this lock") = state;
+    }
+
+    fn reload(&self) -> Option<ReloadState> {
+        self.reload.lock().expect("nothing panics while it holds this lock").clone()
+    }
+
+    /// Accepts until `stop`, then lets what runs come to its end within its own limits.
+    pub async fn serve(self: Arc<Self>, listener: UnixListener, stop: impl Future<Output = ()>) {
+        let (all, connections) = (Arc::<Connections>::default(), GracefulShutdown::new());
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let stream = tokio::select! {
+                () = &mut stop => break,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        tracing::error!(%error, "accept a connection");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                        continue;
+                    }
+                },
+            };
+            if let Err(peer) = self.admit(&stream) {
+                all.complain_of_stranger(peer);
+                continue;
+            }
+            match all.take(stream, self.most_asking()) {
+                Ok(connection) => self.speak(connection, &connections),
+                Err(stream) => {
+                    let _ = stream.try_write(TOO_MANY);
+                }
+            }
+        }
+        drop(listener);
+        connections.shutdown().await;
+        self.requests.end_streams().await;
+    }
+
+    fn speak(self: &Arc<Self>, connection: Arc<Connection>, connections: &GracefulShutdown) {
+        let (server, stream) = (Arc::clone(self), connection.stream());
+        let service = service_fn(move |request| {
+            let (server, connection) = (Arc::clone(&server), Arc::clone(&connection));
+            async move { Ok::<_, Infallible>(server.answer(request, &connection).await) }
+        });
+        let mut protocol = http1::Builder::new();
+        protocol.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(BUFFER);
+        let connection = connections.watch(protocol.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+
+    /// Connections that hold no answer: one for each request that may run or wait, and some beside.
+    fn most_asking(&self) -> usize {
+        let Load { slots, queue, .. } = self.engine.load();
+        usize::try_from(u64::from(slots) + u64::from(queue)).unwrap_or(usize::MAX).saturating_add(SPARE)
+    }
+
+    /// Checks who is at the other end: `unix(7)`, `SO_PEERCRED`.
+    fn admit(&self, stream: &UnixStream) -> Result<(), u32> {
+        let peer = stream.peer_cred().map(|peer| peer.uid()).unwrap_or(u32::MAX);
+        if peer == 0 || self.peers.contains(&peer) { Ok(()) } else { Err(peer) }
+    }
+
+    async fn answer(&self, request: Request<Incoming>, connection: &Arc<Connection>) -> Response<Body> {
+        let asked = Asked::of(&request);
+        let id = asked.id;
+        match (request.method(), request.uri().path()) {
+            (&Method::POST, EXECUTE_PATH) => self.requests.execute(asked, request.into_body(), connection).await,
+            (&Method::GET, READY_PATH) => self.readiness(id),
+            (&Method::GET, STATS_PATH) => {
+                json(StatusCode::OK, id, serde_json::to_vec(&self.engine.stats()).expect("names and numbers"))
+            }
+            (_, EXECUTE_PATH) => {
+                let mut response = refuse(id, ErrorCode::MethodNotAllowed, "use POST");
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+                response
+            }
+            _ => refuse(id, ErrorCode::NotFound, "no such path"),
+        }
+    }
+
+    fn readiness(&self, id: JobId) -> Response<Body> {
+        if !self.requests.is_ready() {
+            return refuse(id, ErrorCode::Unavailable, "the sandbox is being checked");
+        }
+        if let Err(why) = self.engine.health() {
+            return refuse(id, ErrorCode::Unavailable, why);
+        }
+        let told = Readiness { status: "ok", policy: &self.engine.digest()[..12], reload: self.reload() };
+        json(StatusCode::OK, id, serde_json::to_vec(&told).expect("strings only"))
+    }
+}

@@ -1,0 +1,18 @@
+//! One job, from an empty slot to an empty slot: what it runs in, what bounds it, what it leaves and what is said of it.
+//! Nothing that a job tells of itself is trusted.
+
+pub mod bounds;
+pub(crate) mod cell;
+pub mod denial;
+pub(crate) mod input_files;
+pub(crate) mod locks;
+pub(crate) mod message;
+pub mod outcome;
+pub mod output;
+pub(crate) mod output_files;
+pub mod prepare_error;
+pub mod prepared;
+pub(crate) mod report;
+pub(crate) mod running;
+pub mod slots;
+pub(crate) mod verdict;

@@ -1,0 +1,46 @@
+//! What a job came to.
+
+use std::time::Duration;
+
+use cloister_protocol::{Answer, Failure, JobId, OutputFile, Stream, Usage};
+use cloister_sandbox::cgroup;
+use serde_json::value::RawValue;
+
+/// What a job came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The result's JSON, or why there is none.
+    pub verdict: Result<Box<RawValue>, Failure>,
+    /// What was printed.
+    pub stdout: String,
+    /// What was printed to standard error.
+    pub stderr: String,
+    /// What is not here whole.
+    pub truncated: Vec<Stream>,
+    /// What the job left in `out`.
+    pub files: Vec<OutputFile>,
+    /// What was used.
+    pub usage: Usage,
+    /// What the kernel counted.
+    pub used: cgroup::Usage,
+}
+
+impl Outcome {
+    /// The answer that tells it.
+    #[must_use]
+    pub fn answer(&self, id: JobId) -> Answer<'_> {
+        let Self { stdout, stderr, truncated, files, usage, .. } = self;
+        let usage = *usage;
+        match &self.verdict {
+            Ok(result) => Answer::Returned { id, result, stdout, stderr, truncated, files, usage },
+            Err(error) => Answer::Failed { id, error, stdout, stderr, truncated, files, usage },
+        }
+    }
+}
+
+/// What a job that took so long has used, as its answer tells it.
+#[must_use]
+pub fn usage(wall: Duration, used: &cgroup::Usage) -> Usage {
+    let milliseconds = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
+    Usage { wall_ms: milliseconds(wall), cpu_ms: milliseconds(used.cpu), memory_peak_bytes: used.memory_peak }
+}

@@ -1,0 +1,199 @@
+//! One job, from an empty slot to an empty slot. The states are types: a [`Prepared`] job waits for
+//! its request, [`Prepared::run`] consumes it, and what is left is torn down whatever happened.
+
+use std::convert::Infallible;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cloister_protocol::{ExecuteRequest, Stream};
+use cloister_sandbox::cgroup::Limits;
+use cloister_sandbox::spec::Spec;
+use cloister_sandbox::wire::{End, Entry};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::pipe::{PipeFlags, pipe_with};
+use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe;
+use tokio::sync::oneshot;
+
+use crate::job::bounds::Bounds;
+use crate::job::cell::Cell;
+use crate::job::message::{encode, feed};
+use crate::job::outcome::{Outcome, usage};
+use crate::job::output::{Output, Printed};
+use crate::job::prepare_error::PrepareError;
+use crate::job::report::{self, NotReady};
+use crate::job::running::Running;
+use crate::job::slots::{Lease, Slots};
+use crate::job::verdict::{self, Stop};
+use crate::link::connection::JobFds;
+use crate::link::event_loop::watch;
+use crate::link::forkers::Forkers;
+use crate::link::launcher_error::LauncherError;
+
+/// How long an interpreter may take to start; its imports are not the script's time.
+pub const START_TIME: Duration = Duration::from_secs(30);
+
+/// A job's process, confined and waiting for its request.
+#[derive(Debug)]
+pub struct Prepared {
+    cell: Cell,
+    pipes: Pipes,
+    process: AsyncFd<OwnedFd>,
+    ended: oneshot::Receiver<End>,
+    oom: Option<AsyncFd<OwnedFd>>,
+}
+
+/// Our ends of a job's pipes.
+#[derive(Debug)]
+struct Pipes {
+    stdin: pipe::Sender,
+    stdout: pipe::Receiver,
+    stderr: pipe::Receiver,
+    result: pipe::Receiver,
+}
+
+impl Prepared {
+    /// Builds a sandbox in the leased slot and starts an interpreter in it, which has to be ready in time. Must run to its
+    /// end: what the launcher was asked for would otherwise come to nobody.
+    ///
+    /// # Errors
+    /// The step that failed. The slot goes back to the others then, or is replaced if it was what failed.
+    pub async fn new(
+        forkers: &Forkers,
+        spec: &Spec,
+        limits: Limits,
+        lease: Lease,
+        slots: &Arc<Slots>,
+        within: Duration,
+    ) -> Result<Self, PrepareError> {
+        let cell = Cell::build(forkers, spec, limits, lease, slots).await?;
+        match tokio::time::timeout(within, Self::start(cell)).await {
+            Ok(prepared) => prepared,
+            Err(_) => Err(PrepareError::TooSlow(within)),
+        }
+    }
+
+    async fn start(cell: Cell) -> Result<Self, PrepareError> {
+        let (mut pipes, theirs) = Pipes::new()?;
+        let (process, mut ended) = begin(&cell, theirs).await?;
+        if let Some(observer) = &cell.forkers().observer {
+            Arc::clone(observer).attach(process.as_fd()).await.map_err(PrepareError::Recorder)?;
+        }
+        let process = watch(process)?;
+        let oom = cell.cgroup().oom_event()?.map(watch).transpose()?;
+        match report::wait_until_ready(&mut pipes.result).await {
+            Ok(()) => Ok(Self { cell, pipes, process, ended, oom }),
+            Err(NotReady::Ended) => match (&mut ended).await {
+                Err(_) => Err(LauncherError::Dead.into()),
+                Ok(_) if cell.cgroup().usage()?.oom_kills > 0 => Err(PrepareError::TooLittleMemory),
+                Ok(_) => Err(NotReady::Ended.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether its process still waits: asked of the kernel, for the news of its end may be on its way.
+    pub fn is_alive(&mut self) -> bool {
+        // Readable once it has ended: pidfd_open(2).
+        let mut polled = [PollFd::new(self.process.get_ref().as_fd(), PollFlags::POLLIN)];
+        let runs = matches!(poll(&mut polled, PollTimeout::ZERO), Ok(0));
+        runs && matches!(self.ended.try_recv(), Err(oneshot::error::TryRecvError::Empty))
+    }
+
+    /// Hands the request over and waits for the verdict; meanwhile `printed` shows what comes. Dropping the future kills
+    /// the job.
+    ///
+    /// # Errors
+    /// When the job's control group can no longer be read, or its launcher died.
+    pub async fn run(
+        self,
+        request: &ExecuteRequest,
+        bounds: &Bounds,
+        printed: &Printed,
+    ) -> Result<Outcome, PrepareError> {
+        let Self { mut cell, pipes, process, ended, oom } = self;
+        let Pipes { stdin, stdout, stderr, mut result } = pipes;
+        let mut stdout = Output::new(stdout, bounds.stdout_bytes, Arc::clone(&printed.stdout));
+        let mut stderr = Output::new(stderr, bounds.stderr_bytes, Arc::clone(&printed.stderr));
+        cell.restart_count()?;
+        let wall = request.timeout_ms.map_or(bounds.wall, |asked| bounds.wall.min(Duration::from_millis(asked)));
+        let message = encode(request, bounds, cell.files_directory());
+
+        let started = Instant::now();
+        let stop = {
+            let running = Running { cell: &cell, process: &process, oom: oom.as_ref(), bounds, wall };
+            let mut report = pin!(report::read(&mut result, bounds.result_bytes));
+            let pump = pump(feed(stdin, &message, request), &mut stdout, &mut stderr);
+            tokio::select! {
+                biased;
+                stop = running.to_its_end(ended, &mut report) => stop.ok_or(LauncherError::Dead)?,
+                never = pump => match never {},
+            }
+        };
+        stdout.read_available();
+        stderr.read_available();
+        collect(cell, stop, started, stdout, stderr, bounds).await
+    }
+}
+
+impl Pipes {
+    fn new() -> io::Result<(Self, JobFds)> {
+        let receiver = || -> io::Result<_> {
+            let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+            Ok((pipe::Receiver::from_owned_fd(ours)?, theirs))
+        };
+        let (stdin_theirs, stdin) = pipe_with(PipeFlags::CLOEXEC)?;
+        let stdin = pipe::Sender::from_owned_fd(stdin)?;
+        let ((stdout, stdout_theirs), (stderr, stderr_theirs), (result, result_theirs)) =
+            (receiver()?, receiver()?, receiver()?);
+        let theirs =
+            JobFds { stdin: stdin_theirs, stdout: stdout_theirs, stderr: stderr_theirs, result: result_theirs };
+        Ok((Self { stdin, stdout, stderr, result }, theirs))
+    }
+}
+
+/// Starts the job's process: a pidfd, and its end when it comes.
+async fn begin(cell: &Cell, fds: JobFds) -> Result<(OwnedFd, oneshot::Receiver<End>), LauncherError> {
+    let (slot, group, forkers) = (cell.slot(), cell.cgroup(), cell.forkers());
+    let launcher = forkers.launcher.connection();
+    // A cold job is born in its group where that is possible; a warm one is forked by the C library,
+    // which knows nothing of groups.
+    match (&forkers.zygote, group.start_directory()) {
+        (Some(zygote), _) => zygote.fork_job(slot, cell.init(), fds, group.doors()).await,
+        (None, Some(directory)) => {
+            launcher.start_job(slot, cell.init(), fds, Entry::Born, std::slice::from_ref(directory)).await
+        }
+        (None, None) => launcher.start_job(slot, cell.init(), fds, Entry::Walks, group.doors()).await,
+    }
+}
+
+/// Passes on what goes in and what comes out, for as long as anybody waits for the job.
+async fn pump(feed: impl Future<Output = ()>, stdout: &mut Output, stderr: &mut Output) -> Infallible {
+    tokio::join!(feed, stdout.read_to_end(), stderr.read_to_end());
+    std::future::pending().await
+}
+
+/// Takes what a job that is dead has left, and says what it came to.
+async fn collect(
+    cell: Cell,
+    stop: Stop,
+    started: Instant,
+    stdout: Output,
+    stderr: Output,
+    bounds: &Bounds,
+) -> Result<Outcome, PrepareError> {
+    let used = cell.cgroup().usage()?;
+    let usage = usage(started.elapsed(), &used);
+    let left = cell.end(bounds).await;
+    let mut truncated = Vec::new();
+    let (stdout, cut) = stdout.into_text().await;
+    truncated.extend(cut.then_some(Stream::Stdout));
+    let (stderr, cut) = stderr.into_text().await;
+    truncated.extend(cut.then_some(Stream::Stderr));
+    truncated.extend(left.truncated.then_some(Stream::Files));
+    let verdict = verdict::of(stop, &used, bounds).await;
+    Ok(Outcome { verdict, stdout, stderr, truncated, files: left.files, usage, used })
+}

@@ -1,0 +1,220 @@
+//! Slots: what a job runs in.
+//!
+//! A slot is a host id and a control group, held by one job from before it is parked until all of it
+//! is dead. There are as many as jobs may run at once, and one more for each child that is kept parked.
+//! A reload changes their number while they are in use.
+//!
+//! One whose group does not empty, or cannot be used, is lost: nobody gets it again. Another takes its place, with
+//! another id and another group, and its own id is used again once its group is seen to be gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use cloister_sandbox::Context;
+use cloister_sandbox::cgroup::{SlotCgroup, Tree};
+use cloister_sandbox::devices::Devices;
+use cloister_sandbox::spec::{IdRange, Slot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::job::locks::LockWatch;
+
+/// How long to wait before a lost slot is looked at again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// All slots of a supervisor.
+#[derive(Debug)]
+pub struct Slots {
+    stock: Mutex<Stock>,
+    permits: Arc<Semaphore>,
+    ids: IdRange,
+    /// How many numbers there are for slots: of ids, and of device nodes.
+    numbers: u32,
+    /// Watches over what the slots' jobs lock.
+    pub locks: LockWatch,
+    // Last, so that the slots' groups are gone when the tree is removed.
+    tree: Arc<Tree>,
+}
+
+#[derive(Debug, Default)]
+struct Stock {
+    free: BTreeMap<Slot, SlotCgroup>,
+    /// Every slot that is free or leased.
+    all: BTreeSet<Slot>,
+    /// Those whose ids may still be somebody's.
+    lost: BTreeSet<Slot>,
+    wanted: usize,
+}
+
+/// A slot in use. It goes back to the others when given to [`Slots::release`], and is replaced by another when given
+/// to [`Slots::lose`]; one that is dropped is neither.
+#[derive(Debug)]
+pub struct Lease {
+    /// Which slot.
+    pub slot: Slot,
+    /// Its control group.
+    pub cgroup: SlotCgroup,
+    permit: Permit,
+}
+
+/// A permit that is only given back on purpose, together with its slot.
+#[derive(Debug)]
+struct Permit(Option<OwnedSemaphorePermit>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(lost) = self.0.take() {
+            lost.forget();
+        }
+    }
+}
+
+impl Slots {
+    /// Makes `number` slots with their control groups, which a launcher's root may enter: the first of the ids.
+    ///
+    /// # Errors
+    /// The group that could not be made.
+    pub fn new(
+        tree: Arc<Tree>,
+        ids: IdRange,
+        devices: Option<&Devices>,
+        number: u32,
+    ) -> cloister_sandbox::Result<Self> {
+        let locks = LockWatch::new().doing(|| "watch over record locks")?;
+        let permits = Arc::new(Semaphore::new(0));
+        let of_ids = ids.count.saturating_sub(1);
+        let numbers = devices.map_or(of_ids, |devices| devices.sets().min(of_ids));
+        let slots = Self { stock: Mutex::default(), permits, ids, numbers, locks, tree };
+        slots.resize(number)?;
+        Ok(slots)
+    }
+
+    /// Makes or removes slots until there are `number`. One in use goes when it is given back.
+    ///
+    /// # Errors
+    /// The group that could not be made.
+    pub fn resize(&self, number: u32) -> cloister_sandbox::Result<()> {
+        let mut stock = self.stock();
+        stock.wanted = count(number);
+        while stock.all.len() < stock.wanted {
+            self.make(&mut stock)?;
+        }
+        while stock.all.len() > stock.wanted && self.permits.forget_permits(1) == 1 {
+            let (slot, _) = stock.free.pop_last().expect("a permit stands for a free slot");
+            stock.all.remove(&slot);
+        }
+        Ok(())
+    }
+
+    /// Makes one, with the first number that is nobody's.
+    fn make(&self, stock: &mut Stock) -> cloister_sandbox::Result<()> {
+        let slot = (0..self.numbers)
+            .map(Slot)
+            .find(|slot| !stock.all.contains(slot) && !stock.lost.contains(slot))
+            .ok_or_else(|| {
+                cloister_sandbox::Error::Peer(
+                    "every host id of the policy's, or every set of device nodes, is in use".to_owned(),
+                )
+            })?;
+        stock.free.insert(slot, self.tree.slot(slot.0, self.ids.base)?);
+        stock.all.insert(slot);
+        self.permits.add_permits(1);
+        Ok(())
+    }
+
+    /// A slot, once one is free.
+    pub async fn lease(&self) -> Lease {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
+        self.first(permit)
+    }
+
+    /// A slot, if one is free now.
+    #[must_use]
+    pub fn lease_now(&self) -> Option<Lease> {
+        Arc::clone(&self.permits).try_acquire_owned().ok().map(|permit| self.first(permit))
+    }
+
+    fn first(&self, permit: OwnedSemaphorePermit) -> Lease {
+        let (slot, cgroup) = self.stock().free.pop_first().expect("a permit stands for a free slot");
+        Lease { slot, cgroup, permit: Permit(Some(permit)) }
+    }
+
+    /// Gives a slot back. Its control group must be empty.
+    pub fn release(&self, lease: Lease) {
+        let Lease { slot, cgroup, mut permit } = lease;
+        let mut stock = self.stock();
+        if stock.all.len() > stock.wanted {
+            // One too many since a reload: it goes, and its permit with it.
+            stock.all.remove(&slot);
+            return;
+        }
+        stock.free.insert(slot, cgroup);
+        drop(permit.0.take());
+    }
+
+    /// Takes a slot out of use whose group is not empty or cannot be used, and puts another in its place, now or as
+    /// soon as one can be made.
+    pub fn lose(self: &Arc<Self>, lease: Lease) {
+        let Lease { slot, cgroup, .. } = lease;
+        tracing::error!(slot = slot.0, "a slot cannot be used any more; another takes its place");
+        {
+            let mut stock = self.stock();
+            stock.all.remove(&slot);
+            stock.lost.insert(slot);
+        }
+        let slots = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let mut left = Some(cgroup);
+            loop {
+                let Some(slots) = slots.upgrade() else { return };
+                if let Err(error) = slots.make_up() {
+                    tracing::error!(%error, "a slot could not be made");
+                }
+                left = left.and_then(SlotCgroup::retire);
+                if slots.has_settled(slot, left.is_none()) {
+                    return;
+                }
+                drop(slots);
+                tokio::time::sleep(PAUSE).await;
+            }
+        });
+    }
+
+    /// Whether nothing is left to be done about a lost slot: its id is free again, and none is missing.
+    fn has_settled(&self, slot: Slot, is_gone: bool) -> bool {
+        let mut stock = self.stock();
+        if is_gone {
+            stock.lost.remove(&slot);
+        }
+        is_gone && stock.all.len() >= stock.wanted
+    }
+
+    /// Makes slots for those that were lost.
+    fn make_up(&self) -> cloister_sandbox::Result<()> {
+        let mut stock = self.stock();
+        while stock.all.len() < stock.wanted {
+            self.make(&mut stock)?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is a slot, free or in use.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        !self.stock().all.is_empty()
+    }
+
+    /// Waits until all slots are free, for five seconds at most.
+    pub async fn wait_for_all(&self) {
+        let all = u32::try_from(self.stock().all.len()).expect("slots are numbered in 32 bits");
+        let _ = tokio::time::timeout(Duration::from_secs(5), self.permits.acquire_many(all)).await;
+    }
+
+    fn stock(&self) -> MutexGuard<'_, Stock> {
+        self.stock.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+fn count(number: u32) -> usize {
+    usize::try_from(number).expect("32 bits fit")
+}

@@ -1,0 +1,124 @@
+//! What stopped a job, turned into the contract's words. The kernel's evidence comes first; what the
+//! job says of itself only counts where the kernel has nothing to say.
+
+use std::time::Duration;
+
+use cloister_protocol::report::Report;
+use cloister_protocol::{Denial, Details, ErrorCode, Failure, Layer};
+use cloister_sandbox::cgroup::Usage;
+use cloister_sandbox::wire::End;
+use nix::sys::signal::Signal;
+use serde_json::value::RawValue;
+
+use crate::job::bounds::Bounds;
+use crate::job::locks::MOST;
+use crate::job::report::Said;
+
+/// What stopped a job.
+#[derive(Debug)]
+pub enum Stop {
+    /// What it said itself.
+    Said(Said),
+    /// Its process ended without one.
+    Ended(End),
+    /// Its wall time, this long.
+    WallTime(Duration),
+    /// Its CPU time.
+    CpuTime,
+    /// Its memory.
+    OutOfMemory,
+    /// Its record locks, which take memory of the kernel's.
+    TooManyLocks,
+}
+
+/// The verdict on a job that stopped like this. A long report is read beside the event loop, which others need.
+///
+/// # Errors
+/// The failure, when there is no result.
+pub async fn of(stop: Stop, used: &Usage, bounds: &Bounds) -> Result<Box<RawValue>, Failure> {
+    if !matches!(&stop, Stop::Said(said) if said.is_large()) {
+        return judge(stop, used, bounds);
+    }
+    let (used, bounds) = (*used, *bounds);
+    let judged = tokio::task::spawn_blocking(move || judge(stop, &used, &bounds));
+    judged.await.expect("reading a report neither panics nor is cancelled")
+}
+
+fn judge(stop: Stop, used: &Usage, bounds: &Bounds) -> Result<Box<RawValue>, Failure> {
+    match stop {
+        Stop::Said(said) => match said.read() {
+            Report::Result(json) => Ok(json),
+            Report::Failure(failure) => Err(claimed(failure, used)),
+            Report::Garbled => Err(garbled()),
+        },
+        Stop::WallTime(limit) => Err(Failure::new(
+            ErrorCode::Timeout,
+            format!("the script was still running after {} and was ended", seconds(limit)),
+        )),
+        Stop::CpuTime => Err(cpu_limit(bounds)),
+        Stop::OutOfMemory => Err(memory_limit()),
+        Stop::TooManyLocks => Err(too_many_locks()),
+        Stop::Ended(_) if used.oom_kills > 0 => Err(memory_limit()),
+        Stop::Ended(_) if used.cpu >= bounds.cpu => Err(cpu_limit(bounds)),
+        Stop::Ended(End::Code(code)) => Err(Failure::new(
+            ErrorCode::Exit,
+            format!("the script ended its process with exit code {code} before main() returned"),
+        )
+        .with(Details { exit_code: Some(code.into()), ..Details::default() })),
+        Stop::Ended(End::Signal(number)) => Err(killed(number)),
+    }
+}
+
+/// A failure that the job told of itself, with what only the supervisor knows.
+fn claimed(mut failure: Failure, used: &Usage) -> Failure {
+    if failure.code == ErrorCode::Exception && failure.no_fork && used.forks_refused > 0 {
+        failure.code = ErrorCode::ProcessLimit;
+        failure.message = format!("the profile's limit of processes and threads was reached: {}", failure.message);
+    }
+    failure
+}
+
+fn garbled() -> Failure {
+    Failure::new(
+        ErrorCode::Exit,
+        "the script wrote to descriptor 3, through which main()'s result goes, and so ended without one",
+    )
+}
+
+fn cpu_limit(bounds: &Bounds) -> Failure {
+    Failure::new(ErrorCode::CpuLimit, format!("the script used its {} of CPU time and was ended", seconds(bounds.cpu)))
+}
+
+fn memory_limit() -> Failure {
+    Failure::new(ErrorCode::MemoryLimit, "the script used more memory than its profile allows and was ended")
+}
+
+/// The kernel has no limit on these any more, which is why ours is the same in all profiles.
+fn too_many_locks() -> Failure {
+    let message = format!("the script held more than {MOST} record locks at once, which take memory, and was ended");
+    let mut failure = Failure::new(ErrorCode::MemoryLimit, message);
+    failure.denials.push(Denial {
+        layer: Layer::Rlimit,
+        what: format!("more than {MOST} record locks (fcntl F_SETLK) at once"),
+        hint: "this is so in every profile: lock with flock, or one range for many".to_owned(),
+    });
+    failure
+}
+
+fn killed(number: i32) -> Failure {
+    let name =
+        Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().to_owned());
+    let message = match name.as_str() {
+        "SIGSEGV" => {
+            "the script's process crashed (SIGSEGV): native code touched memory that is not its own".to_owned()
+        }
+        "SIGSYS" => "the script made a system call that is answered with death (SIGSYS)".to_owned(),
+        "SIGXFSZ" => "the script wrote a file larger than its profile allows (SIGXFSZ)".to_owned(),
+        _ => format!("the script's process was ended by {name}"),
+    };
+    Failure::new(ErrorCode::Killed, message).with(Details { signal: Some(name), ..Details::default() })
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}

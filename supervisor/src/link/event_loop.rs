@@ -1,0 +1,46 @@
+//! The event loop: one thread that waits and passes bytes on, descriptors of the kernel's own kinds that it waits for
+//! (a pidfd, an eventfd, a packet socket), and what is too large to be done on it.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+use tokio::io::unix::{AsyncFd, AsyncFdRegisterError};
+use tokio::runtime::{Builder, Runtime};
+
+/// From so many bytes on, what is done with them would keep others waiting: it is not done on the event loop.
+pub const LARGE: usize = 128 * 1024;
+
+/// Threads beside the event loop, for what would hold it up: parsing, writing, reading and freeing files.
+const THREADS: usize = 16;
+
+/// One thread does all else: it only waits and passes bytes on, and launchers die with the thread that
+/// started them (`PR_SET_PDEATHSIG`), which must therefore be the one that lives longest.
+///
+/// # Errors
+/// Why it cannot be started, for a person.
+pub fn runtime() -> Result<Runtime, String> {
+    Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(THREADS)
+        .on_thread_start(cloister_program::stand_behind)
+        .build()
+        .map_err(|error| format!("start the event loop: {error}"))
+}
+
+/// Registers an owned descriptor with the event loop.
+///
+/// # Errors
+/// The event loop's refusal.
+pub fn watch<T: AsFd + AsRawFd>(owner: T) -> io::Result<AsyncFd<T>> {
+    watch_or_return(owner).map_err(|(_, error)| error)
+}
+
+/// The same; the owner comes back with a refusal.
+///
+/// # Errors
+/// The owner, and the event loop's refusal.
+pub fn watch_or_return<T: AsFd + AsRawFd>(owner: T) -> Result<AsyncFd<T>, (T, io::Error)> {
+    // SAFETY: every owner that this program registers (a pidfd, an eventfd, a socket) keeps one
+    // descriptor open from its making to its drop and always answers with that one.
+    unsafe { AsyncFd::register(owner) }.map_err(AsyncFdRegisterError::into_parts)
+}

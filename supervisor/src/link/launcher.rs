@@ -1,0 +1,94 @@
+//! The supervisor's handle on a launcher and on the zygotes that it starts.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::process::Stdio;
+use std::time::Duration;
+
+use cloister_sandbox::spec::{IdRange, Layer, Spec};
+use cloister_sandbox::wire::{Order, Wire};
+use tokio::process::{Child, Command};
+
+use crate::link::connection::Connection;
+use crate::link::launcher_error::LauncherError;
+
+/// The hidden subcommand under which this program is a launcher's guard.
+pub const SUBCOMMAND: &str = "launcher";
+
+/// How long a launcher may take to confine itself.
+const LAUNCHER_TIME: Duration = Duration::from_secs(30);
+
+/// How long a zygote, or a child that is started ahead of its request, may take to import what its profile asks for.
+pub const IMPORT_TIME: Duration = Duration::from_secs(120);
+
+/// A running launcher. Dropping it kills it and every sandbox below it.
+#[derive(Debug)]
+pub struct Launcher {
+    connection: Connection,
+    pid: u32,
+    _guard: Child,
+}
+
+impl Launcher {
+    /// Starts a launcher and waits until it is confined. `adopt` is given the process id before
+    /// anything is started below it.
+    ///
+    /// # Errors
+    /// What the launcher could not do.
+    pub async fn start(
+        spec: Spec,
+        ids: IdRange,
+        adopt: impl FnOnce(u32) -> cloister_sandbox::Result<()>,
+    ) -> Result<Self, LauncherError> {
+        let (ours, theirs) = Wire::pair()?;
+        let mut guard = Command::new("/proc/self/exe");
+        if !spec.leaves_out(Layer::Environment) {
+            guard.env_clear();
+        }
+        let guard = guard
+            .arg(SUBCOMMAND)
+            .stdin(theirs.into_fd())
+            .stdout(Stdio::null())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let pid = guard.id().ok_or(LauncherError::Dead)?;
+        adopt(pid)?;
+        let connection = Connection::open(ours, &Order::SetUp(Box::new(spec), ids), LAUNCHER_TIME).await?;
+        Ok(Self { connection, pid, _guard: guard })
+    }
+
+    /// Starts a zygote and waits until it has imported what it should.
+    ///
+    /// # Errors
+    /// What the zygote could not do, such as import a module. One that takes too long is ended.
+    pub async fn zygote(
+        &self,
+        spec: Spec,
+        command: &[String],
+        environment: &[String],
+        library: BorrowedFd<'_>,
+    ) -> Result<Connection, LauncherError> {
+        let (ours, theirs) = Wire::pair()?;
+        let fds = [theirs.as_fd().as_raw_fd(), library.as_raw_fd()];
+        self.connection.send(&Order::Zygote(command.to_vec(), environment.to_vec()), &fds).await?;
+        drop(theirs);
+        Connection::open(ours, &Order::Serve(Box::new(spec.inside())), IMPORT_TIME).await.map_err(|error| match error {
+            LauncherError::Dead | LauncherError::Io(_) => {
+                LauncherError::Refused("the interpreter ended while it imported".to_owned())
+            }
+            error => error,
+        })
+    }
+
+    /// The wire to it.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The process id of its guard.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+}

@@ -1,0 +1,29 @@
+//! What all profiles of a supervisor have in common.
+
+use std::sync::Arc;
+
+use cloister_sandbox::cgroup::Tree;
+use cloister_sandbox::devices::Devices;
+use cloister_sandbox::spec::{IdRange, Layer};
+use tokio::sync::Semaphore;
+
+use crate::job::slots::Slots;
+
+/// What all profiles of a supervisor have in common.
+#[derive(Clone, Debug)]
+pub struct Ground {
+    /// The ids of launchers and jobs.
+    pub ids: IdRange,
+    /// What jobs run in.
+    pub slots: Arc<Slots>,
+    /// The control groups.
+    pub tree: Arc<Tree>,
+    /// The layers that are left out; none in a service.
+    pub without: Vec<Layer>,
+    /// The slots' own device nodes, if they have any.
+    pub devices: Option<Arc<Devices>>,
+    /// Whether this process left its jobs what they need for a loopback network.
+    pub loopback: bool,
+    /// How many interpreters start beside zygotes that stall: one a processor.
+    pub beside: Arc<Semaphore>,
+}

@@ -1,0 +1,199 @@
+//! Keeps what the jobs of a profile are forked from: its launcher, and its zygote if it has one. Whatever of these dies
+//! is started again when next needed; a zygote whose time is up goes on until another is there.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use cloister_policy::Warm;
+use cloister_sandbox::cgroup::Tree;
+use cloister_sandbox::spec::{IdRange, Spec};
+
+use crate::link::connection::Connection;
+use crate::link::forkers::Forkers;
+use crate::link::launcher::Launcher;
+use crate::link::launcher_error::LauncherError;
+use crate::pool::profile;
+use crate::pool::tally::{Counts, Gone, Tally};
+
+/// Keeps a profile's launcher and zygote.
+#[derive(Debug)]
+pub struct Keeper {
+    profile: String,
+    spec: Arc<Spec>,
+    ids: IdRange,
+    tree: Arc<Tree>,
+    /// What the zygote imports and how long it is kept, where there is one.
+    warm: Option<Warm>,
+    /// Held for moments only.
+    current: Mutex<Current>,
+    /// Held by whoever starts what is not there, which may take long.
+    starts: tokio::sync::Mutex<()>,
+    tally: Tally,
+}
+
+#[derive(Debug, Default)]
+struct Current {
+    launcher: Option<Arc<Launcher>>,
+    zygote: Option<Arc<Connection>>,
+    /// When the zygote was started, or should have been renewed.
+    since: Option<Instant>,
+}
+
+impl Keeper {
+    /// Nothing is started yet.
+    #[must_use]
+    pub fn new(profile: &str, spec: &Arc<Spec>, ids: IdRange, tree: &Arc<Tree>, warm: Option<&Warm>) -> Self {
+        Self {
+            profile: profile.to_owned(),
+            spec: Arc::clone(spec),
+            ids,
+            tree: Arc::clone(tree),
+            warm: warm.cloned(),
+            current: Mutex::default(),
+            starts: tokio::sync::Mutex::default(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// What jobs are forked from, started again if it has died.
+    ///
+    /// # Errors
+    /// What could not be started; a module that cannot be imported, for one.
+    pub async fn forkers(&self) -> Result<Forkers, LauncherError> {
+        if let Some(forkers) = self.there() {
+            return Ok(forkers);
+        }
+        let _starts = self.starts.lock().await;
+        // Somebody else may have started it meanwhile.
+        if let Some(forkers) = self.there() {
+            return Ok(forkers);
+        }
+        let launcher = match self.launcher() {
+            Some(launcher) => launcher,
+            None => {
+                let adopt = |pid| self.tree.adopt_launcher(pid);
+                let launcher = Arc::new(Launcher::start((*self.spec).clone(), self.ids, adopt).await?);
+                tracing::info!(profile = self.profile, pid = launcher.pid(), "launcher ready");
+                self.current().launcher = Some(Arc::clone(&launcher));
+                launcher
+            }
+        };
+        let Some(warm) = &self.warm else { return Ok(Forkers::cold(launcher)) };
+        let zygote = Arc::new(self.start_zygote(&launcher, warm).await?);
+        let mut current = self.current();
+        (current.zygote, current.since) = (Some(Arc::clone(&zygote)), Some(Instant::now()));
+        Ok(Forkers::warm(launcher, zygote))
+    }
+
+    /// The launcher, if there is one that lives.
+    #[must_use]
+    pub fn launcher(&self) -> Option<Arc<Launcher>> {
+        self.current().launcher.clone()
+    }
+
+    /// How long until the zygote's time is up; none where no zygote is kept.
+    #[must_use]
+    pub fn until_renewal(&self) -> Option<Duration> {
+        let renew = self.warm.as_ref()?.renew;
+        Some(self.current().since.map_or(renew, |since| renew.saturating_sub(since.elapsed())))
+    }
+
+    /// Starts another zygote beside the one that there is, and puts it in its place. Whether it did: if it cannot be
+    /// started the one before goes on. That goes when the last job that it forked has.
+    pub async fn renew(&self) -> bool {
+        let (Some(warm), Some(Forkers { launcher, zygote: Some(before), .. })) = (&self.warm, self.there()) else {
+            return false;
+        };
+        let started = self.start_zygote(&launcher, warm).await;
+        let mut current = self.current();
+        current.since = Some(Instant::now());
+        match started {
+            // What it was started beside may have died and been replaced meanwhile.
+            Ok(zygote) if current.zygote.as_ref().is_some_and(|now| Arc::ptr_eq(now, &before)) => {
+                current.zygote = Some(Arc::new(zygote));
+                self.tally.zygote_renewed();
+                true
+            }
+            Ok(_) => false,
+            Err(error) => {
+                let profile = &self.profile;
+                tracing::error!(profile, %error, "the zygote could not be renewed; the one before goes on");
+                false
+            }
+        }
+    }
+
+    /// Ends the launcher or zygote if they do not carry out orders; they are replaced when next needed. One that is
+    /// being started has a time limit of its own.
+    pub async fn end_what_hangs(&self, within: Duration) {
+        let (launcher, zygote) = {
+            let current = self.current();
+            (current.launcher.clone(), current.zygote.clone())
+        };
+        let launcher = async {
+            if let Some(launcher) = launcher {
+                launcher.connection().end_if_silent(within).await;
+            }
+        };
+        let zygote = async {
+            if let Some(zygote) = zygote {
+                zygote.end_if_silent(within).await;
+            }
+        };
+        tokio::join!(launcher, zygote);
+    }
+
+    /// How often what is kept here had to be started again.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.tally.counts()
+    }
+
+    /// Goes on counting where the profile's keeper before a reload stopped.
+    pub fn succeed(&self, before: &Self) {
+        self.tally.succeed(&before.tally, before.warm.is_some());
+    }
+
+    /// All that jobs are forked from, if it lives.
+    fn there(&self) -> Option<Forkers> {
+        let current = self.current();
+        let launcher = Arc::clone(current.launcher.as_ref()?);
+        let zygote = current.zygote.clone();
+        (self.warm.is_none() || zygote.is_some()).then(|| Forkers { zygote, ..Forkers::cold(launcher) })
+    }
+
+    async fn start_zygote(&self, launcher: &Launcher, warm: &Warm) -> Result<Connection, LauncherError> {
+        let library = open_library()?;
+        let command = profile::zygote_command(&self.spec, &warm.imports);
+        let (spec, began) = ((*self.spec).clone(), Instant::now());
+        let zygote = launcher.zygote(spec, &command, &self.spec.environment, library.as_fd()).await?;
+        tracing::info!(profile = self.profile, milliseconds = began.elapsed().as_millis(), "zygote ready");
+        Ok(zygote)
+    }
+
+    /// What there is, past what has died, which is counted once.
+    fn current(&self) -> MutexGuard<'_, Current> {
+        let mut current = self.current.lock().expect("nothing panics while it holds this lock");
+        let why = |connection: &Connection| if connection.hung() { Gone::Hung } else { Gone::Died };
+        if let Some(launcher) = current.launcher.take_if(|launcher| !launcher.connection().is_alive()) {
+            self.tally.launcher_gone(why(launcher.connection()), current.zygote.take().is_some());
+        } else if let Some(zygote) = current.zygote.take_if(|zygote| !zygote.is_alive()) {
+            self.tally.zygote_gone(why(&zygote));
+        }
+        current
+    }
+}
+
+/// The native library of a zygote lies beside this program, or where a package puts it.
+fn open_library() -> std::io::Result<OwnedFd> {
+    const NAME: &str = "libcloister_zygote.so";
+    let beside = std::env::current_exe()?.with_file_name(NAME);
+    let packaged = PathBuf::from("/usr/lib/cloister").join(NAME);
+    let found = std::fs::File::open(&beside).or_else(|_| std::fs::File::open(&packaged));
+    found.map(OwnedFd::from).map_err(|error| {
+        let places = format!("neither {} nor {} can be opened: {error}", beside.display(), packaged.display());
+        std::io::Error::new(error.kind(), places)
+    })
+}

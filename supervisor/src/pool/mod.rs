@@ -1,0 +1,15 @@
+//! What is kept for a profile that is served: its launcher and zygote, parked children, and those who wait for one.
+
+pub(crate) mod ground;
+pub(crate) mod health;
+pub(crate) mod keeper;
+pub(crate) mod line;
+pub(crate) mod maker;
+pub(crate) mod parked;
+pub mod profile;
+pub(crate) mod profile_pool;
+pub(crate) mod ready;
+pub(crate) mod stall;
+pub(crate) mod tally;
+
+pub use profile_pool::Pool;

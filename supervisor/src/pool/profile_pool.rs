@@ -1,0 +1,142 @@
+//! The pool of a profile that is being served: what its jobs are forked from, its parked children, and what its jobs are
+//! judged by.
+//!
+//! Whatever of these dies is started again when next needed; what was asked of it gets a truthful answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloister_policy::{Children, Policy, Profile, Warm};
+use cloister_protocol::{ExecuteRequest, ProfileStats, Tenant};
+use cloister_sandbox::spec::Spec;
+
+use crate::job::bounds::Bounds;
+use crate::job::denial::Rules;
+use crate::job::outcome::Outcome;
+use crate::job::output::Printed;
+use crate::job::prepare_error::PrepareError;
+use crate::link::launcher::IMPORT_TIME;
+use crate::link::launcher_error::LauncherError;
+use crate::pool::ground::Ground;
+use crate::pool::maker::Maker;
+use crate::pool::parked::Parked;
+use crate::pool::profile;
+use crate::pool::ready::Ready;
+use crate::pool::tally::Counts;
+
+/// How long a request waits for a sandbox at most: the imports of a zygote that has to be started again, and its own.
+const LONGEST_WAIT: Duration = Duration::from_secs(2 * IMPORT_TIME.as_secs());
+
+/// A profile that is being served.
+#[derive(Debug)]
+pub struct Pool {
+    /// The profile's name.
+    pub name: String,
+    /// What is enforced on its jobs from outside.
+    pub bounds: Bounds,
+    rules: Arc<Rules>,
+    warm: Option<Warm>,
+    ground: Ground,
+    maker: Arc<Maker>,
+    parked: Arc<Parked>,
+}
+
+impl Pool {
+    /// Starts the profile's launcher and zygote, and begins to park children.
+    ///
+    /// # Errors
+    /// What could not be started; a module that cannot be imported, for one.
+    pub async fn start(policy: &Policy, of: &Profile, ground: Ground) -> Result<Arc<Self>, LauncherError> {
+        let maker = Arc::new(Maker::new(policy, of, &ground));
+        let rules = Arc::new(Rules::new(of, &maker.spec)?);
+        maker.keeper.forkers().await?;
+        let forked = profile::kept(of.warm.as_ref(), Children::Forked).is_some();
+        let parked = Parked::new(Arc::clone(&maker), of.warm.as_ref().map_or(0, |warm| warm.parked), forked);
+        parked.begin().await.map_err(|error| LauncherError::Refused(error.to_string()))?;
+        let (name, bounds, warm) = (of.name.clone(), profile::bounds(of), of.warm.clone());
+        Ok(Arc::new(Self { name, bounds, rules, warm, ground, maker, parked }))
+    }
+
+    /// Whether it is what this profile needs, so that it can go on serving it.
+    #[must_use]
+    pub fn is_for(&self, policy: &Policy, of: &Profile) -> bool {
+        self.maker.is_for(policy, of, &self.ground) && self.bounds == profile::bounds(of) && self.warm == of.warm
+    }
+
+    /// How many children are kept parked.
+    #[must_use]
+    pub fn parks(&self) -> u32 {
+        self.warm.as_ref().map_or(0, |warm| warm.parked)
+    }
+
+    /// Waits until as many children are parked as the profile keeps.
+    pub async fn filled(&self) {
+        self.parked.filled().await;
+    }
+
+    /// Runs a request of nobody's within these bounds to its outcome. Dropping the future kills the job and frees its slot.
+    ///
+    /// # Errors
+    /// When no job ran.
+    pub async fn execute(self: Arc<Self>, request: &ExecuteRequest, bounds: &Bounds) -> Result<Outcome, PrepareError> {
+        let ready = self.ready(Tenant::default()).await?;
+        ready.within(*bounds).run(request, &Printed::default()).await
+    }
+
+    /// A sandbox for one request of a tenant's.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn ready(self: Arc<Self>, tenant: Tenant) -> Result<Ready, PrepareError> {
+        let got = tokio::time::timeout(LONGEST_WAIT, self.parked.take(tenant)).await;
+        let (child, serving, in_service) = got.map_err(|_| PrepareError::TooSlow(LONGEST_WAIT))??;
+        // A job needs what forked it, but not what would park more.
+        Ok(Ready::new(child, self.bounds, Arc::clone(&self.rules), serving, in_service))
+    }
+
+    /// What its sandboxes are made from.
+    #[must_use]
+    pub fn spec(&self) -> &Spec {
+        &self.maker.spec
+    }
+
+    /// The number of instructions in the profile's filter.
+    #[must_use]
+    pub fn filter_size(&self) -> usize {
+        self.rules.filter_size()
+    }
+
+    /// Whether children are kept parked.
+    #[must_use]
+    pub fn is_warm(&self) -> bool {
+        self.warm.is_some()
+    }
+
+    /// How the profile fares.
+    #[must_use]
+    pub fn stats(&self) -> ProfileStats {
+        let Counts { launcher, zygote } = self.maker.keeper.counts();
+        ProfileStats { parked: u32::try_from(self.parked.count()).unwrap_or(u32::MAX), launcher, zygote }
+    }
+
+    /// Goes on counting where the profile's pool before a reload stopped.
+    pub fn succeed(&self, before: &Self) {
+        self.maker.keeper.succeed(&before.maker.keeper);
+    }
+
+    /// Ends the profile's launcher or zygote if it does not carry out orders; it is replaced when next needed.
+    pub async fn end_what_hangs(&self, within: Duration) {
+        self.maker.keeper.end_what_hangs(within).await;
+    }
+
+    /// Whether no sandbox could be made of late.
+    #[must_use]
+    pub fn fails(&self) -> bool {
+        self.maker.health.fails()
+    }
+
+    /// Finds out whether sandboxes can be made, if that is not known of late.
+    pub fn try_out(&self) {
+        self.parked.try_out();
+    }
+}

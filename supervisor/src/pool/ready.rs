@@ -1,0 +1,70 @@
+//! A sandbox that waits for its request, on its way from a profile's pool to the job's end.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use cloister_protocol::ExecuteRequest;
+use tokio::sync::oneshot;
+
+use crate::job::bounds::Bounds;
+use crate::job::denial::Rules;
+use crate::job::outcome::Outcome;
+use crate::job::output::Printed;
+use crate::job::prepare_error::PrepareError;
+use crate::job::prepared::Prepared;
+use crate::pool::line::InService;
+
+/// A sandbox that waits for a request.
+#[derive(Debug)]
+pub struct Child {
+    /// The sandbox.
+    pub prepared: Prepared,
+    /// Whether another is parked in its place.
+    pub parked: bool,
+}
+
+/// A sandbox that waits for its request, and what its job is judged by.
+#[derive(Debug)]
+pub struct Ready {
+    prepared: Prepared,
+    bounds: Bounds,
+    rules: Arc<Rules>,
+    _serving: Option<Serving>,
+    _in_service: InService<Child, PrepareError>,
+}
+
+/// Dropped when a child has served.
+pub type Serving = oneshot::Sender<Infallible>;
+
+impl Ready {
+    /// For a request that is judged by these.
+    #[must_use]
+    pub fn new(
+        prepared: Prepared,
+        bounds: Bounds,
+        rules: Arc<Rules>,
+        serving: Option<Serving>,
+        in_service: InService<Child, PrepareError>,
+    ) -> Self {
+        Self { prepared, bounds, rules, _serving: serving, _in_service: in_service }
+    }
+
+    /// With other bounds than the profile's.
+    #[must_use]
+    pub fn within(self, bounds: Bounds) -> Self {
+        Self { bounds, ..self }
+    }
+
+    /// Runs the request to its outcome; meanwhile `printed` shows what comes. Dropping the future kills the job and frees
+    /// its slot.
+    ///
+    /// # Errors
+    /// When its sandbox was lost.
+    pub async fn run(self, request: &ExecuteRequest, printed: &Printed) -> Result<Outcome, PrepareError> {
+        let mut outcome = self.prepared.run(request, &self.bounds, printed).await?;
+        if let Err(failure) = &mut outcome.verdict {
+            self.rules.explain(failure, &outcome.used);
+        }
+        Ok(outcome)
+    }
+}

@@ -103,7 +103,7 @@ def test_an_upgrade_under_load_drops_no_connection(service, machine):
 
 @pytest.mark.essential
 def test_every_layer_holds_on_version_two(service, machine):
-    found = machine.run("cloister-supervisor", "doctor")
+    found = machine.run("cloister", "doctor")
     rows = found.splitlines()[1:]
     assert len(rows) > 20 and all(row.startswith("ok ") for row in rows), found
     assert any(row.split() == ["ok", "cgroup", "memory,", "pids,", "cpu", "v2"] for row in rows), found

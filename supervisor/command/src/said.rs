@@ -48,7 +48,7 @@ impl<E: std::fmt::Display> From<Result<String, E>> for Said {
     fn from(done: Result<String, E>) -> Self {
         match done {
             Ok(text) => Self::well(text),
-            Err(error) => Self::problem(format!("error: {error}")),
+            Err(error) => Self::problem(format!("cloister: {error}")),
         }
     }
 }

@@ -11,6 +11,7 @@ use std::io::Write;
 mod budget;
 #[cfg(feature = "daemon")]
 pub mod log;
+#[cfg(feature = "manual")]
 mod manual;
 mod parse;
 #[cfg(feature = "daemon")]
@@ -18,7 +19,8 @@ mod thread;
 
 #[cfg(feature = "daemon")]
 pub use budget::{Budget, Taken};
-pub use manual::{Completions, Man};
+#[cfg(feature = "manual")]
+pub use manual::{Completions, Man, Shell, completions};
 pub use parse::parse;
 #[cfg(feature = "daemon")]
 pub use thread::stand_behind;

@@ -32,6 +32,7 @@ mod search_tree;
 pub mod seccomp;
 pub mod spec;
 pub mod sys;
+pub mod weaker;
 pub mod wire;
 
 pub use error::{Context, Error, Result, is_shortage};

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use crate::devices::{LINKS, NODES, SHM};
 use crate::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
 use crate::overlay::{self, EMPTY, LOWER, Tree};
-use crate::spec::{Layer, Mount, Network, Slot, Spec, Tmpfs};
+use crate::spec::{Mount, Network, Slot, Spec, Tmpfs};
+use crate::weaker::{Layer, Plan};
 use crate::{Context, Error, Result};
 
 /// Where a launcher puts a cell's root together; an empty directory otherwise.
@@ -33,7 +34,7 @@ const LOCAL_NAMES: &str = "127.0.0.1 localhost\n::1 localhost\n";
 ///
 /// # Errors
 /// The step that failed.
-pub fn enter_launcher_root(spec: &Spec, interpreter: Option<fs::File>, devices: Option<OwnedFd>) -> Result<Vec<Tree>> {
+pub fn enter_launcher_root(spec: &Plan, interpreter: Option<fs::File>, devices: Option<OwnedFd>) -> Result<Vec<Tree>> {
     mount::make_all_private()?;
     // Taken while the host can still be seen; the new root may cover any of it.
     let (mut trees, mut files) = (Vec::new(), Vec::new());
@@ -87,7 +88,7 @@ pub fn enter_launcher_root(spec: &Spec, interpreter: Option<fs::File>, devices: 
 ///
 /// # Errors
 /// The step that failed.
-pub fn enter_cell_root(spec: &Spec, trees: &[Tree], slot: Slot) -> Result<()> {
+pub fn enter_cell_root(spec: &Plan, trees: &[Tree], slot: Slot) -> Result<()> {
     let stage = Path::new(CELL);
     let root = mount::new("tmpfs", &small_tmpfs(256), NOSUID | NODEV)?;
     mount::attach(&root, stage)?;
@@ -120,7 +121,7 @@ pub fn enter_cell_root(spec: &Spec, trees: &[Tree], slot: Slot) -> Result<()> {
 }
 
 /// What of the host appears: the profile's mounts and nothing else.
-fn shown(spec: &Spec) -> Vec<Mount> {
+fn shown(spec: &Plan) -> Vec<Mount> {
     let mut mounts = spec.mounts.clone();
     if spec.leaves_out(Layer::HostTree) {
         mounts.push(Mount { host: "/var".into(), inside: "/var".into() });

@@ -8,7 +8,7 @@ use cloister_protocol::OUT;
 use cloister_sandbox::cgroup::Limits;
 use cloister_sandbox::devices::Devices;
 use cloister_sandbox::root;
-use cloister_sandbox::spec::{self, CallRule, Layer, Mount, PathRule, Rlimits, Spec, Tmpfs};
+use cloister_sandbox::spec::{self, CallRule, Mount, PathRule, Rlimits, Spec, Tmpfs};
 
 use crate::job::bounds::Bounds;
 use crate::link::launcher::IMPORT_TIME;
@@ -20,7 +20,7 @@ const RUNNER: &str = include_str!("../../zygote/runner.py");
 const ZYGOTE: &str = include_str!("../../zygote/zygote.py");
 
 /// What the launcher of a profile is told.
-pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer], devices: Option<&Devices>) -> Spec {
+pub fn spec(policy: &Policy, profile: &Profile, devices: Option<&Devices>) -> Spec {
     let runtime = &policy.runtimes[&profile.runtime];
     let interpreter = runtime.interpreter.to_string_lossy().into_owned();
     let mut environment: Vec<String> =
@@ -66,8 +66,6 @@ pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer], devices: Opti
         call_rules: profile.call_rules.iter().map(call_rule).collect(),
         path_rules: profile.path_rules.iter().map(path_rule).collect(),
         landlock_min_abi: policy.supervisor.landlock_min_abi,
-        without: without.to_vec(),
-        recorded: false,
     }
 }
 

@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import tempfile
+import uuid
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +33,13 @@ def write():
 
 def run(program, *arguments):
     return subprocess.run([binary(program), *map(str, arguments)], input="def main(): return 1", capture_output=True, text=True, timeout=300)
+
+
+def looks(policy):
+    """All that look at a policy before anything is started of it."""
+    yield run("cloister", "policy", "check", policy)
+    yield run("cloister", "run", "--policy", policy, "-")
+    yield run("cloister-supervisor", "serve", "--policy", policy, "--socket", policy.with_suffix(".sock"), "--cgroup", f"cloister-check-{uuid.uuid4().hex[:8]}")
 
 
 def test_each_profile_is_tried_and_the_one_that_is_too_tight_is_named(write):
@@ -64,8 +72,7 @@ def test_a_socket_of_the_host_is_shown_to_no_job(write):
     with tempfile.TemporaryDirectory(prefix="suite-app-") as directory, socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{directory}/app.sock")
         policy = write(f'[profile.app]\nextends = "default"\nfilesystem.read_only = ["{directory}:/app"]\n')
-        for program, command in (("cloister", ["policy", "check", policy]), ("cloister-supervisor", ["run", "--policy", policy, "-"])):
-            refused = run(program, *command)
+        for refused in looks(policy):
             assert refused.returncode == 1 and "app.sock is a Unix socket of the host" in refused.stderr, refused
 
 
@@ -78,14 +85,13 @@ def test_a_socket_of_the_host_is_shown_to_no_job(write):
 ])
 def test_the_daemon_does_not_start_with_what_check_refuses(write, old, new, said):
     policy = write("", (old, new))
-    for program, command in (("cloister", ["policy", "check", policy]), ("cloister-supervisor", ["run", "--policy", policy, "-"])):
-        refused = run(program, *command)
+    for refused in looks(policy):
         assert refused.returncode == 1 and said in refused.stderr, refused
 
 
 def test_more_rules_than_the_kernel_takes_are_refused(write):
     rule = '{ call = "getpid", when = ["int0 == 1"], action = "errno" },'
-    refused = run("cloister-supervisor", "run", "--policy", write("", ("rules = []\n\n", f"rules = [{rule * 600}]\n\n")), "-")
+    refused = run("cloister", "run", "--policy", write("", ("rules = []\n\n", f"rules = [{rule * 600}]\n\n")), "-")
     assert refused.returncode == 1 and "the kernel takes 4096" in refused.stderr, refused
 
 
@@ -150,7 +156,7 @@ def test_what_no_sandbox_could_be_built_with_is_told_with_its_place(changed, old
 @pytest.mark.parametrize("old, new", ODD, ids=[new for _, new in ODD])
 def test_what_check_accepts_the_canary_accepts(changed, old, new):
     policy = changed(old, new)
-    for program, *command in (("cloister", "policy", "check"), ("cloister-supervisor", "doctor", "--policy")):
+    for program, *command in (("cloister", "policy", "check"), ("cloister", "doctor", "--policy")):
         accepted = run(program, *command, policy)
         assert accepted.returncode == 0, accepted
 

@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-
-/// Where the daemons look for the policy.
-const INSTALLED: &str = "/etc/cloister/policy.toml";
+use cloister_supervisor::daemon::args::INSTALLED;
 
 /// Arguments of `policy`.
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! `check`: the file on its own, on this host, and with `--try` in its own sandboxes.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use cloister_policy::Checked;
@@ -11,8 +11,8 @@ use super::args;
 use super::file::{as_json, load};
 use crate::said::{PROBLEMS, Said, WELL};
 
-/// The program that runs a script under a profile.
-const SUPERVISOR: &str = "cloister-supervisor";
+/// This program, which runs a script under a profile.
+const OWN: &str = "/proc/self/exe";
 
 /// A script that anything that can be called a Python interpreter can run.
 const SCRIPT: &str = "def main(): return 'ran'";
@@ -60,20 +60,14 @@ fn attempt_as_json(name: &str, outcome: &Result<(), String>) -> Json {
 
 /// Runs a script in each profile's own sandbox.
 fn attempts(checked: &Checked, file: &Path) -> Vec<(String, Result<(), String>)> {
-    let supervisor = supervisor();
-    let run = |name: &String| (name.clone(), run(&supervisor, file, name));
+    let run = |name: &String| (name.clone(), run(file, name));
     checked.policy.profiles.keys().map(run).collect()
 }
 
-/// It lies beside this program, or where the shell finds it.
-fn supervisor() -> PathBuf {
-    let beside = std::env::current_exe().ok().map(|own| own.with_file_name(SUPERVISOR));
-    beside.filter(|path| path.exists()).unwrap_or_else(|| SUPERVISOR.into())
-}
-
-fn run(supervisor: &Path, file: &Path, profile: &str) -> Result<(), String> {
-    let failed = |error: std::io::Error| format!("run {}: {error}", supervisor.display());
-    let mut child = Command::new(supervisor)
+/// As `cloister run` does.
+fn run(file: &Path, profile: &str) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("run {OWN}: {error}");
+    let mut child = Command::new(OWN)
         .args(["run", "--policy"])
         .arg(file)
         .args(["--profile", profile, "-"])

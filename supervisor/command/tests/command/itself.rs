@@ -9,7 +9,8 @@ fn completions_and_man_pages_name_every_subcommand() {
     for shell in ["bash", "zsh", "fish"] {
         let (out, _, code) = run(&["completions", shell]);
         assert!(
-            code == 0 && ["policy", "check", "explain", "keys", "revoke"].iter().all(|word| out.contains(word)),
+            code == 0
+                && ["doctor", "policy", "check", "explain", "keys", "revoke"].iter().all(|word| out.contains(word)),
             "{shell}"
         );
     }
@@ -36,6 +37,7 @@ fn who_calls_it_wrongly_is_told_what_was_meant() {
         (&["polcy"][..], "'policy'"),
         (&["policy", "chekc"], "'check'"),
         (&["check", "policy.toml"], "it is `cloister policy check`"),
+        (&["docter"], "'doctor'"),
         (&["serve"], "`cloister-gateway serve`"),
         (&["keys", "lsit"], "'list'"),
         (&["policy", "check", "--strickt"], "'--strict'"),

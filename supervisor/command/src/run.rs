@@ -5,16 +5,16 @@ use std::process::ExitCode;
 
 use cloister_program::log::{self, LogFormat};
 use cloister_protocol::{Answer, ExecuteRequest, JobId, Tenant};
-use cloister_sandbox::spec::Layer;
 use tracing::level_filters::LevelFilter;
 
-use crate::daemon::confine::{self, require_root};
-use crate::daemon::needs::{has_loopback, load_policy};
-use crate::daemon::{devices, start};
-use crate::link::event_loop::runtime;
-use crate::tools::args;
-use crate::tools::beside::stand_beside;
-use crate::tools::script::read;
+use crate::args;
+use crate::beside::stand_beside;
+use crate::layer::{self, LayerName};
+use crate::script::read;
+use cloister_supervisor::daemon::confine::{self, require_root};
+use cloister_supervisor::daemon::needs::{has_loopback, load_policy};
+use cloister_supervisor::daemon::{devices, start};
+use cloister_supervisor::link::event_loop::runtime;
 
 /// Runs the script and prints its answer. Exit codes: 0 a result, 1 anything else.
 ///
@@ -39,18 +39,23 @@ pub fn run(arguments: &args::Run) -> Result<ExitCode, String> {
         timeout_ms: None,
         files: Vec::new(),
     };
-    let without: Vec<Layer> = arguments.without.iter().map(|&layer| layer.into()).collect();
+    let without = &arguments.without;
+    if !without.is_empty() && !cfg!(feature = "leave-out") {
+        // A zygote hears of its profile from the supervisor's side alone, which has no word for what is left out.
+        policy.profiles.values_mut().for_each(|profile| profile.warm = None);
+    }
     let group = format!("cloister-run-{}", std::process::id());
     let devices = devices::make(&policy, &group)?;
     // As the daemon would: what only full root may do must not pass for what holds. Of the filter jobs inherit the half, so
     // that whoever leaves theirs out means this one too.
-    match without.contains(&Layer::Seccomp) {
+    match without.contains(&LayerName::Seccomp) {
         true => confine::give_up(has_loopback(&policy))?,
         false => confine::confine(has_loopback(&policy))?,
     }
     runtime()?.block_on(async {
-        let mut engine =
-            start::start(&policy, &claim, &group, devices, &without).await.map_err(|error| error.to_string())?;
+        let mut engine = start::start(&policy, &claim, &group, devices, layer::without(without))
+            .await
+            .map_err(|error| error.to_string())?;
         let id = JobId::random();
         let outcome = async {
             let place = engine.enter(Tenant::default()).await?;

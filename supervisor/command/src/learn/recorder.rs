@@ -17,10 +17,9 @@ use cloister_sandbox::root;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use tokio::io::unix::AsyncFd;
 
-use crate::job::denial::plain;
-use crate::link::event_loop::watch;
-use crate::link::forkers::{Attaching, Observer};
-use crate::tools::learn::judge::{Judge, Judgement};
+use crate::learn::judge::{Judge, Judgement};
+use cloister_supervisor::job::denial::plain;
+use cloister_supervisor::link::event_loop::watch;
 
 /// How many calls are answered before others have a turn, the job's deadline for one.
 const AT_A_STRETCH: usize = 32;
@@ -86,12 +85,6 @@ pub struct Recorder {
     seen: Mutex<Seen>,
 }
 
-impl Observer for Recorder {
-    fn attach<'a>(self: Arc<Self>, process: BorrowedFd<'a>) -> Attaching<'a> {
-        Box::pin(self.attach_to(process))
-    }
-}
-
 impl Recorder {
     /// One that has seen nothing.
     #[must_use]
@@ -99,7 +92,11 @@ impl Recorder {
         Self { judge, path_rules, script_runs: AtomicBool::new(false), seen: Mutex::default() }
     }
 
-    async fn attach_to(self: Arc<Self>, process: BorrowedFd<'_>) -> io::Result<()> {
+    /// Takes the listener of a process whose filter is about to be in force, and answers from then on.
+    ///
+    /// # Errors
+    /// When the process cannot be looked into. That it has ended is told elsewhere.
+    pub async fn attach(self: Arc<Self>, process: BorrowedFd<'_>) -> io::Result<()> {
         // Nothing tells of the moment at which there is a listener; the process waits in its exec from then on.
         let listener = loop {
             match Listener::of(process) {

@@ -8,14 +8,14 @@ use std::process::ExitCode;
 
 use cloister_sandbox::cgroup::Layout;
 use cloister_sandbox::landlock;
-use cloister_sandbox::spec::Layer;
 
-use crate::daemon::confine::{self, require_root};
-use crate::daemon::needs::{has_loopback, load_policy};
-use crate::daemon::{canary, devices, start};
-use crate::link::event_loop::runtime;
-use crate::tools::args::Doctor;
-use crate::tools::beside::stand_beside;
+use crate::args::Doctor;
+use crate::beside::stand_beside;
+use crate::layer;
+use cloister_supervisor::daemon::confine::{self, require_root};
+use cloister_supervisor::daemon::needs::{has_loopback, load_policy};
+use cloister_supervisor::daemon::{canary, devices, start};
+use cloister_supervisor::link::event_loop::runtime;
 
 /// Where all of it is found.
 const ANOTHER_HOST: &str =
@@ -45,12 +45,14 @@ pub fn doctor(arguments: &Doctor) -> Result<ExitCode, String> {
         let group = format!("cloister-doctor-{}", std::process::id());
         let devices = devices::make(&policy, &group)?;
         rows.push(device_nodes(devices.is_some()));
+        let left_out = arguments.without();
+        let guard = layer::without(left_out);
         // As the daemon would: what only full root may do must not pass for what holds.
-        if !arguments.without().contains(&Layer::Confinement) {
+        if !layer::leaves_out_confinement(left_out) {
             confine::confine(has_loopback(&policy))?;
         }
         rows.extend(runtime()?.block_on(async {
-            match start::start(&policy, &claim, &group, devices, &arguments.without()).await {
+            match start::start(&policy, &claim, &group, devices, guard).await {
                 Ok(mut engine) => {
                     let attempts = canary::all(&engine.pools()).await;
                     engine.drain().await;

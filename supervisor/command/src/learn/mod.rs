@@ -17,23 +17,26 @@ use cloister_policy::{Policy, Profile};
 use cloister_protocol::{Answer, ExecuteRequest, JobId};
 use cloister_sandbox::cgroup::Tree;
 
-use crate::daemon::confine::require_root;
-use crate::daemon::devices;
-use crate::daemon::needs::{id_range, load_policy};
-use crate::job::outcome::Outcome;
-use crate::job::output::Printed;
-use crate::job::prepared::{Prepared, START_TIME};
-use crate::job::slots::Slots;
-use crate::link::event_loop::runtime;
-use crate::link::forkers::Forkers;
-use crate::link::launcher::Launcher;
-use crate::pool::profile;
-use crate::tools::args;
-use crate::tools::beside::stand_beside;
-use crate::tools::learn::judge::Judge;
-use crate::tools::learn::recorder::Recorder;
-use crate::tools::learn::snippet::Snippet;
-use crate::tools::script::read;
+use crate::args;
+use crate::beside::stand_beside;
+use crate::layer;
+use crate::learn::judge::Judge;
+use crate::learn::recorder::Recorder;
+use crate::learn::snippet::Snippet;
+use crate::script::read;
+use cloister_supervisor::daemon::confine::require_root;
+use cloister_supervisor::daemon::devices;
+use cloister_supervisor::daemon::needs::{id_range, load_policy};
+use cloister_supervisor::job::bounds::Bounds;
+use cloister_supervisor::job::outcome::Outcome;
+use cloister_supervisor::job::output::Printed;
+use cloister_supervisor::job::prepare_error::PrepareError;
+use cloister_supervisor::job::prepared::{Begun, START_TIME};
+use cloister_supervisor::job::slots::Slots;
+use cloister_supervisor::link::event_loop::runtime;
+use cloister_supervisor::link::forkers::Forkers;
+use cloister_supervisor::link::launcher::Launcher;
+use cloister_supervisor::pool::profile;
 
 /// The exit code when the script came to no result, so that what is printed may lack what comes after.
 const UNFINISHED: u8 = 3;
@@ -87,10 +90,9 @@ pub fn learn(arguments: &args::Learn) -> Result<ExitCode, String> {
 async fn record(policy: &Policy, of: &Profile, request: &ExecuteRequest) -> Result<(Outcome, Arc<Recorder>), String> {
     let group = format!("cloister-learn-{}", std::process::id());
     let devices = devices::make(policy, &group)?;
-    let mut spec = profile::spec(policy, of, &[], devices.as_ref());
+    let spec = profile::spec(policy, of, devices.as_ref());
     let told = |error: cloister_sandbox::Error| error.to_string();
     let recorder = Arc::new(Recorder::new(Judge::new(&spec).map_err(told)?, of.path_rules.clone()));
-    spec.recorded = true;
     let bounds = profile::bounds(of);
     let size = request.script.len() as u64;
     if size > bounds.script_bytes {
@@ -100,20 +102,36 @@ async fn record(policy: &Policy, of: &Profile, request: &ExecuteRequest) -> Resu
     let ids = id_range(policy);
     tree.delegate_to(ids.base).map_err(told)?;
     let slots = Arc::new(Slots::new(Arc::clone(&tree), ids, devices.as_ref(), 1).map_err(told)?);
+    let adopt = |pid| tree.adopt_launcher(pid);
     let launcher =
-        Launcher::start(spec.clone(), ids, |pid| tree.adopt_launcher(pid)).await.map_err(|error| error.to_string())?;
-    let forkers = Forkers::recorded(Arc::new(launcher), Arc::clone(&recorder) as _);
+        Launcher::start(&layer::recorded(), spec.clone(), ids, adopt).await.map_err(|error| error.to_string())?;
+    let forkers = Forkers::cold(Arc::new(launcher));
     let lease = slots.lease().await;
-    let outcome = match Prepared::new(&forkers, &spec, profile::limits(of), lease, &slots, START_TIME).await {
-        Ok(prepared) => {
-            recorder.begin_script();
-            prepared.run(request, &bounds, &Printed::default()).await
-        }
-        Err(error) => Err(error),
+    let begun = Begun::new(&forkers, &spec, profile::limits(of), lease, &slots).await;
+    let outcome = match begun {
+        Ok(begun) => run_recorded(begun, &recorder, request, &bounds).await,
+        Err(error) => Err(error.to_string()),
     };
     drop(forkers);
     slots.wait_for_all().await;
-    outcome.map(|outcome| (outcome, recorder)).map_err(|error| error.to_string())
+    outcome.map(|outcome| (outcome, recorder))
+}
+
+async fn run_recorded(
+    begun: Begun,
+    recorder: &Arc<Recorder>,
+    request: &ExecuteRequest,
+    bounds: &Bounds,
+) -> Result<Outcome, String> {
+    let ready = async {
+        let attached = Arc::clone(recorder).attach(begun.process()).await;
+        attached.map_err(|error| format!("take the job's seccomp listener: {error}"))?;
+        begun.ready().await.map_err(|error| error.to_string())
+    };
+    let late = |_| Err(PrepareError::TooSlow(START_TIME).to_string());
+    let prepared = tokio::time::timeout(START_TIME, ready).await.unwrap_or_else(late)?;
+    recorder.begin_script();
+    prepared.run(request, bounds, &Printed::default()).await.map_err(|error| error.to_string())
 }
 
 fn answer(outcome: &Outcome) -> Vec<u8> {

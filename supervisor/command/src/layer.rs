@@ -1,103 +1,25 @@
-//! The command line.
+//! The layers that can be left out, by their names on the command line, and the launchers that leave them out.
+//!
+//! The supervisor's parts know nothing of it: they start this program as a launcher, with arguments that are its own.
 
-use std::path::PathBuf;
+use clap::{Args, ValueEnum};
+use cloister_sandbox::launcher::guard_weaker;
+use cloister_sandbox::weaker::{Layer, Weaker};
+use cloister_supervisor::link::launcher::Guard;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use cloister_program::{Completions, Man};
-use cloister_sandbox::spec::Layer;
-
-use crate::daemon::args::{Common, Serve};
-use crate::link::launcher::SUBCOMMAND;
-
-/// Run untrusted Python, each job in a sandbox of its own.
-#[derive(Debug, Parser)]
-#[command(version, about)]
-pub struct Arguments {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// The subcommands.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Serve the gateway over a Unix socket. Needs root.
-    Serve(Serve),
-    /// Try every layer of the sandbox on this host and tell which hold. Needs root.
-    Doctor(Doctor),
-    /// Run one script in a throwaway sandbox and print its answer. Needs root.
-    Run(Run),
-    /// Run one script of your own and print what it uses beyond a profile, as a piece of policy. Needs root.
-    Learn(Learn),
-    /// Print completions for a shell.
-    Completions(Completions),
-    /// Write man pages, one for each subcommand, or print the first.
-    Man(Man),
-    /// The guard of a launcher; started by the others.
-    #[command(name = SUBCOMMAND, hide = true)]
-    Launcher,
-}
-
-/// Arguments of `doctor`.
+/// Arguments of `launcher`: what its sandboxes lack.
 #[derive(Debug, Args)]
-pub struct Doctor {
-    /// The policy.
-    #[command(flatten)]
-    pub common: Common,
-    /// Leave a layer out, to see that this is told.
-    #[cfg(feature = "leave-out")]
-    #[arg(long, value_name = "LAYER", value_enum)]
+pub struct Launcher {
+    /// Layers that are left out.
+    #[arg(long, value_enum)]
     pub without: Vec<LayerName>,
-}
-
-impl Doctor {
-    /// The layers that are left out.
-    #[must_use]
-    pub fn without(&self) -> Vec<Layer> {
-        #[cfg(feature = "leave-out")]
-        return self.without.iter().map(|&layer| layer.into()).collect();
-        #[cfg(not(feature = "leave-out"))]
-        Vec::new()
-    }
-}
-
-/// Arguments of `run`.
-#[derive(Debug, Args)]
-pub struct Run {
-    /// The policy.
-    #[command(flatten)]
-    pub common: Common,
-    /// The profile.
-    #[arg(long, value_name = "NAME")]
-    pub profile: Option<String>,
-    /// Leave a layer out, to see that another holds without it. Never do this with a stranger's script.
-    #[arg(long, value_name = "LAYER", value_enum)]
-    pub without: Vec<LayerName>,
-    /// Tell the layers in force on standard error.
+    /// Whether what the filter refuses is put to a recorder.
     #[arg(long)]
-    pub explain: bool,
-    /// The script; - is standard input.
-    pub script: PathBuf,
-}
-
-/// Arguments of `learn`.
-#[derive(Debug, Args)]
-pub struct Learn {
-    /// The policy.
-    #[command(flatten)]
-    pub common: Common,
-    /// The profile.
-    #[arg(long, value_name = "NAME", default_value = "default")]
-    pub profile: String,
-    /// Refused: what is learned from is a sandbox of its own, never a daemon.
-    #[arg(long, value_name = "PATH", hide = true)]
-    pub socket: Option<PathBuf>,
-    /// The script, your own: calls that the profile refuses are made; - is standard input.
-    pub script: PathBuf,
+    pub recorded: bool,
 }
 
 /// A layer's name on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LayerName {
     /// The system call filter.
     Seccomp,
@@ -198,4 +120,39 @@ impl From<LayerName> for Layer {
             LayerName::Confinement => Self::Confinement,
         }
     }
+}
+
+/// Launchers without these layers.
+pub fn without(layers: &[LayerName]) -> Guard {
+    let name = |layer: &LayerName| layer.to_possible_value().expect("none is skipped").get_name().to_owned();
+    Guard::with(layers.iter().flat_map(|layer| ["--without".to_owned(), name(layer)]))
+}
+
+/// Launchers whose jobs are recorded.
+pub fn recorded() -> Guard {
+    Guard::with(["--recorded".to_owned()])
+}
+
+/// Is such a launcher's guard.
+///
+/// # Errors
+/// The step that failed, for a person.
+pub fn launcher(arguments: &Launcher) -> Result<(), String> {
+    let without = arguments.without.iter().map(|&layer| layer.into()).collect();
+    let weaker = Weaker { without, recorded: arguments.recorded, environment: parents_environment() };
+    guard_weaker(weaker).map_err(|error| error.to_string())
+}
+
+/// What the program that started this one was given, `proc_pid_environ(5)`: for the build that tests the canary alone.
+fn parents_environment() -> Vec<String> {
+    if !cfg!(feature = "leave-out") {
+        return Vec::new();
+    }
+    let text = std::fs::read_to_string(format!("/proc/{}/environ", std::os::unix::process::parent_id()));
+    text.unwrap_or_default().split_terminator('\0').map(str::to_owned).collect()
+}
+
+/// Whether the supervisor's own confinement is left out.
+pub fn leaves_out_confinement(layers: &[LayerName]) -> bool {
+    layers.iter().any(|&layer| Layer::from(layer) == Layer::Confinement)
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use cloister_program::log::LogFormat;
 use cloister_program::{Completions, Man};
+use cloister_protocol::SOCKET;
 use ipnet::IpNet;
 
 /// Cloister's door to the network: validates, limits and forwards.
@@ -41,7 +42,7 @@ pub struct Serve {
     #[arg(long, value_name = "ADDRESS", env = "CLOISTER_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
     /// The supervisor's socket.
-    #[arg(long, value_name = "PATH", default_value = "/run/cloister/supervisor.sock")]
+    #[arg(long, value_name = "PATH", default_value = SOCKET)]
     pub socket: PathBuf,
     /// A loopback address, such as 127.0.0.1:9464, on which Prometheus finds /metrics; none unless given, or a
     /// socket named `metrics` is passed (`LISTEN_FDNAMES`).
@@ -99,12 +100,20 @@ pub struct Serve {
 }
 
 /// A time with its unit, such as `10s` or `500ms`, and more than nothing.
-fn duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("expected more than no time".to_owned()),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(format!("{error}: expected a number and a unit, such as 10s or 500ms")),
+fn duration(text: &str) -> Result<Duration, NoTime> {
+    match humantime::parse_duration(text)? {
+        Duration::ZERO => Err(NoTime::Nothing),
+        duration => Ok(duration),
     }
+}
+
+/// What is no time to wait.
+#[derive(Debug, thiserror::Error)]
+enum NoTime {
+    #[error("expected more than no time")]
+    Nothing,
+    #[error("{0}: expected a number and a unit, such as 10s or 500ms")]
+    Unreadable(#[from] humantime::DurationError),
 }
 
 #[cfg(test)]

@@ -48,12 +48,12 @@ pub struct Metrics {
     jobs: Histogram,
     stages: [Histogram; 3],
     connections: IntGauge,
-    supervisor: Supervisor,
+    supervisor: SupervisorMetrics,
 }
 
 /// What the supervisor says of itself. While it does not answer there is nothing but that.
 #[derive(Debug)]
-struct Supervisor {
+struct SupervisorMetrics {
     up: IntGauge,
     slots: IntGaugeVec,
     busy: IntGaugeVec,
@@ -101,7 +101,7 @@ impl Metrics {
         let all = ErrorCode::ALL.map(Outcome::Failed).into_iter().chain(ways);
         let requests = all.map(|outcome| (outcome, outcomes.with_label_values(&[outcome.name()]))).collect();
         let stages = ["queue", "setup", "run"].map(|stage| stages.with_label_values(&[stage]));
-        let supervisor = Supervisor::new(&registry)?;
+        let supervisor = SupervisorMetrics::new(&registry)?;
         Ok(Self { registry, requests, jobs, stages, connections, supervisor })
     }
 
@@ -156,7 +156,7 @@ impl Metrics {
     }
 }
 
-impl Supervisor {
+impl SupervisorMetrics {
     fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let up = IntGauge::new("cloister_supervisor_up", "Whether the supervisor answers.")?;
         registry.register(Box::new(up.clone()))?;

@@ -4,7 +4,7 @@
 //! that cannot be put in force stops the start. What remains: descriptors that are open already,
 //! connecting to the supervisor's socket, and reading the directories of files that are read again.
 
-use std::fmt::Display;
+use std::error::Error as StdError;
 use std::path::Path;
 
 use caps::{CapSet, Capability};
@@ -15,6 +15,7 @@ use landlock::{
 use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, User, geteuid, setgroups, setresgid, setresuid};
 
+use crate::error::Error;
 use crate::keys::parent;
 
 /// The account that is used when none is named.
@@ -36,7 +37,7 @@ const MANAGER_SOCKETS: [&str; 2] = ["/run/systemd/notify", "/run/systemd/journal
 ///
 /// # Errors
 /// The layer that could not be put in force, and what to do.
-pub fn give_up(user: Option<&str>, socket: &Path, files: &[&Path]) -> Result<(), String> {
+pub fn give_up(user: Option<&str>, socket: &Path, files: &[&Path]) -> Result<(), Error> {
     // Needs CAP_SETPCAP, which the change of id takes away. One who never had it could not.
     if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).map_err(failed("read the capabilities"))? {
         clear(CapSet::Bounding)?;
@@ -57,55 +58,47 @@ pub fn give_up(user: Option<&str>, socket: &Path, files: &[&Path]) -> Result<(),
 }
 
 /// The ids to become: a number stands for itself, whether it has an account or not.
-fn identity(user: Option<&str>) -> Result<(Uid, Gid), String> {
+fn identity(user: Option<&str>) -> Result<(Uid, Gid), Error> {
     if let Some(Ok(number)) = user.map(str::parse::<u32>) {
         if number == 0 {
-            return Err(
-                "--user 0 is root: name an account without privileges, or an unused number such as 64510".to_owned()
-            );
+            return Err(Error::UserIsRoot);
         }
         return Ok((Uid::from_raw(number), Gid::from_raw(number)));
     }
     let name = user.unwrap_or(DEFAULT_USER);
     match User::from_name(name) {
         Ok(Some(account)) if account.uid.is_root() || account.gid.as_raw() == 0 => {
-            Err(format!("the account {name} or its group is root: name another with --user"))
+            Err(Error::AccountIsRoot(name.to_owned()))
         }
         Ok(Some(account)) => Ok((account.uid, account.gid)),
-        _ => Err(format!(
-            "started as root, but there is no account {name} to become: pass --user with an account or an unused number such as 64510"
-        )),
+        _ => Err(Error::NoAccount(name.to_owned())),
     }
 }
 
-fn clear(set: CapSet) -> Result<(), String> {
-    caps::clear(None, set).map_err(|error| format!("clear the {set:?} capabilities: {error}"))
+fn clear(set: CapSet) -> Result<(), Error> {
+    caps::clear(None, set).map_err(|error| Error::Capabilities(set, error))
 }
 
 /// Landlock on this process: no other file is opened any more, no port bound, no connection made, no
 /// signal sent out. Connections are accepted from the socket that is open already.
-fn restrict(socket: &Path, files: &[&Path]) -> Result<(), String> {
+fn restrict(socket: &Path, files: &[&Path]) -> Result<(), Error> {
     let directory = match socket.parent() {
         Some(directory) if directory.as_os_str().is_empty() => Path::new("."),
         Some(directory) => directory,
-        None => return Err(format!("--socket {}: expected the path of a socket", socket.display())),
+        None => return Err(Error::NoSocketPath(socket.to_owned())),
     };
-    let door = PathFd::new(directory).ok();
-    let door_is_missing = door.is_none();
+    let supervisors = PathFd::new(directory).ok();
+    let is_missing = supervisors.is_none();
     let manager = MANAGER_SOCKETS.into_iter().filter_map(|socket| PathFd::new(socket).ok());
-    let shelves = files.iter().flat_map(|file| shelves(file)).collect::<Result<Vec<_>, _>>()?;
-    let status = enforce(door.into_iter().chain(manager), shelves).map_err(failed("restrict with Landlock"))?;
+    let directories = files.iter().flat_map(|file| directories(file)).collect::<Result<Vec<_>, _>>()?;
+    let status =
+        enforce(supervisors.into_iter().chain(manager), directories).map_err(failed("restrict with Landlock"))?;
     if status.ruleset == RulesetStatus::NotEnforced {
-        return Err("the kernel has no Landlock, which the gateway needs on itself: boot with lsm=landlock,... or use a kernel built with it".to_owned());
+        return Err(Error::NoLandlock);
     }
     match status.landlock {
-        LandlockStatus::Available { effective_abi, .. }
-            if effective_abi >= ABI_WITH_UNIX_SOCKETS && door_is_missing =>
-        {
-            Err(format!(
-                "{} is missing, so connecting to a socket in it cannot be allowed: start the supervisor first, or create the directory",
-                directory.display()
-            ))
+        LandlockStatus::Available { effective_abi, .. } if effective_abi >= ABI_WITH_UNIX_SOCKETS && is_missing => {
+            Err(Error::NoSocketDirectory(directory.to_owned()))
         }
         _ => Ok(()),
     }
@@ -113,33 +106,35 @@ fn restrict(socket: &Path, files: &[&Path]) -> Result<(), String> {
 
 /// The directory that a file is in, and the one that it is really in if it is a symbolic link. A rule
 /// for the file alone would go with its inode when the file is replaced.
-fn shelves(file: &Path) -> Vec<Result<PathFd, String>> {
-    let open = |directory: &Path| {
-        PathFd::new(directory).map_err(|error| format!("open the directory of {}: {error}", file.display()))
-    };
+fn directories(file: &Path) -> Vec<Result<PathFd, Error>> {
+    let open =
+        |directory: &Path| PathFd::new(directory).map_err(|error| Error::Directory { file: file.to_owned(), error });
     let apparent = parent(file);
     let real = file.canonicalize().ok().map(|file| parent(&file)).filter(|real| *real != apparent);
     std::iter::once(apparent).chain(real).map(|directory| open(&directory)).collect()
 }
 
-/// Denies all that Landlock knows, but for connecting to sockets at or beneath `doors` and reading files beneath `shelves`.
-fn enforce(doors: impl IntoIterator<Item = PathFd>, shelves: Vec<PathFd>) -> Result<RestrictionStatus, RulesetError> {
+/// Denies all that Landlock knows, but for connecting to sockets at or beneath `sockets` and reading files beneath `directories`.
+fn enforce(
+    sockets: impl IntoIterator<Item = PathFd>,
+    directories: Vec<PathFd>,
+) -> Result<RestrictionStatus, RulesetError> {
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST_ABI))?
         .handle_access(AccessNet::from_all(NEWEST_ABI))?
         .scope(Scope::from_all(NEWEST_ABI))?
         .create()?;
-    for door in doors {
-        ruleset = ruleset.add_rule(PathBeneath::new(door, AccessFs::ResolveUnix))?;
+    for socket in sockets {
+        ruleset = ruleset.add_rule(PathBeneath::new(socket, AccessFs::ResolveUnix))?;
     }
-    for shelf in shelves {
-        ruleset = ruleset.add_rule(PathBeneath::new(shelf, AccessFs::ReadFile))?;
+    for directory in directories {
+        ruleset = ruleset.add_rule(PathBeneath::new(directory, AccessFs::ReadFile))?;
     }
     ruleset.restrict_self()
 }
 
-fn failed<E: Display>(what: &'static str) -> impl FnOnce(E) -> String {
-    move |error| format!("{what}: {error}")
+fn failed<E: StdError + Send + Sync + 'static>(what: &'static str) -> impl FnOnce(E) -> Error {
+    move |error| Error::GiveUp(what, Box::new(error))
 }
 
 #[cfg(test)]
@@ -166,8 +161,8 @@ mod tests {
         let tried = std::thread::spawn({
             let directory = directory.clone();
             move || {
-                let shelves = super::shelves(&shelf.join("file")).into_iter().collect::<Result<_, _>>().expect("open");
-                let status = enforce(PathFd::new(&directory).ok(), shelves).expect("restrict");
+                let directories = super::directories(&shelf.join("file")).into_iter().collect::<Result<_, _>>().expect("open");
+                let status = enforce(PathFd::new(&directory).ok(), directories).expect("restrict");
                 UnixStream::connect(&socket).expect("the socket can be reached");
                 fs::read(shelf.join("file")).expect("the file can be read again");
                 let denied = |result: std::io::Result<()>, what| {
@@ -196,7 +191,7 @@ mod tests {
     fn root_is_never_an_identity() {
         for root in ["0", "root"] {
             let refusal = identity(Some(root)).expect_err("root should be refused");
-            assert!(refusal.contains("root"), "{refusal}");
+            assert!(refusal.to_string().contains("root"), "{refusal}");
         }
     }
 
@@ -204,7 +199,7 @@ mod tests {
     fn a_number_needs_no_account_but_a_name_does() {
         let (uid, gid) = identity(Some("64510")).expect("a plain number");
         assert_eq!((uid.as_raw(), gid.as_raw()), (64510, 64510));
-        let refusal = identity(Some("no-such-account")).expect_err("no such account");
+        let refusal = identity(Some("no-such-account")).expect_err("no such account").to_string();
         assert!(refusal.contains("no-such-account") && refusal.contains("--user"), "{refusal}");
     }
 }

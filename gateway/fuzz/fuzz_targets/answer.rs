@@ -6,10 +6,10 @@
 #[path = "../../../supervisor/protocol/fuzz/fuzz_targets/common.rs"]
 #[allow(dead_code, reason = "the other targets' part")]
 mod common;
-#[path = "../../src/mcp/message.rs"]
+#[path = "../../src/api/mcp/message.rs"]
 #[allow(dead_code, reason = "the messages' part is for another target")]
 mod message;
-#[path = "../../src/mcp/result.rs"]
+#[path = "../../src/api/mcp/result.rs"]
 mod result;
 
 use libfuzzer_sys::fuzz_target;

@@ -5,7 +5,7 @@
 #[path = "../../../supervisor/protocol/fuzz/fuzz_targets/common.rs"]
 mod common;
 #[allow(dead_code, reason = "the answers' part is for another target")]
-#[path = "../../src/mcp/message.rs"]
+#[path = "../../src/api/mcp/message.rs"]
 mod message;
 
 use libfuzzer_sys::fuzz_target;

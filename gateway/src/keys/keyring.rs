@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use cloister_keys::{Digest, Entry, KeyFile, KeyId, Timestamp, Token};
+use cloister_keys::{Digest, Entry, KeyFile, KeyId, ReadError, Timestamp, Token};
 
 use super::bucket::{Bucket, Standing};
 
@@ -45,7 +45,7 @@ impl Keyring {
     ///
     /// # Errors
     /// That it cannot be read, or what is wrong with it.
-    pub fn open(path: &Path) -> Result<Self, String> {
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
         let keyring = Self::default();
         keyring.reload(path)?;
         Ok(keyring)
@@ -55,8 +55,8 @@ impl Keyring {
     ///
     /// # Errors
     /// As [`open`](Self::open); the old ones stay in force.
-    pub fn reload(&self, path: &Path) -> Result<(), String> {
-        let file = KeyFile::load(path).map_err(|error| error.to_string())?;
+    pub fn reload(&self, path: &Path) -> Result<(), ReadError> {
+        let file = KeyFile::load(path)?;
         let old = self.current();
         let new: HashMap<_, _> =
             file.keys.into_iter().map(|entry| (entry.id, Arc::new(Key::new(entry, &old)))).collect();

@@ -8,6 +8,8 @@
 use std::io::Write;
 
 #[cfg(feature = "daemon")]
+mod body;
+#[cfg(feature = "daemon")]
 mod budget;
 #[cfg(feature = "daemon")]
 pub mod log;
@@ -17,6 +19,8 @@ mod parse;
 #[cfg(feature = "daemon")]
 mod thread;
 
+#[cfg(feature = "daemon")]
+pub use body::{Unread, read_whole};
 #[cfg(feature = "daemon")]
 pub use budget::{Budget, Taken};
 #[cfg(feature = "manual")]

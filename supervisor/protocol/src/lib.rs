@@ -44,6 +44,12 @@ pub const RETURNED: &str = "returned";
 /// The header that tells how long each stage took (W3C Server Timing): `queue` until there was a place, `setup` until the job ran, `run` until its verdict.
 pub const TIMING_HEADER: &str = "server-timing";
 
+/// Where the supervisor listens and the gateway finds it, unless either is told otherwise.
+pub const SOCKET: &str = "/run/cloister/supervisor.sock";
+
+/// The profile of a request that names none.
+pub const DEFAULT_PROFILE: &str = "default";
+
 /// The path that runs a job, on the gateway's listener and on the supervisor's socket alike.
 pub const EXECUTE_PATH: &str = "/execute";
 

@@ -1,0 +1,48 @@
+//! What every request is handled with: the application's state, made once at the start and never changed.
+//!
+//! The handlers and the steps that they share are in files of their own, each of which stands on this one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Bytes;
+
+use crate::admission::body_budget::BodyBudget;
+use crate::admission::caller::Admission;
+use crate::args::Serve;
+use crate::metrics::Metrics;
+use crate::upstream::supervisor::Supervisor;
+
+/// The application's state.
+#[derive(Debug)]
+pub struct App {
+    /// Who may ask.
+    pub admission: Admission,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where jobs run.
+    pub supervisor: Supervisor,
+    /// What the bodies of requests may take of memory.
+    pub bodies: Arc<BodyBudget>,
+    /// The largest body, in bytes.
+    pub max_body: usize,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+    /// The OpenAPI document.
+    pub contract: Bytes,
+}
+
+impl App {
+    /// What the command line asks for.
+    pub fn new(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>, contract: Bytes) -> Self {
+        Self {
+            admission,
+            metrics,
+            supervisor: Supervisor::new(&arguments.socket),
+            bodies: BodyBudget::new(arguments.max_body_memory.get()),
+            max_body: arguments.max_body.get(),
+            body_timeout: arguments.body_timeout,
+            contract,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! `POST /execute`: what its header has to say before a byte of its body is read.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, Request, State};
+use axum::response::Response;
+use cloister_protocol::{EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, JobId, is_json_content_type};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
+
+use crate::admission::caller::Caller;
+use crate::admission::client_address::ClientAddress;
+use crate::api::app::App;
+use crate::api::negotiation::prefers_events;
+use crate::api::refusal::refuse_unread;
+use crate::api::schemas;
+use crate::upstream::supervisor::Wish;
+
+/// Runs a script in a sandbox of its own and answers with what its `main()` returned.
+///
+/// A client that prefers `text/event-stream` (`Accept`) has its answer as Server-Sent Events: `stdout` and `stderr` as text is
+/// printed (`Printed`), and last `result` with the whole body that the answer would otherwise have, of 200 (`Returned`) or 422
+/// (`Failed`), or `error` (`Refused`) if the job was lost. The status is 200 once the job has begun; a request that is refused
+/// before is answered as ever.
+#[utoipa::path(
+    post, tag = "jobs", path = EXECUTE_PATH, summary = "Run a script",
+    request_body = ExecuteRequest, security((), ("key" = [])),
+    responses(
+        (status = 200, description = "main() returned JSON; or, as events, what a job that has begun prints and comes to.", content(
+            (schemas::Returned = "application/json"),
+            (String = "text/event-stream", example = "event: stdout\ndata: {\"text\":\"hello\\n\"}\n\nevent: result\ndata: {\"id\":\"\u{2026}\",\"result\":4,\"stdout\":\"hello\\n\"}\n\n")
+        )),
+        (status = 400, description = "The request breaks the contract: invalid_request.", body = schemas::Refused),
+        (status = 401, description = "No key, or none that is known here: unauthorized.", body = schemas::Refused),
+        (status = 403, description = "The key may not use this profile: forbidden.", body = schemas::Refused),
+        (status = 408, description = "The body took too long to arrive: request_timeout.", body = schemas::Refused),
+        (status = 413, description = "The body, the script or its files are too large: too_large.", body = schemas::Refused),
+        (status = 415, description = "The body is not declared as JSON: unsupported_media_type.", body = schemas::Refused),
+        (status = 422, description = "The script's own failure; the code says which.", body = schemas::Failed),
+        (status = 429, description = "Too many at once (overloaded) or too fast (rate_limited): wait Retry-After seconds.", body = schemas::Refused),
+        (status = 500, description = "A bug of ours: internal.", body = schemas::Refused),
+        (status = 502, description = "The job went with its supervisor, launcher or zygote, and may have run: lost.", body = schemas::Refused),
+        (status = 503, description = "The supervisor is away or restarting, and nothing ran: unavailable.", body = schemas::Refused)
+    )
+)]
+pub async fn execute(
+    State(app): State<Arc<App>>,
+    Extension(id): Extension<JobId>,
+    Extension(ClientAddress(client)): Extension<ClientAddress>,
+    request: Request,
+) -> Response {
+    let caller = match app.admission.identify(request.headers(), client) {
+        Ok(caller) => caller,
+        Err(refused) => return app.turn_away(id, refused, request.into_body()).await,
+    };
+    let mut response = run(&app, id, &caller, request).await.unwrap_or_else(|refusal| *refusal);
+    caller.sign(&mut response);
+    response
+}
+
+fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    request.headers().get(name)?.to_str().ok()
+}
+
+async fn run(app: &App, id: JobId, caller: &Caller, request: Request) -> Result<Response, Box<Response>> {
+    let refused = |code, message: &str| Err(Box::new(refuse_unread(id, code, message)));
+    let explain = header(&request, EXPLAIN_HEADER) == Some("1");
+    let wish = Wish { explain, stream: prefers_events(request.headers()) };
+    if !header(&request, CONTENT_TYPE.as_str()).is_some_and(is_json_content_type) {
+        return refused(ErrorCode::UnsupportedMediaType, "send Content-Type: application/json");
+    }
+    if request.headers().contains_key(CONTENT_ENCODING) {
+        return refused(ErrorCode::UnsupportedMediaType, "send the body as it is, without Content-Encoding");
+    }
+    let mut memory = app.bodies.begin(caller.tenant());
+    let body = app.read(id, request.into_body(), &mut memory).await?;
+    app.run(id, caller, wish, body).await
+}

@@ -1,0 +1,163 @@
+//! The contract for programs: OpenAPI 3.1, generated from the types and the handlers.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, State};
+use axum::response::Response;
+use cloister_protocol::event::Printed;
+use cloister_protocol::{ID_HEADER, JobId};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::api::app::App;
+use crate::api::refusal::json;
+use crate::api::{execute, health, page};
+
+/// The path that serves the document.
+pub const PATH: &str = "/openapi.json";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Cloister", description = "Runs untrusted Python, each script in a sandbox of its own."),
+    paths(execute::execute, health::healthy, health::ready, contract, page::routes),
+    components(schemas(Printed)),
+    modifiers(&Everywhere)
+)]
+struct Document;
+
+/// What holds for every path.
+struct Everywhere;
+
+impl Modify for Everywhere {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
+            "A key that `cloister keys new` made. A gateway that was started without keys asks for none.",
+        ));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(bearer.build()));
+        let id = utoipa::openapi::HeaderBuilder::new().description(Some("The request's id, as in the log."));
+        let id = id.build();
+        for item in document.paths.paths.values_mut() {
+            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+                for response in operation.responses.responses.values_mut() {
+                    if let utoipa::openapi::RefOr::T(response) = response {
+                        response.headers.insert(ID_HEADER.to_owned(), id.clone());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The document.
+///
+/// # Panics
+/// Never: it holds strings and numbers.
+pub fn document() -> String {
+    Document::openapi().to_pretty_json().expect("strings and numbers")
+}
+
+/// This document.
+#[utoipa::path(
+    get, tag = "node", path = PATH, summary = "This document",
+    responses((status = 200, description = "OpenAPI 3.1", body = std::collections::HashMap<String, serde_json::Value>))
+)]
+pub async fn contract(State(app): State<Arc<App>>, Extension(id): Extension<JobId>) -> Response {
+    json(id, app.contract.clone())
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_types, reason = "what is read here we have written")]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use cloister_protocol::event::{EVENT_STREAM, Printed};
+    use cloister_protocol::{Answer, Denial, Details, Encoded, ErrorCode, Failure, JobId, Layer, OutputFile, Usage};
+    use serde_json::Value;
+
+    use super::document;
+
+    /// One schema of the document; null if there is none of that name.
+    fn schema(name: &str) -> Value {
+        let document: Value = serde_json::from_str(&document()).expect("JSON");
+        document["components"]["schemas"][name].clone()
+    }
+
+    fn keys(value: &Value) -> BTreeSet<String> {
+        value.as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect()
+    }
+
+    #[test]
+    fn answers_have_the_fields_that_the_document_says() {
+        let document: Value = serde_json::from_str(&document()).expect("JSON");
+        assert_eq!(document["openapi"], "3.1.0");
+        let (id, usage) = (JobId::random(), Usage::default());
+        let error = &Failure::new(ErrorCode::Exit, "an end");
+        let result = serde_json::from_str("1").expect("JSON");
+        let (stdout, stderr, truncated) = ("", "", &[][..]);
+        let content_base64 = Some(Encoded::new(b"x"));
+        let (name, media_type, omitted) = ("a.txt".to_owned(), "text/plain", Some("why".to_owned()));
+        let files = &[OutputFile { name, size: 1, media_type, content_base64, omitted }][..];
+        for (name, answer) in [
+            ("Returned", Answer::Returned { id, result, stdout, stderr, truncated, files, usage }),
+            ("Failed", Answer::Failed { id, error, stdout, stderr, truncated, files, usage }),
+            ("Refused", Answer::Refused { error, id }),
+        ] {
+            let answer: Value = serde_json::from_slice(&answer.to_json()).expect("JSON");
+            assert_eq!(keys(&answer), keys(&schema(name)["properties"]), "{name}");
+            let required: BTreeSet<_> = schema(name)["required"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|key| Some(key.as_str()?.to_owned()))
+                .collect();
+            let always: BTreeSet<_> = keys(&answer).into_iter().filter(|key| key != "files").collect();
+            assert_eq!(always, required, "{name}");
+        }
+        let file = serde_json::to_value(&files[0]).expect("JSON");
+        assert_eq!(keys(&file), keys(&schema("ReturnedFile")["properties"]));
+        assert_eq!(schema("ReturnedFile")["required"], serde_json::json!(["name", "size", "media_type"]));
+        assert_eq!(keys(&serde_json::to_value(usage).expect("JSON")), keys(&schema("Usage")["properties"]));
+        let codes = ErrorCode::ALL.map(|code| Value::from(code.name()));
+        assert_eq!(schema("ErrorCode")["enum"].as_array().map(Vec::as_slice), Some(&codes[..]));
+    }
+
+    #[test]
+    fn a_streamed_answer_and_its_events_are_described() {
+        let document: Value = serde_json::from_str(&document()).expect("JSON");
+        let run = &document["paths"]["/execute"]["post"];
+        assert_eq!(
+            keys(&run["responses"]["200"]["content"]),
+            ["application/json", EVENT_STREAM].map(str::to_owned).into()
+        );
+        assert_eq!(run["responses"]["200"]["content"][EVENT_STREAM]["schema"]["type"], "string");
+        let told = run["description"].as_str().expect("text");
+        for name in ["`stdout`", "`stderr`", "`result`", "`error`", "Printed", "Returned", "Failed", "Refused"] {
+            assert!(told.contains(name), "{name}: {told}");
+        }
+        let event = serde_json::to_value(Printed { text: "" }).expect("JSON");
+        assert_eq!(keys(&event), keys(&schema("Printed")["properties"]));
+    }
+
+    #[test]
+    fn errors_have_the_fields_that_the_document_says() {
+        let denial =
+            |layer| Denial { layer, what: "socket(AF_INET)".to_owned(), hint: "network = \"none\"".to_owned() };
+        let layers = [Layer::Seccomp, Layer::Filesystem, Layer::Tmpfs, Layer::Cgroup, Layer::Rlimit];
+        let mut failure =
+            Failure::new(ErrorCode::Exception, "an end").with(Details { line: Some(3), ..Details::default() });
+        failure.denials = layers.map(denial).to_vec();
+        let (id, usage) = (JobId::random(), Usage::default());
+        let answer = Answer::Failed { id, error: &failure, stdout: "", stderr: "", truncated: &[], files: &[], usage };
+        let answer: Value = serde_json::from_slice(&answer.to_json()).expect("JSON");
+        let (error, said) = (&answer["error"], schema("JobError"));
+        assert_eq!(keys(error), ["code", "denials", "line", "message"].map(str::to_owned).into());
+        assert!(keys(error).is_subset(&keys(&said["properties"])), "{said}");
+        assert_eq!(said["required"], serde_json::json!(["code", "message"]));
+        assert_eq!(keys(&error["denials"][0]), keys(&schema("Denial")["properties"]));
+        let layers: Vec<_> = error["denials"].as_array().into_iter().flatten().map(|denial| &denial["layer"]).collect();
+        assert_eq!(schema("Layer")["enum"].as_array().map(|names| names.iter().collect()), Some(layers));
+        assert_eq!(keys(&schema("Readiness")["properties"]), ["policy", "reload", "status"].map(str::to_owned).into());
+        assert_eq!(schema("Readiness")["required"], serde_json::json!(["status", "policy"]));
+    }
+}

@@ -1,0 +1,35 @@
+//! Which path is answered by what: the whole of what the gateway serves.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Extension;
+use axum::routing::{get, post};
+use cloister_protocol::{EXECUTE_PATH, READY_PATH};
+
+use crate::admission::caller::Admission;
+use crate::api::app::App;
+use crate::api::execute::execute;
+use crate::api::health::{healthy, ready};
+use crate::api::mcp::service::{self as mcp, Mcp};
+use crate::api::methods::{nowhere, only};
+use crate::api::openapi::{self, contract};
+use crate::api::page;
+use crate::args::Serve;
+use crate::metrics::Metrics;
+
+/// The whole of what the gateway serves.
+pub fn router(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>) -> Router {
+    let app = Arc::new(App::new(arguments, admission, metrics, openapi::document().into()));
+    let anywhere = arguments.no_auth || arguments.keys.is_some();
+    let mcp = Arc::new(Mcp::new(Arc::clone(&app), anywhere));
+    Router::new()
+        .route(mcp::PATH, only("POST", post(mcp::assist)).layer(Extension(mcp)))
+        .route(EXECUTE_PATH, only("POST", post(execute)))
+        .route("/healthz", only("GET, HEAD", get(healthy)))
+        .route(READY_PATH, only("GET, HEAD", get(ready)))
+        .route(openapi::PATH, only("GET, HEAD", get(contract)))
+        .merge(if arguments.no_page { Router::new() } else { page::routes() })
+        .fallback(nowhere)
+        .with_state(app)
+}

@@ -1,0 +1,103 @@
+//! Connections: how many, how they begin, and that each is served.
+//!
+//! At the bound no more are accepted until one ends: newcomers wait in the kernel's queue, and since
+//! no connection may do nothing for long, places come free.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::server::graceful::GracefulShutdown;
+use nix::sys::socket::{setsockopt, sockopt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::listen::activity::Activity;
+use crate::listen::http::Protocols;
+use crate::listen::timeouts::{TimedSocket, Timeouts};
+use crate::listen::tls::{HTTP2, Tls};
+use crate::metrics::Metrics;
+
+/// What the kernel may hold of what a client has not taken, in bytes; it takes twice that with its own. Less than it
+/// would by itself, for a slow client's connection is told of progress in thirds of it.
+const SEND_BUFFER: usize = 128 * 1024;
+
+/// How long to wait after a failure to accept, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What every connection is served with.
+pub struct Connections {
+    places: Arc<Semaphore>,
+    protocols: Arc<Protocols>,
+    tls: Option<Arc<Tls>>,
+    timeouts: Timeouts,
+    metrics: Arc<Metrics>,
+    open: GracefulShutdown,
+}
+
+impl Connections {
+    /// None yet, and never more than `most` at once.
+    pub fn new(
+        most: NonZeroUsize,
+        protocols: Protocols,
+        tls: Option<Arc<Tls>>,
+        timeouts: Timeouts,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let (places, protocols) = (Arc::new(Semaphore::new(most.get())), Arc::new(protocols));
+        Self { places, protocols, tls, timeouts, metrics, open: GracefulShutdown::new() }
+    }
+
+    /// The next connection, once there is a place for it.
+    pub async fn accept(&self, listener: &TcpListener) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+        let place = Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed");
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => return (stream, peer, place),
+                // The client's doing, not ours.
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    tracing::warn!(%error, "accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Serves one, in a task of its own, until it ends.
+    pub fn serve(&self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+        // An answer is written whole; waiting for more to send would only delay it.
+        let _ = stream.set_nodelay(true);
+        let _ = setsockopt(&stream, sockopt::SndBuf, &SEND_BUFFER);
+        let (activity, connections) = (Activity::start(), self.open.watcher());
+        let stream = TimedSocket::new(stream, activity.clone(), self.timeouts);
+        let open = self.metrics.open();
+        let (protocols, acceptor) = (Arc::clone(&self.protocols), self.tls.as_ref().map(|tls| tls.acceptor()));
+        tokio::spawn(async move {
+            match acceptor {
+                None => protocols.speak_http1(stream, peer, activity, connections).await,
+                Some(acceptor) => match acceptor.accept(stream).await {
+                    Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(HTTP2) => {
+                        activity.multiplex();
+                        protocols.speak_http2(stream, peer, activity, connections).await;
+                    }
+                    Ok(stream) => protocols.speak_http1(stream, peer, activity, connections).await,
+                    Err(error) => tracing::debug!(%peer, %error, "no TLS"),
+                },
+            }
+            drop((open, place));
+        });
+    }
+
+    /// How many are open.
+    pub fn count(&self) -> usize {
+        self.open.count()
+    }
+
+    /// Lets each end after the requests that run; completes when the last has.
+    pub async fn shut_down(self) {
+        self.open.shutdown().await;
+    }
+}

@@ -1,0 +1,146 @@
+//! HTTP/1.1 and HTTP/2 on a connection: how large, how many, and that each request has its id, its client's address and
+//! its line in the log.
+//!
+//! What hyper answers by itself to what is not HTTP (400, 431, 414) has no body and no id, because there was no request to
+//! give one to.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::Watcher;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::admission::client_address::{ClientAddress, TrustedProxies};
+use crate::admission::host_check::HostNames;
+use crate::api::refusal::refuse_unread;
+use crate::listen::access_log::{Access, LoggedBody};
+use crate::listen::activity::{Activity, Pace};
+use crate::metrics::Metrics;
+
+/// A request's line and header: more is answered 431.
+const LARGEST_HEADER: u32 = 16 * 1024;
+
+/// Header lines a request may have: more is answered 431.
+const MOST_HEADERS: usize = 64;
+
+/// What a connection may hold of bytes not yet dealt with, in each direction; on HTTP/2, a stream.
+const BUFFER: u32 = 64 * 1024;
+
+/// Requests side by side on one HTTP/2 connection; RFC 9113, 6.5.2, asks for no fewer.
+const STREAMS: u32 = 100;
+
+/// What an HTTP/2 connection may hold of all its streams' bytes not yet dealt with.
+const WINDOW: u32 = 256 * 1024;
+
+/// Streams that a peer may reset before they were looked at, and that it may have us reset by
+/// breaking the rules; then the connection is closed (CVE-2023-44487, CVE-2025-8671).
+const RESETS: usize = 20;
+
+/// What every request is served with, and how it is read.
+pub struct Protocols {
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    router: TowerToHyperService<Router>,
+    proxies: TrustedProxies,
+    metrics: Arc<Metrics>,
+    names: HostNames,
+    pace: Pace,
+}
+
+impl Protocols {
+    /// Every request goes to `router`.
+    pub fn new(router: Router, proxies: TrustedProxies, names: HostNames, pace: Pace, metrics: Arc<Metrics>) -> Self {
+        let router = TowerToHyperService::new(router);
+        Self { http1: http1(), http2: http2(), router, proxies, metrics, names, pace }
+    }
+
+    /// Serves a connection until it ends.
+    pub async fn speak_http1<S>(&self, stream: S, peer: SocketAddr, activity: Activity, connections: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let connection = self.http1.serve_connection(TokioIo::new(stream), self.service(peer, activity));
+        finish(peer, connections.watch(connection)).await;
+    }
+
+    /// Serves a connection until it ends, or its peer has it do too much for nothing.
+    pub async fn speak_http2<S>(&self, stream: S, peer: SocketAddr, activity: Activity, connections: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let connection = self.http2.serve_connection(TokioIo::new(stream), self.service(peer, activity.clone()));
+        tokio::select! {
+            () = finish(peer, connections.watch(connection)) => {}
+            reason = activity.overstrained(self.pace) => tracing::info!(%peer, reason, "a connection is cut off"),
+        }
+    }
+
+    fn service(
+        &self,
+        peer: SocketAddr,
+        activity: Activity,
+    ) -> impl Service<Request<Incoming>, Response = Response<LoggedBody>, Error = Infallible, Future: Send + 'static> + use<>
+    {
+        let (router, proxies, metrics) = (self.router.clone(), self.proxies.clone(), Arc::clone(&self.metrics));
+        let names = self.names;
+        service_fn(move |mut request: Request<Incoming>| {
+            let access = Access::begin(peer, &proxies, &activity, &metrics, &request);
+            request.extensions_mut().insert(access.id);
+            request.extensions_mut().insert(ClientAddress(access.client));
+            let checked = names.check(&request);
+            let answer = router.call(request);
+            async move {
+                let response = match checked {
+                    Ok(()) => answer.await?,
+                    Err((code, message)) => refuse_unread(access.id, code, message),
+                };
+                Ok::<_, Infallible>(access.answer(response))
+            }
+        })
+    }
+}
+
+async fn finish<C>(peer: SocketAddr, connection: C)
+where
+    C: Future<Output = Result<(), hyper::Error>>,
+{
+    if let Err(error) = connection.await {
+        tracing::debug!(%peer, %error, "a connection ended early");
+    }
+}
+
+/// Times are kept by the socket itself. A client that closes even its sending side has left:
+/// without `half_close` its request is dropped, and with it the job.
+fn http1() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .header_read_timeout(None)
+        .half_close(false)
+        .max_headers(MOST_HEADERS)
+        .max_header_size(LARGEST_HEADER as usize)
+        .max_buf_size(BUFFER as usize);
+    builder
+}
+
+fn http2() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(LARGEST_HEADER)
+        .initial_stream_window_size(BUFFER)
+        .initial_connection_window_size(WINDOW)
+        .max_send_buf_size(BUFFER as usize)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(RESETS);
+    builder
+}

@@ -1,0 +1,134 @@
+//! `serve`: the start in its order, and the end.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cloister_program::log;
+
+use crate::admission::body_budget::THREADS;
+use crate::admission::caller::Admission;
+use crate::admission::client_address::TrustedProxies;
+use crate::admission::host_check::HostNames;
+use crate::api::router::router;
+use crate::args::Serve;
+use crate::error::Error;
+use crate::keys::Keyring;
+use crate::listen::activity::Pace;
+use crate::listen::connections::Connections;
+use crate::listen::http::Protocols;
+use crate::listen::signals::Stop;
+use crate::listen::timeouts::Timeouts;
+use crate::listen::tls::Tls;
+use crate::listen::{admin, socket};
+use crate::metrics::Metrics;
+use crate::privileges;
+use crate::systemd::{credentials, notify, sockets};
+use crate::upstream::supervisor::Supervisor;
+use crate::watch::{self, Watched};
+
+/// In this order: take the port, give up what that may have needed, and only then listen to anyone.
+///
+/// # Errors
+/// What kept it from starting.
+pub fn serve(mut arguments: Serve) -> Result<(), Error> {
+    credentials::adopt(&mut arguments)?;
+    // It tells of every message, and what is in some.
+    log::start(arguments.log_format, ["rmcp=off".parse().expect("a directive")]).map_err(Error::Log)?;
+    let open = arguments.no_auth || arguments.keys.is_some();
+    let passed = sockets::listeners()?;
+    let listener = match passed.clients {
+        Some(passed) => socket::adopt(passed, open)?,
+        None => socket::bind(arguments.listen, open)?,
+    };
+    let metrics = match passed.metrics {
+        Some(passed) => Some(admin::adopt(passed)?),
+        None => arguments.metrics.map(admin::bind).transpose()?,
+    };
+    socket::raise_open_files();
+    let files = [&arguments.keys, &arguments.tls_certificate, &arguments.tls_key];
+    let files: Vec<_> = files.into_iter().flatten().map(PathBuf::as_path).collect();
+    privileges::give_up(arguments.user.as_deref(), &arguments.socket, &files)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(THREADS)
+        .on_thread_start(cloister_program::stand_behind)
+        .build()
+        .map_err(Error::EventLoop)?;
+    runtime.block_on(run(&arguments, listener, metrics))
+}
+
+/// Serves until SIGTERM or SIGINT, then lets running requests finish for a while.
+async fn run(arguments: &Serve, listener: TcpListener, metrics: Option<TcpListener>) -> Result<(), Error> {
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Listen)?;
+    let address = listener.local_addr().map_err(Error::Listen)?;
+    let mut stop = Stop::new()?;
+    let mut watchdog = std::pin::pin!(notify::feed_watchdog());
+    let counted = Arc::new(Metrics::new().map_err(Error::Metrics)?);
+    let connections = connections(arguments, &counted)?;
+    if let Some(listener) = metrics {
+        admin::serve(listener, counted, Supervisor::new(&arguments.socket))?;
+    }
+    if arguments.keys.is_some()
+        && arguments.tls_key.is_none()
+        && arguments.trusted_proxy.is_empty()
+        && !address.ip().is_loopback()
+    {
+        tracing::warn!(
+            "keys come in the clear: pass --tls-certificate and --tls-key, or --trusted-proxy if a load balancer does TLS"
+        );
+    }
+    notify::ready();
+    tracing::info!(%address, tls = arguments.tls_key.is_some(), keys = arguments.keys.is_some(), socket = %arguments.socket.display(), "listening");
+    loop {
+        tokio::select! {
+            () = stop.asked() => break,
+            never = &mut watchdog => match never {},
+            (stream, peer, place) = connections.accept(&listener) => connections.serve(stream, peer, place),
+        }
+    }
+    drop(listener);
+    notify::stopping();
+    tracing::info!(connections = connections.count(), "stopping: running requests may finish");
+    tokio::select! {
+        () = connections.shut_down() => tracing::info!("stopped"),
+        () = tokio::time::sleep(arguments.drain) => tracing::warn!("stopped: requests that still ran were cut off"),
+        () = stop.asked() => tracing::warn!("stopped at once: asked twice"),
+    }
+    Ok(())
+}
+
+/// What connections are served with, as the command line asks for it. The files that are named there are read here, and
+/// again when they change.
+fn connections(arguments: &Serve, metrics: &Arc<Metrics>) -> Result<Connections, Error> {
+    let mut watched = Vec::new();
+    let (keyring, tls) = (keys(arguments, &mut watched)?, certificate(arguments, &mut watched)?);
+    watch::start(watched)?;
+    let open = arguments.no_auth || keyring.is_some();
+    let names = if open { HostNames::Any } else { HostNames::Loopback };
+    let router = router(arguments, Admission::new(keyring), Arc::clone(metrics));
+    let pace = Pace { window: arguments.body_timeout, bytes: arguments.least_read.get() as u64 };
+    let timeouts = Timeouts { header: arguments.header_timeout, idle: arguments.idle_timeout, pace };
+    let proxies = TrustedProxies::new(arguments.trusted_proxy.clone());
+    let protocols = Protocols::new(router, proxies, names, pace, Arc::clone(metrics));
+    Ok(Connections::new(arguments.max_connections, protocols, tls, timeouts, Arc::clone(metrics)))
+}
+
+/// Reads the keys, if there are to be any.
+fn keys(arguments: &Serve, watched: &mut Vec<Watched>) -> Result<Option<Arc<Keyring>>, Error> {
+    let Some(path) = arguments.keys.clone() else { return Ok(None) };
+    let keyring = Arc::new(Keyring::open(&path).map_err(Error::Keys)?);
+    let again = Arc::clone(&keyring);
+    watched.push(Watched::new("keys", vec![path.clone()], move || again.reload(&path).map_err(Error::Keys)));
+    Ok(Some(keyring))
+}
+
+/// Reads the certificate and its key, if there are to be any.
+fn certificate(arguments: &Serve, watched: &mut Vec<Watched>) -> Result<Option<Arc<Tls>>, Error> {
+    let pair = arguments.tls_certificate.clone().zip(arguments.tls_key.clone());
+    let Some((certificate, key)) = pair else { return Ok(None) };
+    let tls = Arc::new(Tls::open(&certificate, &key)?);
+    let again = Arc::clone(&tls);
+    watched.push(Watched::new("certificate", vec![certificate, key], move || again.reload()));
+    Ok(Some(tls))
+}

@@ -1,0 +1,200 @@
+//! The way to the supervisor: HTTP/1.1 over its Unix socket, connections kept and reused.
+//!
+//! A request is sent once. Only when a kept connection turns out to be closed before a byte of the
+//! request was written is it sent again on a new one, so no job ever runs twice. The supervisor asks for its
+//! body (`100 Continue`) when it has a place for it, so that it is known of one that fails whether its job can
+//! have run; a large body stays here until then.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use cloister_protocol::event::EVENT_STREAM;
+use cloister_protocol::{
+    EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, OUTCOME_HEADER, READY_PATH, STATS_PATH, Stats, TENANT_HEADER,
+    TIMING_HEADER, Tenant,
+};
+use http_body_util::{BodyExt, Limited};
+use hyper::header::{ACCEPT, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER, TE};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyperlocal::UnixConnector;
+
+use crate::metrics::Outcome;
+use crate::upstream::expect_continue::{Continue, DeferredBody};
+
+/// How long the supervisor may take to say whether it is ready. A job has its own limits, there.
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Kept connections are closed after this long, and never more than these are kept.
+const KEPT: (Duration, usize) = (Duration::from_secs(30), 64);
+
+/// The most that is read of what the supervisor says of itself: a hundred bytes or two a profile.
+const LARGEST_STATS: usize = 1024 * 1024;
+
+/// What is held at most of an answer that its client has not taken.
+const BUFFER: usize = 64 * 1024;
+
+/// What of the supervisor's answer goes on to the client, beside status and body.
+const RELAYED: [HeaderName; 4] =
+    [CONTENT_TYPE, RETRY_AFTER, HeaderName::from_static(EXPLAIN_HEADER), HeaderName::from_static(TIMING_HEADER)];
+
+/// How a client wishes to be answered.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish {
+    /// With the layers in force.
+    pub explain: bool,
+    /// As a stream of events.
+    pub stream: bool,
+}
+
+/// The supervisor as the gateway sees it.
+#[derive(Clone, Debug)]
+pub struct Supervisor {
+    client: Client<UnixConnector, DeferredBody>,
+    socket: PathBuf,
+}
+
+/// The supervisor did not answer.
+#[derive(Debug)]
+pub enum Away {
+    /// It could not be reached, or went away before it had asked for the request's body.
+    Gone(hyper_util::client::legacy::Error),
+    /// It went away when it had the request: its job may have run.
+    Lost(hyper_util::client::legacy::Error),
+    /// It did not say in time whether it is ready.
+    Silent,
+    /// It has as many connections as it takes.
+    Full,
+}
+
+impl Away {
+    fn of(error: hyper_util::client::legacy::Error, asked: &Continue) -> Self {
+        if asked.was_heard() {
+            return Self::Lost(error);
+        }
+        // Its queue of connections is full: connect(2).
+        let mut source = error.source();
+        while let Some(cause) = source {
+            if cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::WouldBlock) {
+                return Self::Full;
+            }
+            source = cause.source();
+        }
+        Self::Gone(error)
+    }
+}
+
+impl fmt::Display for Away {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let error = match self {
+            Self::Gone(error) | Self::Lost(error) => error,
+            Self::Silent => return write!(f, "no answer within {} seconds", READY_TIMEOUT.as_secs()),
+            Self::Full => return f.write_str("it has as many connections as it takes"),
+        };
+        write!(f, "{error}")?;
+        let mut source = error.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl Supervisor {
+    /// The supervisor behind this socket, which need not be there yet.
+    pub fn new(socket: &Path) -> Self {
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(KEPT.0)
+            .pool_max_idle_per_host(KEPT.1)
+            .retry_canceled_requests(true)
+            .http1_max_buf_size(BUFFER)
+            .build(UnixConnector);
+        Self { client, socket: socket.to_owned() }
+    }
+
+    /// Runs a job, given as canonical JSON. Dropping the future closes its connection, by which the supervisor knows that
+    /// nobody waits any more.
+    ///
+    /// # Errors
+    /// When the supervisor cannot be reached, or goes away before it answers.
+    pub async fn execute(&self, id: JobId, tenant: Tenant, wish: Wish, body: Vec<u8>) -> Result<Response, Away> {
+        let mut builder = self
+            .request(Method::POST, EXECUTE_PATH, id)
+            .header(CONTENT_TYPE, "application/json")
+            .header(TENANT_HEADER, tenant.to_string());
+        if wish.explain {
+            builder = builder.header(EXPLAIN_HEADER, "1");
+        }
+        if wish.stream {
+            builder = builder.header(ACCEPT, EVENT_STREAM).header(TE, "trailers");
+        }
+        // The head, and little more; whoever waits for its turn costs the supervisor no more.
+        let (deferred, asked) = DeferredBody::until_asked(body);
+        self.send(builder.header(EXPECT, "100-continue"), deferred, &asked).await
+    }
+
+    /// Asks whether jobs can run.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub async fn ready(&self, id: JobId) -> Result<Response, Away> {
+        let asked = Continue::default();
+        let answer = self.send(self.request(Method::GET, READY_PATH, id), DeferredBody::nothing(), &asked);
+        tokio::time::timeout(READY_TIMEOUT, answer).await.unwrap_or(Err(Away::Silent))
+    }
+
+    /// Asks the supervisor for its numbers; `None` if it does not tell them. Uses a connection of its own, so that
+    /// it takes none from a job.
+    pub async fn stats(&self) -> Option<Stats> {
+        let client: Client<_, DeferredBody> =
+            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(UnixConnector);
+        let request = self.request(Method::GET, STATS_PATH, JobId::random()).body(DeferredBody::nothing()).ok()?;
+        let answer = async {
+            let answer = client.request(request).await.ok().filter(|answer| answer.status() == StatusCode::OK)?;
+            let body = Limited::new(answer.into_body(), LARGEST_STATS).collect().await.ok()?;
+            serde_json::from_slice(&body.to_bytes()).ok()
+        };
+        tokio::time::timeout(READY_TIMEOUT, answer).await.ok().flatten()
+    }
+
+    fn request(&self, method: Method, path: &str, id: JobId) -> hyper::http::request::Builder {
+        let uri: hyper::Uri = hyperlocal::Uri::new(&self.socket, path).into();
+        Request::builder().method(method).uri(uri).header(ID_HEADER, id.to_string())
+    }
+
+    async fn send(
+        &self,
+        builder: hyper::http::request::Builder,
+        body: DeferredBody,
+        asked: &Continue,
+    ) -> Result<Response, Away> {
+        let mut request = builder.body(body).expect("a constant path and plain header values");
+        asked.listen(&mut request);
+        let answer = self.client.request(request).await.map_err(|error| Away::of(error, asked))?;
+        let (head, body) = answer.into_parts();
+        if head.status == StatusCode::SERVICE_UNAVAILABLE && !head.headers.contains_key(CONTENT_TYPE) {
+            return Err(Away::Full);
+        }
+        let mut response = Response::new(Body::new(body));
+        *response.status_mut() = head.status;
+        for name in RELAYED {
+            if let Some(value) = head.headers.get(&name) {
+                response.headers_mut().insert(name, value.clone());
+            }
+        }
+        if let Some(outcome) =
+            head.headers.get(OUTCOME_HEADER).and_then(|outcome| Outcome::parse(outcome.to_str().ok()?))
+        {
+            response.extensions_mut().insert(outcome);
+        }
+        Ok(response)
+    }
+}

@@ -51,9 +51,10 @@ runtime: root ## Prepare the Python that sandboxes see, with numpy, pandas and F
 doctor: root runtime build ## Show which layers of the sandbox this machine has and which hold
 	@$(TARGET)/release/cloister doctor --policy policy/policy.toml
 
-lint: tools ## Check format and lints
+lint: test-tools ## Check format, lints, and the plan of the house
 	@echo "== format and lints"
 	cargo fmt --all --check
+	$(VENV)/bin/python -B supervisor/runtime/house.py
 	cargo clippy --workspace --all-targets $(CARGO_OPTIONS) -- -D warnings
 
 audit: ## Check the dependencies' licences, sources and known vulnerabilities (cargo install cargo-deny)
@@ -68,8 +69,8 @@ fuzz: test-tools ## Fuzz what reads strangers' bytes, each parser for FUZZ_SECON
 	supervisor/runtime/fuzz.sh $(TARGET) $(FUZZ_SECONDS)
 
 suite: root test-tools runtime build leave-out ## Run the black-box suite against the real daemons
-	@echo "== the runner over its pipes, the Python tree, starting and stopping"
-	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/zygote supervisor/runtime/tests
+	@echo "== the runner and its parts, the Python tree, starting and stopping"
+	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/python/tests supervisor/runtime/tests
 	echo "== the policy's schema, by validators of others"
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) policy/tests
 	echo "== the black-box suite, with warm interpreters as shipped"
@@ -77,6 +78,8 @@ suite: root test-tools runtime build leave-out ## Run the black-box suite agains
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite
 	echo "== the black-box suite, with cold starts, of which the page is none the wiser, and which are counted above"
 	CLOISTER_COLD=1 CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite --ignore supervisor/suite/page --ignore supervisor/suite/spec
+	echo "== what of the black-box suite is so with every runtime, with one that is not Python"
+	CLOISTER_TONGUE=supervisor/suite/echo CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite -m neutral
 
 bench: root runtime build ## Measure warm and cold jobs beside bare forks and the predecessor's way (BENCH_OPTIONS)
 	@echo "== bench"

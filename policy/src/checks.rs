@@ -28,6 +28,7 @@ pub(crate) fn all(tables: &Tables, problems: &mut Diagnostics) {
         files(name, values, problems);
         call_rules(values, problems);
         path_rules(tables, values, problems);
+        warm(tables, name, values, problems);
     }
     inside::all(tables, problems);
 }
@@ -185,6 +186,16 @@ fn sums(name: &str, values: &Values, problems: &mut Diagnostics) {
         let message = format!("profile {name:?} has a loopback network, but may not make sockets");
         let problem = Diagnostic::warning(place(values, "network"), message, "of no use");
         problems.push(problem.help("allow @sockets too, or leave the network at \"none\""));
+    }
+}
+
+/// What is kept warm is Python's: a program that serves requests itself imports nothing.
+fn warm(tables: &Tables, name: &str, values: &Values, problems: &mut Diagnostics) {
+    let own = tables.runtimes.get(values.text("runtime")).is_some_and(|runtime| runtime.text("runner") == "own");
+    if own && values.switch("warm") {
+        let message = format!("profile {name:?} cannot be kept warm: its runtime has a runner of its own");
+        let problem = Diagnostic::error(place(values, "warm"), message, "for runner = \"python\" alone");
+        problems.push(problem.help("say warm = false"));
     }
 }
 

@@ -51,7 +51,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use explain::Explanation;
 pub use load::{Checked, PolicyError};
 pub use model::{
-    Bytes, Children, Filesystem, Network, Policy, Profile, ReadOnlyMount, Rlimits, Runtime, Supervisor, Warm,
+    Bytes, Children, Filesystem, Network, Policy, Profile, ReadOnlyMount, Rlimits, Runner, Runtime, Supervisor, Warm,
 };
 pub use paths::{Danger, danger};
 pub use rules::{CallRule, PathRule};

@@ -50,6 +50,8 @@ pub struct Supervisor {
 pub struct Runtime {
     /// The interpreter's path inside the sandbox.
     pub interpreter: PathBuf,
+    /// Who serves a request in it.
+    pub runner: Runner,
     /// What is mounted read-only for it.
     pub mounts: Vec<ReadOnlyMount>,
     /// Symbolic links in the sandbox's root, such as `lib` to `usr/lib`: (name, target).
@@ -58,6 +60,15 @@ pub struct Runtime {
     pub environment: BTreeMap<String, String>,
     /// Where a job starts.
     pub working_directory: PathBuf,
+}
+
+/// Who serves a request in an interpreter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runner {
+    /// Cloister's runner for Python, which the interpreter is started with.
+    Python,
+    /// The program itself, which speaks as that runner does.
+    Own,
 }
 
 /// A host file or directory shown read-only, nosuid and nodev in the sandbox.

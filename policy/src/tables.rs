@@ -8,7 +8,7 @@ use toml::de::DeTable;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::keys::{Default, RUNTIME, SUPERVISOR};
-use crate::model::{Policy, ReadOnlyMount, Runtime, Supervisor};
+use crate::model::{Policy, ReadOnlyMount, Runner, Runtime, Supervisor};
 use crate::profile::{self, Profiles};
 use crate::section::Section;
 use crate::values::Values;
@@ -117,6 +117,7 @@ fn runtime(values: &Values) -> Runtime {
     let link = |(name, target): (&String, &String)| (name.clone(), PathBuf::from(target));
     Runtime {
         interpreter: PathBuf::from(values.text("interpreter")),
+        runner: if values.text("runner") == "own" { Runner::Own } else { Runner::Python },
         mounts: values.mounts("mounts").iter().map(|mount| mount.value.clone()).collect::<Vec<ReadOnlyMount>>(),
         links: values.pairs("links").iter().map(link).collect(),
         environment: values.pairs("environment").clone(),

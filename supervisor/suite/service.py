@@ -12,7 +12,9 @@ from pathlib import Path
 
 import httpx
 
+import tongue
 from client import Client, eventually
+from tongue import HOLD, SAY  # noqa: F401, for the tests
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 POLICY = REPOSITORY / "policy/policy.toml"
@@ -24,11 +26,9 @@ INSTALLED = os.environ.get("CLOISTER_URL")
 # Services that the tests have started and not stopped yet.
 running = []
 # The shipped policy keeps children parked. With CLOISTER_COLD the same tests run against cold starts.
-WARM = not os.environ.get("CLOISTER_COLD")
+# Another runtime than Python keeps nothing warm.
+WARM = not os.environ.get("CLOISTER_COLD") and not os.environ.get("CLOISTER_TONGUE")
 CGROUPS = Path("/sys/fs/cgroup")
-# A script says by its process's name that it runs: another process with a job's id may be one that is still being started.
-SAY = "import ctypes, time\nctypes.CDLL(None).prctl(15, b'holding', 0, 0, 0)\n"
-HOLD = SAY + "def main(seconds):\n    time.sleep(seconds)\n    return 'held'"
 
 
 def binary(name, first=None):
@@ -100,7 +100,7 @@ class Service:
         for key, value in {"uid_base": self.uid_base, **supervisor}.items():
             text, count = re.subn(rf"(?m)^{key} = \S+", f"{key} = {value}", text, count=1)
             assert count == 1, key
-        self.policy.write_text(text + "\n" + extra)
+        self.policy.write_text(tongue.policy(text) + "\n" + extra)
         self.policy.chmod(0o644)
 
     def start(self):

@@ -5,6 +5,13 @@ use super::{Key, Kind, More, key, required};
 /// The keys of `[runtime.NAME]`.
 pub const RUNTIME: &[Key] = &[
     required("interpreter", Kind::Path, "The interpreter's path inside the sandbox."),
+    key(
+        "runner",
+        Kind::Choice(&["python", "own"]),
+        "\"python\"",
+        More::Neither,
+        "Who serves a request in it: Cloister's runner for Python, or the program itself (\"own\"), which then keeps no children warm.",
+    ),
     required(
         "mounts",
         Kind::Mounts,

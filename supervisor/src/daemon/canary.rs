@@ -16,9 +16,6 @@ use crate::job::bounds::Bounds;
 use crate::job::outcome::Outcome;
 use crate::pool::Pool;
 
-/// The attempts that a script can make by itself.
-const ATTEMPTS: &str = include_str!("../canary.py");
-
 /// What has to be tried in every profile, in the order in which it is told.
 const ALWAYS: &[&str] = &[
     "user namespace: one unprivileged id",
@@ -68,22 +65,6 @@ const DEADLINE: &str = "time: a job that ignores signals and forks is dead at it
 /// The namespaces of which each sandbox has its own, as `/proc/PID/ns` names them.
 const NAMESPACES: [&str; 7] = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
 
-/// A script that would run for ever, ignores every signal and leaves children behind.
-const OUTLAST: &str = "\
-import os, signal
-def main():
-    for number in range(1, 65):
-        try:
-            signal.signal(number, signal.SIG_IGN)
-        except (OSError, ValueError):
-            pass
-    if os.fork() == 0:
-        os.setsid()
-        os.fork()
-    while True:
-        pass
-";
-
 /// What one attempt came to.
 #[derive(Clone, Debug)]
 pub struct Attempt {
@@ -120,7 +101,7 @@ pub async fn all_hold(pools: impl IntoIterator<Item = &Arc<Pool>>) -> Result<(),
 async fn in_profile(pool: &Arc<Pool>) -> Vec<Attempt> {
     let attempt = |what: &str, broken| Attempt { profile: pool.name.clone(), what: what.to_owned(), broken };
     let loopback = pool.spec().network == Network::Loopback;
-    let mut attempts = match run(pool, ATTEMPTS, Some(arguments(pool.spec())), None).await {
+    let mut attempts = match run(pool, pool.bounds.language.attempts, Some(arguments(pool.spec())), None).await {
         Ok(Outcome { verdict: Ok(result), .. }) => {
             judge(result.get(), loopback).into_iter().map(|(what, broken)| attempt(&what, broken)).collect()
         }
@@ -131,7 +112,7 @@ async fn in_profile(pool: &Arc<Pool>) -> Vec<Attempt> {
         Err(message) => vec![attempt("sandbox: can be built", Some(message))],
     };
     if attempts.iter().all(|attempt| attempt.broken.is_none()) {
-        let outlast = run(pool, OUTLAST, None, Some(300)).await;
+        let outlast = run(pool, pool.bounds.language.outlast, None, Some(300)).await;
         let broken = match outlast.map(|outcome| outcome.verdict) {
             Ok(Err(failure))
                 if matches!(failure.code, ErrorCode::Timeout | ErrorCode::CpuLimit | ErrorCode::ProcessLimit) =>
@@ -275,7 +256,7 @@ mod tests {
     #[test]
     fn the_script_has_every_attempt() {
         for what in ALWAYS.iter().chain(NO_NETWORK).chain(super::LOOPBACK) {
-            assert!(super::ATTEMPTS.contains(&format!("\"{what}\"")), "{what}");
+            assert!(cloister_python::canary::ATTEMPTS.contains(&format!("\"{what}\"")), "{what}");
         }
     }
 }

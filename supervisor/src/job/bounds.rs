@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::job::interpreter::Language;
+
 /// Bounds of one job that are enforced from outside the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -29,4 +31,6 @@ pub struct Bounds {
     pub files_out_bytes: u64,
     /// Whether a request may lower its wall time.
     pub may_lower_timeout: bool,
+    /// What its script is spoken of in.
+    pub language: &'static Language,
 }

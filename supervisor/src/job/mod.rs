@@ -5,6 +5,7 @@ pub mod bounds;
 pub(crate) mod cell;
 pub mod denial;
 pub(crate) mod input_files;
+pub mod interpreter;
 pub(crate) mod locks;
 pub(crate) mod message;
 pub mod outcome;

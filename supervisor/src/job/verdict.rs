@@ -49,7 +49,7 @@ fn judge(stop: Stop, used: &Usage, bounds: &Bounds) -> Result<Box<RawValue>, Fai
         Stop::Said(said) => match said.read() {
             Report::Result(json) => Ok(json),
             Report::Failure(failure) => Err(claimed(failure, used)),
-            Report::Garbled => Err(garbled()),
+            Report::Garbled => Err(garbled(bounds)),
         },
         Stop::WallTime(limit) => Err(Failure::new(
             ErrorCode::Timeout,
@@ -62,7 +62,7 @@ fn judge(stop: Stop, used: &Usage, bounds: &Bounds) -> Result<Box<RawValue>, Fai
         Stop::Ended(_) if used.cpu >= bounds.cpu => Err(cpu_limit(bounds)),
         Stop::Ended(End::Code(code)) => Err(Failure::new(
             ErrorCode::Exit,
-            format!("the script ended its process with exit code {code} before main() returned"),
+            format!("the script ended its process with exit code {code} {}", bounds.language.too_early),
         )
         .with(Details { exit_code: Some(code.into()), ..Details::default() })),
         Stop::Ended(End::Signal(number)) => Err(killed(number)),
@@ -78,10 +78,11 @@ fn claimed(mut failure: Failure, used: &Usage) -> Failure {
     failure
 }
 
-fn garbled() -> Failure {
+fn garbled(bounds: &Bounds) -> Failure {
+    let result = bounds.language.result;
     Failure::new(
         ErrorCode::Exit,
-        "the script wrote to descriptor 3, through which main()'s result goes, and so ended without one",
+        format!("the script wrote to descriptor 3, through which {result} goes, and so ended without one"),
     )
 }
 

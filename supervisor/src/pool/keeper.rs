@@ -7,15 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use cloister_policy::Warm;
+use cloister_python::ZYGOTE_LIBRARY;
 use cloister_sandbox::cgroup::Tree;
 use cloister_sandbox::spec::{IdRange, Spec};
 
+use crate::job::interpreter;
 use crate::link::connection::Connection;
 use crate::link::forkers::Forkers;
 use crate::link::launcher::{Guard, Launcher};
 use crate::link::launcher_error::LauncherError;
 use crate::pool::ground::Ground;
-use crate::pool::profile;
 use crate::pool::tally::{Counts, Gone, Tally};
 
 /// Keeps a profile's launcher and zygote.
@@ -169,7 +170,8 @@ impl Keeper {
 
     async fn start_zygote(&self, launcher: &Launcher, warm: &Warm) -> Result<Connection, LauncherError> {
         let library = open_library()?;
-        let command = profile::zygote_command(&self.spec, &warm.imports);
+        let interpreter = self.spec.command.first().expect("a command is never empty");
+        let command = interpreter::zygote_command(interpreter, warm);
         let (spec, began) = ((*self.spec).clone(), Instant::now());
         let zygote = launcher.zygote(spec, &command, &self.spec.environment, library.as_fd()).await?;
         tracing::info!(profile = self.profile, milliseconds = began.elapsed().as_millis(), "zygote ready");
@@ -191,9 +193,8 @@ impl Keeper {
 
 /// The native library of a zygote lies beside this program, or where a package puts it.
 fn open_library() -> std::io::Result<OwnedFd> {
-    const NAME: &str = "libcloister_zygote.so";
-    let beside = std::env::current_exe()?.with_file_name(NAME);
-    let packaged = PathBuf::from("/usr/lib/cloister").join(NAME);
+    let beside = std::env::current_exe()?.with_file_name(ZYGOTE_LIBRARY);
+    let packaged = PathBuf::from("/usr/lib/cloister").join(ZYGOTE_LIBRARY);
     let found = std::fs::File::open(&beside).or_else(|_| std::fs::File::open(&packaged));
     found.map(OwnedFd::from).map_err(|error| {
         let places = format!("neither {} nor {} can be opened: {error}", beside.display(), packaged.display());

@@ -11,33 +11,25 @@ use cloister_sandbox::root;
 use cloister_sandbox::spec::{self, CallRule, Mount, PathRule, Rlimits, Spec, Tmpfs};
 
 use crate::job::bounds::Bounds;
+use crate::job::interpreter;
 use crate::link::launcher::IMPORT_TIME;
-
-/// The Python part of a job, part of this program so that the two can never differ.
-const RUNNER: &str = include_str!("../../zygote/runner.py");
-
-/// The Python part of a zygote.
-const ZYGOTE: &str = include_str!("../../zygote/zygote.py");
 
 /// What the launcher of a profile is told.
 pub fn spec(policy: &Policy, profile: &Profile, devices: Option<&Devices>) -> Spec {
     let runtime = &policy.runtimes[&profile.runtime];
-    let interpreter = runtime.interpreter.to_string_lossy().into_owned();
     let mut environment: Vec<String> =
         ["PATH=/usr/bin", "HOME=/tmp", "TMPDIR=/tmp", "LANG=C.UTF-8"].map(str::to_owned).to_vec();
     environment.extend(runtime.environment.iter().map(|(name, value)| format!("{name}={value}")));
     let mount =
         |mount: &cloister_policy::ReadOnlyMount| Mount { host: mount.host.clone(), inside: mount.inside.clone() };
-    let mut command = [&interpreter, "-I", "-X", "utf8", "-B", "-c", RUNNER].map(String::from).to_vec();
     // Whole seconds, and a second line only: the exact limit is enforced on the group.
     let mut cpu_seconds = profile.cpu_time.as_secs() + 2;
-    if let Some(warm) = kept(profile.warm.as_ref(), Children::Started) {
-        command.extend(["ahead".to_owned(), cpu_seconds.to_string()]);
-        command.extend(warm.imports.iter().cloned());
+    let ahead = kept(profile.warm.as_ref(), Children::Started).map(|warm| (warm, cpu_seconds));
+    if ahead.is_some() {
         cpu_seconds += IMPORT_TIME.as_secs();
     }
     Spec {
-        command,
+        command: interpreter::command(runtime, ahead),
         environment,
         mounts: runtime.mounts.iter().chain(&profile.filesystem.read_only).map(mount).collect(),
         links: runtime.links.clone(),
@@ -121,13 +113,6 @@ pub fn kept(warm: Option<&Warm>, children: Children) -> Option<&Warm> {
     warm.filter(|warm| warm.children == children)
 }
 
-/// The command of a zygote of this profile: as a job's, with another program.
-pub fn zygote_command(spec: &Spec, imports: &[String]) -> Vec<String> {
-    let (_, interpreter) = spec.command.split_last().expect("a command is never empty");
-    let own = [ZYGOTE, RUNNER].map(str::to_owned);
-    interpreter.iter().cloned().chain(own).chain(imports.iter().cloned()).collect()
-}
-
 /// What the control group of a slot is set to.
 pub fn limits(profile: &Profile) -> Limits {
     Limits {
@@ -140,8 +125,9 @@ pub fn limits(profile: &Profile) -> Limits {
 }
 
 /// What is enforced on a job from outside.
-pub fn bounds(profile: &Profile) -> Bounds {
+pub fn bounds(policy: &Policy, profile: &Profile) -> Bounds {
     Bounds {
+        language: interpreter::language(&policy.runtimes[&profile.runtime]),
         wall: profile.wall_time,
         cpu: profile.cpu_time,
         millicpus: profile.millicpus,

@@ -53,14 +53,16 @@ impl Pool {
         let forked = profile::kept(of.warm.as_ref(), Children::Forked).is_some();
         let parked = Parked::new(Arc::clone(&maker), of.warm.as_ref().map_or(0, |warm| warm.parked), forked);
         parked.begin().await.map_err(|error| LauncherError::Refused(error.to_string()))?;
-        let (name, bounds, warm) = (of.name.clone(), profile::bounds(of), of.warm.clone());
+        let (name, bounds, warm) = (of.name.clone(), profile::bounds(policy, of), of.warm.clone());
         Ok(Arc::new(Self { name, bounds, rules, warm, ground, maker, parked }))
     }
 
     /// Whether it is what this profile needs, so that it can go on serving it.
     #[must_use]
     pub fn is_for(&self, policy: &Policy, of: &Profile) -> bool {
-        self.maker.is_for(policy, of, &self.ground) && self.bounds == profile::bounds(of) && self.warm == of.warm
+        self.maker.is_for(policy, of, &self.ground)
+            && self.bounds == profile::bounds(policy, of)
+            && self.warm == of.warm
     }
 
     /// How many children are kept parked.

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from client import script_of
+from tongue import RUN
 
 ECHO = "def main(*args, **kwargs):\n    return [list(args), kwargs]"
 
 
+@pytest.mark.neutral
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
@@ -52,6 +54,7 @@ def test_a_mistake_is_a_400_that_names_it(client, body, expected):
     assert answer.body["id"] == answer.headers["x-cloister-id"]
 
 
+@pytest.mark.neutral
 def test_a_body_that_is_not_utf8_is_a_400(client):
     assert client.post(b'{"script": "\xff"}').code == "invalid_request"
 
@@ -69,8 +72,9 @@ def test_stdin_is_text_and_empty_when_absent(execute):
     assert execute(script, stdin="x" * 1_000_000).result == "x" * 1_000_000
 
 
+@pytest.mark.neutral
 def test_a_script_need_not_read_its_stdin(execute):
-    assert execute("def main():\n    return 1", stdin="x" * 2_000_000).result == 1
+    assert execute(RUN, stdin="x" * 2_000_000).result == "served"
 
 
 def test_timeout_may_lower_and_never_raise(service, execute):
@@ -95,17 +99,20 @@ def test_a_nul_in_a_script_is_its_own_mistake(execute):
     assert execute("x = 1\0\ndef main(): return 1").code == "syntax_error"
 
 
+@pytest.mark.neutral
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
 def test_other_content_types_are_415(client, content_type):
     answer = client.post('{"script": "x"}', headers={"Content-Type": content_type})
     assert (answer.status, answer.code) == (415, "unsupported_media_type")
 
 
+@pytest.mark.neutral
 def test_a_charset_parameter_is_fine(client):
-    body = json.dumps({"script": "def main(): return 1"})
-    assert client.post(body, headers={"Content-Type": "Application/JSON; charset=utf-8"}).result == 1
+    body = json.dumps({"script": RUN})
+    assert client.post(body, headers={"Content-Type": "Application/JSON; charset=utf-8"}).result == "served"
 
 
+@pytest.mark.neutral
 def test_too_large_is_told_before_the_body_is_read(client):
     host, port = client.http.base_url.host, client.http.base_url.port
     with socket.create_connection((host, port), timeout=30) as raw:
@@ -115,6 +122,7 @@ def test_too_large_is_told_before_the_body_is_read(client):
     assert reply.startswith(b"HTTP/1.1 413 ") and b'"too_large"' in reply
 
 
+@pytest.mark.neutral
 def test_too_large_is_told_of_a_chunked_body_while_it_comes(client):
     def chunks():
         yield b'{"script": "'
@@ -129,12 +137,14 @@ def test_too_large_is_told_of_a_chunked_body_while_it_comes(client):
         assert answer.status == 413
 
 
+@pytest.mark.neutral
 def test_a_script_above_the_profiles_size_is_413(execute):
     answer = execute("#" * 5000 + "\ndef main(): return 1", profile="tiny")
     assert (answer.status, answer.code) == (413, "too_large")
     assert "4096" in answer.error["message"]
 
 
+@pytest.mark.neutral
 def test_other_methods_and_paths(client):
     for method in ("GET", "PUT", "DELETE", "PATCH"):
         reply = client.http.request(method, "/execute")
@@ -146,6 +156,7 @@ def test_other_methods_and_paths(client):
     assert reply.json()["id"] == reply.headers["x-cloister-id"]
 
 
+@pytest.mark.neutral
 def test_health_and_readiness(client):
     reply = client.http.get("/healthz")
     assert (reply.status_code, reply.json()) == (200, {"status": "ok"})
@@ -153,8 +164,9 @@ def test_health_and_readiness(client):
     assert (reply.status_code, set(reply.json()), reply.json()["status"]) == (200, {"status", "policy"}, "ok")
 
 
+@pytest.mark.neutral
 def test_explain_tells_the_layers_in_force(execute):
-    script = "def main(): return 1"
+    script = RUN
     told = execute(script, headers={"X-Cloister-Explain": "1"}).headers["x-cloister-explain"]
     layers = dict(pair.split("=") for pair in told.split("; "))
     assert set(layers) == {"policy", "profile", "landlock", "filter", "cgroup", "warm"}
@@ -162,19 +174,21 @@ def test_explain_tells_the_layers_in_force(execute):
     assert "x-cloister-explain" not in execute(script).headers
 
 
+@pytest.mark.neutral
 def test_ids_are_new_for_each_request(execute):
-    ids = {execute("def main(): return 1").body["id"] for _ in range(5)}
+    ids = {execute(RUN).body["id"] for _ in range(5)}
     assert len(ids) == 5
 
 
+@pytest.mark.neutral
 def test_requests_one_after_another_on_one_connection(client):
     host, port = client.http.base_url.host, client.http.base_url.port
-    body = json.dumps({"script": script_of("def main(): return 1")}).encode()
+    body = json.dumps({"script": script_of(RUN)}).encode()
     head = f"POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection((host, port), timeout=30) as raw:
         # The second is sent before the first is answered.
         raw.sendall((head.encode() + body) * 2)
         received = b""
-        while received.count(b'"result":1') < 2:
+        while received.count(b'"result":"served"') < 2:
             received += raw.recv(65536) or pytest.fail(f"closed after {received!r}")
     assert received.count(b"HTTP/1.1 200 OK") == 2

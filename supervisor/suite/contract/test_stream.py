@@ -14,12 +14,10 @@ import pytest
 
 from client import JOB_FIELDS, Client, eventually, script_of
 from service import PROFILES, SAY, Service, free_port
+from tongue import LINGER, RUN
 
 ACCEPT = {"Accept": "text/event-stream"}
 TINY = {"slots": 1, "queue": 8, "queue_wait": '"60s"'}
-
-# Prints, and is then seen to run for longer than any test.
-LINGER = SAY + "def main():\n    print('begun', end='')\n    time.sleep(100)"
 
 
 class Streamed:
@@ -164,6 +162,7 @@ def test_a_failure_is_a_result_too(client, script, code):
     assert body["stdout"] == ("" if code == "syntax_error" else "x\n")
 
 
+@pytest.mark.neutral
 def test_events_come_while_the_job_runs_and_a_client_that_leaves_ends_it(spoken):
     service, version = spoken
     with visitor(service) as client, streamed(client, LINGER, profile="patient") as stream:
@@ -174,6 +173,7 @@ def test_events_come_while_the_job_runs_and_a_client_that_leaves_ends_it(spoken)
     eventually(lambda: not service.job_processes())
 
 
+@pytest.mark.neutral
 def test_a_client_that_leaves_while_it_waits_is_never_run(start_service):
     port = free_port()
     service = start_service(policy=PROFILES, supervisor=TINY, secure=True, gateway_options=["--metrics", f"127.0.0.1:{port}"])
@@ -198,7 +198,7 @@ def test_a_client_that_leaves_while_it_waits_is_never_run(start_service):
             asyncio.run(leave(http2))
             eventually(lambda: waiting() == 0)
     # With one slot, whoever is served now shows that none of the others has it.
-    with streamed(service.client, "def main(): return 'served'") as stream:
+    with streamed(service.client, RUN) as stream:
         assert stream.result()["result"] == "served"
     assert not service.holding()
 
@@ -246,18 +246,21 @@ def test_output_of_processes_that_the_script_starts_is_streamed(client):
         assert stream.result()["stdout"] == "42\n"
 
 
+@pytest.mark.neutral
 @pytest.mark.parametrize("accept", [None, "*/*", "application/json", "application/json, text/event-stream", "text/event-stream;q=0.2, */*", "nonsense"])
 def test_without_a_wish_for_events_the_answer_is_json(client, accept):
     headers = {"Accept": accept} if accept else {}
-    assert client.execute("def main(): return 1", headers=headers).result == 1
+    assert client.execute(RUN, headers=headers).result == "served"
 
 
+@pytest.mark.neutral
 def test_with_a_preference_for_events_they_come(client):
     for accept in ("text/event-stream, application/json;q=0.5", "Text/Event-Stream;q=0.9,*/*;q=0.1"):
-        with streamed(client, "def main(): return 1", headers={"Accept": accept}) as stream:
-            assert stream.result()["result"] == 1
+        with streamed(client, RUN, headers={"Accept": accept}) as stream:
+            assert stream.result()["result"] == "served"
 
 
+@pytest.mark.neutral
 def test_what_is_refused_before_the_job_begins_is_no_stream(client, service):
     for status, code, fields in [
         (400, "invalid_request", {"script": ""}),
@@ -270,18 +273,20 @@ def test_what_is_refused_before_the_job_begins_is_no_stream(client, service):
     assert (answer.status, answer.code) == (415, "unsupported_media_type")
 
 
+@pytest.mark.neutral
 def test_a_full_house_refuses_streams_as_it_does_others(start_service):
     service = start_service(policy=PROFILES, supervisor={"slots": 1, "queue": 0})
     with streamed(service.client, LINGER, profile="patient") as stream:
         stream.until("stdout")
-        answer = service.client.execute("def main(): return 1", headers=ACCEPT)
+        answer = service.client.execute(RUN, headers=ACCEPT)
         assert (answer.status, answer.code, answer.headers["retry-after"]) == (429, "overloaded", "1")
 
 
+@pytest.mark.neutral
 def test_layers_are_explained_in_the_head(client):
-    with streamed(client, "def main(): return 1", headers={**ACCEPT, "X-Cloister-Explain": "1"}) as stream:
+    with streamed(client, RUN, headers={**ACCEPT, "X-Cloister-Explain": "1"}) as stream:
         assert stream.headers["x-cloister-explain"].startswith("policy=")
-        assert stream.result()["result"] == 1
+        assert stream.result()["result"] == "served"
 
 
 def test_readers_who_take_nothing_hold_neither_a_slot_nor_a_job(start_service):
@@ -312,6 +317,7 @@ def test_a_silent_job_is_told_to_run_whatever_the_gateways_patience(start_servic
         assert service.holding()
 
 
+@pytest.mark.neutral
 @pytest.mark.parametrize("victim", ["supervisor", "launcher"])
 def test_a_job_that_is_lost_is_told_in_a_last_event(start_service, victim):
     # One profile, and so one launcher.

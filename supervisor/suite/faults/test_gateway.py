@@ -6,8 +6,11 @@ import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from client import eventually
 from service import GATEWAY_ID, HOLD
+from tongue import RUN
 
 
 def connect(service):
@@ -20,6 +23,7 @@ def request(script, *args):
     return f"POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
+@pytest.mark.neutral
 def test_sigterm_lets_a_running_request_finish(start_service):
     service = start_service()
     idle = connect(service)
@@ -34,6 +38,7 @@ def test_sigterm_lets_a_running_request_finish(start_service):
     idle.close()
 
 
+@pytest.mark.neutral
 def test_killed_its_jobs_end_and_the_supervisor_stays(start_service):
     service = start_service(supervisor={"slots": 1, "queue": 0})
     with connect(service) as raw:
@@ -48,11 +53,12 @@ def test_killed_its_jobs_end_and_the_supervisor_stays(start_service):
     assert service.supervisor.poll() is None
 
 
+@pytest.mark.neutral
 def test_a_body_above_its_limit(start_service):
     service = start_service(gateway_options=["--max-body", "1000"])
-    answer = service.client.execute("def main(): return 1", stdin="x" * 1000)
+    answer = service.client.execute(RUN, stdin="x" * 1000)
     assert (answer.status, answer.code) == (413, "too_large") and "1000" in answer.error["message"]
-    assert service.client.execute("def main(): return 1").result == 1
+    assert service.client.execute(RUN).result == "served"
 
 
 def test_slow_readers_hold_no_slot(start_service):
@@ -71,18 +77,20 @@ def test_slow_readers_hold_no_slot(start_service):
     eventually(lambda: len(os.listdir(f"/proc/{service.supervisor.pid}/fd")) <= before)
 
 
+@pytest.mark.neutral
 def test_connections_that_come_and_go_leave_no_descriptor(start_service):
     service = start_service()
-    assert service.client.execute("def main(): return 1").result == 1
+    assert service.client.execute(RUN).result == "served"
     count = lambda: len(os.listdir(f"/proc/{service.gateway.pid}/fd"))
     before = count()
     for number in range(100):
         with connect(service) as raw:
-            raw.sendall(request("def main(): return 1")[: number * 3])
+            raw.sendall(request(RUN)[: number * 3])
     eventually(lambda: count() <= before)
-    assert service.client.execute("def main(): return 1").result == 1
+    assert service.client.execute(RUN).result == "served"
 
 
+@pytest.mark.neutral
 def test_a_tight_memory_for_many_large_bodies_is_not_needed(start_service):
     service = start_service()
 
@@ -98,7 +106,7 @@ def test_a_tight_memory_for_many_large_bodies_is_not_needed(start_service):
 
     before = resident()
     open_ones = [announce() for _ in range(100)]
-    assert service.client.execute("def main(): return 1").result == 1
+    assert service.client.execute(RUN).result == "served"
     assert resident() - before < 64 << 10, "kilobytes"
     for raw in open_ones:
         raw.close()

@@ -4,10 +4,14 @@ import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from client import eventually
 from service import HOLD
+from tongue import served
 
 
+@pytest.mark.neutral
 def test_more_requests_than_slots_queue_and_all_are_answered(start_service):
     service = start_service(supervisor={"slots": 2, "queue": 20, "queue_wait": '"30s"'})
     with ThreadPoolExecutor(12) as pool:
@@ -16,6 +20,7 @@ def test_more_requests_than_slots_queue_and_all_are_answered(start_service):
     assert len(service.slot_groups("cgroup.procs")) > 0
 
 
+@pytest.mark.neutral
 def test_a_full_queue_is_told_at_once(start_service):
     service = start_service(supervisor={"slots": 1, "queue": 1, "queue_wait": '"30s"'})
     with ThreadPoolExecutor(8) as pool:
@@ -29,6 +34,7 @@ def test_a_full_queue_is_told_at_once(start_service):
     assert statuses == [200, 200, 429, 429]
 
 
+@pytest.mark.neutral
 def test_a_wait_that_takes_too_long_is_told(start_service):
     service = start_service(supervisor={"slots": 1, "queue": 5, "queue_wait": '"100ms"'})
     with ThreadPoolExecutor(2) as pool:
@@ -39,6 +45,7 @@ def test_a_wait_that_takes_too_long_is_told(start_service):
         assert first.result().result == "held"
 
 
+@pytest.mark.neutral
 def test_a_client_that_hangs_up_has_its_job_ended_and_its_slot_freed(start_service):
     service = start_service(supervisor={"slots": 1, "queue": 0})
     host, port = service.address.split(":")
@@ -51,10 +58,11 @@ def test_a_client_that_hangs_up_has_its_job_ended_and_its_slot_freed(start_servi
     eventually(lambda: service.client.execute(HOLD, args=[0]).status == 200)
 
 
+@pytest.mark.neutral
 def test_a_place_in_the_queue_is_given_up_by_who_hangs_up(start_service):
     service = start_service(supervisor={"slots": 1, "queue": 1, "queue_wait": '"30s"'})
     host, port = service.address.split(":")
-    body = json.dumps({"script": "open('/tmp/x', 'w')\ndef main(): return 'never'"}).encode()
+    body = json.dumps({"script": served("never")}).encode()
     head = f"POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     with ThreadPoolExecutor(2) as pool:
         # Should the one that only looks overtake the one that is to wait, once more.
@@ -90,6 +98,7 @@ def test_answers_are_never_mixed_up(start_service):
         assert list(pool.map(one, range(120))) == [(number, f"{number}\n", str(number)) for number in range(120)]
 
 
+@pytest.mark.neutral
 def test_clients_that_hang_up_at_every_moment_cost_no_slot(start_service):
     import json
     import socket

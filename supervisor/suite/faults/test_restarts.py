@@ -8,10 +8,14 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from client import eventually
 from service import GATEWAY_ID, HOLD
+from tongue import RUN
 
 
+@pytest.mark.neutral
 def test_supervisor_killed_and_back(start_service):
     service = start_service()
     gateway = service.gateway.pid
@@ -25,7 +29,7 @@ def test_supervisor_killed_and_back(start_service):
         for answer in (future.result() for future in running):
             assert (answer.status, answer.code, answer.error["ran"]) == (502, "lost", None), answer
             assert "retry-after" not in answer.headers
-    away = service.client.execute("def main(): return 1")
+    away = service.client.execute(RUN)
     assert (away.status, away.code, away.error["ran"], away.headers["retry-after"]) == (503, "unavailable", False, "1"), away
     assert service.client.http.get("/readyz").status_code == 503
     assert service.client.http.get("/healthz").status_code == 200
@@ -34,10 +38,11 @@ def test_supervisor_killed_and_back(start_service):
 
     service.start_supervisor()
     service.wait_until_ready()
-    assert service.client.execute("def main(): return 1").result == 1
+    assert service.client.execute(RUN).result == "served"
     assert service.gateway.pid == gateway and service.gateway.poll() is None
 
 
+@pytest.mark.neutral
 def test_sigterm_lets_running_jobs_finish(start_service):
     service = start_service()
     with ThreadPoolExecutor(1) as pool:
@@ -48,9 +53,10 @@ def test_sigterm_lets_running_jobs_finish(start_service):
     assert service.supervisor.wait(30) == 0
     assert not service.processes() and not service.cgroup_directories()
     assert not service.socket.exists()
-    assert service.client.execute("def main(): return 1").code == "unavailable"
+    assert service.client.execute(RUN).code == "unavailable"
 
 
+@pytest.mark.neutral
 def test_what_an_earlier_life_left_is_removed(start_service):
     service = start_service(supervisor={"slots": 10})
     service.supervisor.kill()
@@ -61,21 +67,23 @@ def test_what_an_earlier_life_left_is_removed(start_service):
     service.start_supervisor()
     service.wait_until_ready()
     assert not [path for path in left if path.exists()]
-    assert service.client.execute("def main(): return 1").result == 1
+    assert service.client.execute(RUN).result == "served"
 
 
+@pytest.mark.neutral
 def test_requests_during_a_stop_are_told_that_it_is_away(start_service):
     service = start_service()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(service.client.execute, HOLD, args=[8])
         eventually(lambda: service.holding())
         service.supervisor.send_signal(signal.SIGTERM)
-        answer = eventually(lambda: (late := service.client.execute("def main(): return 1")).status != 200 and late)
+        answer = eventually(lambda: (late := service.client.execute(RUN)).status != 200 and late)
         assert (answer.status, answer.code) == (503, "unavailable")
         assert not running.done() and running.result().result == "held"
     assert service.supervisor.wait(30) == 0
 
 
+@pytest.mark.neutral
 def test_a_killed_launcher_gets_a_truthful_answer_and_is_replaced(start_service):
     service = start_service()
     with ThreadPoolExecutor(1) as pool:
@@ -85,15 +93,16 @@ def test_a_killed_launcher_gets_a_truthful_answer_and_is_replaced(start_service)
         answer = running.result()
     assert (answer.status, answer.code, answer.error["ran"]) == (502, "lost", None), answer
     assert "launcher" in answer.error["message"]
-    assert service.client.execute("def main(): return 1").result == 1
+    assert service.client.execute(RUN).result == "served"
 
 
+@pytest.mark.neutral
 def test_two_supervisors_never_share_a_socket(start_service):
     service = start_service()
     second = service.spawn("supervisor", "serve", "--policy", service.policy, "--socket", service.socket, "--cgroup", "cloister-second")
     assert second.wait(30) == 1
     assert "another supervisor" in service.log("supervisor")
-    assert service.client.execute("def main(): return 1").result == 1
+    assert service.client.execute(RUN).result == "served"
 
 
 def test_only_the_gateway_and_root_may_use_the_socket(service):

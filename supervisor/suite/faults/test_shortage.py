@@ -7,6 +7,7 @@ import pytest
 
 from client import eventually
 from service import HOLD, WARM
+from tongue import RUN
 
 MEBIBYTE = 1 << 20
 
@@ -65,6 +66,7 @@ def test_a_host_without_a_process_to_spare_is_unavailable_and_no_bug(start_servi
     service.settle()
 
 
+@pytest.mark.neutral
 def test_connections_have_an_end_and_come_back(start_service):
     service = start_service(supervisor={"slots": 1, "queue": 0})
     with ExitStack() as clients:
@@ -74,12 +76,13 @@ def test_connections_have_an_end_and_come_back(start_service):
         refused = eventually(lambda: (told := ask(clients.enter_context(connect(service)))).startswith(b"HTTP/1.1 503") and told)
         assert b"Connection: close" in refused
     eventually(lambda: ask(connect(service)).startswith(b"HTTP/1.1 200"))
-    eventually(lambda: service.client.execute("def main(): return 1").status == 200)
+    eventually(lambda: service.client.execute(RUN).status == 200)
 
 
+@pytest.mark.neutral
 def test_bodies_have_a_bound_together(start_service):
     service = start_service()
-    assert service.client.execute("def main(): return 1").result == 1
+    assert service.client.execute(RUN).result == "served"
     before = resident(service.supervisor)
     with ExitStack() as clients:
         for _ in range(2):
@@ -94,5 +97,5 @@ def test_bodies_have_a_bound_together(start_service):
         # Twice, for what a growing buffer takes meanwhile.
         assert resident(service.supervisor) - before < 2 * 256 * MEBIBYTE
         # There is room for the small ones of others.
-        assert service.client.execute("def main(): return 1").result == 1
-    eventually(lambda: service.client.execute("def main(): return 1", stdin="x" * MEBIBYTE).status == 200)
+        assert service.client.execute(RUN).result == "served"
+    eventually(lambda: service.client.execute(RUN, stdin="x" * MEBIBYTE).status == 200)

@@ -15,6 +15,7 @@ import pytest
 
 from client import eventually
 from service import HOLD, WARM, free_port
+from tongue import RUN
 
 
 class Metrics:
@@ -66,6 +67,7 @@ def metrics(start_service):
     return Metrics(start_service)
 
 
+@pytest.mark.neutral
 def test_slots_and_queue_as_they_are(start_service):
     metrics = Metrics(start_service, policy=PATIENT, supervisor={"slots": 2, "queue": 8, "queue_wait": '"5min"'})
     assert (metrics["cloister_slots"], metrics["cloister_slots_busy"], metrics["cloister_queue_length"]) == (2, 0, 0)
@@ -102,6 +104,7 @@ def test_parked_children_and_zygotes_that_die_hang_or_are_replaced(metrics):
     assert metrics.restarts("launcher", "another") == {}
 
 
+@pytest.mark.neutral
 def test_a_launcher_that_dies_is_counted(metrics):
     service = metrics.service
     service.settle()
@@ -111,13 +114,15 @@ def test_a_launcher_that_dies_is_counted(metrics):
     assert metrics.restarts("zygote") == ({"died": 1} if WARM else {})
 
 
+@pytest.mark.neutral
 def test_the_names_of_clients_are_no_labels(metrics):
     for name in ("made-up", "default\"} 1\ncloister_slots 7"):
-        assert metrics.service.client.execute("def main(): return 1", profile=name).code == "invalid_request"
-    assert metrics.service.client.execute("def main(): return 1").result == 1
+        assert metrics.service.client.execute(RUN, profile=name).code == "invalid_request"
+    assert metrics.service.client.execute(RUN).result == "served"
     assert set(re.findall(r'profile="([^"]*)"', metrics.text())) == {"default"}
 
 
+@pytest.mark.neutral
 def test_slots_and_who_waits_for_them_are_shown_as_they_are(start_service):
     metrics = Metrics(start_service, policy=PATIENT, supervisor={"slots": 12, "queue_wait": '"5min"'})
     assert (metrics["cloister_slots"], metrics["cloister_slots_busy"], metrics["cloister_queue_length"]) == (12, 0, 0)
@@ -131,6 +136,7 @@ def test_slots_and_who_waits_for_them_are_shown_as_they_are(start_service):
     eventually(lambda: metrics["cloister_answers_unread"] == 0)
 
 
+@pytest.mark.neutral
 def test_a_supervisor_that_is_away_is_told(metrics):
     metrics.service.supervisor.send_signal(signal.SIGTERM)
     assert metrics.service.supervisor.wait(60) == 0

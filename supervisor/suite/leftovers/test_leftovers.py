@@ -9,6 +9,7 @@ import pytest
 
 from client import eventually
 from service import name_of
+from tongue import RUN, SPIN
 
 MIXED = [
     "def main(): return 1",
@@ -91,7 +92,8 @@ def test_memory_of_the_supervisor_is_flat(start_service):
     assert resident() - warm < 2048, f"grew from {warm} kB to {resident()} kB over {jobs} jobs"
 
 
-@pytest.mark.parametrize("script", ["def main(): return 1", "def main():\n    while True: pass"])
+@pytest.mark.neutral
+@pytest.mark.parametrize("script", [RUN, SPIN])
 def test_descriptors_do_not_pile_up(start_service, script):
     service = start_service()
     count = lambda: len(os.listdir(f"/proc/{service.supervisor.pid}/fd"))

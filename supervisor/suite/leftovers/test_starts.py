@@ -4,6 +4,8 @@ import pytest
 
 from service import Service
 
+pytestmark = pytest.mark.neutral
+
 
 class NeverReady(Service):
     """Both daemons run, and it is told that they do not."""

@@ -93,7 +93,7 @@ async fn record(policy: &Policy, of: &Profile, request: &ExecuteRequest) -> Resu
     let spec = profile::spec(policy, of, devices.as_ref());
     let told = |error: cloister_sandbox::Error| error.to_string();
     let recorder = Arc::new(Recorder::new(Judge::new(&spec).map_err(told)?, of.path_rules.clone()));
-    let bounds = profile::bounds(of);
+    let bounds = profile::bounds(policy, of);
     let size = request.script.len() as u64;
     if size > bounds.script_bytes {
         return Err(format!("script is {size} bytes, profile {:?} accepts {}", of.name, bounds.script_bytes));

@@ -1,4 +1,4 @@
-"""The runner over its pipes, as the launcher starts it but without a sandbox: what goes in, what comes out."""
+"""The whole runner over its pipes, as the launcher starts it but without a sandbox: what goes in, what comes out."""
 
 import json
 import os
@@ -11,19 +11,18 @@ from types import SimpleNamespace
 
 import pytest
 
-RUNNER = (Path(__file__).resolve().parents[1] / "runner.py").read_text()
 INTERPRETERS = [sys.executable, *map(str, Path(os.environ.get("CLOISTER_RUNTIME") or "/var/lib/cloister/python").glob("usr/bin/python3"))]
 LIMIT = 1 << 20
 
 
 @pytest.fixture(params=INTERPRETERS, ids=["at hand", "of the sandboxes"][: len(INTERPRETERS)])
-def run(request, tmp_path):
+def run(request, tmp_path, runner_text):
     """Run a script and read what it leaves: the frames, the output, the exit code."""
 
     def started(script, *arguments, content=b"", stdin=b"", result_bytes=LIMIT, raw=None, **fields):
         read, write = os.pipe()
         # The result pipe is number 3, which subprocess cannot say itself; the shell can.
-        command = ["bash", "-c", f'exec "$@" 3>&{write} {write}>&-', "bash", request.param, "-I", "-X", "utf8", "-B", "-c", RUNNER, *arguments]
+        command = ["bash", "-c", f'exec "$@" 3>&{write} {write}>&-', "bash", request.param, "-I", "-X", "utf8", "-B", "-c", runner_text, *arguments]
         process = subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                    pass_fds=[write], env={"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"})
         os.close(write)

@@ -273,4 +273,5 @@ def reseed(generators):
         modules["logging"]._startTime = now
 
 
-main()
+if __name__ == "__main__":
+    main()

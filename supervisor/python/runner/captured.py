@@ -1,0 +1,32 @@
+"""The part of Cloister that lives inside a job's interpreter: reads one request, runs it, reports.
+
+It is the last trusted code before the script and shares its process, so nothing it says is trusted
+outside; it is careful for the script's sake: a script that patches builtins, json or os must still
+get the right answer. Hence the private builtins below and the names captured here. Modules that
+only failures need are imported when they fail, for a cold start pays for each import.
+
+The parts of it are put behind one another to one text, in the order of the file `parts`; what one imports
+from another is there already then. So each name is one thing in all of them.
+
+Descriptors: 0 request, the content of its files, then the script's standard input; 1 and 2 output; 3 the result pipe.
+Arguments: none, or where the interpreter is started ahead of its request "ahead", the limit on CPU time in seconds that
+the job is to have, and the modules to import.
+"""
+
+import builtins
+import json
+import os
+import sys
+
+# The runner's own copy of the builtins: what a script assigns to `builtins.len` does not reach it.
+__builtins__ = dict(vars(builtins))
+
+os_read, os_write, os_exit, os_getpid, os_times = os.read, os.write, os._exit, os.getpid, os.times
+# What decodes without looking for white space and encodings: the supervisor's JSON has no such surprises.
+json_scan = json.JSONDecoder().scan_once
+json_encoder = json.encoder.c_make_encoder
+json_string = json.encoder.encode_basestring
+sys_modules = sys.modules
+
+RESULT_FD = 3
+FILE_NAME = "script.py"

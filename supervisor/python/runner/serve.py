@@ -1,0 +1,110 @@
+"""From an interpreter that is ready to its end: one request, in one that was started for it, ahead of it, or forked."""
+
+import io
+import os
+import select
+import sys
+
+from .captured import RESULT_FD, os_exit, os_times, os_write, sys_modules
+from .encode import dump
+from .receive import read_standard_input, receive
+from .report import encode_error, frame, send
+from .script import run
+from .streams import open_streams, with_descriptors
+
+# Milliseconds after which an interpreter takes it that no request is waiting for it.
+SHORTLY = 2
+
+waiting = select.poll()
+waiting.register(0, select.POLLIN)
+
+
+def serve(begun, meanwhile=()):
+    """Say that the interpreter is ready, then serve one request and end the process.
+
+    `begun` is called once the request has come and before the script can print anything. `meanwhile` is gone
+    through step by step for as long as no request has come for the milliseconds that each step tells to wait:
+    not where requests are waiting.
+    """
+    os_write(RESULT_FD, b"P")
+    report = b""
+    if hasattr(sys, "set_int_max_str_digits"):
+        sys.set_int_max_str_digits(0)  # numbers of any size pass both ways
+    try:
+        for calm in meanwhile:
+            if waiting.poll(calm):
+                break
+        request = receive(read_standard_input)
+        begun()
+        report = run(request)
+    except BaseException as error:  # whatever the script did to us, something true is said
+        report = frame(b"E", encode_error({"code": "exception", "message": "the script broke the runner: " + type(error).__name__}))
+    finally:
+        be_counted()
+        send(report)
+        os_exit(0)
+
+
+def be_counted():
+    """Have the kernel count the CPU time until now: that of a process that runs is else counted now and then, times(2)."""
+    try:
+        os_times()
+    except OSError:
+        pass
+
+
+def rehearse():
+    """Serve a small request that nobody has made, so that its first-use costs are paid before one comes."""
+    script = "def main(*a, **k):\n    return {'sum': sum([1, 2]), 'text': str(1.5)}\n"
+    body = dump({"script": script, "args": [1, 2.5, "x", None], "result_bytes": 1 << 10})
+    run(receive(io.BytesIO(len(body).to_bytes(8, "big") + body).read))
+    del sys_modules["script"]
+
+
+def rehearse_early():
+    """What `meanwhile` is at least, for who is ahead of its request: see `serve`."""
+    yield SHORTLY
+    rehearse()
+
+
+def serve_ahead(cpu_seconds, modules):
+    """Be an interpreter that was started ahead of its request: do the imports, and be seen to wait until it comes.
+
+    Their CPU time is not the script's: the limit that the process began with has room for them, and becomes the
+    job's own when there is one.
+    """
+    import ctypes
+    import importlib
+    import resource
+    import time
+
+    set_name = ctypes.CDLL(None).prctl  # with PR_SET_NAME, prctl(2)
+
+    def do_imports():
+        for name in modules:
+            try:
+                importlib.import_module(name)
+            except BaseException as error:
+                send(frame(b"I", f"import {name}: {type(error).__name__}: {error}".encode("utf-8", "replace")))
+                os_exit(1)
+
+    # Made before the imports, so that one which keeps a stream has the script's. What an import prints is nobody's.
+    open_streams()
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    with_descriptors((nowhere, nowhere, nowhere), do_imports)
+    os.close(nowhere)
+    # After the imports, for threads that one starts take the name over.
+    set_name(15, b"parked", 0, 0, 0)
+
+    def begun():
+        set_name(15, b"python3", 0, 0, 0)
+        limit = cpu_seconds + int(time.process_time())
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+
+    serve(begun, rehearse_early())
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["ahead"]:
+        serve_ahead(int(sys.argv[2]), sys.argv[3:])
+    serve(open_streams)

@@ -1,0 +1,26 @@
+"""Texts of a stranger's making: had whatever it takes, and of a bounded length."""
+
+LONGEST_TEXT = 64 * 1024
+
+
+def a(noun):
+    return ("an " if noun[:1].lower() in "aeiou" else "a ") + noun
+
+
+def text_of(value):
+    try:
+        return str(value)
+    except BaseException:
+        return f"({a(type(value).__name__)} whose text cannot be had)"
+
+
+def clip(text):
+    if len(text) <= LONGEST_TEXT:
+        return text
+    half = LONGEST_TEXT // 2
+    return f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
+
+
+def encodable(text):
+    """The text with what has no form in UTF-8 written out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

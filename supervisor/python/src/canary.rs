@@ -1,0 +1,21 @@
+//! What Python's canaries run: scripts that attempt what must fail. Which attempts there have to be is the supervisor's
+//! to know, and what they come to the supervisor's to judge.
+
+/// The attempts that a script can make by itself.
+pub const ATTEMPTS: &str = include_str!("../canary.py");
+
+/// A script that would run for ever, ignores every signal and leaves children behind.
+pub const OUTLAST: &str = "\
+import os, signal
+def main():
+    for number in range(1, 65):
+        try:
+            signal.signal(number, signal.SIG_IGN)
+        except (OSError, ValueError):
+            pass
+    if os.fork() == 0:
+        os.setsid()
+        os.fork()
+    while True:
+        pass
+";

@@ -1,0 +1,77 @@
+//! What of Cloister is Python: how an interpreter is started for a job or for many, the runner that serves a request in
+//! it, what its canary tries, and what is said of Python alone.
+//!
+//! It is text and arguments, does nothing by itself, and knows nothing of sandboxes. The native half of a zygote is a
+//! library of its own, in `zygote/`, for it is loaded into the interpreter.
+
+pub mod canary;
+pub mod words;
+
+/// What serves a request inside an interpreter, part of this program so that the two can never differ.
+const RUNNER: &str = include_str!(concat!(env!("OUT_DIR"), "/runner.py"));
+
+/// The Python half of a zygote.
+const ZYGOTE: &str = include_str!("../zygote/zygote.py");
+
+/// The file that the native half of a zygote is in.
+pub const ZYGOTE_LIBRARY: &str = "libcloister_zygote.so";
+
+/// Isolated from variables, user and working directory; text is UTF-8; no bytecode is written; the program is an argument.
+const FLAGS: [&str; 5] = ["-I", "-X", "utf8", "-B", "-c"];
+
+/// The command of an interpreter that serves one request, which it waits for.
+#[must_use]
+pub fn job_command(interpreter: &str) -> Vec<String> {
+    command(interpreter, &[RUNNER])
+}
+
+/// The command of one that is started ahead of its request: it imports these modules, and gives itself the limit on CPU
+/// time when the request has come.
+#[must_use]
+pub fn ahead_command(interpreter: &str, cpu_seconds: u64, imports: &[String]) -> Vec<String> {
+    let mut command = command(interpreter, &[RUNNER, "ahead", &cpu_seconds.to_string()]);
+    command.extend_from_slice(imports);
+    command
+}
+
+/// The command of a zygote that imports these modules and forks an interpreter for each job.
+#[must_use]
+pub fn zygote_command(interpreter: &str, imports: &[String]) -> Vec<String> {
+    let mut command = command(interpreter, &[ZYGOTE, RUNNER]);
+    command.extend_from_slice(imports);
+    command
+}
+
+fn command(interpreter: &str, program: &[&str]) -> Vec<String> {
+    [&[interpreter], &FLAGS[..], program].concat().into_iter().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RUNNER, ZYGOTE, ahead_command, job_command, zygote_command};
+
+    /// `execve(2)`: MAX_ARG_STRLEN.
+    const LONGEST_ARGUMENT: usize = 128 << 10;
+
+    #[test]
+    fn interpreters_are_isolated_and_given_their_program_as_an_argument() {
+        let flags = ["/usr/bin/python3", "-I", "-X", "utf8", "-B", "-c"];
+        assert_eq!(job_command("/usr/bin/python3"), [&flags[..], &[RUNNER]].concat());
+        let imports = ["numpy".to_owned(), "pandas".to_owned()];
+        let ahead = [&flags[..], &[RUNNER, "ahead", "12", "numpy", "pandas"]].concat();
+        assert_eq!(ahead_command("/usr/bin/python3", 12, &imports), ahead);
+        assert_eq!(
+            zygote_command("/usr/bin/python3", &imports[..1]),
+            [&flags[..], &[ZYGOTE, RUNNER, "numpy"]].concat()
+        );
+    }
+
+    #[test]
+    fn the_runner_is_one_text_that_fits_an_argument() {
+        assert!(RUNNER.starts_with("\"\"\"") && RUNNER.contains("\ndef serve(") && RUNNER.contains("\ndef dump("));
+        assert!(!RUNNER.contains("from ."), "parts that import from one another");
+        for text in [RUNNER, ZYGOTE] {
+            assert!(text.len() < LONGEST_ARGUMENT && !text.contains('\0'));
+        }
+    }
+}

@@ -1,0 +1,57 @@
+"""The parts of the runner as one text: in order, each name once, and what the program holds."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import FOLDER, PARTS
+
+
+def test_every_part_is_in_the_text_and_small():
+    parts = {path.stem: path.read_text() for path in (FOLDER / "runner").glob("*.py")}
+    assert set(parts) == set(PARTS) and len(PARTS) == len(set(PARTS))
+    assert {name: text.count("\n") for name, text in parts.items() if text.count("\n") > 300} == {}
+    assert all(ast.get_docstring(ast.parse(text)) for text in parts.values()), "each says what it is for"
+
+
+def test_parts_import_from_those_in_front_of_them_alone():
+    for number, part in enumerate(PARTS):
+        for node in ast.walk(ast.parse((FOLDER / f"runner/{part}.py").read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                assert node.module in PARTS[:number], f"{part} imports from {node.module}"
+                assert not any(alias.asname for alias in node.names), f"{part}: a name is the same in all of them"
+
+
+def test_no_part_takes_a_name_of_another():
+    owners = {}
+    for part in PARTS:
+        for node in ast.parse((FOLDER / f"runner/{part}.py").read_text()).body:
+            names = [node.name] if isinstance(node, (ast.FunctionDef, ast.ClassDef)) else []
+            for target in getattr(node, "targets", ()):
+                names += [name.id for name in ast.walk(target) if isinstance(name, ast.Name)]
+            for name in names:
+                assert owners.setdefault(name, part) == part, f"{name} is in {owners[name]} and in {part}"
+    assert len(owners) > 40
+
+
+def test_each_part_can_be_imported_by_itself():
+    for part in PARTS:
+        command = [sys.executable, "-B", "-c", f"import runner.{part}"]
+        done = subprocess.run(command, cwd=FOLDER, env={"PYTHONPATH": str(FOLDER)}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_text_needs_nothing_beside_it(runner_text):
+    for node in ast.walk(ast.parse(runner_text)):
+        assert not (isinstance(node, ast.ImportFrom) and node.level), ast.unparse(node)
+
+
+def test_the_supervisor_holds_this_text(runner_text):
+    if not os.environ.get("CLOISTER_BIN"):
+        pytest.skip("CLOISTER_BIN does not say where the programs are")
+    program = (Path(os.environ["CLOISTER_BIN"]) / "cloister-supervisor").read_bytes()
+    assert runner_text.encode() in program, "what is tested here is not what is run; build it again"

@@ -1,0 +1,64 @@
+//! Everything in which one runtime differs from another, and the only place that knows of more than one: how an
+//! interpreter is started, what its canaries are told, and how its scripts are spoken of.
+//!
+//! What passes through its pipes is the same for all: a request as [`message`](crate::job::message) writes it, a report as
+//! [`report`](crate::job::report) reads it.
+
+use cloister_policy::{Runner, Runtime, Warm};
+use cloister_python as python;
+
+/// What is said to, and of, the scripts of a runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Language {
+    /// The script that makes every attempt of the canary.
+    pub attempts: &'static str,
+    /// The script that ends only by force, with all that it has started.
+    pub outlast: &'static str,
+    /// When a process ended that should have given a result: "before main() returned".
+    pub too_early: &'static str,
+    /// What goes through the result pipe.
+    pub result: &'static str,
+}
+
+/// Scripts of Python, whose result is what `main()` returns.
+const PYTHON: Language = Language {
+    attempts: python::canary::ATTEMPTS,
+    outlast: python::canary::OUTLAST,
+    too_early: python::words::TOO_EARLY,
+    result: python::words::RESULT,
+};
+
+/// Scripts of whatever a program that is its own runner takes them for. Two that begin like this it must know.
+const OWN: Language = Language {
+    attempts: "#!canary attempts",
+    outlast: "#!canary outlast",
+    too_early: "before it gave a result",
+    result: "its result",
+};
+
+/// The language of a runtime's scripts.
+#[must_use]
+pub fn language(runtime: &Runtime) -> &'static Language {
+    match runtime.runner {
+        Runner::Python => &PYTHON,
+        Runner::Own => &OWN,
+    }
+}
+
+/// The command of an interpreter that serves one request; with `ahead`, one that is started before that comes, and has
+/// this many seconds of CPU time for it.
+#[must_use]
+pub fn command(runtime: &Runtime, ahead: Option<(&Warm, u64)>) -> Vec<String> {
+    let interpreter = runtime.interpreter.to_string_lossy();
+    match (runtime.runner, ahead) {
+        (Runner::Own, _) => vec![interpreter.into_owned()],
+        (Runner::Python, None) => python::job_command(&interpreter),
+        (Runner::Python, Some((warm, cpu_seconds))) => python::ahead_command(&interpreter, cpu_seconds, &warm.imports),
+    }
+}
+
+/// The command of a zygote of these modules. A policy has them for Python alone.
+#[must_use]
+pub fn zygote_command(interpreter: &str, warm: &Warm) -> Vec<String> {
+    python::zygote_command(interpreter, &warm.imports)
+}

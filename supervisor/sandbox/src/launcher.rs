@@ -7,7 +7,6 @@
 //! by the kernel when the supervisor dies.
 
 use std::collections::HashMap;
-use std::ffi::{CStr, CString};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
@@ -21,6 +20,7 @@ use nix::unistd::sethostname;
 use crate::cell::Cell;
 use crate::forker::{Event, FAILED, Forker, Started, fork_plain, open_namespace, report_failure};
 use crate::overlay::{self, Tree};
+use crate::program::{self, Program};
 use crate::spec::{Network, Slot};
 use crate::sys::{self, Forked};
 use crate::weaker::{Layer, Plan, Weaker};
@@ -135,7 +135,7 @@ struct Launcher {
 
 impl Launcher {
     fn new(spec: Plan, trees: Vec<Tree>) -> Result<Self> {
-        let job = Program::new(&spec.command, &environment(&spec, &spec.environment))?;
+        let job = Program::new(&spec.command, &program::environment(&spec, &spec.environment))?;
         let own_network = open_namespace("net")?;
         Ok(Self { forker: Forker::new(spec)?, trees, job, networks: HashMap::new(), own_network })
     }
@@ -162,7 +162,7 @@ impl Launcher {
                 (slot, self.start(slot, entry, fds).map(|pidfd| (Notice::Started(slot), vec![pidfd])))
             }
             Order::Zygote(command, environment) => {
-                let environment = self::environment(self.forker.confinement().plan(), &environment);
+                let environment = program::environment(self.forker.confinement().plan(), &environment);
                 return self.start_zygote(&Program::new(&command, &environment)?, fds);
             }
             Order::Ping => return wire.send(&Notice::Pong, &[]).doing(|| "answer the supervisor"),
@@ -271,40 +271,4 @@ fn has_sockets() -> Result<bool> {
     let listed = std::fs::read_to_string(path).doing(|| format!("read {path}"))?;
     // The first line is a heading.
     Ok(listed.lines().nth(1).is_some())
-}
-
-/// A program's environment: what it is to be given, and nothing of this process's own.
-fn environment(spec: &Plan, given: &[String]) -> Vec<String> {
-    let mut environment = given.to_vec();
-    if spec.leaves_out(Layer::Environment) {
-        environment.extend(spec.weaker().environment.iter().cloned());
-    }
-    environment
-}
-
-/// A program with its arguments and environment, ready for `execve(2)`.
-struct Program {
-    command: Vec<CString>,
-    environment: Vec<CString>,
-}
-
-impl Program {
-    fn new(command: &[String], environment: &[String]) -> Result<Self> {
-        let strings = |texts: &[String]| {
-            texts
-                .iter()
-                .map(|text| CString::new(text.as_str()))
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|error| Error::layer("prepare a program's arguments", error))
-        };
-        Ok(Self { command: strings(command)?, environment: strings(environment)? })
-    }
-
-    /// Replaces this process; returns why that failed.
-    fn exec(&self) -> String {
-        let command: Vec<&CStr> = self.command.iter().map(CString::as_c_str).collect();
-        let environment: Vec<&CStr> = self.environment.iter().map(CString::as_c_str).collect();
-        let errno = sys::execve(command[0], &command, &environment);
-        format!("execve {}: {errno}", command[0].to_string_lossy())
-    }
 }

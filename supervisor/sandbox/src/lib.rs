@@ -26,6 +26,7 @@ pub mod loopback;
 mod mount;
 pub mod overlay;
 pub mod paths;
+mod program;
 pub mod recorder;
 pub mod root;
 mod search_tree;

@@ -85,6 +85,7 @@ impl Diagnostics {
         Self { problems: Vec::new(), ..self.clone() }
     }
 
+    #[cfg(feature = "text")]
     pub(crate) fn source(&self) -> &str {
         &self.source
     }
@@ -186,14 +187,4 @@ fn whole_characters(source: &str, span: &Range<usize>) -> Range<usize> {
 /// The last place between characters at or before a byte.
 fn boundary(source: &str, byte: usize) -> usize {
     (0..=byte.min(source.len())).rev().find(|at| source.is_char_boundary(*at)).unwrap_or(0)
-}
-
-/// The candidate that a misspelt word most resembles, if any is close.
-pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, candidate)| candidate)
 }

@@ -18,45 +18,31 @@
 
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_types, reason = "what is made here is told of the operator's own file")]
-#![cfg_attr(not(feature = "text"), allow(dead_code, unused_imports, reason = "the text half is all that uses them"))]
 
-mod checks;
+mod check;
+mod danger;
 mod diagnostic;
-#[cfg(feature = "text")]
-pub mod diff;
-#[cfg(feature = "text")]
-mod explain;
-mod host;
-mod inside;
 pub mod keys;
 mod load;
 mod model;
-mod paths;
-mod profile;
 mod read;
-#[cfg(feature = "text")]
-pub mod reference;
-pub mod rules;
-#[cfg(feature = "text")]
-mod schema;
 pub mod seccomp;
-mod section;
-mod show;
-mod tables;
+mod suggest;
+#[cfg(feature = "text")]
+mod text;
+mod trust;
 mod units;
-mod values;
 
-pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-#[cfg(feature = "text")]
-pub use explain::Explanation;
-pub use load::{Checked, PolicyError};
-pub use model::{
-    Bytes, Children, Filesystem, Network, Policy, Profile, ReadOnlyMount, Rlimits, Runner, Runtime, Supervisor, Warm,
+pub use cloister_terms::{
+    Access, Action, Bytes, CallRule, Comparison, Condition, DEFAULT_PROFILE, Millicpus, Mount, Network, PathRule,
+    Rlimits, Uid,
 };
-pub use paths::{Danger, danger};
-pub use rules::{CallRule, PathRule};
+pub use danger::{Danger, danger};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use load::{Checked, PolicyError};
+pub use model::{Children, Filesystem, Policy, Profile, Runner, Runtime, Supervisor, Warm};
 #[cfg(feature = "text")]
-pub use schema::schema;
+pub use text::{Explanation, NoProfile, diff, reference, schema};
 
 /// The file that is shipped, to start from: every key with its default.
 #[cfg(feature = "text")]

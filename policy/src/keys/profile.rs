@@ -1,243 +1,265 @@
 //! The keys of `[profile.NAME]`: what a job may do and use.
 
-use super::{Default, KIB, Key, Kind, MIB, More, key, size, size_or_unlimited, time, whole};
+use std::time::Duration;
 
+use cloister_terms::{Bytes, Millicpus};
+
+use super::key::More;
+use super::typed::{
+    CallRules, KIB, MIB, Mounts, PathRules, Text, Words, absent, call_rules, calls, choice, choices, cpus, host_name,
+    key, modules, mounts, path_rules, paths, size, size_from, size_or_unlimited, small, switch, table, table_name,
+    time, whole, whole_or_unlimited,
+};
+
+/// The choice of a network in which the loopback interface is up.
+pub(crate) const LOOPBACK: &str = "loopback";
+
+/// The choice of children of which each is an interpreter of its own.
+pub(crate) const STARTED: &str = "started";
+
+/// The field of a request that may lower a limit.
+pub(crate) const TIMEOUT: &str = "timeout_ms";
+
+table! {
 /// The keys of `[profile.NAME]`.
-pub const PROFILE: &[Key] = &[
-    Key {
-        name: "extends",
-        kind: Kind::TableName,
-        default: Default::Absent,
-        more: More::Neither,
-        doc: "The profile whose values hold where this one says nothing; without it the defaults do.",
-    },
-    key("runtime", Kind::TableName, "\"python\"", More::Neither, "The interpreter: the NAME of a [runtime.NAME]."),
-    key(
+PROFILE of Profile {
+    EXTENDS: Option<Text> = absent(
+        "extends",
+        table_name(),
+        "The profile whose values hold where this one says nothing; without it the defaults do.",
+    );
+    RUNTIME: Text = key("runtime", table_name(), "\"python\"", More::Neither, "The interpreter: the NAME of a [runtime.NAME].");
+    WALL_TIME: Duration = key(
         "wall_time",
         time(1, 24),
         "\"10s\"",
         More::Looser,
         "Time from request to answer. At its end everything in the sandbox is dead.",
-    ),
-    key("cpu_time", time(1, 24), "\"10s\"", More::Looser, "CPU time of all processes of the job together."),
-    key(
+    );
+    CPU_TIME: Duration = key("cpu_time", time(1, 24), "\"10s\"", More::Looser, "CPU time of all processes of the job together.");
+    MEMORY: Bytes = key(
         "memory",
-        size(16 * MIB),
+        size_from(16 * MIB),
         "\"512MiB\"",
         More::Looser,
         "Memory of all processes together; /tmp, /dev/shm and pipes count.",
-    ),
-    key("swap", size(0), "\"0B\"", More::Looser, "Swap on top of `memory`."),
-    key("processes", whole(1, 65_536), "64", More::Looser, "Processes and threads at once."),
-    key(
+    );
+    SWAP: Bytes = key("swap", size_from(0), "\"0B\"", More::Looser, "Swap on top of `memory`.");
+    PROCESSES: u32 = key("processes", small(1, 65_536), "64", More::Looser, "Processes and threads at once.");
+    CPUS: Millicpus = key(
         "cpus",
-        Kind::Number { least: 10, most: 1_024_000 },
+        cpus(10, 1_024_000),
         "1.0",
         More::Looser,
         "The most CPU time at once, in CPUs: 0.5 is half a CPU.",
-    ),
-    key(
+    );
+    CPU_WEIGHT: u32 = key(
         "cpu_weight",
-        whole(1, 10_000),
+        small(1, 10_000),
         "100",
         More::Looser,
         "The job's share of CPU time against others when there is not enough for all; 200 is twice what 100 gets.",
-    ),
-    key(
+    );
+    NETWORK: Text = key(
         "network",
-        Kind::Choice(&["none", "loopback"]),
+        choice(&["none", LOOPBACK]),
         "\"none\"",
         More::Looser,
         "\"none\": a network namespace with no interface up. \"loopback\": one of the job's own in which 127.0.0.1 and \
          ::1 work, with TCP and UDP. Nothing outside the sandbox can be reached either way.",
-    ),
-    key("hostname", Kind::HostName, "\"cloister\"", More::Neither, "The host name inside."),
-    key("script_bytes", size(1), "\"1MiB\"", More::Looser, "The largest script; larger requests get 413."),
-    key(
+    );
+    HOSTNAME: Text = key("hostname", host_name(), "\"cloister\"", More::Neither, "The host name inside.");
+    SCRIPT_BYTES: Bytes = key("script_bytes", size_from(1), "\"1MiB\"", More::Looser, "The largest script; larger requests get 413.");
+    RESULT_BYTES: Bytes = key(
         "result_bytes",
-        size(1),
+        size_from(1),
         "\"8MiB\"",
         More::Looser,
         "The largest result, in bytes of JSON; beyond it the answer is result_too_large.",
-    ),
-    key(
+    );
+    STDOUT_BYTES: Bytes = key(
         "stdout_bytes",
-        size(0),
+        size_from(0),
         "\"1MiB\"",
         More::Looser,
         "Standard output that is kept. What is printed beyond it is dropped, and the answer says so.",
-    ),
-    key("stderr_bytes", size(0), "\"1MiB\"", More::Looser, "Standard error that is kept, likewise."),
-    key("files_in", whole(0, 65_536), "256", More::Looser, "Files that a request may bring; more get 413."),
-    key(
+    );
+    STDERR_BYTES: Bytes = key("stderr_bytes", size_from(0), "\"1MiB\"", More::Looser, "Standard error that is kept, likewise.");
+    FILES_IN: u64 = key("files_in", whole(0, 65_536), "256", More::Looser, "Files that a request may bring; more get 413.");
+    FILES_IN_BYTES: Bytes = key(
         "files_in_bytes",
-        size(0),
+        size_from(0),
         "\"8MiB\"",
         More::Looser,
         "What is in them together; they also have to fit in `filesystem.tmp`, and the request in the gateway's --max-body.",
-    ),
-    key(
+    );
+    FILES_OUT: u64 = key(
         "files_out",
         whole(0, 4096),
         "64",
         More::Looser,
         "Files that a script leaves in `out` and that are returned. Beyond it they are named without their content, and \
          the answer says so.",
-    ),
-    key("files_out_bytes", size(0), "\"8MiB\"", More::Looser, "What is in them together, likewise."),
-    key(
+    );
+    FILES_OUT_BYTES: Bytes = key("files_out_bytes", size_from(0), "\"8MiB\"", More::Looser, "What is in them together, likewise.");
+    MAY_LOWER: Words = key(
         "may_lower",
-        Kind::Choices(&["timeout_ms"]),
+        choices(&[TIMEOUT]),
         "[\"timeout_ms\"]",
         More::Neither,
         "Limits that a request may lower for itself, by the names of its fields. None can be raised.",
-    ),
-    key(
+    );
+    WARM: bool = key(
         "warm",
-        Kind::Switch,
+        switch(),
         "false",
         More::Neither,
         "Whether interpreters are kept warm: modules imported and children parked ahead of requests. With `false` an \
          interpreter is started for each job, when its request comes.",
-    ),
-    key("warm.imports", Kind::Modules, "[]", More::Neither, "Modules that are imported ahead of requests."),
-    key("warm.parked", whole(1, 4096), "4", More::Neither, "Children that wait for requests."),
-    key(
+    );
+    WARM_IMPORTS: Words = key("warm.imports", modules(), "[]", More::Neither, "Modules that are imported ahead of requests.");
+    WARM_PARKED: u32 = key("warm.parked", small(1, 4096), "4", More::Neither, "Children that wait for requests.");
+    WARM_CHILDREN: Text = key(
         "warm.children",
-        Kind::Choice(&["started", "forked"]),
+        choice(&[STARTED, "forked"]),
         "\"forked\"",
         More::Neither,
         "\"forked\": from one process that did the imports, with which all of them share the address-space layout and the \
          secret behind `hash(str)`; a place is filled in milliseconds. \"started\": each is an interpreter that does the \
          imports itself, so that it shares neither; they take their time and memory for each job, ahead of its request.",
-    ),
-    key(
+    );
+    WARM_RENEW: Duration = key(
         "warm.renew",
         time(1, 24 * 30),
         "\"1h\"",
         More::Neither,
         "How often the process that children are forked from is replaced, and the address-space layout with it. For \
          children that are started there is none.",
-    ),
-    key("filesystem.tmp", size(4 * KIB), "\"64MiB\"", More::Looser, "Size of /tmp: working directory and home."),
-    key("filesystem.tmp_inodes", whole(8, 100_000_000), "4096", More::Looser, "Files and directories in /tmp."),
-    key(
+    );
+    FILESYSTEM_TMP: Bytes = key("filesystem.tmp", size_from(4 * KIB), "\"64MiB\"", More::Looser, "Size of /tmp: working directory and home.");
+    FILESYSTEM_TMP_INODES: u64 = key("filesystem.tmp_inodes", whole(8, 100_000_000), "4096", More::Looser, "Files and directories in /tmp.");
+    FILESYSTEM_SHM: Bytes = key(
         "filesystem.shm",
-        size(4 * KIB),
+        size_from(4 * KIB),
         "\"64MiB\"",
         More::Looser,
         "Size of /dev/shm: the shared memory of multiprocessing.",
-    ),
-    key("filesystem.shm_inodes", whole(8, 100_000_000), "1024", More::Looser, "Files in /dev/shm."),
-    key(
+    );
+    FILESYSTEM_SHM_INODES: u64 = key("filesystem.shm_inodes", whole(8, 100_000_000), "1024", More::Looser, "Files in /dev/shm.");
+    FILESYSTEM_READ_ONLY: Mounts = key(
         "filesystem.read_only",
-        Kind::Mounts,
+        mounts(),
         "[]",
         More::Looser,
         "More paths of the host, read-only, nosuid and nodev: \"/host/path\" or \"/host/path:/path/inside\".",
-    ),
-    key(
+    );
+    FILESYSTEM_ALLOW_DANGEROUS: Words = key(
         "filesystem.allow_dangerous",
-        Kind::Paths,
+        paths(),
         "[]",
         More::Looser,
         "Host paths that `read_only` may name although they show secrets or sockets of the host.",
-    ),
-    key("rlimits.open_files", whole(16, 65_536), "256", More::Looser, "Open files of a process (RLIMIT_NOFILE)."),
-    key("rlimits.file_size", size(4 * KIB), "\"64MiB\"", More::Looser, "The largest file (RLIMIT_FSIZE)."),
-    key(
+    );
+    RLIMITS_OPEN_FILES: u64 = key("rlimits.open_files", whole(16, 65_536), "256", More::Looser, "Open files of a process (RLIMIT_NOFILE).");
+    RLIMITS_FILE_SIZE: Bytes = key("rlimits.file_size", size_from(4 * KIB), "\"64MiB\"", More::Looser, "The largest file (RLIMIT_FSIZE).");
+    RLIMITS_STACK: Bytes = key(
         "rlimits.stack",
-        size(256 * KIB),
+        size_from(256 * KIB),
         "\"8MiB\"",
         More::Looser,
         "Stack of a process's first thread (RLIMIT_STACK).",
-    ),
-    key(
+    );
+    RLIMITS_ADDRESS_SPACE: Bytes = key(
         "rlimits.address_space",
         size_or_unlimited(64 * MIB),
         "\"unlimited\"",
         More::Looser,
         "Address space of a process (RLIMIT_AS). Numeric libraries reserve much more than they use; `memory` is the \
          limit that counts.",
-    ),
-    key(
+    );
+    RLIMITS_DATA: Bytes = key(
         "rlimits.data",
         size_or_unlimited(16 * MIB),
         "\"unlimited\"",
         More::Looser,
         "Heap and private mappings of a process (RLIMIT_DATA).",
-    ),
-    key(
+    );
+    RLIMITS_PROCESSES: u64 = key(
         "rlimits.processes",
-        Kind::Whole { least: 1, most: 65_536, unlimited: true },
+        whole_or_unlimited(1, 65_536),
         "\"unlimited\"",
         More::Looser,
         "Processes and threads of the job's own id (RLIMIT_NPROC), a second line behind `processes`.",
-    ),
-    key(
+    );
+    RLIMITS_PENDING_SIGNALS: u64 = key(
         "rlimits.pending_signals",
         whole(0, 65_536),
         "256",
         More::Looser,
         "Queued signals and timers (RLIMIT_SIGPENDING). Beyond the job's own they count as those of the host's root.",
-    ),
-    key(
+    );
+    RLIMITS_MESSAGE_QUEUES: Bytes = key(
         "rlimits.message_queues",
-        Kind::Size { least: 0, most: 800 * KIB, unlimited: false },
+        size(0, 800 * KIB),
         "\"0B\"",
         More::Looser,
         "POSIX message queues (RLIMIT_MSGQUEUE). Their calls are in no group and have to be allowed too.",
-    ),
-    key(
+    );
+    #[expect(dead_code, reason = "there is but one value")]
+    RLIMITS_CORE: Bytes = key(
         "rlimits.core",
-        Kind::Size { least: 0, most: 0, unlimited: false },
+        size(0, 0),
         "\"0B\"",
         More::Looser,
         "Core files (RLIMIT_CORE). Always none: one would be written outside the limits of the sandbox.",
-    ),
-    key(
+    );
+    #[expect(dead_code, reason = "there is but one value")]
+    RLIMITS_LOCKED_MEMORY: Bytes = key(
         "rlimits.locked_memory",
-        Kind::Size { least: 0, most: 0, unlimited: false },
+        size(0, 0),
         "\"0B\"",
         More::Looser,
         "Memory that cannot be reclaimed (RLIMIT_MEMLOCK). Always none.",
-    ),
-    key(
+    );
+    #[expect(dead_code, reason = "there is but one value")]
+    RLIMITS_NICE: u64 = key(
         "rlimits.nice",
         whole(0, 0),
         "0",
         More::Looser,
         "How far a process may raise its own priority (RLIMIT_NICE). Always not at all; `cpu_weight` sets the share.",
-    ),
-    key(
+    );
+    #[expect(dead_code, reason = "there is but one value")]
+    RLIMITS_REALTIME_PRIORITY: u64 = key(
         "rlimits.realtime_priority",
         whole(0, 0),
         "0",
         More::Looser,
         "Real-time priority (RLIMIT_RTPRIO). Always none: such a process could hold a CPU for ever.",
-    ),
-    key(
+    );
+    SECCOMP_ALLOW: Words = key(
         "seccomp.allow",
-        Kind::Calls,
+        calls(),
         "[\"@python\"]",
         More::Looser,
         "Groups and single system calls that are allowed; `cloister policy syscalls` lists the groups. All others get \
          EPERM.",
-    ),
-    key(
+    );
+    SECCOMP_RULES: CallRules = key(
         "seccomp.rules",
-        Kind::CallRules,
+        call_rules(),
         "[]",
         More::Neither,
         "What becomes of single calls, by their arguments. Refusals and logging come first, in the order of the list; \
          then `seccomp.allow` and the rules that allow. \"-name\" takes away the inherited rules for a call.",
-    ),
-    key(
+    );
+    LANDLOCK_RULES: PathRules = key(
         "landlock.rules",
-        Kind::PathRules,
+        path_rules(),
         "[]",
         More::Neither,
         "What Landlock grants below a path, in place of what it would: read, list and execute on read-only paths, \
          read, list and write on /tmp and /dev/shm. \"-/path\" takes away an inherited rule.",
-    ),
-];
+    );
+}
+}

@@ -1,48 +1,54 @@
 //! The keys of `[runtime.NAME]`: an interpreter and what of the host it needs.
 
-use super::{Key, Kind, More, key, required};
+use super::key::More;
+use super::typed::{Mounts, Pairs, Text, Words, choice, key, links, mounts, path, paths, required, table, variables};
 
+/// The choice of a program that serves requests itself.
+pub(crate) const OWN: &str = "own";
+
+table! {
 /// The keys of `[runtime.NAME]`.
-pub const RUNTIME: &[Key] = &[
-    required("interpreter", Kind::Path, "The interpreter's path inside the sandbox."),
-    key(
+RUNTIME of Runtime {
+    INTERPRETER: Option<Text> = required("interpreter", path(), "The interpreter's path inside the sandbox.");
+    RUNNER: Text = key(
         "runner",
-        Kind::Choice(&["python", "own"]),
+        choice(&["python", OWN]),
         "\"python\"",
         More::Neither,
         "Who serves a request in it: Cloister's runner for Python, or the program itself (\"own\"), which then keeps no children warm.",
-    ),
-    required(
+    );
+    MOUNTS: Option<Mounts> = required(
         "mounts",
-        Kind::Mounts,
+        mounts(),
         "Host paths that it needs, read-only, nosuid and nodev: \"/host/path\" or \"/host/path:/path/inside\".",
-    ),
-    key(
+    );
+    LINKS: Pairs = key(
         "links",
-        Kind::Links,
+        links(),
         "{}",
         More::Looser,
         "Symbolic links in the sandbox's root, a name and its relative target: lib = \"usr/lib\".",
-    ),
-    key(
+    );
+    ENVIRONMENT: Pairs = key(
         "environment",
-        Kind::Variables,
+        variables(),
         "{}",
         More::Neither,
         "Environment of every job, beside PATH, HOME, TMPDIR and LANG, which are always set. Its interpreter reads no PYTHON* variable.",
-    ),
-    key(
+    );
+    WORKING_DIRECTORY: Text = key(
         "working_directory",
-        Kind::Path,
+        path(),
         "\"/tmp\"",
         More::Neither,
         "Where a job starts. Below /tmp and /dev/shm it is made; elsewhere it has to lie in one of the mounts.",
-    ),
-    key(
+    );
+    ALLOW_DANGEROUS: Words = key(
         "allow_dangerous",
-        Kind::Paths,
+        paths(),
         "[]",
         More::Looser,
         "Host paths that `mounts` may name although they show secrets or sockets of the host.",
-    ),
-];
+    );
+}
+}

@@ -1,50 +1,57 @@
 //! The keys of `[supervisor]`: what holds for all profiles together.
 
-use super::{Key, More, key, size, time, whole};
+use std::time::Duration;
+
+use cloister_terms::Bytes;
+
+use super::key::More;
+use super::typed::{key, size_from, small, table, time};
 
 /// The least host id that may be used: below lie accounts, system and human.
-const LEAST_ID: u64 = 100_000;
+const LEAST_ID: u32 = 100_000;
 
 /// Slots at most; each has a host id and a control group.
-const MOST_SLOTS: u64 = 4096;
+const MOST_SLOTS: u32 = 4096;
 
+table! {
 /// The keys of `[supervisor]`.
-pub const SUPERVISOR: &[Key] = &[
-    key("slots", whole(1, MOST_SLOTS), "32", More::Looser, "Jobs at once."),
-    key(
+SUPERVISOR of Supervisor {
+    SLOTS: u32 = key("slots", small(1, MOST_SLOTS), "32", More::Looser, "Jobs at once.");
+    QUEUE: u32 = key(
         "queue",
-        whole(0, 1_000_000),
+        small(0, 1_000_000),
         "1024",
         More::Neither,
         "Requests that wait for a slot, no more than half of them of one key or address; beyond that they get 429 at once.",
-    ),
-    key("queue_wait", time(1, 24), "\"10s\"", More::Neither, "How long a request waits at most; then it gets 429."),
-    key(
+    );
+    QUEUE_WAIT: Duration = key("queue_wait", time(1, 24), "\"10s\"", More::Neither, "How long a request waits at most; then it gets 429.");
+    ANSWERS: Bytes = key(
         "answers",
-        size(1 << 20),
+        size_from(1 << 20),
         "\"512MiB\"",
         More::Neither,
         "What answers may hold that are not read yet. Who has an eighth of it unread waits; so does, at all of it, who has any.",
-    ),
-    key(
+    );
+    UID_BASE: u32 = key(
         "uid_base",
-        whole(LEAST_ID, u32::MAX as u64 - 4 * MOST_SLOTS),
+        small(LEAST_ID, u32::MAX - 4 * MOST_SLOTS),
         "1879048192",
         More::Neither,
         "First host uid and gid of the range that jobs run as. No account may have one of them.",
-    ),
-    key(
+    );
+    UID_COUNT: u32 = key(
         "uid_count",
-        whole(2, 65_536),
+        small(2, 65_536),
         "8192",
         More::Neither,
         "Ids in that range. Used are one for the launchers, one for each slot and one for each parked child.",
-    ),
-    key(
+    );
+    LANDLOCK_MIN_ABI: u32 = key(
         "landlock_min_abi",
-        whole(1, 10),
+        small(1, 10),
         "2",
         More::Stricter,
         "The least Landlock ABI that the kernel must offer; the highest that it has is used.",
-    ),
-];
+    );
+}
+}

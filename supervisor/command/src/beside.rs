@@ -11,7 +11,7 @@ use cloister_supervisor::daemon::needs::slot_count;
 /// # Errors
 /// When there are none.
 pub fn stand_beside(policy: &mut Policy, slots: u32) -> Result<Claim, ClaimError> {
-    let after = policy.supervisor.uid_base.saturating_add(policy.supervisor.uid_count);
+    let after = policy.supervisor.uid_base.0.saturating_add(policy.supervisor.uid_count);
     policy.supervisor.slots = slots;
     policy.supervisor.uid_count = slot_count(policy) + 2;
     let claim = Claim::first_free(after, policy.supervisor.uid_count)?;

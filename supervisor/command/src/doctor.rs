@@ -36,7 +36,7 @@ struct Row {
 pub fn doctor(arguments: &Doctor) -> Result<ExitCode, String> {
     require_root()?;
     let mut policy = load_policy(&arguments.common.policy)?;
-    let first = policy.supervisor.uid_base;
+    let first = policy.supervisor.uid_base.0;
     let mut rows = host(policy.supervisor.landlock_min_abi, first..=first + (policy.supervisor.uid_count - 1));
     rows.extend(policy.missing_on_host().into_iter().map(|missing| row("runtime", "its paths", missing, false)));
     if rows.iter().all(|row| row.holds) {

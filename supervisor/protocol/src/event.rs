@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::{Answer, Stream};
+use crate::answer::{Answer, Stream};
 
 /// The media type of a streamed answer, by which a client asks for it.
 pub const EVENT_STREAM: &str = "text/event-stream";
@@ -52,7 +52,7 @@ fn event(name: &str, data: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::printed;
-    use crate::Stream;
+    use crate::answer::Stream;
 
     #[test]
     fn an_event_has_two_lines_whatever_is_in_it() {

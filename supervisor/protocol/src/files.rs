@@ -1,17 +1,16 @@
-//! Files: those that a request brings for its script, and those that the script left.
+//! Reads the files that a request brings: each at a place of its own, and none that leads out of where files are put.
 
 use std::collections::HashSet;
 use std::fmt;
 
+use cloister_terms::OUT;
 use data_encoding::BASE64;
+use serde::Deserialize;
 use serde::de::{Deserializer as _, IgnoredAny, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::request::{InvalidRequest, present, string, wrong_type};
-
-/// The directory, in the one where files are put, in which those that a script leaves are found.
-pub const OUT: &str = "out";
+use crate::field::{InvalidRequest, present, string, wrong_type};
+use crate::file::{Decoded, InputFile, directories};
 
 /// The longest path of a file that a request brings, in bytes.
 pub const LONGEST_PATH: usize = 1024;
@@ -21,104 +20,6 @@ const LONGEST_PART: usize = 255;
 
 /// How many directories a file may lie in, one in another.
 pub const DEEPEST: usize = 16;
-
-/// A file that a request brings.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(untagged)]
-pub enum InputFile {
-    /// Text.
-    Text {
-        /// Where it is put: relative to the working directory, not in `out`.
-        #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 1024, example = "data/input.csv"))]
-        path: String,
-        /// What is in it, as UTF-8.
-        content: String,
-    },
-    /// Any bytes.
-    Bytes {
-        /// Where it is put: relative to the working directory, not in `out`.
-        #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 1024, example = "data/input.png"))]
-        path: String,
-        /// What is in it, in base64 with padding (RFC 4648, section 4).
-        #[cfg_attr(feature = "openapi", schema(value_type = String, content_encoding = "base64"))]
-        content_base64: Decoded,
-    },
-}
-
-/// Bytes that are base64 in JSON.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Decoded(pub Vec<u8>);
-
-impl Serialize for Decoded {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&BASE64.encode(&self.0))
-    }
-}
-
-impl InputFile {
-    /// Where it is put, relative to the working directory.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        match self {
-            Self::Text { path, .. } | Self::Bytes { path, .. } => path,
-        }
-    }
-
-    /// What is in it.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Text { content, .. } => content.as_bytes(),
-            Self::Bytes { content_base64, .. } => &content_base64.0,
-        }
-    }
-}
-
-/// A file that a script left: with its content, or with the reason why that is left out.
-#[derive(Debug, Serialize)]
-pub struct OutputFile {
-    /// Its name below `out`, with slashes.
-    pub name: String,
-    /// Its size in bytes.
-    pub size: u64,
-    /// What it is, by its name.
-    pub media_type: &'static str,
-    /// What is in it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub content_base64: Option<Encoded>,
-    /// Why its content is not here.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub omitted: Option<String>,
-}
-
-/// Bytes as base64, ready to be part of an answer: there may be megabytes of it, which are then only copied.
-#[derive(Debug, Serialize)]
-pub struct Encoded(Box<RawValue>);
-
-impl Encoded {
-    /// Encodes.
-    #[must_use]
-    pub fn new(bytes: &[u8]) -> Self {
-        let mut quoted = String::with_capacity(BASE64.encode_len(bytes.len()) + 2);
-        quoted.push('"');
-        BASE64.encode_append(bytes, &mut quoted);
-        quoted.push('"');
-        Self(RawValue::from_string(quoted).expect("base64 needs no escapes"))
-    }
-
-    /// The string in JSON.
-    #[must_use]
-    pub fn json(&self) -> &str {
-        self.0.get()
-    }
-
-    /// The string in JSON, to be kept.
-    #[must_use]
-    pub fn into_json(self) -> Box<RawValue> {
-        self.0
-    }
-}
 
 /// The fields of a file before their types are known.
 #[derive(Deserialize)]
@@ -201,31 +102,45 @@ fn decode(field: &str, text: &str) -> Result<Decoded, InvalidRequest> {
 }
 
 /// What is wrong with a path, as the rest of a sentence.
-fn check_path(path: &str) -> Result<(), String> {
+#[derive(Debug, thiserror::Error)]
+enum Misplaced<'a> {
+    #[error("is {0} bytes long, expected at most {LONGEST_PATH}")]
+    Long(usize),
+    #[error("is \"{}\", expected one relative to the working directory", .0.escape_debug())]
+    Absolute(&'a str),
+    #[error("is \"{}\", expected no NUL in it", .0.escape_debug())]
+    Nul(&'a str),
+    #[error("is \"{}\", expected names between the slashes and not \"{part}\"", path.escape_debug())]
+    NoName { path: &'a str, part: &'a str },
+    #[error("has a name of {0} bytes in it, expected at most {LONGEST_PART}")]
+    LongPart(usize),
+    #[error("is {0} directories deep, expected at most {DEEPEST}")]
+    Deep(usize),
+    #[error("is in \"{OUT}\", which is for what the script leaves: expected another place")]
+    Out,
+}
+
+fn check_path(path: &str) -> Result<(), Misplaced<'_>> {
     if path.len() > LONGEST_PATH {
-        return Err(format!("is {} bytes long, expected at most {LONGEST_PATH}", path.len()));
+        return Err(Misplaced::Long(path.len()));
     }
-    let shown = || path.escape_debug().to_string();
     if path.starts_with('/') {
-        return Err(format!("is \"{}\", expected one relative to the working directory", shown()));
+        return Err(Misplaced::Absolute(path));
     }
     if path.contains('\0') {
-        return Err(format!("is \"{}\", expected no NUL in it", shown()));
+        return Err(Misplaced::Nul(path));
     }
     let parts: Vec<_> = path.split('/').collect();
     if let Some(part) = parts.iter().find(|part| matches!(**part, "" | "." | "..")) {
-        return Err(format!("is \"{}\", expected names between the slashes and not \"{part}\"", shown()));
+        return Err(Misplaced::NoName { path, part });
     }
     if let Some(part) = parts.iter().find(|part| part.len() > LONGEST_PART) {
-        return Err(format!("has a name of {} bytes in it, expected at most {LONGEST_PART}", part.len()));
+        return Err(Misplaced::LongPart(part.len()));
     }
     if parts.len() > DEEPEST + 1 {
-        return Err(format!("is {} directories deep, expected at most {DEEPEST}", parts.len() - 1));
+        return Err(Misplaced::Deep(parts.len() - 1));
     }
-    if parts[0] == OUT {
-        return Err(format!("is in \"{OUT}\", which is for what the script leaves: expected another place"));
-    }
-    Ok(())
+    if parts[0] == OUT { Err(Misplaced::Out) } else { Ok(()) }
 }
 
 /// No two files at the same place, and none where another needs a directory.
@@ -248,15 +163,11 @@ fn one_place_each(files: &[InputFile]) -> Result<(), InvalidRequest> {
     Ok(())
 }
 
-/// The directories that a path leads through, the outermost first.
-pub fn directories(path: &str) -> impl Iterator<Item = &str> {
-    path.match_indices('/').map(|(at, _)| &path[..at])
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{DEEPEST, Encoded, InputFile, LONGEST_PATH};
-    use crate::ExecuteRequest;
+    use super::{DEEPEST, LONGEST_PATH};
+    use crate::file::{Encoded, InputFile};
+    use crate::request::ExecuteRequest;
 
     fn parse(files: &str) -> Result<Vec<InputFile>, String> {
         let body = format!(r#"{{"script": "x", "files": {files}}}"#);

@@ -6,7 +6,12 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod claim;
+mod code;
 pub mod event;
+mod failure;
+mod field;
+mod file;
 mod files;
 mod id;
 mod json;
@@ -15,12 +20,18 @@ mod request;
 mod stats;
 mod tenant;
 
-pub use answer::{Answer, Denial, Details, ErrorCode, Failure, Layer, Stream, Usage};
-pub use files::{DEEPEST, Encoded, InputFile, OUT, OutputFile, directories};
+pub use cloister_terms::{DEFAULT_PROFILE, OUT};
+
+pub use answer::{Answer, Stream, Usage};
+pub use claim::Claim;
+pub use code::ErrorCode;
+pub use failure::{Denial, Details, Failure, Layer};
+pub use field::InvalidRequest;
+pub use file::{Encoded, InputFile, OutputFile, directories};
+pub use files::DEEPEST;
 pub use id::JobId;
 pub use json::{MAX_DEPTH, NotJson, check, check_result};
-pub use report::Claim;
-pub use request::{ExecuteRequest, InvalidRequest};
+pub use request::ExecuteRequest;
 pub use stats::{ProfileStats, Restarts, Stats};
 pub use tenant::Tenant;
 
@@ -46,9 +57,6 @@ pub const TIMING_HEADER: &str = "server-timing";
 
 /// Where the supervisor listens and the gateway finds it, unless either is told otherwise.
 pub const SOCKET: &str = "/run/cloister/supervisor.sock";
-
-/// The profile of a request that names none.
-pub const DEFAULT_PROFILE: &str = "default";
 
 /// The path that runs a job, on the gateway's listener and on the supervisor's socket alike.
 pub const EXECUTE_PATH: &str = "/execute";

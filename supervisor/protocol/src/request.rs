@@ -1,9 +1,11 @@
 //! The body of `POST /execute`, parsed once with every mistake named.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::files::{self, InputFile};
+use crate::field::{InvalidRequest, kind_of, present, string, wrong_type};
+use crate::file::InputFile;
+use crate::files;
 use crate::json::check;
 
 /// A request that holds the contract's shape. Sizes and names are checked against the policy later.
@@ -40,25 +42,6 @@ pub struct ExecuteRequest {
     pub files: Vec<InputFile>,
 }
 
-/// Why a body is not a request: one sentence that names the field and what was expected.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidRequest(String);
-
-/// The longest of such sentences, in characters: parts of it are the client's own.
-const LONGEST_SENTENCE: usize = 1024;
-
-impl InvalidRequest {
-    pub(crate) fn new(sentence: impl Into<String>) -> Self {
-        let mut sentence = sentence.into();
-        if let Some((end, _)) = sentence.char_indices().nth(LONGEST_SENTENCE) {
-            sentence.truncate(end);
-            sentence.push_str("...");
-        }
-        Self(sentence)
-    }
-}
-
 /// The longest profile name, in bytes, that is looked up at all.
 const LONGEST_NAME: usize = 256;
 
@@ -80,11 +63,6 @@ struct Raw<'a> {
     timeout_ms: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     files: Option<&'a RawValue>,
-}
-
-/// A field that is there, even as `null`, which an `Option` alone would take for absent.
-pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl ExecuteRequest {
@@ -123,14 +101,6 @@ impl ExecuteRequest {
     }
 }
 
-pub(crate) fn string(field: &str, value: &RawValue) -> Result<String, InvalidRequest> {
-    if !value.get().starts_with('"') {
-        return Err(wrong_type(field, "a string", value));
-    }
-    serde_json::from_str(value.get())
-        .map_err(|error| InvalidRequest::new(format!("{field} is not valid Unicode text: {error}")))
-}
-
 /// A name is logged and told again, so it is not as long as it likes.
 fn profile(value: &RawValue) -> Result<String, InvalidRequest> {
     let name = string("profile", value)?;
@@ -155,25 +125,6 @@ fn milliseconds(value: &RawValue) -> Result<u64, InvalidRequest> {
     match value.get().parse::<u64>() {
         Ok(milliseconds) if milliseconds > 0 => Ok(milliseconds),
         _ => Err(wrong_type("timeout_ms", "a whole number of milliseconds, at least 1", value)),
-    }
-}
-
-pub(crate) fn wrong_type(field: &str, expected: &str, value: &RawValue) -> InvalidRequest {
-    InvalidRequest::new(format!("{field} is {}, expected {expected}", kind_of(value.get())))
-}
-
-/// What a JSON text starts as, in words; numbers are short enough to be shown.
-fn kind_of(json: &str) -> String {
-    let json = json.trim_start();
-    match json.chars().next() {
-        None => "empty".to_owned(),
-        Some('"') => "a string".to_owned(),
-        Some('[') => "an array".to_owned(),
-        Some('{') => "an object".to_owned(),
-        Some('t' | 'f') => "a boolean".to_owned(),
-        Some('n') => "null".to_owned(),
-        Some('-' | '0'..='9') => format!("the number {}", json.chars().take(24).collect::<String>().trim_end()),
-        Some(_) => "not JSON".to_owned(),
     }
 }
 

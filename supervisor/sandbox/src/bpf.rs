@@ -1,7 +1,13 @@
 //! The instructions of our filters, and running a compiled one here, on a call that somebody says was refused: what the kernel would
 //! have answered. Pure arithmetic on numbers; nothing is asked of the kernel.
 
-use crate::seccomp::{AUDIT_ARCH_X86_64, Filter};
+use seccompiler::{BpfProgram, sock_filter};
+
+/// A compiled filter.
+pub type Filter = BpfProgram;
+
+/// The native architecture's mark in `struct seccomp_data`.
+pub(crate) const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
 
 /// The instructions of classic BPF that our filters are made of: the kernel's `networking/filter`.
 #[expect(clippy::cast_possible_truncation, reason = "the codes are defined as 16 bits wide")]
@@ -14,6 +20,16 @@ pub(crate) mod code {
     pub const IF_AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
     pub const IF_ANY_BIT: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
     pub const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+}
+
+/// An instruction.
+pub(crate) const fn step(code: u16, jt: u8, jf: u8, k: u32) -> sock_filter {
+    sock_filter { code, jt, jf, k }
+}
+
+/// A distance between two instructions.
+pub(crate) fn small(distance: usize) -> u32 {
+    u32::try_from(distance).expect("a program has at most 4096 instructions")
 }
 
 /// What is known of the arguments of a call.
@@ -87,34 +103,5 @@ fn word(number: i64, arguments: Arguments, offset: u32) -> Option<u32> {
             Some(if offset.is_multiple_of(8) { argument as u32 } else { (argument >> 32) as u32 })
         }
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::refuses;
-    use crate::seccomp::{compile_supervisor, compile_waiting};
-
-    const UNKNOWN: [Option<u64>; 6] = [None; 6];
-
-    #[test]
-    fn a_list_refuses_what_is_not_on_it() {
-        let waiting = compile_waiting().expect("compiles");
-        assert!(!refuses(&waiting, libc::SYS_pause, UNKNOWN));
-        for number in [libc::SYS_read, libc::SYS_mount, libc::SYS_clone3, 100_000, 0x4000_0000 + libc::SYS_pause] {
-            assert!(refuses(&waiting, number, UNKNOWN), "{number}");
-        }
-        assert!(!refuses(&waiting, -1, UNKNOWN), "no call has this number");
-    }
-
-    #[test]
-    fn what_depends_on_an_unknown_argument_is_not_said_to_be_refused() {
-        let supervisor = compile_supervisor(false).expect("compiles");
-        let family = |family| [Some(family), None, None, None, None, None];
-        assert!(refuses(&supervisor, libc::SYS_bpf, UNKNOWN));
-        assert!(refuses(&supervisor, libc::SYS_socket, family(libc::AF_INET as u64)));
-        // The kernel reads 32 bits of it.
-        assert!(!refuses(&supervisor, libc::SYS_socket, family(libc::AF_UNIX as u64 | 1 << 40)));
-        assert!(!refuses(&supervisor, libc::SYS_socket, UNKNOWN));
     }
 }

@@ -12,11 +12,12 @@ use nix::sys::signal::{SigHandler, SigSet, Signal, kill, signal};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, sethostname};
 
+use crate::error::{Context, Error, Result};
 use crate::overlay::Tree;
 use crate::spec::{Slot, Spec};
 use crate::sys::{self, Forked};
 use crate::weaker::{Layer, Plan};
-use crate::{Context, Error, Result, credentials, root, seccomp};
+use crate::{credentials, root, seccomp};
 
 /// The namespaces that a cell's init is born into. The network namespace is the slot's, inherited
 /// from the launcher's thread; the cgroup namespace is the job's own doing, once it is in its cgroup.

@@ -14,8 +14,9 @@ use nix::sys::prctl;
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
+use crate::error::{Context, Error, Result};
 use crate::spec::{IdRange, JOB_ID, Slot};
-use crate::{Context, Error, Result, sys};
+use crate::sys;
 
 /// Every securebit but `KEEP_CAPS`, and all their locks: root has no special power, no change of
 /// uid brings capabilities back, and none can be made ambient.

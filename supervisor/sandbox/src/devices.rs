@@ -14,8 +14,8 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag, mknod};
 
 use crate::cgroup::{Hold, make as make_directory};
+use crate::error::{Context, Error, Result};
 use crate::spec::Spec;
-use crate::{Context, Error, Result};
 
 /// The device nodes of a sandbox. All are harmless and without state.
 pub(crate) const NODES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];

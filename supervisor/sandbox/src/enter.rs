@@ -12,9 +12,10 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{chdir, setsid};
 use seccompiler::BpfProgram;
 
+use crate::error::{Context, Result};
 use crate::spec::Slot;
 use crate::weaker::{Layer, Plan};
-use crate::{Context, Result, credentials, landlock, limits, root, seccomp, sys};
+use crate::{credentials, landlock, limits, root, seccomp, sys};
 
 /// A profile's confinement, worked out once and applied to every job of it.
 pub struct Confinement {
@@ -69,7 +70,7 @@ impl Confinement {
         setsid().doing(|| "setsid")?;
         umask(Mode::from_bits_truncate(0o077));
         if !leaves_out(Layer::Rlimits) {
-            limits::apply(&spec.rlimits)?;
+            limits::apply(spec)?;
         }
 
         let alone = !leaves_out(Layer::UserNamespace);

@@ -12,11 +12,11 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::enter::{Confinement, JobFds, place_fds};
+use crate::error::{Context, Result};
 use crate::spec::Slot;
 use crate::sys::{self, Forked};
 use crate::weaker::Plan;
 use crate::wire::{End, Entry, Notice, Wire, exactly};
-use crate::{Context, Result};
 
 /// The tag on the result pipe of a job that could not be confined; a message follows.
 pub const FAILED: u8 = b'F';

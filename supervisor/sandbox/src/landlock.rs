@@ -5,13 +5,15 @@
 
 use std::path::Path;
 
+use cloister_terms::{Access as Granted, Network, PathRule};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
     RulesetCreatedAttr, RulesetStatus, Scope,
 };
 
-use crate::spec::{Network, PathRule, Spec};
-use crate::{Error, Result, sys};
+use crate::error::{Error, Result};
+use crate::spec::Spec;
+use crate::sys;
 
 /// The newest ABI this code has been written for; a newer kernel is asked for this one.
 const NEWEST: u32 = 10;
@@ -95,13 +97,13 @@ fn write_access(abi: ABI) -> BitFlags<AccessFs> {
 /// What a rule of the profile grants.
 fn granted(rule: &PathRule, abi: ABI) -> BitFlags<AccessFs> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
-    let kinds: [(bool, BitFlags<AccessFs>); 4] = [
-        (rule.read, AccessFs::ReadFile.into()),
-        (rule.list, AccessFs::ReadDir.into()),
-        (rule.execute, AccessFs::Execute.into()),
-        (rule.write, write_access(abi) & !read),
-    ];
-    kinds.into_iter().filter(|(wanted, _)| *wanted).fold(BitFlags::EMPTY, |all, (_, access)| all | access)
+    let bits = |access: &Granted| match access {
+        Granted::Read => AccessFs::ReadFile.into(),
+        Granted::List => AccessFs::ReadDir.into(),
+        Granted::Execute => AccessFs::Execute.into(),
+        Granted::Write => write_access(abi) & !read,
+    };
+    rule.access.iter().fold(BitFlags::EMPTY, |all, access| all | bits(access))
 }
 
 fn ioctl_dev(abi: ABI) -> BitFlags<AccessFs> {

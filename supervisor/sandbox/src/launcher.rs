@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+use cloister_terms::Network;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
@@ -18,14 +19,15 @@ use nix::sys::wait::waitpid;
 use nix::unistd::sethostname;
 
 use crate::cell::Cell;
+use crate::error::{Context, Error, Result};
 use crate::forker::{Event, FAILED, Forker, Started, fork_plain, open_namespace, report_failure};
 use crate::overlay::{self, Tree};
 use crate::program::{self, Program};
-use crate::spec::{Network, Slot};
+use crate::spec::Slot;
 use crate::sys::{self, Forked};
 use crate::weaker::{Layer, Plan, Weaker};
 use crate::wire::{self, Entry, Notice, Order, Wire, exactly};
-use crate::{Context, Error, Result, cell, credentials, devices, loopback, root};
+use crate::{cell, credentials, devices, loopback, root};
 
 /// The namespaces that a launcher is born into. Not a cgroup namespace: where those bound what was
 /// delegated (`nsdelegate`, as systemd mounts the hierarchy) nothing can be born into a group that its

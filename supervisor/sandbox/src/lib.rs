@@ -29,7 +29,6 @@ pub mod paths;
 mod program;
 pub mod recorder;
 pub mod root;
-mod search_tree;
 pub mod seccomp;
 pub mod spec;
 pub mod sys;

@@ -4,7 +4,7 @@ use std::os::fd::AsRawFd;
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-use crate::{Context, Result};
+use crate::error::{Context, Result};
 
 /// The interface's name.
 const NAME: &[u8] = b"lo";

@@ -10,7 +10,8 @@ use rustix::mount::{
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
 
-use crate::{Context, Result, sys};
+use crate::error::{Context, Result};
+use crate::sys;
 
 /// Read-only.
 pub const RDONLY: u64 = libc::MOUNT_ATTR_RDONLY;

@@ -13,12 +13,13 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use cloister_terms::Mount;
 use nix::unistd::chdir;
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
+use crate::error::{Context, Error, Result};
 use crate::mount::{self, NODEV, NOSUID, RDONLY};
-use crate::spec::{Mount, Spec};
-use crate::{Context, Error, Result};
+use crate::spec::Spec;
 
 /// Where the launcher's root has what only overlays are made from; no job sees it.
 pub(crate) const LOWER: &str = "/lower";

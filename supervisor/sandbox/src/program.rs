@@ -2,8 +2,9 @@
 
 use std::ffi::{CStr, CString};
 
+use crate::error::{Error, Result};
+use crate::sys;
 use crate::weaker::{Layer, Plan};
-use crate::{Error, Result, sys};
 
 /// A program's environment: what it is to be given, and nothing of this process's own.
 pub fn environment(spec: &Plan, given: &[String]) -> Vec<String> {

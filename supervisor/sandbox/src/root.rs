@@ -9,12 +9,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use cloister_terms::{Mount, Network, WRITABLE};
+
 use crate::devices::{LINKS, NODES, SHM};
+use crate::error::{Context, Error, Result};
 use crate::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
 use crate::overlay::{self, EMPTY, LOWER, Tree};
-use crate::spec::{Mount, Network, Slot, Spec, Tmpfs};
+use crate::spec::{Slot, Spec, Tmpfs};
 use crate::weaker::{Layer, Plan};
-use crate::{Context, Error, Result};
 
 /// Where a launcher puts a cell's root together; an empty directory otherwise.
 const CELL: &str = "/cell";
@@ -236,7 +238,7 @@ fn small_tmpfs(inodes: u32) -> [(&'static str, String); 3] {
 
 fn job_tmpfs(tmpfs: Tmpfs, slot: Slot) -> [(&'static str, String); 5] {
     [
-        ("size", tmpfs.bytes.to_string()),
+        ("size", tmpfs.bytes.0.to_string()),
         ("nr_inodes", tmpfs.inodes.to_string()),
         ("mode", "0700".to_owned()),
         ("uid", slot.id().to_string()),
@@ -253,5 +255,5 @@ pub fn writable_root(path: &Path) -> Option<PathBuf> {
 /// The directories that a job may write to.
 #[must_use]
 pub fn writable_paths() -> [PathBuf; 2] {
-    ["/tmp".into(), "/dev/shm".into()]
+    WRITABLE.map(PathBuf::from)
 }

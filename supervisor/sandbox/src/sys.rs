@@ -127,6 +127,17 @@ pub fn set_securebits(bits: libc::c_ulong) -> io::Result<()> {
     if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Bounds what this process may have of a resource, soft and hard alike: `setrlimit(2)`.
+///
+/// # Errors
+/// The kernel's errno.
+pub fn limit(resource: libc::__rlimit_resource_t, most: u64) -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+    // SAFETY: the structure is whole, outlives the call and is only read.
+    let returned = unsafe { libc::setrlimit(resource, &raw const limit) };
+    if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Names the domain of this UTS namespace, which is not that of DNS: `setdomainname(2)`.
 ///
 /// # Errors

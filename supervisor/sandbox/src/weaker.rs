@@ -28,7 +28,8 @@ mod handed {
     use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
     use super::Weaker;
-    use crate::{Context, Result, sys};
+    use crate::error::{Context, Result};
+    use crate::sys;
 
     /// Out of the way of all that a zygote is given.
     const PLACE: RawFd = 900;

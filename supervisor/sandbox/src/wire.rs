@@ -12,8 +12,8 @@ use nix::sys::socket::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::error::{Context, Error, Result};
 use crate::spec::{IdRange, Slot, Spec};
-use crate::{Context, Error, Result};
 
 /// No message is larger; the largest holds a profile's list of calls and the runner's source.
 const LARGEST: usize = 192 * 1024;

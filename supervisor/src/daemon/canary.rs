@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cloister_protocol::{ErrorCode, ExecuteRequest};
 use cloister_sandbox::root;
-use cloister_sandbox::spec::{CallAction, Network, Spec};
+use cloister_sandbox::spec::{Action, Network, Spec};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -167,9 +167,9 @@ fn arguments(spec: &Spec) -> Box<RawValue> {
     let mut rules: BTreeMap<i64, Vec<u16>> = BTreeMap::new();
     for rule in &spec.call_rules {
         match rule.action {
-            CallAction::Errno(errno) => rules.entry(rule.number).or_default().push(errno),
-            CallAction::Kill => rules.entry(rule.number).or_default().push(0),
-            CallAction::Allow | CallAction::Log => {}
+            Action::Errno(errno) => rules.entry(rule.number).or_default().push(errno),
+            Action::Kill => rules.entry(rule.number).or_default().push(0),
+            Action::Allow | Action::Log => {}
         }
     }
     let all = Arguments {

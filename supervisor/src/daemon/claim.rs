@@ -11,7 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use cloister_sandbox::cgroup::describe;
-use cloister_sandbox::spec::IdRange;
+use cloister_sandbox::spec::{IdRange, Uid};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 
@@ -86,9 +86,9 @@ impl Claim {
         let end = if from < END { END } else { u32::MAX };
         let mut base = from;
         while base.checked_add(count).is_some_and(|after| after <= end) {
-            match Self::take_in(file, IdRange { base, count }) {
+            match Self::take_in(file, IdRange { base: Uid(base), count }) {
                 Err(ClaimError::Taken { held, .. }) => {
-                    base = held.base.checked_add(held.count).filter(|next| *next > base).unwrap_or(u32::MAX);
+                    base = held.base.0.checked_add(held.count).filter(|next| *next > base).unwrap_or(u32::MAX);
                 }
                 done => return done,
             }
@@ -109,7 +109,7 @@ impl Claim {
             // Otherwise it has gone since.
             if i32::from(holder.l_type) != libc::F_UNLCK {
                 let number = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
-                let held = IdRange { base: number(holder.l_start), count: number(holder.l_len) };
+                let held = IdRange { base: Uid(number(holder.l_start)), count: number(holder.l_len) };
                 return Err(ClaimError::Taken { asked: ids, held, pid: holder.l_pid });
             }
         }
@@ -130,14 +130,14 @@ fn lock(ids: IdRange) -> libc::flock {
     libc::flock {
         l_type: i16::try_from(libc::F_WRLCK).expect("a small number"),
         l_whence: i16::try_from(libc::SEEK_SET).expect("a small number"),
-        l_start: ids.base.into(),
+        l_start: ids.base.0.into(),
         l_len: ids.count.into(),
         l_pid: 0,
     }
 }
 
 fn last(ids: &IdRange) -> u32 {
-    ids.base.saturating_add(ids.count - 1)
+    ids.base.0.saturating_add(ids.count - 1)
 }
 
 fn describe_holder(pid: i32) -> String {
@@ -149,7 +149,7 @@ fn describe_holder(pid: i32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use cloister_sandbox::spec::IdRange;
+    use cloister_sandbox::spec::{IdRange, Uid};
 
     use super::{Claim, ClaimError, END};
 
@@ -157,7 +157,7 @@ mod tests {
     fn the_search_ends_where_the_ids_do() {
         let file = std::env::temp_dir().join(format!("cloister-ids-{}", std::process::id()));
         let claim = Claim::first_free_in(&file, 1000, 50).expect("nobody has any");
-        assert_eq!(claim.ids(), IdRange { base: 1000, count: 50 });
+        assert_eq!(claim.ids(), IdRange { base: Uid(1000), count: 50 });
         for (from, count) in [(END - 10, 11), (u32::MAX - 10, 11), (u32::MAX, 1), (0, u32::MAX)] {
             let refused = Claim::first_free_in(&file, from, count).expect_err("too many");
             assert!(matches!(refused, ClaimError::None { .. }), "{refused}");

@@ -106,7 +106,7 @@ async fn run(
 /// The policy's ids, or the first behind them that nobody has where this supervisor is to live beside others.
 fn take_claim(arguments: &Serve, policy: &Policy) -> Result<Claim, ClaimError> {
     let ids = id_range(policy);
-    if arguments.beside { Claim::first_free(ids.base, ids.count) } else { Claim::take(ids) }
+    if arguments.beside { Claim::first_free(ids.base.0, ids.count) } else { Claim::take(ids) }
 }
 
 /// Completes at the first request to stop.

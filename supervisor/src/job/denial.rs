@@ -68,11 +68,11 @@ impl Rules {
     }
 
     fn memory(&self, code: ErrorCode, used: &Usage) -> Option<Denial> {
-        let most = self.profile.memory.0;
-        let reached = used.oom_kills > 0 || used.memory_peak.saturating_add(SLACK) >= most;
+        let most = self.profile.memory;
+        let reached = used.oom_kills > 0 || used.memory_peak.0.saturating_add(SLACK) >= most.0;
         (code == ErrorCode::MemoryLimit && reached).then(|| {
-            let what = format!("more than {} of memory", size(most));
-            self.denial(Layer::Cgroup, what, &format!("has memory = \"{}\"", size(most)))
+            let what = format!("more than {most} of memory");
+            self.denial(Layer::Cgroup, what, &format!("has memory = \"{most}\""))
         })
     }
 
@@ -155,13 +155,13 @@ impl Rules {
     fn full(&self, claim: &Claim, used: &Usage) -> Option<Denial> {
         let files = &self.profile.filesystem;
         // Whatever fills a tmpfs is charged to the job, so the kernel's own count can refute this.
-        let could_fill = |bytes: u64| used.memory_peak.saturating_add(SLACK) >= bytes;
+        let could_fill = |bytes: u64| used.memory_peak.0.saturating_add(SLACK) >= bytes;
         let (what, rule) = match claim.full.as_deref() {
             Some("tmp_bytes") if could_fill(files.tmp.0) => {
-                ("more bytes in /tmp", format!("has filesystem.tmp = \"{}\"", size(files.tmp.0)))
+                ("more bytes in /tmp", format!("has filesystem.tmp = \"{}\"", files.tmp))
             }
             Some("shm_bytes") if could_fill(files.shm.0) => {
-                ("more bytes in /dev/shm", format!("has filesystem.shm = \"{}\"", size(files.shm.0)))
+                ("more bytes in /dev/shm", format!("has filesystem.shm = \"{}\"", files.shm))
             }
             Some("tmp_inodes") => ("more files in /tmp", format!("has filesystem.tmp_inodes = {}", files.tmp_inodes)),
             Some("shm_inodes") => {
@@ -173,7 +173,7 @@ impl Rules {
     }
 
     fn file_size(&self) -> Denial {
-        let most = size(self.profile.rlimits.file_size.0);
+        let most = self.profile.rlimits.file_size;
         let what = format!("a file larger than {most}");
         self.denial(Layer::Rlimit, what, &format!("has rlimits.file_size = \"{most}\""))
     }
@@ -204,14 +204,6 @@ fn clip(text: &str) -> String {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text.to_owned(),
     }
-}
-
-/// A size as the policy file writes it.
-fn size(bytes: u64) -> String {
-    [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
-        .into_iter()
-        .find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit))
-        .map_or_else(|| format!("{bytes}B"), |(name, unit)| format!("{}{name}", bytes / unit))
 }
 
 /// A socket family by its name in `socket(2)`, or its number.

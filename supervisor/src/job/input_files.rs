@@ -26,8 +26,8 @@ pub fn check(files: &[InputFile], bounds: &Bounds, spec: &Spec, profile: &str) -
     if bytes > most {
         return too_large(format!("files are {bytes} bytes together, profile {profile:?} accepts {most}"));
     }
-    if let Some((at, size)) = sizes().enumerate().find(|(_, size)| *size > spec.rlimits.file_size) {
-        let most = spec.rlimits.file_size;
+    if let Some((at, size)) = sizes().enumerate().find(|(_, size)| *size > spec.rlimits.file_size.0) {
+        let most = spec.rlimits.file_size.0;
         return too_large(format!("files[{at}] is {size} bytes, a file of profile {profile:?} may have {most}"));
     }
     if files.is_empty() {
@@ -35,8 +35,8 @@ pub fn check(files: &[InputFile], bounds: &Bounds, spec: &Spec, profile: &str) -
     }
     let (place, room) = place(spec);
     let needed = sizes().map(|size| size.next_multiple_of(PAGE)).sum::<u64>();
-    if needed > room.bytes {
-        let most = room.bytes;
+    if needed > room.bytes.0 {
+        let most = room.bytes.0;
         return too_large(format!("files take {needed} bytes, {place} of profile {profile:?} has {most}"));
     }
     let made: HashSet<_> = files.iter().flat_map(|file| directories(file.path())).collect();

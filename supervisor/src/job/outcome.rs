@@ -42,5 +42,5 @@ impl Outcome {
 #[must_use]
 pub fn usage(wall: Duration, used: &cgroup::Usage) -> Usage {
     let milliseconds = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
-    Usage { wall_ms: milliseconds(wall), cpu_ms: milliseconds(used.cpu), memory_peak_bytes: used.memory_peak }
+    Usage { wall_ms: milliseconds(wall), cpu_ms: milliseconds(used.cpu), memory_peak_bytes: used.memory_peak.0 }
 }

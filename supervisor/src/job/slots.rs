@@ -116,7 +116,7 @@ impl Slots {
                     "every host id of the policy's, or every set of device nodes, is in use".to_owned(),
                 )
             })?;
-        stock.free.insert(slot, self.tree.slot(slot.0, self.ids.base)?);
+        stock.free.insert(slot, self.tree.slot(slot, self.ids.base)?);
         stock.all.insert(slot);
         self.permits.add_permits(1);
         Ok(())

@@ -4,7 +4,7 @@ use cloister_policy::seccomp::{NEVER, Syscall};
 use cloister_sandbox::bpf::{self, Answer};
 use cloister_sandbox::recorder::Reply;
 use cloister_sandbox::seccomp::{self, Filter};
-use cloister_sandbox::spec::{CallAction, Network, Spec};
+use cloister_sandbox::spec::{Action, Network, Spec};
 
 /// A profile's filter, and what it would be with more said in it.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Judge {
     /// When a filter cannot be compiled.
     pub fn new(spec: &Spec) -> cloister_sandbox::Result<Self> {
         let unruled = Spec {
-            call_rules: spec.call_rules.iter().filter(|rule| rule.action == CallAction::Allow).cloned().collect(),
+            call_rules: spec.call_rules.iter().filter(|rule| rule.action == Action::Allow).cloned().collect(),
             ..spec.clone()
         };
         let all = Syscall::names().filter(|name| !NEVER.contains(name)).filter_map(Syscall::by_name);

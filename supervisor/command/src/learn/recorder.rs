@@ -8,9 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use cloister_policy::PathRule;
-use cloister_policy::rules::Access;
 use cloister_policy::seccomp::Syscall;
+use cloister_policy::{Access, PathRule};
 use cloister_sandbox::paths::{Asks, PATHS, PathArgument};
 use cloister_sandbox::recorder::{Call, Listener};
 use cloister_sandbox::root;

@@ -8,8 +8,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{attach, make};
-use crate::{Context, Result};
+use super::group::{attach, make};
+use crate::error::{Context, Result};
 
 /// Where this process, and what else was started in the delegated group, moves to. A dot begins no
 /// name that can be asked for on the command line.

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use nix::fcntl::{Flock, FlockArg};
 
-use super::make;
-use crate::{Context, Error, Result};
+use super::group::make;
+use crate::error::{Context, Error, Result};
 
 /// A directory that is this process's own for as long as it lives.
 #[derive(Debug)]

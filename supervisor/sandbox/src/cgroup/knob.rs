@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::{Context, Error, Result};
+use crate::error::{Context, Error, Result};
 
 /// More than any file that is read here holds, but for a list of processes, whose length does not matter.
 const LONGEST: usize = 1024;

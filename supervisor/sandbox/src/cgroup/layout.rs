@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use super::delegation;
-use crate::{Context, Error, Result};
+use crate::error::{Context, Error, Result};
 
 /// The controllers that every job is held by.
 const NEEDED: [&str; 3] = ["memory", "pids", "cpu"];

@@ -6,10 +6,13 @@ use std::os::fd::RawFd;
 
 use seccompiler::{BpfProgram, sock_filter};
 
-use super::{IF_EQUAL, LONGEST, RETURN, compile, prologue};
+use super::answered;
+use super::compile::{LONGEST, compile};
+use super::frame::prologue;
+use crate::bpf::code::{IF_EQUAL, RETURN};
+use crate::error::{Context, Error, Result};
 use crate::paths::PATHS;
 use crate::spec::Spec;
-use crate::{Context, Error, Result};
 
 /// Where the listener lies in the job's process: the first number behind a job's descriptors. It is
 /// closed on exec, before anything of a script's runs.
@@ -33,7 +36,7 @@ pub fn compile_recorded(spec: &Spec) -> Result<BpfProgram> {
     }
     let is_error = |step: &sock_filter| {
         let refuses = step.k & libc::SECCOMP_RET_ACTION_FULL == libc::SECCOMP_RET_ERRNO;
-        step.code == RETURN && refuses && !super::answered::is_final(step.k)
+        step.code == RETURN && refuses && !answered::is_final(step.k)
     };
     program.extend(rest.iter().map(|step| if is_error(step) { ask.clone() } else { step.clone() }));
     if program.len() > LONGEST {
@@ -43,7 +46,7 @@ pub fn compile_recorded(spec: &Spec) -> Result<BpfProgram> {
     Ok(program)
 }
 
-/// Puts the filter in force as [`super::apply`] does, its listener at [`LISTENER`], which must be the lowest
+/// Puts the filter in force as [`apply`](super::apply) does, its listener at [`LISTENER`], which must be the lowest
 /// descriptor that is free.
 ///
 /// # Errors

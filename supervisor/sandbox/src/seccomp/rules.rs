@@ -3,13 +3,18 @@
 //!
 //! A rule can only narrow: the conditions that make a call safe to allow hold beside its own.
 
+use cloister_terms::{Action, CallRule, Comparison, Condition, Network};
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch,
 };
 
-use super::{Calls, JUMP, PROBED, RETURN, Ways, conditions, small};
-use crate::spec::{CallAction, CallRule, Comparison, Condition, Network, Spec};
+use super::arguments::conditions;
+use super::frame::PROBED;
+use super::ways::{Calls, Ways};
+use crate::bpf::code::{JUMP, RETURN};
+use crate::bpf::small;
+use crate::spec::Spec;
 
 /// Everything that a profile allows, by its list and by rules.
 pub(super) fn allowed(spec: &Spec) -> Result<Calls, BackendError> {
@@ -17,7 +22,7 @@ pub(super) fn allowed(spec: &Spec) -> Result<Calls, BackendError> {
     for &number in spec.syscalls.iter().filter(|number| !PROBED.contains(number)) {
         calls.insert(number, rules_of(conditions(number, spec.network)?)?);
     }
-    for rule in spec.call_rules.iter().filter(|rule| rule.action == CallAction::Allow) {
+    for rule in spec.call_rules.iter().filter(|rule| rule.action == Action::Allow) {
         if spec.syscalls.contains(&rule.number) || PROBED.contains(&rule.number) {
             continue;
         }
@@ -38,11 +43,11 @@ pub(super) fn allowed(spec: &Spec) -> Result<Calls, BackendError> {
 /// The instructions of a rule that refuses or logs. They fall through where the rule does not hold.
 pub(super) fn block(rule: &CallRule, network: Network) -> Result<BpfProgram, BackendError> {
     let (action, ways) = match rule.action {
-        CallAction::Allow => return Ok(BpfProgram::new()),
+        Action::Allow => return Ok(BpfProgram::new()),
         // What is logged is made, so it has to be safe to make.
-        CallAction::Log => (SeccompAction::Log, combined(rule, network)?),
-        CallAction::Errno(errno) => (SeccompAction::Errno(errno.into()), own(rule)?),
-        CallAction::Kill => (SeccompAction::KillProcess, own(rule)?),
+        Action::Log => (SeccompAction::Log, combined(rule, network)?),
+        Action::Errno(errno) => (SeccompAction::Errno(errno.into()), own(rule)?),
+        Action::Kill => (SeccompAction::KillProcess, own(rule)?),
     };
     let calls = Calls::from([(rule.number, rules_of(ways)?)]);
     let filter = SeccompFilter::new(calls, SeccompAction::Allow, action, TargetArch::x86_64)?;
@@ -63,7 +68,7 @@ fn falling_through(mut program: BpfProgram) -> BpfProgram {
 
 /// A rule's own conditions; none means always.
 fn own(rule: &CallRule) -> Result<Ways, BackendError> {
-    let conditions: Vec<_> = rule.conditions.iter().map(condition).collect::<Result<_, _>>()?;
+    let conditions: Vec<_> = rule.when.iter().map(condition).collect::<Result<_, _>>()?;
     Ok(if conditions.is_empty() { Vec::new() } else { vec![conditions] })
 }
 

@@ -1,0 +1,9 @@
+//! What is wrong with a policy though each of its values is right by itself: on its own, and on this host.
+
+mod accounts;
+mod found;
+pub(crate) mod host;
+mod inside;
+mod mounts;
+mod shown;
+pub(crate) mod whole;

@@ -1,0 +1,118 @@
+//! What went wrong with a request or its job: the `error` object of an answer, and what the policy refused on the way.
+
+use serde::Serialize;
+
+use crate::claim::Claim;
+use crate::code::ErrorCode;
+
+/// Something that the policy refused a job which then failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Denial {
+    /// What refused it.
+    pub layer: Layer,
+    /// What was refused, such as `socket(AF_INET)`.
+    pub what: String,
+    /// The rule behind it, such as `profile 'default' has network = "none"`.
+    pub hint: String,
+}
+
+/// A layer of the sandbox, as denials name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Layer {
+    /// The system call filter.
+    Seccomp,
+    /// The file systems that are read-only or not there, and Landlock behind them.
+    Filesystem,
+    /// The size or the number of files of `/tmp` or `/dev/shm`.
+    Tmpfs,
+    /// The control group's processes or memory.
+    Cgroup,
+    /// A resource limit of each process.
+    Rlimit,
+}
+
+/// The `error` object of an answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failure {
+    /// What kind of failure, for programs.
+    pub code: ErrorCode,
+    /// What happened and what to do, for people.
+    pub message: String,
+    /// What the policy refused on the way; bounded, each once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub denials: Vec<Denial>,
+    /// Whether any line of the script ran, which a refusal tells; `None` if nobody can know.
+    #[serde(skip)]
+    pub ran: Option<bool>,
+    /// Fields that only some codes have.
+    #[serde(flatten)]
+    pub details: Box<Details>,
+    /// What a job tells of refusals, for the supervisor alone: no answer has it.
+    #[serde(skip)]
+    pub claims: Vec<Claim>,
+    /// Whether a job tells that it could not start a process or thread; for the supervisor alone.
+    #[serde(skip)]
+    pub no_fork: bool,
+}
+
+/// What is further known of a failure. `code` and `message` are ours alone; much of this is a job's own word.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Details {
+    /// The column in the line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u64>,
+    /// The exception's type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exception: Option<String>,
+    /// What the script's process ended with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i64>,
+    /// What would have a form in JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The line in the script.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// Where in the result something has no form in JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The signal that ended it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// The line's text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The script's own frames.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceback: Option<String>,
+}
+
+impl Failure {
+    /// A failure without further fields.
+    #[must_use]
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        let ran = if matches!(code, ErrorCode::Lost | ErrorCode::Internal) { None } else { Some(false) };
+        let (denials, details, claims, no_fork) = (Vec::new(), Box::default(), Vec::new(), false);
+        Self { code, message: message.into(), denials, ran, details, claims, no_fork }
+    }
+
+    /// The same of a job that may have begun: what would be there again in a moment if nothing had run is lost now.
+    #[must_use]
+    pub fn after_start(mut self) -> Self {
+        if self.code == ErrorCode::Unavailable {
+            self.code = ErrorCode::Lost;
+        }
+        self.ran = None;
+        self
+    }
+
+    /// The same, of which this is further known.
+    #[must_use]
+    pub fn with(mut self, details: Details) -> Self {
+        *self.details = details;
+        self
+    }
+}

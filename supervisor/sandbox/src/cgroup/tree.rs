@@ -1,0 +1,131 @@
+//! Cloister's own part of the hierarchies: the groups of its launchers and of its slots.
+
+use std::path::PathBuf;
+
+use cloister_terms::Uid;
+
+use super::delegation;
+use super::group::{attach, delegate, enable_controllers, make, remove_below, remove_tree, write};
+use super::hold::Hold;
+use super::layout::{Layout, Version};
+use super::slot::SlotCgroup;
+use crate::error::Result;
+use crate::spec::Slot;
+
+/// Cloister's own part of the hierarchies, removed again when dropped. It has one living owner.
+#[derive(Debug)]
+pub struct Tree {
+    layout: Layout,
+    name: String,
+    /// Let go of last, when nothing is left to be taken for another's.
+    _hold: Hold,
+}
+
+/// The group in which launchers and zygotes live.
+const LAUNCHERS: &str = "launchers";
+
+/// Ten times a job's share of a busy machine for what all jobs wait for: "Weights" in the kernel's
+/// `Documentation/admin-guide/cgroup-v2.rst`.
+const OURS_WEIGHT: &str = "1000";
+
+/// The same in version 1, where 1024 are usual.
+const OURS_SHARES: &str = "10240";
+
+impl Tree {
+    /// Creates the groups under `name`, after ending and removing what an earlier life left there. Nothing is touched
+    /// of a life that goes on.
+    ///
+    /// # Errors
+    /// A controller that is missing, a file that could not be written, or that another process has the name.
+    pub fn create(name: &str) -> Result<Self> {
+        let layout = Layout::detect()?;
+        if let Layout::V2 { base, delegated: true } = &layout {
+            delegation::settle(base)?;
+            enable_controllers(base)?;
+            write(&delegation::leaf(base).join("cpu.weight"), OURS_WEIGHT)?;
+        }
+        let mounts = layout.mounts();
+        let first = mounts.first().expect("every layout has a hierarchy").join(name);
+        let tree = Self { layout, name: name.to_owned(), _hold: Hold::take(&first)? };
+        for directory in tree.directories() {
+            // The directory that the lock is on stays what it is.
+            make(&directory)?;
+            remove_below(&directory)?;
+            make(&directory.join(LAUNCHERS))?;
+        }
+        match &tree.layout {
+            Layout::V1 { cpu, .. } => write(&cpu.join(name).join(LAUNCHERS).join("cpu.shares"), OURS_SHARES)?,
+            Layout::V2 { base, .. } => {
+                enable_controllers(base)?;
+                enable_controllers(&base.join(name))?;
+                write(&base.join(name).join(LAUNCHERS).join("cpu.weight"), OURS_WEIGHT)?;
+            }
+        }
+        Ok(tree)
+    }
+
+    /// Which version is used.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.layout.version()
+    }
+
+    /// Bounds the memory of this process, where it has a group of its own: a delegated one of version 2. Never that of
+    /// the jobs.
+    ///
+    /// # Errors
+    /// The file that could not be written.
+    pub fn bound_own(&self, bytes: u64) -> Result<()> {
+        match &self.layout {
+            Layout::V2 { base, delegated: true } => {
+                write(&delegation::leaf(base).join("memory.max"), bytes.to_string())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts a process, and what it will start, into the launchers' group.
+    ///
+    /// # Errors
+    /// The file that could not be written.
+    pub fn adopt_launcher(&self, pid: u32) -> Result<()> {
+        self.directories().iter().try_for_each(|directory| attach(&directory.join(LAUNCHERS), pid))
+    }
+
+    /// Lets a launcher's root start processes in the slots' groups without the host's privileges:
+    /// delegation, cgroups(7). Version 2 only; on version 1 processes are moved by the supervisor.
+    ///
+    /// # Errors
+    /// The file whose owner could not be changed.
+    pub fn delegate_to(&self, uid: Uid) -> Result<()> {
+        let Layout::V2 { base, .. } = &self.layout else { return Ok(()) };
+        let own = base.join(&self.name);
+        [own.clone(), own.join(LAUNCHERS)].iter().try_for_each(|group| delegate(group, uid))
+    }
+
+    /// The group of one slot, made if it is not there.
+    ///
+    /// # Errors
+    /// The step that failed.
+    pub fn slot(&self, slot: Slot, launcher: Uid) -> Result<SlotCgroup> {
+        SlotCgroup::create(&self.layout, &format!("{}/slot-{}", self.name, slot.0), launcher)
+    }
+
+    /// Ends every process in the tree and removes its directories.
+    ///
+    /// # Errors
+    /// When a process would not die within five seconds, or a directory could not be removed.
+    pub fn remove(&self) -> Result<()> {
+        self.directories().iter().try_for_each(|directory| remove_tree(directory))
+    }
+
+    fn directories(&self) -> Vec<PathBuf> {
+        self.layout.mounts().into_iter().map(|mount| mount.join(&self.name)).collect()
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let _ = self.remove();
+    }
+}

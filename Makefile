@@ -44,14 +44,14 @@ build: tools ## Build the programs
 
 leave-out: tools
 	@echo "== build of what can leave out layers, for tests of the canary"
-	cargo build -p cloister-supervisor -p cloister-zygote --features cloister-supervisor/leave-out,cloister-zygote/leave-out --locked --target-dir $(TARGET)/leave-out
+	cargo build -p cloister-command -p cloister-zygote --features cloister-command/leave-out,cloister-zygote/leave-out --locked --target-dir $(TARGET)/leave-out
 
 runtime: root ## Prepare the Python that sandboxes see, with numpy, pandas and Flask
 	@echo "== Python for the sandboxes"
 	$(PYTHON) supervisor/runtime/build.py
 
 doctor: root runtime build ## Show which layers of the sandbox this machine has and which hold
-	@$(TARGET)/release/cloister-supervisor doctor --policy policy/policy.toml
+	@$(TARGET)/release/cloister doctor --policy policy/policy.toml
 
 lint: test-tools ## Check format, lints, and the plan of the house
 	@echo "== format and lints"

@@ -3,7 +3,7 @@
 //! Every bound has a default that suits a public address; none can be switched off.
 
 use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,8 +12,6 @@ use cloister_program::log::LogFormat;
 use cloister_program::{Completions, Man};
 use cloister_protocol::SOCKET;
 use ipnet::IpNet;
-
-use crate::keys::Rate;
 
 /// Cloister's door to the network: validates, limits and forwards.
 #[derive(Debug, Parser)]
@@ -29,61 +27,12 @@ pub struct Arguments {
 pub enum Command {
     /// Serve HTTP.
     Serve(Box<Serve>),
-    /// Make, list and revoke the keys that clients need.
-    Keys(Keys),
     /// Print what is served at /openapi.json.
     Openapi,
     /// Print completions for a shell.
     Completions(Completions),
     /// Write man pages, one for each subcommand, or print the first.
     Man(Man),
-}
-
-/// Arguments of `keys`.
-#[derive(Debug, Args)]
-pub struct Keys {
-    /// The key file. Its directory should belong to the gateway's group, which must be able to read it.
-    #[arg(long = "keys", value_name = "PATH", env = "CLOISTER_KEYS", default_value = "/etc/cloister/keys/keys.toml")]
-    pub path: PathBuf,
-    /// What to do with it.
-    #[command(subcommand)]
-    pub command: KeysCommand,
-}
-
-/// The subcommands of `keys`. A gateway that runs takes a change over within a second.
-#[derive(Debug, Subcommand)]
-pub enum KeysCommand {
-    /// Make a key and print it. It cannot be shown again.
-    New(NewKey),
-    /// List the keys and what each may do.
-    List,
-    /// Revoke a key. Requests that run already are not cut off.
-    Revoke {
-        /// Which.
-        name: String,
-    },
-}
-
-/// Arguments of `keys new`.
-#[derive(Debug, Args)]
-pub struct NewKey {
-    /// Who it is for.
-    pub name: String,
-    /// The profiles that it may use, separated by commas; all, unless some are named.
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    pub profiles: Vec<String>,
-    /// How fast it may send, such as 10/s, 600/min or 1000/h.
-    #[arg(long, value_name = "RATE")]
-    pub rate: Option<Rate>,
-    /// How many requests at once after a while of none; a second's worth, unless given.
-    #[arg(long, value_name = "COUNT", requires = "rate")]
-    pub burst: Option<NonZeroU32>,
-    /// How many of its requests may run or wait at once.
-    #[arg(long, value_name = "COUNT")]
-    pub concurrency: Option<NonZeroUsize>,
-    /// When it ends, counted from now, such as 90d.
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub expires: Option<Duration>,
 }
 
 /// Arguments of `serve`.
@@ -102,7 +51,7 @@ pub struct Serve {
     /// Who to become when started as root: an account, or a number that no account has.
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
-    /// The key file (`cloister-gateway keys`): only who has a key is served. Read again on SIGHUP and on change.
+    /// The key file (`cloister keys`): only who has a key is served. Read again on SIGHUP and on change.
     #[arg(long, value_name = "PATH", env = "CLOISTER_KEYS")]
     pub keys: Option<PathBuf>,
     /// Serve whoever can connect. Without it and without keys the address must be a loopback one.

@@ -45,7 +45,7 @@ pub enum Error {
     Bind(SocketAddr, io::Error),
     /// Anybody could run scripts.
     #[error(
-        "{0} can be reached from outside and no keys are configured: make one with `cloister-gateway keys new` \
+        "{0} can be reached from outside and no keys are configured: make one with `cloister keys new` \
          and pass --keys, listen on a loopback address such as 127.0.0.1:8080, or pass --no-auth to serve strangers \
          without authentication"
     )]
@@ -73,7 +73,7 @@ pub enum Error {
     Metrics(prometheus::Error),
     /// The key file cannot be used.
     #[error("{0}")]
-    Keys(String),
+    Keys(cloister_keys::ReadError),
     /// A certificate or its key cannot be read.
     #[error("read {}: {error}: expected PEM that the gateway's own account may read", .path.display())]
     Pem {

@@ -20,14 +20,14 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use crate::api::openapi;
 use crate::args::{Arguments, Command};
 use crate::error::Error;
 
 fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
+    let done = match cloister_program::parse::<Arguments>(&[("keys", "it is `cloister keys` now")]).command {
         Command::Serve(arguments) => serve::serve(*arguments),
         Command::Openapi => {
             println!("{}", openapi::document());
@@ -40,7 +40,6 @@ fn main() -> ExitCode {
         Command::Man(pages) => {
             pages.generate(Arguments::command()).map(|text| cloister_program::print(&text)).map_err(Error::Manual)
         }
-        Command::Keys(arguments) => keys::run(&arguments.command, &arguments.path).map_err(Error::Keys),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -43,3 +43,7 @@ pub use load::{Checked, PolicyError};
 pub use model::{Children, Filesystem, Policy, Profile, Runner, Runtime, Supervisor, Warm};
 #[cfg(feature = "text")]
 pub use text::{Explanation, NoProfile, diff, reference, schema};
+
+/// The file that is shipped, to start from: every key with its default.
+#[cfg(feature = "text")]
+pub const SHIPPED: &str = include_str!("../policy.toml");

@@ -1,4 +1,4 @@
-"""The JSON Schema, by validators of others: it accepts what `cloister-policy` accepts and refuses what an
+"""The JSON Schema, by validators of others: it accepts what `cloister policy check` accepts and refuses what an
 editor should underline, and editors' TOML tools find it by the line on top of the file."""
 
 import json
@@ -30,7 +30,7 @@ def program(name):
 
 @pytest.fixture(scope="module")
 def validator():
-    printed = subprocess.run([program("cloister-policy"), "schema"], capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run([program("cloister"), "policy", "schema"], capture_output=True, text=True, check=True).stdout
     schema = json.loads(printed)
     jsonschema.Draft7Validator.check_schema(schema)
     return jsonschema.Draft7Validator(schema)
@@ -48,7 +48,7 @@ def changed(old, new):
 
 
 def accepted(path):
-    return subprocess.run([program("cloister-policy"), "check", "--file-only", path], capture_output=True).returncode == 0
+    return subprocess.run([program("cloister"), "policy", "check", "--file-only", path], capture_output=True).returncode == 0
 
 
 def test_the_shipped_policy_is_valid(validator):

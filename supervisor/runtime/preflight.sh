@@ -1,6 +1,6 @@
 #!/bin/sh
 # Say in one sentence what this machine lacks to build and run Cloister, with the command that mends it.
-# The kernel's part is checked by `cloister-supervisor doctor`, which tries each thing.
+# The kernel's part is checked by `cloister doctor`, which tries each thing.
 # Usage: preflight.sh [root]: with `root`, also what running sandboxes takes.
 set -eu
 cd "$(dirname "$0")/../.."

@@ -2,18 +2,17 @@
 //!
 //! Rooms from the top down; each names those below it, and none above:
 //!
-//! 1. [`tools`]: what an operator runs at a terminal: `doctor`, `run`, `learn`;
-//! 2. [`daemon`]: from an empty host to an empty host: start, confinement, reload, end;
-//! 3. [`door`]: the socket, who may come in, and the answers that leave;
-//! 4. [`pool`]: what is kept ready for a profile's jobs;
-//! 5. [`job`]: one job, from its slot to its verdict;
-//! 6. [`link`]: orders and descriptors to launchers and zygotes.
+//! 1. [`daemon`]: from an empty host to an empty host: start, confinement, reload, end;
+//! 2. [`door`]: the socket, who may come in, and the answers that leave;
+//! 3. [`pool`]: what is kept ready for a profile's jobs;
+//! 4. [`job`]: one job, from its slot to its verdict;
+//! 5. [`link`]: orders and descriptors to launchers and zygotes.
 //!
-//! Below are the crates `cloister-sandbox`, `cloister-protocol` and `cloister-policy`.
+//! Above is the operator's program, the crate `cloister-command`, which uses these rooms and is not in the daemon. Below are
+//! the crates `cloister-sandbox`, `cloister-protocol` and `cloister-policy`.
 
 pub mod daemon;
 pub mod door;
 pub mod job;
 pub mod link;
 pub mod pool;
-pub mod tools;

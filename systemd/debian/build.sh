@@ -3,7 +3,7 @@
 # Usage: build.sh PROGRAMS PYTHON_TREE OUTPUT. Programs run on the Debian that they were built on and newer ones.
 #
 # debhelper, not cargo-deb: it knows units, accounts, conffiles and their life in an upgrade, as Debian's own
-# packages have them, and is there on every Debian. Manual pages and completions are the programs' own word of themselves.
+# packages have them, and is there on every Debian. Manual pages and completions come from the programs' own command lines.
 set -eu
 repository=$(cd "$(dirname "$0")/../.." && pwd)
 programs=$(cd "$1" && pwd)
@@ -28,13 +28,19 @@ cp "$repository/systemd/tmpfiles.conf" "$stage/debian/cloister.tmpfiles"
 cp "$repository"/systemd/*.service "$repository"/systemd/*.socket "$repository"/systemd/*.slice "$stage/units"
 cp "$repository/policy/policy.toml" "$stage"
 mkdir -p "$stage/man" "$stage/completions/bash" "$stage/completions/zsh" "$stage/completions/fish"
-for program in cloister-gateway cloister-policy cloister-supervisor; do
-    cp "$programs/$program" "$stage/bin"
+cp "$programs/cloister" "$programs/cloister-gateway" "$programs/cloister-supervisor" "$stage/bin"
+completions() {
+    program=$1 && shift
+    "$@" bash >"$stage/completions/bash/$program"
+    "$@" zsh >"$stage/completions/zsh/_$program"
+    "$@" fish >"$stage/completions/fish/$program.fish"
+}
+# The supervisor has no word of itself: what an operator asks is not in it.
+for program in cloister cloister-gateway; do
     "$programs/$program" man "$stage/man"
-    "$programs/$program" completions bash >"$stage/completions/bash/$program"
-    "$programs/$program" completions zsh >"$stage/completions/zsh/_$program"
-    "$programs/$program" completions fish >"$stage/completions/fish/$program.fish"
+    completions "$program" "$programs/$program" completions
 done
+completions cloister-supervisor "$programs/cloister" completions --program cloister-supervisor
 (cd "$stage" && ls man/*.1) >"$stage/debian/cloister.manpages"
 cp "$programs/libcloister_zygote.so" "$stage/lib"
 

@@ -103,7 +103,7 @@ def test_an_upgrade_under_load_drops_no_connection(service, machine):
 
 @pytest.mark.essential
 def test_every_layer_holds_on_version_two(service, machine):
-    found = machine.run("cloister-supervisor", "doctor")
+    found = machine.run("cloister", "doctor")
     rows = found.splitlines()[1:]
     assert len(rows) > 20 and all(row.startswith("ok ") for row in rows), found
     assert any(row.split() == ["ok", "cgroup", "memory,", "pids,", "cpu", "v2"] for row in rows), found
@@ -292,7 +292,7 @@ def test_keys_and_certificates_are_handed_over_from_the_store_of_credentials(ser
     machine.run("install", "-d", "-m", "700", store)
     for name, pem in (("tls.crt", certificate.cert_chain_pems[0]), ("tls.key", certificate.private_key_pem)):
         machine.ssh(f"umask 077; cat > {store}/cloister.{name}", input=pem.bytes().decode())
-    key = machine.run("cloister-gateway", "keys", "--keys", f"{store}/cloister.keys", "new", "tests").splitlines()[-1]
+    key = machine.run("cloister", "keys", "--keys", f"{store}/cloister.keys", "new", "tests").splitlines()[-1]
     machine.ssh("sed -i.kept /GATEWAY_OPTIONS/d /etc/cloister/gateway.env && systemctl restart cloister-gateway.service")
 
     secure = service.url.replace("http:", "https:")

@@ -5,7 +5,7 @@ import pytest
 from machine import LUGGAGE
 from service import eventually
 
-DOCTOR = "cloister-supervisor doctor"
+DOCTOR = "cloister doctor"
 ANOTHER_HOST = "a virtual machine or a physical one with Debian 12 or newer"
 
 # This machine's own /usr in a container.

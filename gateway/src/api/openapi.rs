@@ -31,7 +31,7 @@ struct Everywhere;
 impl Modify for Everywhere {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
-            "A key that `cloister-gateway keys new` made. A gateway that was started without keys asks for none.",
+            "A key that `cloister keys new` made. A gateway that was started without keys asks for none.",
         ));
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("key", SecurityScheme::Http(bearer.build()));

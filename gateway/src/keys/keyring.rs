@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use super::file::{Entry, KeyFile, Timestamp};
-use super::rate::{Bucket, Standing};
-use super::token::{Digest, KeyId, Token};
+use cloister_keys::{Digest, Entry, KeyFile, KeyId, ReadError, Timestamp, Token};
+
+use super::bucket::{Bucket, Standing};
 
 /// A key in force.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Keyring {
     ///
     /// # Errors
     /// That it cannot be read, or what is wrong with it.
-    pub fn open(path: &Path) -> Result<Self, String> {
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
         let keyring = Self::default();
         keyring.reload(path)?;
         Ok(keyring)
@@ -55,7 +55,7 @@ impl Keyring {
     ///
     /// # Errors
     /// As [`open`](Self::open); the old ones stay in force.
-    pub fn reload(&self, path: &Path) -> Result<(), String> {
+    pub fn reload(&self, path: &Path) -> Result<(), ReadError> {
         let file = KeyFile::load(path)?;
         let old = self.current();
         let new: HashMap<_, _> =

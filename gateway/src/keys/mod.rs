@@ -1,16 +1,8 @@
-//! Keys: who may use the gateway, for what, and how much.
-//!
-//! The file holds hashes alone, so who reads it can use none of its keys. It is written by the
-//! `keys` command and only ever read by `serve`.
+//! Keys: who is let in, and what each has used up. What is written of them is `cloister_keys`'s.
 
-mod command;
-mod file;
+mod bucket;
 mod keyring;
-mod rate;
-mod token;
 
-pub use command::run;
-pub use file::parent;
+pub use bucket::Standing;
+pub use cloister_keys::{KeyId, Token, parent};
 pub use keyring::{AtOnce, Key, Keyring, Stranger};
-pub use rate::{Rate, Standing};
-pub use token::{KeyId, Token};

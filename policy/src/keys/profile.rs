@@ -242,7 +242,7 @@ PROFILE of Profile {
         calls(),
         "[\"@python\"]",
         More::Looser,
-        "Groups and single system calls that are allowed; `cloister-policy syscalls` lists the groups. All others get \
+        "Groups and single system calls that are allowed; `cloister policy syscalls` lists the groups. All others get \
          EPERM.",
     );
     SECCOMP_RULES: CallRules = key(

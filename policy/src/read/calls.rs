@@ -24,7 +24,7 @@ pub(super) fn never<T>(entry: Entry<'_>, name: &str) -> Option<T> {
 pub(super) fn unknown_call<T>(entry: Entry<'_>, name: &str) -> Option<T> {
     let known = GROUPS.iter().map(|(group, _, _)| *group).chain(Syscall::names());
     let help = did_you_mean(name, known, as_code, || {
-        "`cloister-policy syscalls` lists the groups and the calls in them".to_owned()
+        "`cloister policy syscalls` lists the groups and the calls in them".to_owned()
     });
     entry.refuse_with(format!("there is no system call or group `{name}`"), "unknown on x86-64", help)
 }

@@ -1,4 +1,4 @@
-//! The policy file as its users meet it: its messages, what profiles inherit, what the program says.
+//! The policy file as its users meet it: its messages, what profiles inherit, what is shipped.
 
 #![allow(clippy::disallowed_types, reason = "what is read here our own programs said")]
 
@@ -6,5 +6,4 @@ mod corpus;
 mod host;
 mod inheritance;
 mod messages;
-mod program;
 mod shipped;

@@ -1,5 +1,5 @@
-//! What Cloister's programs do alike, each thing in one place: manual pages and completions from the definition of their
-//! command line, the log, the count of what bodies take of memory, and the order of threads.
+//! What Cloister's programs do alike, each thing in one place: reading the command line, manual pages and completions
+//! from its definition, the log, the count of what bodies take of memory, and the order of threads.
 //!
 //! Nothing here knows what a program is for, or holds any privilege.
 
@@ -13,7 +13,9 @@ mod body;
 mod budget;
 #[cfg(feature = "daemon")]
 pub mod log;
+#[cfg(feature = "manual")]
 mod manual;
+mod parse;
 #[cfg(feature = "daemon")]
 mod thread;
 
@@ -21,7 +23,9 @@ mod thread;
 pub use body::{Unread, read_whole};
 #[cfg(feature = "daemon")]
 pub use budget::{Budget, Taken};
-pub use manual::{Completions, Man};
+#[cfg(feature = "manual")]
+pub use manual::{Completions, Man, Shell, completions};
+pub use parse::parse;
 #[cfg(feature = "daemon")]
 pub use thread::stand_behind;
 

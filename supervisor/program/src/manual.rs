@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Command};
-use clap_complete::Shell;
+pub use clap_complete::Shell;
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
@@ -22,12 +22,18 @@ pub struct Man {
 impl Completions {
     /// The text that the shell reads.
     #[must_use]
-    pub fn generate(&self, mut command: Command) -> String {
-        let name = command.get_name().to_owned();
-        let mut text = Vec::new();
-        clap_complete::generate(self.shell, &mut command, name, &mut text);
-        String::from_utf8_lossy(&text).into_owned()
+    pub fn generate(&self, command: Command) -> String {
+        completions(self.shell, command)
     }
+}
+
+/// Completions of a program's command line, as a shell reads them.
+#[must_use]
+pub fn completions(shell: Shell, mut command: Command) -> String {
+    let name = command.get_name().to_owned();
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 impl Man {

@@ -14,8 +14,9 @@ use nix::unistd::{Pid, sethostname};
 
 use crate::error::{Context, Error, Result};
 use crate::overlay::Tree;
-use crate::spec::{Layer, Slot, Spec};
+use crate::spec::{Slot, Spec};
 use crate::sys::{self, Forked};
+use crate::weaker::{Layer, Plan};
 use crate::{credentials, root, seccomp};
 
 /// The namespaces that a cell's init is born into. The network namespace is the slot's, inherited
@@ -35,7 +36,7 @@ pub struct Cell {
 ///
 /// # Errors
 /// The step that failed, in the launcher or in the init.
-pub fn build(spec: &Spec, trees: &[Tree], slot: Slot) -> Result<Cell> {
+pub fn build(spec: &Plan, trees: &[Tree], slot: Slot) -> Result<Cell> {
     let (mut told, tell) = std::io::pipe().doing(|| "pipe")?;
     // SAFETY: a launcher has one thread.
     match unsafe { sys::clone3(spec.namespaces(NAMESPACES), None) }.doing(|| "clone3 a cell's init")? {
@@ -83,7 +84,7 @@ const COMPLETE: char = '\u{6}';
 /// What the init says in front of a failure for want of something that the host is short of.
 const SHORT: char = '\u{5}';
 
-fn init(spec: &Spec, trees: &[Tree], slot: Slot, mut tell: std::io::PipeWriter) -> ! {
+fn init(spec: &Plan, trees: &[Tree], slot: Slot, mut tell: std::io::PipeWriter) -> ! {
     let prepared = (|| {
         if !spec.leaves_out(Layer::UtsNamespace) {
             sethostname(&spec.hostname).doing(|| format!("sethostname {}", spec.hostname))?;

@@ -13,12 +13,13 @@ use nix::unistd::{chdir, setsid};
 use seccompiler::BpfProgram;
 
 use crate::error::{Context, Result};
-use crate::spec::{Layer, Slot, Spec};
+use crate::spec::Slot;
+use crate::weaker::{Layer, Plan};
 use crate::{credentials, landlock, limits, root, seccomp, sys};
 
 /// A profile's confinement, worked out once and applied to every job of it.
 pub struct Confinement {
-    spec: Spec,
+    plan: Plan,
     filter: BpfProgram,
     capabilities: Vec<Capability>,
     user_sysctls: OwnedFd,
@@ -33,17 +34,18 @@ impl Confinement {
     ///
     /// # Errors
     /// The step that failed.
-    pub fn prepare(spec: Spec) -> Result<Self> {
-        let filter = if spec.recorded { seccomp::compile_recorded(&spec)? } else { seccomp::compile(&spec)? };
+    pub fn prepare(plan: Plan) -> Result<Self> {
+        let compile = if plan.weaker().recorded { seccomp::compile_recorded } else { seccomp::compile };
+        let filter = compile(&plan)?;
         let user_sysctls = credentials::open_user_sysctls()?;
         let capabilities = credentials::known_capabilities();
-        Ok(Self { spec, filter, capabilities, user_sysctls, writable: root::writable_paths() })
+        Ok(Self { plan, filter, capabilities, user_sysctls, writable: root::writable_paths() })
     }
 
-    /// The profile.
+    /// The profile, as it is carried out.
     #[must_use]
-    pub fn spec(&self) -> &Spec {
-        &self.spec
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Confines this process as the slot's job in the given cell. On success it has descriptors 0 to
@@ -52,7 +54,7 @@ impl Confinement {
     /// # Errors
     /// The step that failed; the process must then end, for it is half confined.
     pub fn enter(&self, slot: Slot, cell: &OwnedFd) -> Result<()> {
-        let spec = &self.spec;
+        let spec = &self.plan;
         let leaves_out = |layer| spec.leaves_out(layer);
 
         // The cell's namespaces; this brings its root and working directory with it. The PID
@@ -107,7 +109,7 @@ impl Confinement {
         // Last, for it refuses nearly all of the calls above.
         match leaves_out(Layer::Seccomp) {
             true => Ok(()),
-            false if spec.recorded => seccomp::apply_recorded(&self.filter),
+            false if spec.weaker().recorded => seccomp::apply_recorded(&self.filter),
             false => seccomp::apply(&self.filter),
         }
     }

@@ -13,8 +13,9 @@ use nix::unistd::Pid;
 
 use crate::enter::{Confinement, JobFds, place_fds};
 use crate::error::{Context, Result};
-use crate::spec::{Slot, Spec};
+use crate::spec::Slot;
 use crate::sys::{self, Forked};
+use crate::weaker::Plan;
 use crate::wire::{End, Entry, Notice, Wire, exactly};
 
 /// The tag on the result pipe of a job that could not be confined; a message follows.
@@ -61,7 +62,7 @@ impl Forker {
     ///
     /// # Errors
     /// The step that failed.
-    pub fn new(spec: Spec) -> Result<Self> {
+    pub fn new(plan: Plan) -> Result<Self> {
         let mut signals = SigSet::empty();
         signals.add(Signal::SIGCHLD);
         signals.thread_block().doing(|| "block SIGCHLD")?;
@@ -72,7 +73,7 @@ impl Forker {
         let child_ended =
             SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).doing(|| "signalfd")?;
         let own_pids = open_namespace("pid")?;
-        Ok(Self { confinement: Confinement::prepare(spec)?, own_pids, jobs: HashMap::new(), child_ended })
+        Ok(Self { confinement: Confinement::prepare(plan)?, own_pids, jobs: HashMap::new(), child_ended })
     }
 
     /// The profile's confinement.

@@ -7,7 +7,6 @@
 //! by the kernel when the supervisor dies.
 
 use std::collections::HashMap;
-use std::ffi::{CStr, CString};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
@@ -23,8 +22,10 @@ use crate::cell::Cell;
 use crate::error::{Context, Error, Result};
 use crate::forker::{Event, FAILED, Forker, Started, fork_plain, open_namespace, report_failure};
 use crate::overlay::{self, Tree};
-use crate::spec::{Layer, Slot, Spec};
+use crate::program::{self, Program};
+use crate::spec::Slot;
 use crate::sys::{self, Forked};
+use crate::weaker::{Layer, Plan, Weaker};
 use crate::wire::{self, Entry, Notice, Order, Wire, exactly};
 use crate::{cell, credentials, devices, loopback, root};
 
@@ -48,6 +49,14 @@ const DOMAIN_NAME: &str = "(none)";
 /// # Errors
 /// The step that failed before the launcher was on its own.
 pub fn guard() -> Result<()> {
+    guard_weaker(Weaker::default())
+}
+
+/// The same for sandboxes that lack something, which only an operator's program starts.
+///
+/// # Errors
+/// As [`guard`].
+pub fn guard_weaker(weaker: Weaker) -> Result<()> {
     die_with_parent()?;
     // Number 3 is a job's result pipe later: nothing of ours may come to lie there.
     // SAFETY: at the start of a process only 0, 1 and 2 are open.
@@ -58,13 +67,14 @@ pub fn guard() -> Result<()> {
         return Err(Error::Peer("the supervisor sent no profile".to_owned()));
     };
     let (mut mapped, mut tell_mapped) = io::pipe().doing(|| "pipe")?;
+    let spec = Plan::less(*spec, weaker);
     // SAFETY: this process has one thread.
     let forked =
         unsafe { sys::clone3(spec.namespaces(NAMESPACES) | libc::CLONE_NEWPID, None) }.doing(|| "clone3 the launcher");
     match forked.inspect_err(|error| tell_failure(&wire, error))? {
         Forked::Child => {
             drop(tell_mapped);
-            let ended = mapped.read_exact(&mut [0]).doing(|| "wait for ids").and_then(|()| run(&wire, *spec));
+            let ended = mapped.read_exact(&mut [0]).doing(|| "wait for ids").and_then(|()| run(&wire, spec));
             let ended = ended.inspect_err(|error| tell_failure(&wire, error));
             sys::exit_now(i32::from(ended.is_err()));
         }
@@ -84,7 +94,7 @@ fn tell_failure(wire: &Wire, error: &Error) {
     let _ = wire.send(&Notice::failed(None, error), &[]);
 }
 
-fn run(wire: &Wire, spec: Spec) -> Result<()> {
+fn run(wire: &Wire, spec: Plan) -> Result<()> {
     die_with_parent()?;
     wire::announce(wire)?;
     // Still with the host's root's id, whose files they are.
@@ -126,8 +136,8 @@ struct Launcher {
 }
 
 impl Launcher {
-    fn new(spec: Spec, trees: Vec<Tree>) -> Result<Self> {
-        let job = Program::new(&spec.command, &environment(&spec, &spec.environment))?;
+    fn new(spec: Plan, trees: Vec<Tree>) -> Result<Self> {
+        let job = Program::new(&spec.command, &program::environment(&spec, &spec.environment))?;
         let own_network = open_namespace("net")?;
         Ok(Self { forker: Forker::new(spec)?, trees, job, networks: HashMap::new(), own_network })
     }
@@ -154,7 +164,7 @@ impl Launcher {
                 (slot, self.start(slot, entry, fds).map(|pidfd| (Notice::Started(slot), vec![pidfd])))
             }
             Order::Zygote(command, environment) => {
-                let environment = self::environment(self.forker.confinement().spec(), &environment);
+                let environment = program::environment(self.forker.confinement().plan(), &environment);
                 return self.start_zygote(&Program::new(&command, &environment)?, fds);
             }
             Order::Ping => return wire.send(&Notice::Pong, &[]).doing(|| "answer the supervisor"),
@@ -171,11 +181,11 @@ impl Launcher {
     }
 
     fn build_cell(&mut self, slot: Slot) -> Result<Cell> {
-        if self.forker.confinement().spec().leaves_out(Layer::NetworkNamespace) {
-            return cell::build(self.forker.confinement().spec(), &self.trees, slot);
+        if self.forker.confinement().plan().leaves_out(Layer::NetworkNamespace) {
+            return cell::build(self.forker.confinement().plan(), &self.trees, slot);
         }
         self.enter_network(slot)?;
-        let built = cell::build(self.forker.confinement().spec(), &self.trees, slot);
+        let built = cell::build(self.forker.confinement().plan(), &self.trees, slot);
         // Neither this process nor a zygote that it starts later stays where a job is.
         setns(&self.own_network, CloneFlags::CLONE_NEWNET).doing(|| "setns the own network")?;
         built
@@ -183,7 +193,7 @@ impl Launcher {
 
     /// Goes into the slot's network namespace, or into a new one if anything is left in that.
     fn enter_network(&mut self, slot: Slot) -> Result<()> {
-        if self.forker.confinement().spec().network == Network::Loopback {
+        if self.forker.confinement().plan().network == Network::Loopback {
             // What a job leaves behind in one with an interface, such as ports that linger, is the next one's
             // to find, so that each gets a new one.
             unshare(CloneFlags::CLONE_NEWNET).doing(|| "unshare CLONE_NEWNET")?;
@@ -232,6 +242,8 @@ impl Launcher {
             heed_signals();
             let placed = SigSet::empty().thread_set_mask().doing(|| "unblock signals").and_then(|()| {
                 wire::announce(&wire)?;
+                #[cfg(feature = "leave-out")]
+                self.forker.confinement().plan().weaker().hand_on()?;
                 // SAFETY: this process is about to exec; nothing of the launcher's is used again.
                 unsafe { sys::place_fd(wire.as_raw_fd(), 0) }.doing(|| "dup2 to 0")?;
                 // SAFETY: as above.
@@ -261,40 +273,4 @@ fn has_sockets() -> Result<bool> {
     let listed = std::fs::read_to_string(path).doing(|| format!("read {path}"))?;
     // The first line is a heading.
     Ok(listed.lines().nth(1).is_some())
-}
-
-/// A program's environment: what it is to be given, and nothing of this process's own.
-fn environment(spec: &Spec, given: &[String]) -> Vec<String> {
-    let mut environment = given.to_vec();
-    if spec.leaves_out(Layer::Environment) {
-        environment.extend(std::env::vars().map(|(name, value)| format!("{name}={value}")));
-    }
-    environment
-}
-
-/// A program with its arguments and environment, ready for `execve(2)`.
-struct Program {
-    command: Vec<CString>,
-    environment: Vec<CString>,
-}
-
-impl Program {
-    fn new(command: &[String], environment: &[String]) -> Result<Self> {
-        let strings = |texts: &[String]| {
-            texts
-                .iter()
-                .map(|text| CString::new(text.as_str()))
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|error| Error::layer("prepare a program's arguments", error))
-        };
-        Ok(Self { command: strings(command)?, environment: strings(environment)? })
-    }
-
-    /// Replaces this process; returns why that failed.
-    fn exec(&self) -> String {
-        let command: Vec<&CStr> = self.command.iter().map(CString::as_c_str).collect();
-        let environment: Vec<&CStr> = self.environment.iter().map(CString::as_c_str).collect();
-        let errno = sys::execve(command[0], &command, &environment);
-        format!("execve {}: {errno}", command[0].to_string_lossy())
-    }
 }

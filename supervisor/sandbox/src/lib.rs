@@ -26,11 +26,13 @@ pub mod loopback;
 mod mount;
 pub mod overlay;
 pub mod paths;
+mod program;
 pub mod recorder;
 pub mod root;
 pub mod seccomp;
 pub mod spec;
 pub mod sys;
+pub mod weaker;
 pub mod wire;
 
 pub use error::{Context, Error, Result, is_shortage};

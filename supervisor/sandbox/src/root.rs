@@ -15,7 +15,8 @@ use crate::devices::{LINKS, NODES, SHM};
 use crate::error::{Context, Error, Result};
 use crate::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
 use crate::overlay::{self, EMPTY, LOWER, Tree};
-use crate::spec::{Layer, Slot, Spec, Tmpfs};
+use crate::spec::{Slot, Spec, Tmpfs};
+use crate::weaker::{Layer, Plan};
 
 /// Where a launcher puts a cell's root together; an empty directory otherwise.
 const CELL: &str = "/cell";
@@ -35,7 +36,7 @@ const LOCAL_NAMES: &str = "127.0.0.1 localhost\n::1 localhost\n";
 ///
 /// # Errors
 /// The step that failed.
-pub fn enter_launcher_root(spec: &Spec, interpreter: Option<fs::File>, devices: Option<OwnedFd>) -> Result<Vec<Tree>> {
+pub fn enter_launcher_root(spec: &Plan, interpreter: Option<fs::File>, devices: Option<OwnedFd>) -> Result<Vec<Tree>> {
     mount::make_all_private()?;
     // Taken while the host can still be seen; the new root may cover any of it.
     let (mut trees, mut files) = (Vec::new(), Vec::new());
@@ -89,7 +90,7 @@ pub fn enter_launcher_root(spec: &Spec, interpreter: Option<fs::File>, devices: 
 ///
 /// # Errors
 /// The step that failed.
-pub fn enter_cell_root(spec: &Spec, trees: &[Tree], slot: Slot) -> Result<()> {
+pub fn enter_cell_root(spec: &Plan, trees: &[Tree], slot: Slot) -> Result<()> {
     let stage = Path::new(CELL);
     let root = mount::new("tmpfs", &small_tmpfs(256), NOSUID | NODEV)?;
     mount::attach(&root, stage)?;
@@ -122,7 +123,7 @@ pub fn enter_cell_root(spec: &Spec, trees: &[Tree], slot: Slot) -> Result<()> {
 }
 
 /// What of the host appears: the profile's mounts and nothing else.
-fn shown(spec: &Spec) -> Vec<Mount> {
+fn shown(spec: &Plan) -> Vec<Mount> {
     let mut mounts = spec.mounts.clone();
     if spec.leaves_out(Layer::HostTree) {
         mounts.push(Mount { host: "/var".into(), inside: "/var".into() });

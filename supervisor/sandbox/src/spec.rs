@@ -42,10 +42,6 @@ pub struct Spec {
     pub path_rules: Vec<PathRule>,
     /// The least Landlock ABI that will do.
     pub landlock_min_abi: u32,
-    /// Layers left out, so that another can be seen to hold alone. Empty in a service.
-    pub without: Vec<Layer>,
-    /// Whether what the filter refuses is put to a recorder, who answers for it. Never in a service.
-    pub recorded: bool,
 }
 
 impl Spec {
@@ -65,77 +61,6 @@ pub struct Tmpfs {
     pub bytes: Bytes,
     /// Files and directories at most.
     pub inodes: u64,
-}
-
-/// A layer that can be left out: the first four by a diagnostic run, behind which others hold; the rest by the build
-/// that tests the canary alone (feature `leave-out`), and by no other whatever it is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Layer {
-    /// The system call filter.
-    Seccomp,
-    /// The Landlock ruleset.
-    Landlock,
-    /// The limit of zero on further user namespaces.
-    UsernsLimit,
-    /// Dropping of the capabilities that a user namespace's creator has in it.
-    Capabilities,
-    /// A job's own user namespace, with its limit and its drop of capabilities.
-    UserNamespace,
-    /// A cell's own PID namespace.
-    PidNamespace,
-    /// An IPC namespace of a launcher's own, and of a cell's.
-    IpcNamespace,
-    /// A UTS namespace of a launcher's own, and of a cell's.
-    UtsNamespace,
-    /// A network namespace of a launcher's own, and of a cell's.
-    NetworkNamespace,
-    /// A job's own cgroup namespace.
-    CgroupNamespace,
-    /// That a root holds nothing of the host: its `/var` appears.
-    HostTree,
-    /// That a cell's root is read-only.
-    ReadOnlyRoot,
-    /// That what is mounted is read-only.
-    ReadOnlyRuntime,
-    /// That `/proc` is the processes' part alone.
-    ProcSubset,
-    /// `PR_SET_NO_NEW_PRIVS`.
-    NoNewPrivileges,
-    /// That a job is not dumpable.
-    NotDumpable,
-    /// Limits of a process.
-    Rlimits,
-    /// Closing of descriptors.
-    Descriptors,
-    /// That nothing of the supervisor's environment is in a job's.
-    Environment,
-    /// The supervisor's own confinement, part of which its jobs inherit.
-    Confinement,
-}
-
-impl Spec {
-    /// Whether a layer is left out, which only some can be outside of the build that tests the canary.
-    #[must_use]
-    pub fn leaves_out(&self, layer: Layer) -> bool {
-        let diagnostic = matches!(layer, Layer::Seccomp | Layer::Landlock | Layer::UsernsLimit | Layer::Capabilities);
-        (diagnostic || cfg!(feature = "leave-out")) && self.without.contains(&layer)
-    }
-
-    /// Of these `CLONE_NEW*` flags those that are not left out.
-    #[must_use]
-    pub fn namespaces(&self, flags: libc::c_int) -> libc::c_int {
-        let left_out = [
-            (Layer::PidNamespace, libc::CLONE_NEWPID),
-            (Layer::IpcNamespace, libc::CLONE_NEWIPC),
-            (Layer::UtsNamespace, libc::CLONE_NEWUTS),
-            (Layer::NetworkNamespace, libc::CLONE_NEWNET),
-        ];
-        left_out
-            .iter()
-            .filter(|(layer, _)| self.leaves_out(*layer))
-            .fold(flags, |flags, (_, left_out)| flags & !left_out)
-    }
 }
 
 /// Which of a profile's host ids a job gets: every slot has one of its own.

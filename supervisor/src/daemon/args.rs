@@ -1,15 +1,48 @@
-//! The daemon's part of the command line.
+//! The command line.
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Parser, Subcommand};
 use cloister_program::log::LogFormat;
+
+use crate::link::launcher::SUBCOMMAND;
+
+/// Where the policy is looked for.
+pub const INSTALLED: &str = "/etc/cloister/policy.toml";
+
+/// What is the operator's program's, for who looks for it here.
+pub const ELSEWHERE: [(&str, &str); 5] = [
+    ("doctor", "it is `cloister doctor` now"),
+    ("run", "it is `cloister run` now"),
+    ("learn", "it is `cloister learn` now"),
+    ("completions", "it is `cloister completions --program cloister-supervisor` now"),
+    ("man", "it is `cloister man` now"),
+];
+
+/// Run untrusted Python, each job in a sandbox of its own.
+#[derive(Debug, Parser)]
+#[command(name = "cloister-supervisor", version)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the gateway over a Unix socket. Needs root.
+    Serve(Serve),
+    /// The guard of a launcher; started by the other.
+    #[command(name = SUBCOMMAND, hide = true)]
+    Launcher,
+}
 
 /// What every subcommand takes.
 #[derive(Debug, Args)]
 pub struct Common {
     /// The policy file.
-    #[arg(long, value_name = "FILE", default_value = "/etc/cloister/policy.toml")]
+    #[arg(long, value_name = "FILE", default_value = INSTALLED)]
     pub policy: PathBuf,
 }
 

@@ -17,6 +17,7 @@ use crate::daemon::{canary, devices, notify, reload, start};
 use crate::door::server::Server;
 use crate::door::socket;
 use crate::link::event_loop::runtime;
+use crate::link::launcher::Guard;
 
 /// Serves until SIGTERM or SIGINT; then lets running jobs finish within their limits.
 ///
@@ -56,7 +57,7 @@ async fn run(
     let listener =
         passed.map_or_else(|| socket::listen(&arguments.socket, &arguments.gateway_uid), Ok).map_err(failed)?;
     let claim = claim.insert(take_claim(arguments, policy).map_err(|error| error.to_string())?);
-    let start = start::start(policy, claim, &arguments.cgroup, devices, &[]);
+    let start = start::start(policy, claim, &arguments.cgroup, devices, Guard::default());
     let engine = tokio::select! {
         started = notify::while_starting(start) => started.map_err(|error| error.to_string())?,
         // What was started so far ends with it.
@@ -70,7 +71,7 @@ async fn run(
     if let Err(broken) = notify::while_starting(canary::all_hold(&engine.pools())).await {
         let broken = broken.join("\n  ");
         return Err(format!(
-            "the sandbox does not hold on this host, so nothing is served:\n  {broken}\n`cloister-supervisor doctor` shows every layer"
+            "the sandbox does not hold on this host, so nothing is served:\n  {broken}\n`cloister doctor` shows every layer"
         ));
     }
     server.set_ready();

@@ -6,7 +6,6 @@ use std::time::Duration;
 use cloister_policy::{Policy, Profile};
 use cloister_sandbox::cgroup::Tree;
 use cloister_sandbox::devices::Devices;
-use cloister_sandbox::spec::Layer;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -15,6 +14,7 @@ use crate::daemon::needs::{has_loopback, slot_count};
 use crate::door::engine::Engine;
 use crate::door::in_force::{InForce, Pools};
 use crate::job::slots::Slots;
+use crate::link::launcher::Guard;
 use crate::link::launcher_error::LauncherError;
 use crate::pool::Pool;
 use crate::pool::ground::Ground;
@@ -88,15 +88,15 @@ pub async fn start(
     claim: &Claim,
     group: &str,
     devices: Option<Devices>,
-    without: &[Layer],
+    guard: Guard,
 ) -> Result<Engine, StartError> {
     let (ids, tree) = (claim.ids(), Arc::new(Tree::create(group)?));
     tree.delegate_to(ids.base)?;
     let slots = Arc::new(Slots::new(Arc::clone(&tree), ids, devices.as_ref(), slot_count(policy))?);
     let beside = Arc::new(Semaphore::new(processors()));
     let devices = devices.map(Arc::new);
-    let (without, loopback) = (without.to_vec(), has_loopback(policy));
-    let ground = Ground { ids, slots, tree, without, devices, loopback, beside };
+    let loopback = has_loopback(policy);
+    let ground = Ground { ids, slots, tree, guard, devices, loopback, beside };
     let pools = start_all(policy, &ground).await?;
     let in_force = InForce::new(pools, policy.digest.clone(), policy.supervisor.clone());
     Ok(Engine::new(in_force, ground))

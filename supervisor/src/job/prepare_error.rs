@@ -27,9 +27,6 @@ pub enum PrepareError {
     /// A pipe could not be made or written.
     #[error("prepare a job's pipes: {0}")]
     Pipe(#[from] io::Error),
-    /// A job that is to be recorded could not be.
-    #[error("take the job's seccomp listener: {0}")]
-    Recorder(io::Error),
     /// The interpreter took too long to start.
     #[error("the interpreter was not ready within {} seconds", .0.as_secs())]
     TooSlow(Duration),
@@ -69,8 +66,7 @@ impl PrepareError {
             Self::Launcher(LauncherError::Io(_) | LauncherError::Refused(_))
             | Self::NotReady(NotReady::Refused(_))
             | Self::Cgroup(_)
-            | Self::Pipe(_)
-            | Self::Recorder(_) => REFUSED,
+            | Self::Pipe(_) => REFUSED,
         }
     }
 
@@ -129,7 +125,6 @@ mod tests {
             PrepareError::Cgroup(kernel(libc::EPERM)),
             PrepareError::Slot(kernel(libc::EAGAIN)),
             PrepareError::Pipe(io::Error::other(path())),
-            PrepareError::Recorder(io::Error::other(path())),
             PrepareError::NotReady(NotReady::Refused(path())),
             PrepareError::NotReady(NotReady::Import(path())),
             PrepareError::Launcher(LauncherError::Io(io::Error::other(path()))),

@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,6 +46,15 @@ pub struct Prepared {
     oom: Option<AsyncFd<OwnedFd>>,
 }
 
+/// A job's process that has begun to confine itself, and starts its interpreter then.
+#[derive(Debug)]
+pub struct Begun {
+    cell: Cell,
+    pipes: Pipes,
+    process: OwnedFd,
+    ended: oneshot::Receiver<End>,
+}
+
 /// Our ends of a job's pipes.
 #[derive(Debug)]
 struct Pipes {
@@ -53,6 +62,53 @@ struct Pipes {
     stdout: pipe::Receiver,
     stderr: pipe::Receiver,
     result: pipe::Receiver,
+}
+
+impl Begun {
+    /// Builds a sandbox in the leased slot and starts a process in it.
+    ///
+    /// # Errors
+    /// As [`Prepared::new`].
+    pub async fn new(
+        forkers: &Forkers,
+        spec: &Spec,
+        limits: Limits,
+        lease: Lease,
+        slots: &Arc<Slots>,
+    ) -> Result<Self, PrepareError> {
+        Self::start(Cell::build(forkers, spec, limits, lease, slots).await?).await
+    }
+
+    async fn start(cell: Cell) -> Result<Self, PrepareError> {
+        let (pipes, theirs) = Pipes::new()?;
+        let (process, ended) = begin(&cell, theirs).await?;
+        Ok(Self { cell, pipes, process, ended })
+    }
+
+    /// Its process, a pidfd.
+    #[must_use]
+    pub fn process(&self) -> BorrowedFd<'_> {
+        self.process.as_fd()
+    }
+
+    /// Waits until the interpreter is there.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub async fn ready(self) -> Result<Prepared, PrepareError> {
+        let Self { cell, mut pipes, process, mut ended } = self;
+        let process = watch(process)?;
+        let oom = cell.cgroup().oom_event()?.map(watch).transpose()?;
+        match report::wait_until_ready(&mut pipes.result).await {
+            Ok(()) => Ok(Prepared { cell, pipes, process, ended, oom }),
+            Err(NotReady::Ended) => match (&mut ended).await {
+                Err(_) => Err(LauncherError::Dead.into()),
+                Ok(_) if cell.cgroup().usage()?.oom_kills > 0 => Err(PrepareError::TooLittleMemory),
+                Ok(_) => Err(NotReady::Ended.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
 impl Prepared {
@@ -70,29 +126,8 @@ impl Prepared {
         within: Duration,
     ) -> Result<Self, PrepareError> {
         let cell = Cell::build(forkers, spec, limits, lease, slots).await?;
-        match tokio::time::timeout(within, Self::start(cell)).await {
-            Ok(prepared) => prepared,
-            Err(_) => Err(PrepareError::TooSlow(within)),
-        }
-    }
-
-    async fn start(cell: Cell) -> Result<Self, PrepareError> {
-        let (mut pipes, theirs) = Pipes::new()?;
-        let (process, mut ended) = begin(&cell, theirs).await?;
-        if let Some(observer) = &cell.forkers().observer {
-            Arc::clone(observer).attach(process.as_fd()).await.map_err(PrepareError::Recorder)?;
-        }
-        let process = watch(process)?;
-        let oom = cell.cgroup().oom_event()?.map(watch).transpose()?;
-        match report::wait_until_ready(&mut pipes.result).await {
-            Ok(()) => Ok(Self { cell, pipes, process, ended, oom }),
-            Err(NotReady::Ended) => match (&mut ended).await {
-                Err(_) => Err(LauncherError::Dead.into()),
-                Ok(_) if cell.cgroup().usage()?.oom_kills > 0 => Err(PrepareError::TooLittleMemory),
-                Ok(_) => Err(NotReady::Ended.into()),
-            },
-            Err(error) => Err(error.into()),
-        }
+        let ready = async { Begun::start(cell).await?.ready().await };
+        tokio::time::timeout(within, ready).await.unwrap_or(Err(PrepareError::TooSlow(within)))
     }
 
     /// Whether its process still waits: asked of the kernel, for the news of its end may be on its way.

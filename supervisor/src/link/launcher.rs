@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::process::Stdio;
 use std::time::Duration;
 
-use cloister_sandbox::spec::{IdRange, Layer, Spec};
+use cloister_sandbox::spec::{IdRange, Spec};
 use cloister_sandbox::wire::{Order, Wire};
 use tokio::process::{Child, Command};
 
@@ -13,6 +13,26 @@ use crate::link::launcher_error::LauncherError;
 
 /// The hidden subcommand under which this program is a launcher's guard.
 pub const SUBCOMMAND: &str = "launcher";
+
+/// How a launcher's guard is started: as this program, with these arguments.
+#[derive(Clone, Debug)]
+pub struct Guard(Vec<String>);
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self(vec![SUBCOMMAND.to_owned()])
+    }
+}
+
+impl Guard {
+    /// With arguments of the program's own behind the subcommand.
+    #[must_use]
+    pub fn with(arguments: impl IntoIterator<Item = String>) -> Self {
+        let mut guard = Self::default();
+        guard.0.extend(arguments);
+        guard
+    }
+}
 
 /// How long a launcher may take to confine itself.
 const LAUNCHER_TIME: Duration = Duration::from_secs(30);
@@ -35,17 +55,15 @@ impl Launcher {
     /// # Errors
     /// What the launcher could not do.
     pub async fn start(
+        guard: &Guard,
         spec: Spec,
         ids: IdRange,
         adopt: impl FnOnce(u32) -> cloister_sandbox::Result<()>,
     ) -> Result<Self, LauncherError> {
         let (ours, theirs) = Wire::pair()?;
-        let mut guard = Command::new("/proc/self/exe");
-        if !spec.leaves_out(Layer::Environment) {
-            guard.env_clear();
-        }
-        let guard = guard
-            .arg(SUBCOMMAND)
+        let guard = Command::new("/proc/self/exe")
+            .env_clear()
+            .args(&guard.0)
             .stdin(theirs.into_fd())
             .stdout(Stdio::null())
             .process_group(0)

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use cloister_sandbox::cgroup::Tree;
 use cloister_sandbox::devices::Devices;
-use cloister_sandbox::spec::{IdRange, Layer};
+use cloister_sandbox::spec::IdRange;
 use tokio::sync::Semaphore;
 
 use crate::job::slots::Slots;
+use crate::link::launcher::Guard;
 
 /// What all profiles of a supervisor have in common.
 #[derive(Clone, Debug)]
@@ -18,8 +19,8 @@ pub struct Ground {
     pub slots: Arc<Slots>,
     /// The control groups.
     pub tree: Arc<Tree>,
-    /// The layers that are left out; none in a service.
-    pub without: Vec<Layer>,
+    /// How launchers are started.
+    pub guard: Guard,
     /// The slots' own device nodes, if they have any.
     pub devices: Option<Arc<Devices>>,
     /// Whether this process left its jobs what they need for a loopback network.

@@ -14,8 +14,9 @@ use cloister_sandbox::spec::{IdRange, Spec};
 use crate::job::interpreter;
 use crate::link::connection::Connection;
 use crate::link::forkers::Forkers;
-use crate::link::launcher::Launcher;
+use crate::link::launcher::{Guard, Launcher};
 use crate::link::launcher_error::LauncherError;
+use crate::pool::ground::Ground;
 use crate::pool::tally::{Counts, Gone, Tally};
 
 /// Keeps a profile's launcher and zygote.
@@ -25,6 +26,7 @@ pub struct Keeper {
     spec: Arc<Spec>,
     ids: IdRange,
     tree: Arc<Tree>,
+    guard: Guard,
     /// What the zygote imports and how long it is kept, where there is one.
     warm: Option<Warm>,
     /// Held for moments only.
@@ -45,12 +47,13 @@ struct Current {
 impl Keeper {
     /// Nothing is started yet.
     #[must_use]
-    pub fn new(profile: &str, spec: &Arc<Spec>, ids: IdRange, tree: &Arc<Tree>, warm: Option<&Warm>) -> Self {
+    pub fn new(profile: &str, spec: &Arc<Spec>, ground: &Ground, warm: Option<&Warm>) -> Self {
         Self {
             profile: profile.to_owned(),
             spec: Arc::clone(spec),
-            ids,
-            tree: Arc::clone(tree),
+            ids: ground.ids,
+            tree: Arc::clone(&ground.tree),
+            guard: ground.guard.clone(),
             warm: warm.cloned(),
             current: Mutex::default(),
             starts: tokio::sync::Mutex::default(),
@@ -75,7 +78,7 @@ impl Keeper {
             Some(launcher) => launcher,
             None => {
                 let adopt = |pid| self.tree.adopt_launcher(pid);
-                let launcher = Arc::new(Launcher::start((*self.spec).clone(), self.ids, adopt).await?);
+                let launcher = Arc::new(Launcher::start(&self.guard, (*self.spec).clone(), self.ids, adopt).await?);
                 tracing::info!(profile = self.profile, pid = launcher.pid(), "launcher ready");
                 self.current().launcher = Some(Arc::clone(&launcher));
                 launcher

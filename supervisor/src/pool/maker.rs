@@ -57,14 +57,14 @@ impl Maker {
     /// Nothing is started yet.
     #[must_use]
     pub fn new(policy: &Policy, of: &Profile, ground: &Ground) -> Self {
-        let spec = Arc::new(profile::spec(policy, of, &ground.without, ground.devices.as_deref()));
+        let spec = Arc::new(profile::spec(policy, of, ground.devices.as_deref()));
         let zygote = profile::kept(of.warm.as_ref(), Children::Forked);
         let turns = zygote.map(|warm| (warm.parked / 2).clamp(1, FORKED_AT_ONCE));
         Self {
             profile: of.name.clone(),
             limits: profile::limits(of),
             ahead: profile::kept(of.warm.as_ref(), Children::Started).is_some(),
-            keeper: Keeper::new(&of.name, &spec, ground.ids, &ground.tree, zygote),
+            keeper: Keeper::new(&of.name, &spec, ground, zygote),
             spec,
             turns: turns.map(|turns| Semaphore::new(usize::try_from(turns).expect("a few"))),
             slots: Arc::clone(&ground.slots),
@@ -77,8 +77,7 @@ impl Maker {
     /// Whether what it makes is what this profile needs.
     #[must_use]
     pub fn is_for(&self, policy: &Policy, of: &Profile, ground: &Ground) -> bool {
-        *self.spec == profile::spec(policy, of, &ground.without, ground.devices.as_deref())
-            && self.limits == profile::limits(of)
+        *self.spec == profile::spec(policy, of, ground.devices.as_deref()) && self.limits == profile::limits(of)
     }
 
     /// Whether interpreters are started ahead of requests, each by itself.

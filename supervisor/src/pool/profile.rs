@@ -7,14 +7,14 @@ use cloister_protocol::OUT;
 use cloister_sandbox::cgroup::Limits;
 use cloister_sandbox::devices::Devices;
 use cloister_sandbox::root;
-use cloister_sandbox::spec::{Layer, Spec, Tmpfs};
+use cloister_sandbox::spec::{Spec, Tmpfs};
 
 use crate::job::bounds::Bounds;
 use crate::job::interpreter;
 use crate::link::launcher::IMPORT_TIME;
 
 /// What the launcher of a profile is told.
-pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer], devices: Option<&Devices>) -> Spec {
+pub fn spec(policy: &Policy, profile: &Profile, devices: Option<&Devices>) -> Spec {
     let runtime = &policy.runtimes[&profile.runtime];
     let mut environment: Vec<String> =
         ["PATH=/usr/bin", "HOME=/tmp", "TMPDIR=/tmp", "LANG=C.UTF-8"].map(str::to_owned).to_vec();
@@ -43,8 +43,6 @@ pub fn spec(policy: &Policy, profile: &Profile, without: &[Layer], devices: Opti
         call_rules: profile.call_rules.clone(),
         path_rules: profile.path_rules.clone(),
         landlock_min_abi: policy.supervisor.landlock_min_abi,
-        without: without.to_vec(),
-        recorded: false,
     }
 }
 

@@ -22,7 +22,7 @@ def attempt_without(service):
 
     def run(body, *layers):
         options = [option for layer in layers for option in ("--without", layer)]
-        command = [binary("cloister-supervisor"), "run", "--policy", service.policy, *options, "-"]
+        command = [binary("cloister"), "run", "--policy", service.policy, *options, "-"]
         finished = subprocess.run(command, input=attack(body), capture_output=True, text=True, timeout=120)
         assert finished.stdout, finished.stderr
         return json.loads(finished.stdout)

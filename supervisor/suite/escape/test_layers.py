@@ -12,7 +12,7 @@ LAYERS = ("kernel", "Landlock", "cgroup", "user namespace", "PID namespace", "ne
 
 
 def doctor(policy):
-    return subprocess.run([binary("cloister-supervisor"), "doctor", "--policy", policy], capture_output=True, text=True, timeout=120)
+    return subprocess.run([binary("cloister"), "doctor", "--policy", policy], capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture

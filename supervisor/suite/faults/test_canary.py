@@ -78,7 +78,7 @@ LAST = "time: a job that ignores signals and forks is dead at its deadline"
 
 def program():
     place = Path(os.environ.get("CLOISTER_LEAVE_OUT") or REPOSITORY / "target/leave-out/debug")
-    path = place.resolve() / "cloister-supervisor"
+    path = place.resolve() / "cloister"
     assert path.exists(), f"{path} is not built; run `make leave-out`"
     return str(path)
 
@@ -138,9 +138,9 @@ def test_the_limit_on_user_namespaces_holds_behind_the_filter(doctor):
 def test_no_other_build_leaves_these_out():
     from service import binary
 
-    refused = subprocess.run([binary("cloister-supervisor"), "run", "--without", "user-namespace", "-"], capture_output=True, text=True)
+    refused = subprocess.run([binary("cloister"), "run", "--without", "user-namespace", "-"], capture_output=True, text=True)
     assert refused.returncode == 2 and "invalid value" in refused.stderr, refused
-    assert "--without" not in subprocess.run([binary("cloister-supervisor"), "doctor", "-h"], capture_output=True, text=True).stdout
+    assert "--without" not in subprocess.run([binary("cloister"), "doctor", "-h"], capture_output=True, text=True).stdout
 
 
 @pytest.mark.parametrize("name", ["LOOPBACK", "MOUNTS", "HOSTNAME", "shown"])
@@ -150,5 +150,5 @@ def test_a_host_name_is_no_part_of_the_script(tmp_path, name):
     policy = tmp_path / "policy.toml"
     policy.write_text(re.sub(r"(?m)^warm = \{.*\}", "warm = false", POLICY.read_text()) + f'\n[profile.named]\nextends = "default"\nhostname = "{name}"\n')
     policy.chmod(0o644)
-    told = subprocess.run([binary("cloister-supervisor"), "doctor", "--policy", policy], capture_output=True, text=True, timeout=120)
+    told = subprocess.run([binary("cloister"), "doctor", "--policy", policy], capture_output=True, text=True, timeout=120)
     assert told.returncode == 0, told.stdout

@@ -7,7 +7,7 @@ from service import POLICY, binary
 
 
 def doctor(*within):
-    return subprocess.run([*within, binary("cloister-supervisor"), "doctor", "--policy", POLICY], capture_output=True, text=True)
+    return subprocess.run([*within, binary("cloister"), "doctor", "--policy", POLICY], capture_output=True, text=True)
 
 
 def test_in_a_user_namespace_of_few_ids_the_ids_are_missing(names):

@@ -87,7 +87,7 @@ def test_an_operators_own_sandboxes_stand_beside_each_other_and_the_service(star
     service = start_service(warm=False)
     script = tmp_path / "held.py"
     script.write_text(HOLD.replace("main(seconds)", "main(seconds=2)"))
-    command = [binary("cloister-supervisor"), "run", "--policy", service.policy, script]
+    command = [binary("cloister"), "run", "--policy", service.policy, script]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     answers = [process.communicate(timeout=60)[0] for process in running]
     assert all('"result":"held"' in answer for answer in answers), answers

@@ -22,7 +22,7 @@ class KeyFile:
         self.path = directory / "keys.toml"
 
     def __call__(self, *arguments):
-        command = [binary("cloister-gateway"), "keys", "--keys", self.path, *arguments]
+        command = [binary("cloister"), "keys", "--keys", self.path, *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 

@@ -111,7 +111,7 @@ def keyed(start_service, tmp_path_factory):
         if str(parent).startswith("/tmp/"):
             parent.chmod(0o755)
     path = directory / "keys.toml"
-    made = subprocess.run([binary("cloister-gateway"), "keys", "--keys", path, "new", "page"], check=True, capture_output=True, text=True)
+    made = subprocess.run([binary("cloister"), "keys", "--keys", path, "new", "page"], check=True, capture_output=True, text=True)
     return start_service(gateway_options=["--keys", path]), made.stdout.strip()
 
 

@@ -1,9 +1,10 @@
-"""What cannot be served is refused before anything is started, by the daemon as by `cloister-policy`."""
+"""What cannot be served is refused before anything is started, by the daemon as by `cloister policy check`."""
 
 import json
 import socket
 import subprocess
 import tempfile
+import uuid
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +35,13 @@ def run(program, *arguments):
     return subprocess.run([binary(program), *map(str, arguments)], input="def main(): return 1", capture_output=True, text=True, timeout=300)
 
 
+def looks(policy):
+    """All that look at a policy before anything is started of it."""
+    yield run("cloister", "policy", "check", policy)
+    yield run("cloister", "run", "--policy", policy, "-")
+    yield run("cloister-supervisor", "serve", "--policy", policy, "--socket", policy.with_suffix(".sock"), "--cgroup", f"cloister-check-{uuid.uuid4().hex[:8]}")
+
+
 def test_each_profile_is_tried_and_the_one_that_is_too_tight_is_named(write):
     policy = write("""
     [profile.cold]
@@ -46,17 +54,17 @@ def test_each_profile_is_tried_and_the_one_that_is_too_tight_is_named(write):
     extends = "default"
     warm = { imports = ["no_such_module"] }
     """)
-    tried = run("cloister-policy", "check", "--try", policy)
+    tried = run("cloister", "policy", "check", "--try", policy)
     assert tried.returncode == 1 and tried.stdout == "", tried
     assert "profile \"tight\" does not run a script" in tried.stderr
     assert "profile \"wrong\" does not run a script" in tried.stderr and "no_such_module" in tried.stderr
     assert "profile \"cold\" does" not in tried.stderr and "profile \"default\" does" not in tried.stderr
-    told = json.loads(run("cloister-policy", "check", "--try", "--json", policy).stdout)
+    told = json.loads(run("cloister", "policy", "check", "--try", "--json", policy).stdout)
     assert {attempt["profile"]: attempt["ran"] for attempt in told["tried"]} == {"cold": True, "default": True, "tight": False, "wrong": False}
 
 
 def test_what_runs_is_well(write):
-    tried = run("cloister-policy", "check", "--try", write("", ("warm = {", "warm = false #")))
+    tried = run("cloister", "policy", "check", "--try", write("", ("warm = {", "warm = false #")))
     assert tried.returncode == 0 and "profiles: default; each ran a script; digest " in tried.stdout, tried
 
 
@@ -64,8 +72,7 @@ def test_a_socket_of_the_host_is_shown_to_no_job(write):
     with tempfile.TemporaryDirectory(prefix="suite-app-") as directory, socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{directory}/app.sock")
         policy = write(f'[profile.app]\nextends = "default"\nfilesystem.read_only = ["{directory}:/app"]\n')
-        for program, command in (("cloister-policy", ["check", policy]), ("cloister-supervisor", ["run", "--policy", policy, "-"])):
-            refused = run(program, *command)
+        for refused in looks(policy):
             assert refused.returncode == 1 and "app.sock is a Unix socket of the host" in refused.stderr, refused
 
 
@@ -78,14 +85,13 @@ def test_a_socket_of_the_host_is_shown_to_no_job(write):
 ])
 def test_the_daemon_does_not_start_with_what_check_refuses(write, old, new, said):
     policy = write("", (old, new))
-    for program, command in (("cloister-policy", ["check", policy]), ("cloister-supervisor", ["run", "--policy", policy, "-"])):
-        refused = run(program, *command)
+    for refused in looks(policy):
         assert refused.returncode == 1 and said in refused.stderr, refused
 
 
 def test_more_rules_than_the_kernel_takes_are_refused(write):
     rule = '{ call = "getpid", when = ["int0 == 1"], action = "errno" },'
-    refused = run("cloister-supervisor", "run", "--policy", write("", ("rules = []\n\n", f"rules = [{rule * 600}]\n\n")), "-")
+    refused = run("cloister", "run", "--policy", write("", ("rules = []\n\n", f"rules = [{rule * 600}]\n\n")), "-")
     assert refused.returncode == 1 and "the kernel takes 4096" in refused.stderr, refused
 
 
@@ -142,7 +148,7 @@ def change(write, data, old, new):
 
 @pytest.mark.parametrize("old, new, said", NO_PLACE, ids=[said for *_, said in NO_PLACE])
 def test_what_no_sandbox_could_be_built_with_is_told_with_its_place(changed, old, new, said):
-    refused = run("cloister-policy", "check", changed(old, new))
+    refused = run("cloister", "policy", "check", changed(old, new))
     assert refused.returncode == 1 and said in refused.stderr, refused
     assert "policy.toml:" in refused.stderr and "^" in refused.stderr, refused
 
@@ -150,11 +156,11 @@ def test_what_no_sandbox_could_be_built_with_is_told_with_its_place(changed, old
 @pytest.mark.parametrize("old, new", ODD, ids=[new for _, new in ODD])
 def test_what_check_accepts_the_canary_accepts(changed, old, new):
     policy = changed(old, new)
-    for program, *command in (("cloister-policy", "check"), ("cloister-supervisor", "doctor", "--policy")):
+    for program, *command in (("cloister", "policy", "check"), ("cloister", "doctor", "--policy")):
         accepted = run(program, *command, policy)
         assert accepted.returncode == 0, accepted
 
 
 def test_variables_that_an_isolated_interpreter_does_not_read_are_told(changed):
-    told = run("cloister-policy", "check", changed("environment = {}", 'environment = { PYTHONPATH = "/opt", PYTHONTZPATH = "/usr/share/zoneinfo" }'))
+    told = run("cloister", "policy", "check", changed("environment = {}", 'environment = { PYTHONPATH = "/opt", PYTHONTZPATH = "/usr/share/zoneinfo" }'))
     assert told.returncode == 0 and "isolated (-I) and does not read PYTHONPATH" in told.stderr and "PYTHONTZPATH" not in told.stderr.split("-->")[0], told

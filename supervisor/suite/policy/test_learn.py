@@ -72,14 +72,14 @@ def policy():
         yield path
 
 
-def supervisor(command, policy, script, profile="default", options=(), within=()):
-    arguments = [*within, binary("cloister-supervisor"), command, "--policy", policy, "--profile", profile, *options, "-"]
+def cloister(command, policy, script, profile="default", options=(), within=()):
+    arguments = [*within, binary("cloister"), command, "--policy", policy, "--profile", profile, *options, "-"]
     return subprocess.run(list(map(str, arguments)), input=textwrap.dedent(script), capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture
 def learn(policy):
-    return lambda script, profile="default": Learned(supervisor("learn", policy, script, profile))
+    return lambda script, profile="default": Learned(cloister("learn", policy, script, profile))
 
 
 @pytest.fixture
@@ -95,12 +95,12 @@ def data():
 
 
 def run(policy, script, profile):
-    return json.loads(supervisor("run", policy, script, profile).stdout)
+    return json.loads(cloister("run", policy, script, profile).stdout)
 
 
 def paste(policy, learned):
     policy.write_text(f"{policy.read_text()}\n{learned.piece}")
-    checked = subprocess.run([binary("cloister-policy"), "check", "--strict", str(policy)], capture_output=True, text=True)
+    checked = subprocess.run([binary("cloister"), "policy", "check", "--strict", str(policy)], capture_output=True, text=True)
     assert checked.returncode == 0, (checked, learned.piece)
 
 
@@ -129,7 +129,7 @@ def test_pasted_below_the_policy_it_lets_the_script_run(policy, learn):
     }
     paste(policy, learned)
     assert run(policy, TIGHT, "tight-learned-2")["result"] == [True, NICE]
-    again = Learned(supervisor("learn", policy, TIGHT, "tight-learned-2"))
+    again = Learned(cloister("learn", policy, TIGHT, "tight-learned-2"))
     assert again.code == 0 and again.lines == [] and again.said("nothing beyond profile \"tight-learned-2\"")
 
 
@@ -265,12 +265,12 @@ def test_calls_without_end_do_not_outlive_the_deadline(learn):
     ([], ["unshare", "--user"], "needs root"),
 ])
 def test_it_is_for_root_at_a_terminal(policy, options, within, said):
-    done = supervisor("learn", policy, "def main(): return 1", options=options, within=within)
+    done = cloister("learn", policy, "def main(): return 1", options=options, within=within)
     assert done.returncode == 1 and done.stdout == "" and said in done.stderr, done
 
 
 def test_an_unknown_profile_is_told_with_those_there_are(policy):
-    done = supervisor("learn", policy, "def main(): return 1", "tihgt")
+    done = cloister("learn", policy, "def main(): return 1", "tihgt")
     assert done.returncode == 1 and 'no profile "tihgt"' in done.stderr and "tight" in done.stderr, done
 
 

@@ -1,13 +1,15 @@
-//! A key file that whoever the gateway becomes can read, changed by the real command.
+//! A key file that whoever the gateway becomes can read.
 
-use std::io::{self, Error};
+use std::error::Error;
+use std::io;
 use std::os::unix::fs::chown;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::time::Duration;
 
+use cloister_keys::{NewKey, revoke};
 use nix::unistd::geteuid;
 
-use super::{PROGRAM, Place, USER};
+use super::{Place, USER};
 
 /// A key file that need not be there yet. Removed with the value.
 #[derive(Debug)]
@@ -27,18 +29,26 @@ impl KeyFile {
         Ok(Self { path: place.directory().join("keys.toml"), _place: place })
     }
 
-    /// Makes a key.
-    pub fn add(&self, name: &str, arguments: &[&str]) -> io::Result<String> {
-        let output = self.command(&[&["new", name], arguments].concat())?;
-        if !output.status.success() {
-            return Err(Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
+    /// Makes a key, with options as `cloister keys new` has them.
+    pub fn add(&self, name: &str, options: &[&str]) -> Result<String, Box<dyn Error>> {
+        let mut new = NewKey { name: name.to_owned(), ..NewKey::default() };
+        for option in options.chunks(2) {
+            match *option {
+                ["--profiles", names] => new.profiles = Some(names.split(',').map(str::to_owned).collect()),
+                ["--rate", rate] => new.rate = Some(rate.parse()?),
+                ["--burst", count] => new.burst = Some(count.parse()?),
+                ["--concurrency", count] => new.concurrency = Some(count.parse()?),
+                ["--expires", "1ms"] => new.expires = Some(Duration::from_millis(1)),
+                ["--expires", "1d"] => new.expires = Some(Duration::from_secs(24 * 3600)),
+                _ => return Err(format!("no such option here: {option:?}").into()),
+            }
         }
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        Ok(new.make(&self.path)?.reveal().to_owned())
     }
 
-    /// Runs `cloister-gateway keys`.
-    pub fn command(&self, arguments: &[&str]) -> io::Result<Output> {
-        Command::new(PROGRAM).arg("keys").arg("--keys").arg(&self.path).args(arguments).output()
+    /// Revokes a key.
+    pub fn revoke(&self, name: &str) -> Result<(), Box<dyn Error>> {
+        Ok(revoke(&self.path, name)?)
     }
 
     /// The path as an argument.

@@ -12,6 +12,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use cloister_sandbox::forker::{Event, Forker, Started};
 use cloister_sandbox::sys::{Forked, exit_now};
+use cloister_sandbox::weaker::Plan;
+#[cfg(feature = "leave-out")]
+use cloister_sandbox::weaker::Weaker;
 use cloister_sandbox::wire::{Entry, Notice, Order, Wire};
 use cloister_sandbox::{Context, Error, Result};
 use nix::unistd::ForkResult;
@@ -115,7 +118,11 @@ fn serve(wire: &Wire, around: Around) -> Result<c_int> {
     let Some((Order::Serve(spec), _)) = wire.receive().doing(|| "receive the profile")? else {
         return Err(Error::Peer("the supervisor sent no profile".to_owned()));
     };
-    let mut forker = Forker::new(*spec)?;
+    #[cfg(feature = "leave-out")]
+    let plan = Plan::less(*spec, Weaker::handed_on()?);
+    #[cfg(not(feature = "leave-out"))]
+    let plan = Plan::whole(*spec);
+    let mut forker = Forker::new(plan)?;
     wire.send(&Notice::Ready, &[]).doing(|| "tell the supervisor")?;
     loop {
         match forker.wait(wire)? {

@@ -1,0 +1,213 @@
+//! `doctor`: what the policy needs, what this host has, and whether each layer holds when tried.
+
+use std::fmt::Write;
+use std::fs;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::process::ExitCode;
+
+use cloister_sandbox::cgroup::Layout;
+use cloister_sandbox::landlock;
+
+use crate::args::Doctor;
+use crate::beside::stand_beside;
+use crate::layer;
+use cloister_supervisor::daemon::confine::{self, require_root};
+use cloister_supervisor::daemon::needs::{has_loopback, load_policy};
+use cloister_supervisor::daemon::{canary, devices, start};
+use cloister_supervisor::link::event_loop::runtime;
+
+/// Where all of it is found.
+const ANOTHER_HOST: &str =
+    "use a virtual machine or a physical one with Debian 12 or newer, such as on GCE, or a node of GKE without gVisor";
+
+/// One line of the table.
+struct Row {
+    layer: String,
+    needed: String,
+    found: String,
+    holds: bool,
+}
+
+/// Prints the table. Exit codes: 0 everything holds, 1 something does not.
+///
+/// # Errors
+/// What kept it from looking, for a person.
+pub fn doctor(arguments: &Doctor) -> Result<ExitCode, String> {
+    require_root()?;
+    let mut policy = load_policy(&arguments.common.policy)?;
+    let first = policy.supervisor.uid_base.0;
+    let mut rows = host(policy.supervisor.landlock_min_abi, first..=first + (policy.supervisor.uid_count - 1));
+    rows.extend(policy.missing_on_host().into_iter().map(|missing| row("runtime", "its paths", missing, false)));
+    if rows.iter().all(|row| row.holds) {
+        // Beside the ids that a running supervisor uses.
+        let claim = stand_beside(&mut policy, 2).map_err(|error| error.to_string())?;
+        let group = format!("cloister-doctor-{}", std::process::id());
+        let devices = devices::make(&policy, &group)?;
+        rows.push(device_nodes(devices.is_some()));
+        let left_out = arguments.without();
+        let guard = layer::without(left_out);
+        // As the daemon would: what only full root may do must not pass for what holds.
+        if !layer::leaves_out_confinement(left_out) {
+            confine::confine(has_loopback(&policy))?;
+        }
+        rows.extend(runtime()?.block_on(async {
+            match start::start(&policy, &claim, &group, devices, guard).await {
+                Ok(mut engine) => {
+                    let attempts = canary::all(&engine.pools()).await;
+                    engine.drain().await;
+                    attempts
+                        .into_iter()
+                        .map(|attempt| {
+                            let found = attempt.broken.clone().unwrap_or_else(|| "tried, held".to_owned());
+                            row(&attempt.what, &format!("profile {}", attempt.profile), found, attempt.broken.is_none())
+                        })
+                        .collect()
+                }
+                Err(error) => vec![row("sandbox", "can be built", advice(&error.to_string()), false)],
+            }
+        }));
+    }
+    print!("{}", table(&rows));
+    Ok(ExitCode::from(u8::from(rows.iter().any(|row| !row.holds))))
+}
+
+/// What can be seen without building a sandbox.
+fn host(landlock_min_abi: u32, ids: RangeInclusive<u32>) -> Vec<Row> {
+    let kernel =
+        nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default();
+    let abi = landlock::abi();
+    let groups = match Layout::detect() {
+        Ok(layout) => row("cgroup", "memory, pids, cpu", layout.version().to_string(), true),
+        Err(error) => row("cgroup", "memory, pids, cpu", format!("{error}, or {ANOTHER_HOST}"), false),
+    };
+    vec![
+        row("kernel", "x86-64, 5.14 or newer", kernel_found(&kernel), is_new_enough(&kernel)),
+        row("Landlock", &format!("ABI {landlock_min_abi}"), landlock_found(abi), abi >= landlock_min_abi),
+        groups,
+        user_namespaces(),
+        host_ids(ids),
+    ]
+}
+
+/// No layer: a host where they cannot be made is one where jobs can meet by locks on them.
+fn device_nodes(own: bool) -> Row {
+    let shared = "the host's, which all jobs share, and so locks on them: start it with CAP_MKNOD";
+    let found = if own { "made" } else { shared };
+    row("device nodes", "a slot's own, or the host's", found.to_owned(), true)
+}
+
+fn kernel_found(release: &str) -> String {
+    let found = format!("{} {release}", std::env::consts::ARCH);
+    if is_new_enough(release) { found } else { format!("{found}: {ANOTHER_HOST} with a newer kernel") }
+}
+
+/// The settings that forbid user namespaces, each with the command that allows them: `namespaces(7)`, and the sysctls of
+/// Debian's and Ubuntu's own.
+fn user_namespaces() -> Row {
+    let setting = |name: &str| fs::read_to_string(Path::new("/proc/sys").join(name)).ok()?.trim().parse::<u64>().ok();
+    let allowed = setting("user/max_user_namespaces").unwrap_or(0);
+    let refused = if allowed < 2 {
+        Some(format!("{allowed} allowed: sysctl user.max_user_namespaces=15000, or a kernel that has them"))
+    } else if setting("kernel/unprivileged_userns_clone") == Some(0) {
+        Some("only with CAP_SYS_ADMIN: sysctl kernel.unprivileged_userns_clone=1".to_owned())
+    } else if setting("kernel/apparmor_restrict_unprivileged_userns") == Some(1) {
+        Some("powerless without CAP_SYS_ADMIN: sysctl kernel.apparmor_restrict_unprivileged_userns=0".to_owned())
+    } else {
+        None
+    };
+    let holds = refused.is_none();
+    row("user namespaces", "at least 2 levels", refused.unwrap_or_else(|| format!("{allowed} allowed")), holds)
+}
+
+/// Whether jobs' ids exist here at all: in a user namespace, such as that of an unprivileged container, few do.
+fn host_ids(ids: RangeInclusive<u32>) -> Row {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let needed = format!("{} to {}", ids.start(), ids.end());
+    if are_mapped(&map, &ids) {
+        return row("host ids", &needed, "there".to_owned(), true);
+    }
+    let found =
+        format!("this is inside of a user namespace without them, as in an unprivileged container: {ANOTHER_HOST}");
+    row("host ids", &needed, found, false)
+}
+
+fn are_mapped(map: &str, ids: &RangeInclusive<u32>) -> bool {
+    map.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map(|number| number.parse::<u64>().unwrap_or(0));
+        let (inside, _, count) = (numbers.next().unwrap_or(0), numbers.next(), numbers.next().unwrap_or(0));
+        inside <= u64::from(*ids.start()) && u64::from(*ids.end()) < inside + count
+    })
+}
+
+/// What to do about a step that the kernel refused although the host has what it takes.
+fn advice(refusal: &str) -> String {
+    let forbidden = ["clone3", "unshare", "setns", "mount", "pivot_root", "open_tree", "fsopen", "uid_map", "cgroup"];
+    // EPERM and ENOSYS, with which filters refuse.
+    let refused = ["os error 1)", "os error 38)"].iter().any(|errno| refusal.contains(errno));
+    let container = refused && forbidden.iter().any(|call| refusal.contains(call));
+    if container {
+        format!("{refusal}: a container's or a service's own filter forbids it: {ANOTHER_HOST}, or run it privileged")
+    } else {
+        refusal.to_owned()
+    }
+}
+
+fn landlock_found(abi: u32) -> String {
+    match abi {
+        0 if is_filtered() => {
+            format!("hidden by a filter on this process, as containers have: run it privileged, or {ANOTHER_HOST}")
+        }
+        0 => format!("none: boot with lsm=landlock,... on the kernel's command line, or {ANOTHER_HOST}"),
+        abi => format!("ABI {abi}"),
+    }
+}
+
+/// Whether system calls of this process go through a seccomp filter, which may hide what the kernel has: `proc_pid_status(5)`.
+fn is_filtered() -> bool {
+    fs::read_to_string("/proc/self/status").is_ok_and(|status| status.contains("\nSeccomp:\t2"))
+}
+
+/// `cgroup.kill` and `mount_setattr` are the newest things that nothing else replaces.
+fn is_new_enough(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (5, 14) && cfg!(target_arch = "x86_64")
+}
+
+fn row(layer: &str, needed: &str, found: String, holds: bool) -> Row {
+    Row { layer: layer.to_owned(), needed: needed.to_owned(), found, holds }
+}
+
+fn table(rows: &[Row]) -> String {
+    let width = |of: fn(&Row) -> &str| rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0);
+    let (layer, needed) = (width(|row| &row.layer), width(|row| &row.needed));
+    let mut text = format!("      {:layer$}  {:needed$}  found\n", "layer", "needed");
+    for row in rows {
+        let mark = if row.holds { "ok" } else { "FAIL" };
+        let _ = writeln!(text, "{mark:<4}  {:layer$}  {:needed$}  {}", row.layer, row.needed, row.found);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{advice, are_mapped};
+
+    #[test]
+    fn ids_are_there_on_a_host_and_missing_in_a_container() {
+        let ids = 1_879_048_192..=1_879_048_224;
+        assert!(are_mapped("         0          0 4294967295\n", &ids));
+        assert!(!are_mapped("         0     100000      65536\n", &ids));
+        assert!(!are_mapped("", &ids));
+    }
+
+    #[test]
+    fn only_what_a_container_forbids_is_blamed_on_one() {
+        let forbidden = advice(
+            "start the launcher of profile \"default\": clone3 the launcher: Operation not permitted (os error 1)",
+        );
+        assert!(forbidden.contains("container"), "{forbidden}");
+        let missing = "open_tree /srv/models: No such file or directory (os error 2)";
+        assert_eq!(advice(missing), missing);
+    }
+}

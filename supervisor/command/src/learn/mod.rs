@@ -1,0 +1,140 @@
+//! `learn`: one script in a throwaway sandbox whose filter lets pass, and records, what a policy could allow;
+//! then what the script used beyond its profile, as a piece of policy.
+//!
+//! To let calls pass is safe for the operator's own script only. All other layers stay in force, and so does
+//! the refusal of what no policy may allow. See `docs/learn.md`.
+
+mod judge;
+mod paths;
+mod purpose;
+mod recorder;
+mod snippet;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use cloister_policy::{Policy, Profile};
+use cloister_protocol::{Answer, ExecuteRequest, JobId};
+use cloister_sandbox::cgroup::Tree;
+
+use crate::args;
+use crate::beside::stand_beside;
+use crate::layer;
+use crate::learn::judge::Judge;
+use crate::learn::recorder::Recorder;
+use crate::learn::snippet::Snippet;
+use crate::script::read;
+use cloister_supervisor::daemon::confine::require_root;
+use cloister_supervisor::daemon::devices;
+use cloister_supervisor::daemon::needs::{id_range, load_policy};
+use cloister_supervisor::job::bounds::Bounds;
+use cloister_supervisor::job::outcome::Outcome;
+use cloister_supervisor::job::output::Printed;
+use cloister_supervisor::job::prepare_error::PrepareError;
+use cloister_supervisor::job::prepared::{Begun, START_TIME};
+use cloister_supervisor::job::slots::Slots;
+use cloister_supervisor::link::event_loop::runtime;
+use cloister_supervisor::link::forkers::Forkers;
+use cloister_supervisor::link::launcher::Launcher;
+use cloister_supervisor::pool::profile;
+
+/// The exit code when the script came to no result, so that what is printed may lack what comes after.
+const UNFINISHED: u8 = 3;
+
+/// Runs the script, prints its answer to standard error and the piece of policy to standard output. Exit
+/// codes: 0 the script came to a result, 3 it did not, 1 nothing was learned.
+///
+/// # Errors
+/// What kept it from running, for a person.
+pub fn learn(arguments: &args::Learn) -> Result<ExitCode, String> {
+    if arguments.socket.is_some() || std::env::var_os("LISTEN_FDS").is_some() {
+        return Err("learn starts a sandbox of its own, for an operator at a terminal: it lets pass what the policy \
+                    refuses, so it is never for the socket of a daemon that others use"
+            .to_owned());
+    }
+    require_root()?;
+    let file = &arguments.common.policy;
+    let mut policy = load_policy(file)?;
+    let text = std::fs::read_to_string(file).map_err(|error| format!("read {}: {error}", file.display()))?;
+    let name = arguments.profile.as_str();
+    let known = policy.profiles.keys().cloned().collect::<Vec<_>>().join(", ");
+    policy.profiles.retain(|profile, _| profile == name);
+    // A warm interpreter has imported before it is confined, and what it did for that would be missing.
+    policy.profiles.values_mut().for_each(|profile| profile.warm = None);
+    let _claim = stand_beside(&mut policy, 1).map_err(|error| error.to_string())?;
+    let Some(profile) = policy.profiles.get(name) else {
+        return Err(format!("there is no profile {name:?}, expected one of: {known}"));
+    };
+    let request = ExecuteRequest {
+        script: read(&arguments.script)?,
+        args: None,
+        kwargs: None,
+        stdin: None,
+        profile: None,
+        timeout_ms: None,
+        files: Vec::new(),
+    };
+    let (outcome, recorder) = runtime()?.block_on(record(&policy, profile, &request))?;
+    eprintln!("{}", String::from_utf8_lossy(&answer(&outcome)));
+    let seen = std::mem::take(&mut *recorder.seen());
+    let script = match arguments.script.file_name() {
+        Some(name) if name != "-" => name.to_string_lossy(),
+        _ => "the script".into(),
+    };
+    let snippet = Snippet { policy: &policy, profile, text: &text, file, script: &script, known: &known };
+    print!("{}", snippet.write(&seen, outcome.verdict.is_ok())?);
+    Ok(if outcome.verdict.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(UNFINISHED) })
+}
+
+/// Runs the script in a sandbox that differs from the profile's in its filter alone.
+async fn record(policy: &Policy, of: &Profile, request: &ExecuteRequest) -> Result<(Outcome, Arc<Recorder>), String> {
+    let group = format!("cloister-learn-{}", std::process::id());
+    let devices = devices::make(policy, &group)?;
+    let spec = profile::spec(policy, of, devices.as_ref());
+    let told = |error: cloister_sandbox::Error| error.to_string();
+    let recorder = Arc::new(Recorder::new(Judge::new(&spec).map_err(told)?, of.path_rules.clone()));
+    let bounds = profile::bounds(policy, of);
+    let size = request.script.len() as u64;
+    if size > bounds.script_bytes {
+        return Err(format!("script is {size} bytes, profile {:?} accepts {}", of.name, bounds.script_bytes));
+    }
+    let tree = Arc::new(Tree::create(&group).map_err(told)?);
+    let ids = id_range(policy);
+    tree.delegate_to(ids.base).map_err(told)?;
+    let slots = Arc::new(Slots::new(Arc::clone(&tree), ids, devices.as_ref(), 1).map_err(told)?);
+    let adopt = |pid| tree.adopt_launcher(pid);
+    let launcher =
+        Launcher::start(&layer::recorded(), spec.clone(), ids, adopt).await.map_err(|error| error.to_string())?;
+    let forkers = Forkers::cold(Arc::new(launcher));
+    let lease = slots.lease().await;
+    let begun = Begun::new(&forkers, &spec, profile::limits(of), lease, &slots).await;
+    let outcome = match begun {
+        Ok(begun) => run_recorded(begun, &recorder, request, &bounds).await,
+        Err(error) => Err(error.to_string()),
+    };
+    drop(forkers);
+    slots.wait_for_all().await;
+    outcome.map(|outcome| (outcome, recorder))
+}
+
+async fn run_recorded(
+    begun: Begun,
+    recorder: &Arc<Recorder>,
+    request: &ExecuteRequest,
+    bounds: &Bounds,
+) -> Result<Outcome, String> {
+    let ready = async {
+        let attached = Arc::clone(recorder).attach(begun.process()).await;
+        attached.map_err(|error| format!("take the job's seccomp listener: {error}"))?;
+        begun.ready().await.map_err(|error| error.to_string())
+    };
+    let late = |_| Err(PrepareError::TooSlow(START_TIME).to_string());
+    let prepared = tokio::time::timeout(START_TIME, ready).await.unwrap_or_else(late)?;
+    recorder.begin_script();
+    prepared.run(request, bounds, &Printed::default()).await.map_err(|error| error.to_string())
+}
+
+fn answer(outcome: &Outcome) -> Vec<u8> {
+    let answer: Answer<'_> = outcome.answer(JobId::random());
+    answer.to_json()
+}

@@ -1,0 +1,37 @@
+//! `cloister`: what an operator asks of a host, of a policy, of a script and of keys. Serves nobody.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::disallowed_types, reason = "what is made here is told of the operator's own file")]
+
+mod args;
+mod beside;
+mod doctor;
+mod keys;
+mod layer;
+mod learn;
+mod manual;
+mod policy;
+mod run;
+mod said;
+mod script;
+
+use std::process::ExitCode;
+
+use crate::args::{Arguments, Command, ELSEWHERE};
+
+fn main() -> ExitCode {
+    let done = match cloister_program::parse::<Arguments>(&ELSEWHERE).command {
+        Command::Doctor(arguments) => doctor::doctor(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Learn(arguments) => learn::learn(&arguments),
+        Command::Policy(policy) => Ok(policy::policy(&policy.command).tell()),
+        Command::Keys(keys) => Ok(keys::keys(keys).tell()),
+        Command::Completions(of) => Ok(manual::completions(&of).tell()),
+        Command::Man(pages) => Ok(manual::man(&pages).tell()),
+        Command::Launcher(arguments) => layer::launcher(&arguments).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|message| {
+        eprintln!("cloister: {message}");
+        ExitCode::FAILURE
+    })
+}

@@ -24,6 +24,8 @@ RUNTIME := $(or $(CLOISTER_RUNTIME),/var/lib/cloister/python)
 CARGO_OPTIONS := --locked --target-dir $(TARGET)
 # Everything is run once, and what fails has failed.
 PYTEST := $(VENV)/bin/python -B -m pytest -q -o cache_dir=$(abspath $(TARGET))/pytest-cache
+# Files side by side: each service has names, ids and ports of its own, and waits for most of its time.
+SUITE := $(PYTEST) --numprocesses 2 --dist loadfile supervisor/suite
 
 .PHONY: help run test build leave-out runtime doctor lint audit unit fuzz suite bench spec compat deb test-vm test-vm-ci clean root tools test-tools vm-tools
 
@@ -54,6 +56,7 @@ doctor: root runtime build ## Show which layers of the sandbox this machine has 
 lint: test-tools ## Check format, lints, and the plan of the house
 	@echo "== format and lints"
 	cargo fmt --all --check
+	cargo fmt --check --manifest-path supervisor/suite/echo/Cargo.toml
 	$(VENV)/bin/python -B supervisor/runtime/house.py
 	cargo clippy --workspace --all-targets $(CARGO_OPTIONS) -- -D warnings
 
@@ -75,11 +78,11 @@ suite: root test-tools runtime build leave-out ## Run the black-box suite agains
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) policy/tests
 	echo "== the black-box suite, with warm interpreters as shipped"
 	export CLOISTER_LEAVE_OUT=$(TARGET)/leave-out/debug
-	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite
+	CLOISTER_BIN=$(TARGET)/release $(SUITE)
 	echo "== the black-box suite, with cold starts, of which the page is none the wiser, and which are counted above"
-	CLOISTER_COLD=1 CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite --ignore supervisor/suite/page --ignore supervisor/suite/spec
+	CLOISTER_COLD=1 CLOISTER_BIN=$(TARGET)/release $(SUITE) --ignore supervisor/suite/page --ignore supervisor/suite/spec
 	echo "== what of the black-box suite is so with every runtime, with one that is not Python"
-	CLOISTER_TONGUE=supervisor/suite/echo CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/suite -m neutral
+	CLOISTER_TONGUE=supervisor/suite/echo CLOISTER_BIN=$(TARGET)/release $(SUITE) -m neutral
 
 bench: root runtime build ## Measure warm and cold jobs beside bare forks and the predecessor's way (BENCH_OPTIONS)
 	@echo "== bench"

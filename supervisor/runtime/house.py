@@ -115,7 +115,8 @@ def paths(tree):
         if not is_test(node):
             yield from spread(node, ())
     for node in captures.get("path", []):
-        if not is_test(node):
+        # A longer path has its beginning in it, and a `use` its paths.
+        if not is_test(node) and not node.parent.type.startswith(("scoped_", "use_")):
             yield tuple(part.strip() for part in node.text.decode().split("::"))
 
 

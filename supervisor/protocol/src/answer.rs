@@ -45,13 +45,16 @@ impl Stream {
 }
 /// The body of a response, one for each of the contract's shapes.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum Answer<'a> {
     /// 200: `main()` returned JSON.
     Returned {
         /// The job.
+        #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[0-9a-f]{32}$"))]
         id: JobId,
         /// What `main()` returned.
+        #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Value))]
         result: &'a RawValue,
         /// What was printed.
         stdout: &'a str,
@@ -59,7 +62,7 @@ pub enum Answer<'a> {
         stderr: &'a str,
         /// What was not returned whole.
         truncated: &'a [Stream],
-        /// What the script left in `out`.
+        /// What the script left in `out`; not there if that is nothing.
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         files: &'a [OutputFile],
         /// What the job used.
@@ -68,8 +71,10 @@ pub enum Answer<'a> {
     /// 422: the script's own failure.
     Failed {
         /// The job.
+        #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[0-9a-f]{32}$"))]
         id: JobId,
         /// What went wrong.
+        #[cfg_attr(feature = "openapi", schema(value_type = crate::schemas::error::JobError))]
         error: &'a Failure,
         /// What was printed before.
         stdout: &'a str,
@@ -77,7 +82,7 @@ pub enum Answer<'a> {
         stderr: &'a str,
         /// What was not returned whole.
         truncated: &'a [Stream],
-        /// What the script left in `out`.
+        /// What the script left in `out`; not there if that is nothing.
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         files: &'a [OutputFile],
         /// What the job used.
@@ -87,8 +92,10 @@ pub enum Answer<'a> {
     Refused {
         /// What went wrong, and whether the script ran.
         #[serde(serialize_with = "with_ran")]
+        #[cfg_attr(feature = "openapi", schema(value_type = crate::schemas::error::Refusal))]
         error: &'a Failure,
         /// The request.
+        #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[0-9a-f]{32}$"))]
         id: JobId,
     },
 }

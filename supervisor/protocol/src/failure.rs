@@ -36,6 +36,7 @@ pub enum Layer {
 
 /// The `error` object of an answer.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Failure {
     /// What kind of failure, for programs.
     pub code: ErrorCode,
@@ -49,6 +50,7 @@ pub struct Failure {
     pub ran: Option<bool>,
     /// Fields that only some codes have.
     #[serde(flatten)]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub details: Box<Details>,
     /// What a job tells of refusals, for the supervisor alone: no answer has it.
     #[serde(skip)]
@@ -60,6 +62,7 @@ pub struct Failure {
 
 /// What is further known of a failure. `code` and `message` are ours alone; much of this is a job's own word.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Details {
     /// The column in the line.
     #[serde(skip_serializing_if = "Option::is_none")]

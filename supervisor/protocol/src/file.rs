@@ -47,7 +47,7 @@ impl InputFile {
         }
     }
 
-    /// What is in it.
+    /// What is in it, in base64 (RFC 4648, section 4).
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         match self {
@@ -59,18 +59,23 @@ impl InputFile {
 
 /// A file that a script left: with its content, or with the reason why that is left out.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ReturnedFile))]
 pub struct OutputFile {
     /// Its name below `out`, with slashes.
+    #[cfg_attr(feature = "openapi", schema(example = "plot.png"))]
     pub name: String,
     /// Its size in bytes.
     pub size: u64,
     /// What it is, by its name.
+    #[cfg_attr(feature = "openapi", schema(example = "image/png"))]
     pub media_type: &'static str,
-    /// What is in it.
+    /// What is in it, in base64 (RFC 4648, section 4).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, nullable = false, content_encoding = "base64"))]
     pub content_base64: Option<Encoded>,
     /// Why its content is not here.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub omitted: Option<String>,
 }
 

@@ -17,6 +17,8 @@ mod id;
 mod json;
 pub mod report;
 mod request;
+#[cfg(feature = "openapi")]
+pub mod schemas;
 mod stats;
 mod tenant;
 

@@ -62,3 +62,42 @@ pub fn command(runtime: &Runtime, ahead: Option<(&Warm, u64)>) -> Vec<String> {
 pub fn zygote_command(interpreter: &str, warm: &Warm) -> Vec<String> {
     python::zygote_command(interpreter, &warm.imports)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use cloister_policy::{Children, Runner, Runtime, Warm};
+
+    use super::{command, language};
+
+    fn runtime(runner: Runner) -> Runtime {
+        Runtime {
+            interpreter: PathBuf::from("/usr/bin/it"),
+            runner,
+            mounts: Vec::new(),
+            links: Vec::new(),
+            environment: std::collections::BTreeMap::new(),
+            working_directory: PathBuf::from("/tmp"),
+        }
+    }
+
+    #[test]
+    fn a_program_of_its_own_is_told_nothing_and_an_interpreter_what_it_serves_requests_with() {
+        assert_eq!(command(&runtime(Runner::Own), None), ["/usr/bin/it"]);
+        let (renew, children) = (Duration::from_secs(1), Children::Started);
+        let warm = Warm { imports: vec!["numpy".to_owned()], parked: 1, renew, children };
+        let python = runtime(Runner::Python);
+        assert_eq!(command(&python, None).first().map(String::as_str), Some("/usr/bin/it"));
+        assert!(command(&python, Some((&warm, 7))).ends_with(&["ahead", "7", "numpy"].map(str::to_owned)));
+    }
+
+    #[test]
+    fn each_language_has_two_scripts_for_the_canary_and_speaks_of_itself_alone() {
+        let (python, own) = (language(&runtime(Runner::Python)), language(&runtime(Runner::Own)));
+        assert!(python.attempts.contains("def main(") && python.outlast.contains("def main("));
+        assert!([own.attempts, own.outlast, own.too_early, own.result].iter().all(|words| !words.contains("main")));
+        assert_ne!(own.attempts, own.outlast);
+    }
+}

@@ -1,9 +1,11 @@
 """Knobs of the policy that bound what a job uses: each is seen in the job, or in its control group."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from client import eventually
-from service import WARM, name_of
+from service import HOLD, WARM, name_of
 
 RUNTIME = """
 interpreter = "/usr/bin/python3"
@@ -81,13 +83,19 @@ def test_the_host_name_is_the_profiles(run):
 
 @pytest.mark.layer("cgroup")
 def test_swap_and_the_share_of_cpu_time_are_the_groups(tuned, run):
-    assert run("def main(): return 1").result == 1
     values = lambda *names: {path.read_text().strip() for name in names for path in tuned.slot_groups(name)}
+    with ThreadPoolExecutor(1) as pool:
+        # A slot is another profile's as soon as its job has ended.
+        job = pool.submit(run, HOLD, args=[1.5])
+        eventually(tuned.holding)
+        memory, both, swap = values("memory.limit_in_bytes", "memory.max"), values("memory.memsw.limit_in_bytes"), values("memory.swap.max")
+        # A job that has run for long steps back, for a tenth of its share.
+        share = values("cpu.shares", "cpu.weight") & {"3072", "300", "307", "30"}
+        assert job.result().result == "held"
     # Version 1 counts memory and swap together, version 2 apart; 1024 shares are a weight of 100.
-    assert str(96 << 20) in values("memory.limit_in_bytes", "memory.max")
-    both = values("memory.memsw.limit_in_bytes")
-    assert str(128 << 20) in both if both else str(32 << 20) in values("memory.swap.max")
-    assert values("cpu.shares", "cpu.weight") & {"3072", "300"}
+    assert str(96 << 20) in memory
+    assert str(128 << 20) in both if both else str(32 << 20) in swap
+    assert share
 
 
 @pytest.mark.layer("cgroup")

@@ -1,0 +1,8 @@
+//! The contract's bodies as schemas, each made of the type that answers are written from: what is said of a field is said
+//! where the field is.
+
+pub(crate) mod error;
+mod shape;
+
+pub use error::{JobError, Refusal};
+pub use shape::{Failed, Refused, Returned};

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use cloister_policy::danger;
 
-use crate::learn::recorder::Want;
+use super::recorder::Want;
 
 /// What the C library and its loader look for in any program, and do without: `ld.so(8)`, `tzset(3)`,
 /// `locale(7)`, `iconv(3)`.

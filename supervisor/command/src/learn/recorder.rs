@@ -16,7 +16,7 @@ use cloister_sandbox::root;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use tokio::io::unix::AsyncFd;
 
-use crate::learn::judge::{Judge, Judgement};
+use super::judge::{Judge, Judgement};
 use cloister_supervisor::job::denial::plain;
 use cloister_supervisor::link::event_loop::watch;
 

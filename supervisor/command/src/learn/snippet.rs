@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use cloister_policy::seccomp::Syscall;
 use cloister_policy::{Checked, Danger, Policy, Profile, Severity, danger};
 
-use crate::learn::judge::Judgement;
-use crate::learn::paths::{Shown, fewest};
-use crate::learn::purpose::purpose;
-use crate::learn::recorder::{Seen, Use};
+use super::judge::Judgement;
+use super::paths::{Shown, fewest};
+use super::purpose::purpose;
+use super::recorder::{Seen, Use};
 
 /// With more different arguments than these the call is named as a whole.
 const MOST_RULES: usize = 8;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use cloister_sandbox::cgroup::{Limits, SlotCgroup};
 use cloister_sandbox::spec::{Slot, Spec};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
@@ -187,6 +188,12 @@ fn give_back(slots: &Arc<Slots>, lease: Lease) {
 /// `pid_namespaces(7)`.
 pub async fn dead(process: &AsyncFd<OwnedFd>) {
     let _ = process.readable().await;
+}
+
+/// Whether the process that a pidfd refers to has ended by now.
+pub fn has_ended(process: &AsyncFd<OwnedFd>) -> bool {
+    let mut polled = [PollFd::new(process.get_ref().as_fd(), PollFlags::POLLIN)];
+    !matches!(poll(&mut polled, PollTimeout::ZERO), Ok(0))
 }
 
 /// Waits until nothing in the cell runs any more, past those who forked it, should they hang.

@@ -12,14 +12,13 @@ use cloister_protocol::{ExecuteRequest, Stream};
 use cloister_sandbox::cgroup::Limits;
 use cloister_sandbox::spec::Spec;
 use cloister_sandbox::wire::{End, Entry};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
 use crate::job::bounds::Bounds;
-use crate::job::cell::Cell;
+use crate::job::cell::{Cell, has_ended};
 use crate::job::message::{encode, feed};
 use crate::job::outcome::{Outcome, usage};
 use crate::job::output::{Output, Printed};
@@ -132,10 +131,7 @@ impl Prepared {
 
     /// Whether its process still waits: asked of the kernel, for the news of its end may be on its way.
     pub fn is_alive(&mut self) -> bool {
-        // Readable once it has ended: pidfd_open(2).
-        let mut polled = [PollFd::new(self.process.get_ref().as_fd(), PollFlags::POLLIN)];
-        let runs = matches!(poll(&mut polled, PollTimeout::ZERO), Ok(0));
-        runs && matches!(self.ended.try_recv(), Err(oneshot::error::TryRecvError::Empty))
+        !has_ended(&self.process) && matches!(self.ended.try_recv(), Err(oneshot::error::TryRecvError::Empty))
     }
 
     /// Hands the request over and waits for the verdict; meanwhile `printed` shows what comes. Dropping the future kills

@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot::Receiver;
 
 use crate::job::bounds::Bounds;
-use crate::job::cell::{Cell, dead, sweep};
+use crate::job::cell::{Cell, dead, has_ended, sweep};
 use crate::job::report::Said;
 use crate::job::verdict::Stop;
 
@@ -99,12 +99,12 @@ impl Running<'_> {
     }
 
     /// Ends it, in front of its answer, whatever that is: nothing of the job goes on after it. What is killed neither
-    /// returns to its program nor makes another process, so that who is alone then stays so: copy_process() in
-    /// `kernel/fork.c`.
+    /// returns to its program nor makes another process, so that if it is the one that is counted, it stays alone:
+    /// copy_process() in `kernel/fork.c`. One that has ended may have left another in its place.
     async fn end(&self, stop: &Stop) {
         let (cell, said) = (self.cell, matches!(stop, Stop::Said(_)));
         let _ = pidfd_send_signal(self.process.get_ref().as_fd(), Signal::KILL);
-        let alone = said && cell.cgroup().has_one_task();
+        let alone = said && cell.cgroup().has_one_task() && !has_ended(self.process);
         cell.kill();
         // What a job that is alone wrote is in the pipes, its report came last of it, and what its process takes to go is
         // the kernel's time. Files are read, and others of the job may still write: then all are waited for.

@@ -1,10 +1,12 @@
 """Processes and threads: bombs hit the profile's limit and nothing else."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from client import eventually
+from service import name_of
 
 
 @pytest.mark.layer("cgroup")
@@ -71,3 +73,50 @@ def test_a_refused_fork_that_is_handled_ends_nothing(execute):
                 return len(children)
 
     assert 8 <= execute(careful, profile="tiny").result < 16
+
+
+REPORTS = """
+import ctypes, os, time
+
+def main(who):
+    parent, said = os.getpid(), b"1"
+    ctypes.CDLL(None).prctl(15, b"lingers", 0, 0, 0)
+    if who == "thread":
+        import threading
+        threading.Thread(target=lambda: [None for _ in iter(int, 1)]).start()
+    elif who == "child" and os.fork() == 0:
+        while True: pass
+    elif who == "orphan" and os.fork() == 0:
+        os.kill(parent, 9)
+    elif who == "orphan":
+        time.sleep(60)
+    os.write(3, b"R" + len(said).to_bytes(8, "big") + said)
+    while True: pass
+"""
+
+
+@pytest.mark.parametrize("who", ["thread", "child", "orphan"])
+def test_whoever_reports_all_others_of_the_job_are_dead_when_its_answer_comes(service, who):
+    for _ in range(10):
+        answer = service.client.execute(REPORTS, args=[who])
+        assert answer.status in (200, 422), answer
+        assert not lingering(service)
+
+
+def test_who_reports_and_goes_on_alone_is_dead_at_once(service):
+    assert service.client.execute(REPORTS, args=["alone"]).result == 1
+    eventually(lambda: not lingering(service))
+
+
+def lingering(service):
+    """The processes of that script that are not dead."""
+    named = [pid for pid in service.job_processes() if name_of(pid) == "lingers"]
+    return [pid for pid in named if state_of(pid) not in ("Z", "X", None)]
+
+
+def state_of(pid):
+    """As proc(5) has it in /proc/PID/stat, or None if there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return None

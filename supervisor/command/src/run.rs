@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use cloister_program::log::{self, LogFormat};
-use cloister_protocol::{Answer, ExecuteRequest, JobId, Tenant};
+use cloister_protocol::{Answer, DEFAULT_PROFILE, ExecuteRequest, JobId, Tenant};
 use tracing::level_filters::LevelFilter;
 
 use crate::args;
@@ -28,7 +28,7 @@ pub fn run(arguments: &args::Run) -> Result<ExitCode, String> {
     // Of its own: beside a running supervisor neither ids nor control groups may be shared.
     let claim = stand_beside(&mut policy, 1).map_err(|error| error.to_string())?;
     if let Some(profile) = &arguments.profile {
-        policy.profiles.retain(|name, _| name == profile || name == "default");
+        policy.profiles.retain(|name, _| name == profile || name == DEFAULT_PROFILE);
     }
     let request = ExecuteRequest {
         script: read(&arguments.script)?,

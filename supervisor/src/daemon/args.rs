@@ -53,7 +53,7 @@ pub struct Serve {
     #[command(flatten)]
     pub common: Common,
     /// The Unix socket to listen on, unless one is passed by socket activation (`LISTEN_FDS`).
-    #[arg(long, value_name = "PATH", default_value = "/run/cloister/supervisor.sock")]
+    #[arg(long, value_name = "PATH", default_value = cloister_protocol::SOCKET)]
     pub socket: PathBuf,
     /// An account or host uid, beside root, that may use the socket; the group of the same number owns it.
     #[arg(long, value_name = "USER", value_parser = uid)]

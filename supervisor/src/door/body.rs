@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use cloister_program::Taken;
+use cloister_program::{Taken, Unread};
 use cloister_protocol::{ErrorCode, ExecuteRequest, Failure};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use crate::link::event_loop::LARGE;
@@ -25,23 +24,18 @@ pub async fn receive(body: Incoming, memory: &mut Taken) -> Result<ExecuteReques
     parse(bytes.map_err(late)??).await
 }
 
-async fn read(mut body: Incoming, memory: &mut Taken) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let broken = |error| Failure::new(ErrorCode::InvalidRequest, format!("the body did not arrive whole: {error}"));
-        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
-        if bytes.len() + data.len() > LARGEST_BODY {
-            return Err(Failure::new(ErrorCode::TooLarge, format!("the body is larger than {LARGEST_BODY} bytes")));
-        }
-        if !memory.take(data.len()) {
-            return Err(Failure::new(ErrorCode::Unavailable, "too many large bodies at once; try again shortly"));
-        }
-        bytes.extend_from_slice(&data);
-    }
+async fn read(body: Incoming, memory: &mut Taken) -> Result<Vec<u8>, Failure> {
+    let read = cloister_program::read_whole(body, LARGEST_BODY, |bytes| memory.take(bytes)).await;
     // That it was asked for leaves this process before anything is done with it, also where it had come unasked: what
     // dies from here on is not said never to have begun.
     tokio::task::yield_now().await;
-    Ok(bytes)
+    read.map_err(|unread| match unread {
+        Unread::Broken(error) => {
+            Failure::new(ErrorCode::InvalidRequest, format!("the body did not arrive whole: {error}"))
+        }
+        Unread::TooLarge => Failure::new(ErrorCode::TooLarge, format!("the body is larger than {LARGEST_BODY} bytes")),
+        Unread::NoMemory => Failure::new(ErrorCode::Unavailable, "too many large bodies at once; try again shortly"),
+    })
 }
 
 /// Parses a body; beside the event loop, if it is a large one.

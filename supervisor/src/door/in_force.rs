@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cloister_policy::Supervisor;
-use cloister_protocol::{ErrorCode, ExecuteRequest, Failure};
+use cloister_protocol::{DEFAULT_PROFILE, ErrorCode, ExecuteRequest, Failure};
 
 use crate::door::answers;
 use crate::door::shares::Room;
 use crate::job::input_files;
 use crate::pool::Pool;
-
-/// The profile of a request that names none.
-const DEFAULT_PROFILE: &str = "default";
 
 /// What this process takes beside jobs and answers: itself, connections, the bodies of requests while they are read
 /// and handed on, and what the kernel holds for its sockets.

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use cloister_protocol::{Answer, ErrorCode, ExecuteRequest, JobId};
+use cloister_protocol::{Answer, DEFAULT_PROFILE, ErrorCode, ExecuteRequest, JobId};
 
 /// One line a job: what became of it, never what it was.
 pub fn log(id: JobId, request: Option<&ExecuteRequest>, answer: &Answer<'_>, started: Instant) {
-    let profile = request.map(|request| request.profile.as_deref().unwrap_or("default"));
+    let profile = request.map(|request| request.profile.as_deref().unwrap_or(DEFAULT_PROFILE));
     let milliseconds = started.elapsed().as_millis();
     match answer {
         Answer::Returned { usage, .. } => {

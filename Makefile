@@ -79,8 +79,8 @@ suite: root test-tools runtime build leave-out ## Run the black-box suite agains
 	echo "== the black-box suite, with warm interpreters as shipped"
 	export CLOISTER_LEAVE_OUT=$(TARGET)/leave-out/debug
 	CLOISTER_BIN=$(TARGET)/release $(SUITE)
-	echo "== the black-box suite, with cold starts, of which the page is none the wiser, and which are counted above"
-	CLOISTER_COLD=1 CLOISTER_BIN=$(TARGET)/release $(SUITE) --ignore supervisor/suite/page --ignore supervisor/suite/spec
+	echo "== the black-box suite, with cold starts, of which page and gateway are none the wiser, and which are counted above"
+	CLOISTER_COLD=1 CLOISTER_BIN=$(TARGET)/release $(SUITE) $(addprefix --ignore supervisor/suite/,page gateway spec)
 	echo "== what of the black-box suite is so with every runtime, with one that is not Python"
 	CLOISTER_TONGUE=supervisor/suite/echo CLOISTER_BIN=$(TARGET)/release $(SUITE) -m neutral
 

@@ -4,7 +4,7 @@
 
 use axum::body::{Body, HttpBody};
 use axum::response::Response;
-use cloister_program::{Unread, read_whole};
+use cloister_program::{ReadError, read_whole};
 use cloister_protocol::{ErrorCode, JobId};
 use http_body_util::{BodyExt, Limited};
 use hyper::header::{CONNECTION, HeaderValue};
@@ -29,11 +29,11 @@ impl App {
         let whole = read_whole(body, self.max_body, |bytes| memory.take(bytes));
         match tokio::time::timeout(self.body_timeout, whole).await {
             Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(Unread::Broken(error))) => {
+            Ok(Err(ReadError::Broken(error))) => {
                 Err(refused(ErrorCode::InvalidRequest, format!("the body did not arrive whole: {error}")))
             }
-            Ok(Err(Unread::TooLarge)) => Err(too_large()),
-            Ok(Err(Unread::NoMemory)) => {
+            Ok(Err(ReadError::TooLarge)) => Err(too_large()),
+            Ok(Err(ReadError::NoMemory)) => {
                 let message = "too many large bodies at once; try again shortly";
                 Err(refused(ErrorCode::Overloaded, message.to_owned()))
             }

@@ -5,7 +5,7 @@ use hyper::body::{Body, Bytes};
 
 /// Why a body was not read whole.
 #[derive(Debug)]
-pub enum Unread<E> {
+pub enum ReadError<E> {
     /// It broke off.
     Broken(E),
     /// It is larger than it may be.
@@ -17,20 +17,20 @@ pub enum Unread<E> {
 /// Reads a body of at most `most` bytes, as long as `take` finds memory for what has come of it.
 ///
 /// # Errors
-/// [`Unread`]; nothing more is read then.
+/// [`ReadError`]; nothing more is read then.
 pub async fn read_whole<B: Body<Data = Bytes> + Unpin>(
     mut body: B,
     most: usize,
     mut take: impl FnMut(usize) -> bool,
-) -> Result<Vec<u8>, Unread<B::Error>> {
+) -> Result<Vec<u8>, ReadError<B::Error>> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(Unread::Broken)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(ReadError::Broken)?.into_data() else { continue };
         if data.len() > most - bytes.len() {
-            return Err(Unread::TooLarge);
+            return Err(ReadError::TooLarge);
         }
         if !take(data.len()) {
-            return Err(Unread::NoMemory);
+            return Err(ReadError::NoMemory);
         }
         bytes.extend_from_slice(&data);
     }

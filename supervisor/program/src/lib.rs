@@ -20,7 +20,7 @@ mod parse;
 mod thread;
 
 #[cfg(feature = "daemon")]
-pub use body::{Unread, read_whole};
+pub use body::{ReadError, read_whole};
 #[cfg(feature = "daemon")]
 pub use budget::{Budget, Taken};
 #[cfg(feature = "manual")]

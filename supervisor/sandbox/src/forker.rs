@@ -37,12 +37,12 @@ pub struct Forker {
 pub enum Started {
     /// In the parent: a pidfd of the job's process.
     Parent(OwnedFd),
-    /// In the job's process, which has to [`Place::take`] its place and nothing else.
-    Job(Place),
+    /// In the job's process, which has to [`NewJob::take`] its place and nothing else.
+    Job(NewJob),
 }
 
 /// A job's process before it is confined.
-pub struct Place {
+pub struct NewJob {
     slot: Slot,
     cell: OwnedFd,
     fds: JobFds,
@@ -118,7 +118,7 @@ impl Forker {
         let [cell, stdin, stdout, stderr, result] = exactly(fds)?;
         setns(&cell, CloneFlags::CLONE_NEWPID).doing(|| "setns the cell's PID namespace")?;
         match fork(cgroup.as_ref()) {
-            Ok(Forked::Child) => Ok(Started::Job(Place { slot, cell, fds: [stdin, stdout, stderr, result], doors })),
+            Ok(Forked::Child) => Ok(Started::Job(NewJob { slot, cell, fds: [stdin, stdout, stderr, result], doors })),
             forked => {
                 // A cell can only be made from the namespace that this process itself is in.
                 setns(&self.own_pids, CloneFlags::CLONE_NEWPID).doing(|| "setns the own PID namespace")?;
@@ -151,7 +151,7 @@ impl Forker {
     }
 }
 
-impl Place {
+impl NewJob {
     /// Makes this process the job: its descriptors, its cgroup, its confinement. On an error the
     /// supervisor has been told and the process must end.
     ///

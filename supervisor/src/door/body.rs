@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloister_program::{Taken, Unread};
+use cloister_program::{ReadError, Taken};
 use cloister_protocol::{ErrorCode, ExecuteRequest, Failure};
 use hyper::body::Incoming;
 
@@ -30,11 +30,13 @@ async fn read(body: Incoming, memory: &mut Taken) -> Result<Vec<u8>, Failure> {
     // dies from here on is not said never to have begun.
     tokio::task::yield_now().await;
     read.map_err(|unread| match unread {
-        Unread::Broken(error) => {
+        ReadError::Broken(error) => {
             Failure::new(ErrorCode::InvalidRequest, format!("the body did not arrive whole: {error}"))
         }
-        Unread::TooLarge => Failure::new(ErrorCode::TooLarge, format!("the body is larger than {LARGEST_BODY} bytes")),
-        Unread::NoMemory => Failure::new(ErrorCode::Unavailable, "too many large bodies at once; try again shortly"),
+        ReadError::TooLarge => {
+            Failure::new(ErrorCode::TooLarge, format!("the body is larger than {LARGEST_BODY} bytes"))
+        }
+        ReadError::NoMemory => Failure::new(ErrorCode::Unavailable, "too many large bodies at once; try again shortly"),
     })
 }
 

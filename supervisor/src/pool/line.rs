@@ -39,9 +39,9 @@ pub struct InService<T, E> {
     tenant: Tenant,
 }
 
-/// A turn in the line, given up when it is dropped: what had come for it goes to the next.
+/// One who waits in the line; dropped, he leaves it, and what had come for him goes to the next.
 #[derive(Debug)]
-pub struct Turn<T, E> {
+pub struct Wait<T, E> {
     line: Arc<Line<T, E>>,
     tenant: Tenant,
     ticket: u64,
@@ -84,9 +84,9 @@ impl<T, E> Line<T, E> {
         InService { line: Arc::clone(self), tenant }
     }
 
-    /// A turn: to be waited for with [`Turn::come`].
+    /// Joins the line: what comes is had with [`Wait::come`].
     #[must_use]
-    pub fn enter(self: &Arc<Self>, tenant: Tenant) -> Turn<T, E> {
+    pub fn enter(self: &Arc<Self>, tenant: Tenant) -> Wait<T, E> {
         let (call, called) = oneshot::channel();
         let mut state = self.lock();
         state.tickets += 1;
@@ -101,7 +101,7 @@ impl<T, E> Line<T, E> {
                 state.turns.push_back(tenant);
             }
         }
-        Turn { line: Arc::clone(self), tenant, ticket, called }
+        Wait { line: Arc::clone(self), tenant, ticket, called }
     }
 
     /// Gives one to whoever is next; it comes back if nobody waits.
@@ -172,7 +172,7 @@ impl<T, E> State<T, E> {
     }
 }
 
-impl<T, E> Turn<T, E> {
+impl<T, E> Wait<T, E> {
     /// Waits for what comes. May be dropped and called again until something has.
     ///
     /// # Errors
@@ -183,7 +183,7 @@ impl<T, E> Turn<T, E> {
     }
 }
 
-impl<T, E> Drop for Turn<T, E> {
+impl<T, E> Drop for Wait<T, E> {
     fn drop(&mut self) {
         let mut state = self.line.lock();
         let own = state.own(self.tenant);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{self, Extension, State};
-use cloister_program::{Unread, read_whole};
+use cloister_program::{ReadError, read_whole};
 use cloister_protocol::{Answer, ErrorCode, Failure, JobId};
 use http_body_util::{BodyExt, Collected, Full};
 use hyper::body::Bytes;
@@ -163,8 +163,8 @@ impl Given {
         let take = |bytes| coming.take(bytes) && going.take(bytes * 3 / 2);
         match read_whole(answer.into_body(), usize::MAX, take).await {
             Ok(body) => Ok(Self { outcome, is_error, body }),
-            Err(Unread::Broken(error)) => Err(error),
-            Err(Unread::NoMemory | Unread::TooLarge) => {
+            Err(ReadError::Broken(error)) => Err(error),
+            Err(ReadError::NoMemory | ReadError::TooLarge) => {
                 let mut failure = Failure::new(ErrorCode::Overloaded, NO_MEMORY);
                 failure.ran = Some(true);
                 let body = Answer::Refused { error: &failure, id }.to_json();

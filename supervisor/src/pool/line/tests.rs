@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use cloister_protocol::Tenant;
 
-use super::{InService, Line, Turn};
+use super::{InService, Line, Wait};
 
 type Things = Line<u32, &'static str>;
 const FLOOD: Tenant = Tenant::new(1);
@@ -14,14 +14,14 @@ const OTHER: Tenant = Tenant::new(2);
 type Came = Result<(u32, InService<u32, &'static str>), &'static str>;
 
 /// What has come for a turn so far.
-fn came(turn: &mut Turn<u32, &'static str>) -> Option<Came> {
+fn came(turn: &mut Wait<u32, &'static str>) -> Option<Came> {
     match pin!(turn.come()).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(came) => Some(came),
         Poll::Pending => None,
     }
 }
 
-fn thing(turn: &mut Turn<u32, &'static str>) -> (u32, InService<u32, &'static str>) {
+fn thing(turn: &mut Wait<u32, &'static str>) -> (u32, InService<u32, &'static str>) {
     came(turn).expect("it was called").expect("no failure")
 }
 

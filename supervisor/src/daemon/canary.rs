@@ -219,8 +219,8 @@ async fn run(
         timeout_ms,
         files: Vec::new(),
     };
-    // Room to report, whatever little a profile leaves its own jobs.
-    let most = |own: Duration| own.max(Duration::from_secs(10));
+    // Room to report, whatever little a profile leaves its own jobs, and however busy the machine is that this starts on.
+    let most = |own: Duration| own.max(Duration::from_secs(45));
     let Bounds { wall, cpu, result_bytes, .. } = pool.bounds;
     let bounds = Bounds { wall: most(wall), cpu: most(cpu), result_bytes: result_bytes.max(64 << 10), ..pool.bounds };
     Arc::clone(pool).execute(&request, &bounds).await.map_err(|error| error.to_string())

@@ -86,7 +86,7 @@ def test_swap_and_the_share_of_cpu_time_are_the_groups(tuned, run):
     values = lambda *names: {path.read_text().strip() for name in names for path in tuned.slot_groups(name)}
     with ThreadPoolExecutor(1) as pool:
         # A slot is another profile's as soon as its job has ended.
-        job = pool.submit(run, HOLD, args=[1.5])
+        job = pool.submit(run, HOLD, args=[4])
         eventually(tuned.holding)
         memory, both, swap = values("memory.limit_in_bytes", "memory.max"), values("memory.memsw.limit_in_bytes"), values("memory.swap.max")
         # A job that has run for long steps back, for a tenth of its share.

@@ -127,20 +127,24 @@ impl Cell {
         all_dead(&self.parts().1, &self.forkers).await;
     }
 
-    /// Whether the job has left no file that would be returned.
+    /// Whether the job has left no file that would be returned. Where what it has is little, that is closed then: it is
+    /// the cell's end that frees the rest.
     #[must_use]
-    pub fn left_nothing(&self) -> bool {
-        self.files.as_ref().is_none_or(JobFiles::is_empty)
+    pub fn left_nothing(&mut self) -> bool {
+        let nothing = self.files.as_ref().is_none_or(JobFiles::is_empty);
+        if nothing {
+            drop(self.files.take_if(|files| files.is_light()));
+        }
+        nothing
     }
 
     /// Takes what the job left, once all in it are dead. What is begun goes to its end even if nobody waits
     /// for it any more, for the slot is not free before.
     pub async fn end(mut self, bounds: &Bounds) -> Left {
-        let Some(files) = self.files.take_if(|files| !files.is_empty()) else {
-            // Closed now, it is the cell's end that frees the rest.
-            drop(self.files.take_if(|files| files.is_light()));
+        if self.left_nothing() {
             return Left::default();
-        };
+        }
+        let files = self.files.take().expect("what has left something");
         let (bounds, (tell, told)) = (*bounds, oneshot::channel());
         tokio::spawn(async move {
             let collect = move || tell.send(files.collect(&bounds)).is_ok();

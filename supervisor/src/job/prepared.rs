@@ -155,12 +155,12 @@ impl Prepared {
 
         let started = Instant::now();
         let stop = {
-            let running = Running { cell: &cell, process: &process, oom: oom.as_ref(), bounds, wall };
+            let mut running = Running { cell: &mut cell, process: &process, oom: oom.as_ref(), bounds, wall };
             let mut report = pin!(report::read(&mut result, bounds.result_bytes));
             let pump = pump(feed(stdin, &message, request), &mut stdout, &mut stderr);
             tokio::select! {
                 biased;
-                stop = running.to_its_end(ended, &mut report) => stop.ok_or(LauncherError::Dead)?,
+                stop = running.watch_to_its_end(ended, &mut report) => stop.ok_or(LauncherError::Dead)?,
                 never = pump => match never {},
             }
         };

@@ -27,7 +27,7 @@ const AFTERMATH: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Running<'a> {
     /// Where it runs.
-    pub cell: &'a Cell,
+    pub cell: &'a mut Cell,
     /// Its first process.
     pub process: &'a AsyncFd<OwnedFd>,
     /// Readable when its group ran out of memory, where the kernel tells so.
@@ -40,8 +40,8 @@ pub struct Running<'a> {
 
 impl Running<'_> {
     /// Waits for what stops it, and ends all of it. `None` if it ended, and those who could tell how had died before.
-    pub async fn to_its_end(
-        &self,
+    pub async fn watch_to_its_end(
+        &mut self,
         ended: Receiver<End>,
         report: &mut (impl Future<Output = Said> + Unpin),
     ) -> Option<Stop> {
@@ -101,8 +101,8 @@ impl Running<'_> {
     /// Ends it, in front of its answer, whatever that is: nothing of the job goes on after it. What is killed neither
     /// returns to its program nor makes another process, so that if it is the one that is counted, it stays alone:
     /// copy_process() in `kernel/fork.c`. One that has ended may have left another in its place.
-    async fn end(&self, stop: &Stop) {
-        let (cell, said) = (self.cell, matches!(stop, Stop::Said(_)));
+    async fn end(&mut self, stop: &Stop) {
+        let (cell, said) = (&mut *self.cell, matches!(stop, Stop::Said(_)));
         let _ = pidfd_send_signal(self.process.get_ref().as_fd(), Signal::KILL);
         let alone = said && cell.cgroup().has_one_task() && !has_ended(self.process);
         cell.kill();

@@ -90,9 +90,8 @@ impl Parked {
     /// Why none could be prepared.
     pub async fn take(self: &Arc<Self>, tenant: Tenant) -> Result<Handed, PrepareError> {
         while let Some((child, in_service)) = self.line.take(tenant) {
-            let (prepared, serving) = self.unpark(child);
-            if let Some(prepared) = prepared {
-                return Ok((prepared, serving, in_service));
+            if let Some(handed) = self.unpark(child, in_service) {
+                return Ok(handed);
             }
         }
         if !self.forked {
@@ -103,7 +102,7 @@ impl Parked {
             return Ok((child?, None, self.line.serve(tenant)));
         }
         loop {
-            let mut turn = self.line.enter(tenant);
+            let mut wait = self.line.enter(tenant);
             let (child, in_service) = loop {
                 let left = STALL.saturating_sub(self.maker.stall.lasts());
                 if left.is_zero() {
@@ -111,23 +110,22 @@ impl Parked {
                 }
                 tokio::select! {
                     biased;
-                    came = turn.come() => break came?,
+                    came = wait.come() => break came?,
                     () = tokio::time::sleep(left.max(AGAIN)) => {}
                 }
             };
-            let (prepared, serving) = self.unpark(child);
-            if let Some(prepared) = prepared {
-                return Ok((prepared, serving, in_service));
+            if let Some(handed) = self.unpark(child, in_service) {
+                return Ok(handed);
             }
         }
     }
 
     /// Has another parked in a child's place, and hands over the child, unless it died while it waited, which is
     /// nobody's loss.
-    fn unpark(self: &Arc<Self>, child: Child) -> (Option<Prepared>, Option<Serving>) {
+    fn unpark(self: &Arc<Self>, child: Child, in_service: InService<Child, PrepareError>) -> Option<Handed> {
         let Child { mut prepared, parked } = child;
         let serving = if parked { self.refill(self.line.count()) } else { None };
-        (prepared.is_alive().then_some(prepared), serving)
+        prepared.is_alive().then_some((prepared, serving, in_service))
     }
 
     /// Starts an interpreter for those who wait while the zygote hands out nothing, if there is a slot for it, and a

@@ -6,7 +6,6 @@ use axum::body::{Body, HttpBody};
 use axum::response::Response;
 use cloister_program::{ReadError, read_whole};
 use cloister_protocol::{ErrorCode, JobId};
-use http_body_util::{BodyExt, Limited};
 use hyper::header::{CONNECTION, HeaderValue};
 
 use crate::admission::body_budget::TenantBody;
@@ -50,7 +49,7 @@ impl App {
         let mut response = refuse_with(id, refused);
         let small = body.size_hint().upper().is_some_and(|bytes| bytes <= SMALL as u64);
         let read = small
-            && matches!(tokio::time::timeout(self.body_timeout, Limited::new(body, SMALL).collect()).await, Ok(Ok(_)));
+            && matches!(tokio::time::timeout(self.body_timeout, read_whole(body, SMALL, |_| true)).await, Ok(Ok(_)));
         if !read {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
+use cloister_program::read_whole;
 use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
     EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, OUTCOME_HEADER, READY_PATH, STATS_PATH, Stats, TENANT_HEADER,
     TIMING_HEADER, Tenant,
 };
-use http_body_util::{BodyExt, Limited};
 use hyper::header::{ACCEPT, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER, TE};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
@@ -159,8 +159,8 @@ impl Supervisor {
         let request = self.request(Method::GET, STATS_PATH, JobId::random()).body(DeferredBody::nothing()).ok()?;
         let answer = async {
             let answer = client.request(request).await.ok().filter(|answer| answer.status() == StatusCode::OK)?;
-            let body = Limited::new(answer.into_body(), LARGEST_STATS).collect().await.ok()?;
-            serde_json::from_slice(&body.to_bytes()).ok()
+            let body = read_whole(answer.into_body(), LARGEST_STATS, |_| true).await.ok()?;
+            serde_json::from_slice(&body).ok()
         };
         tokio::time::timeout(READY_TIMEOUT, answer).await.ok().flatten()
     }

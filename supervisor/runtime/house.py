@@ -38,7 +38,9 @@ class Crate:
 
     def module(self, path):
         parts = path.relative_to(self.source).with_suffix("").parts
-        return () if parts in (("lib",), ("main",)) else tuple(part for part in parts if part != "mod")
+        # A program beside a library is a crate of its own, which nothing in the library can name.
+        root = ("lib",) if (self.source / "lib.rs").exists() else ("main",)
+        return () if parts == root else tuple(part for part in parts if part != "mod")
 
     def named(self, module):
         found = set()

@@ -1,6 +1,7 @@
 """What the suite's neutral tests say, in the words of the program that echoes: see `tongue.py` beside this folder."""
 
 import atexit
+import functools
 import os
 import re
 import shutil
@@ -58,18 +59,17 @@ def policy(text):
     return text + f'\n[runtime.echo]\ninterpreter = "/usr/bin/echo"\nrunner = "own"\nmounts = ["{_tree()}:/usr"]\n'
 
 
-def _tree(made=[]):
+@functools.cache
+def _tree():
     """A directory with the program and nothing else, where any user may read it."""
-    if not made:
-        target = FOLDER.parents[2] / "target/echo"
-        build = ["cargo", "build", "--release", "--locked", "--quiet", "--target-dir", target]
-        subprocess.run(build, cwd=FOLDER, env={**os.environ, "RUSTFLAGS": "-C target-feature=+crt-static"}, check=True)
-        tree = Path(tempfile.mkdtemp(prefix="cloister-echo-"))
-        atexit.register(shutil.rmtree, tree)
-        tree.chmod(0o755)
-        (tree / "bin").mkdir()
-        shutil.copy(target / "release/echo", tree / "bin/echo")
-        # Of a program that it may not read the kernel makes a process that others may not look into: would_dump() in fs/exec.c.
-        (tree / "bin/echo").chmod(0o711)
-        made.append(tree)
-    return made[0]
+    target = FOLDER.parents[2] / "target/echo"
+    build = ["cargo", "build", "--release", "--locked", "--quiet", "--target-dir", target]
+    subprocess.run(build, cwd=FOLDER, env={**os.environ, "RUSTFLAGS": "-C target-feature=+crt-static"}, check=True)
+    tree = Path(tempfile.mkdtemp(prefix="cloister-echo-"))
+    atexit.register(shutil.rmtree, tree)
+    tree.chmod(0o755)
+    (tree / "bin").mkdir()
+    shutil.copy(target / "release/echo", tree / "bin/echo")
+    # Of a program that it may not read the kernel makes a process that others may not look into: would_dump() in fs/exec.c.
+    (tree / "bin/echo").chmod(0o711)
+    return tree

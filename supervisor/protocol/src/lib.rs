@@ -24,7 +24,7 @@ mod tenant;
 
 pub use cloister_terms::{DEFAULT_PROFILE, OUT};
 
-pub use answer::{Answer, Stream, Usage};
+pub use answer::{Answer, Beside, Stream, Usage};
 pub use claim::Claim;
 pub use code::ErrorCode;
 pub use failure::{Denial, Details, Failure, Layer};

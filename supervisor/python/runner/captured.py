@@ -8,7 +8,8 @@ only failures need are imported when they fail, for a cold start pays for each i
 The parts of it are put behind one another to one text, in the order of the file `parts`; what one imports
 from another is there already then. So each name is one thing in all of them.
 
-Descriptors: 0 request, the content of its files, then the script's standard input; 1 and 2 output; 3 the result pipe.
+Descriptors: 0 request, the content of its files, then the script's standard input; 1 and 2 output; 3 the result pipe;
+4 the native library, closed once it is loaded, where the interpreter is not forked.
 Arguments: none, or where the interpreter is started ahead of its request "ahead", the limit on CPU time in seconds that
 the job is to have, and the modules to import.
 """
@@ -30,4 +31,5 @@ json_string = json.encoder.encode_basestring
 sys_modules, sys_exc_info, sys_getframe = sys.modules, sys.exc_info, sys._getframe
 
 RESULT_FD = 3
+LIBRARY_FD = 4
 FILE_NAME = "script.py"

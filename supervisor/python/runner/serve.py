@@ -5,14 +5,14 @@ import os
 import select
 import sys
 
-from .captured import RESULT_FD, os_exit, os_times, os_write, sys_modules
+from .captured import LIBRARY_FD, RESULT_FD, os_exit, os_times, os_write, sys_modules
 from .encode import dump
 from .receive import read_standard_input, receive
 from .report import ahead_of_end, done_frame, encode_error, frame, send, tell_wait
 from .main_module import remove_script
 from .ends import Start, end
 from .script import EXITED, run
-from .streams import open_streams, with_descriptors
+from .streams import load_native, open_streams, with_descriptors
 
 # Milliseconds after which an interpreter takes it that no request is waiting for it.
 SHORTLY = 2
@@ -121,6 +121,7 @@ def serve_ahead(cpu_seconds, modules):
 
 
 if __name__ == "__main__":
+    load_native(LIBRARY_FD)
     if sys.argv[1:2] == ["ahead"]:
         serve_ahead(int(sys.argv[2]), sys.argv[3:])
     serve(open_streams)

@@ -172,8 +172,15 @@ impl Prepared {
         };
         stdout.read_available();
         stderr.read_available();
-        collect(cell, Stopped { stop, heard: ahead.into_heard(), program: false }, started, stdout, stderr, bounds)
-            .await
+        collect(
+            cell,
+            Stopped { stop, heard: ahead.into_heard(), program: request.entry == cloister_protocol::Entry::Program },
+            started,
+            stdout,
+            stderr,
+            bounds,
+        )
+        .await
     }
 }
 

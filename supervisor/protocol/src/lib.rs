@@ -27,7 +27,7 @@ pub use cloister_terms::{DEFAULT_PROFILE, OUT};
 pub use answer::{Answer, Stream, Usage};
 pub use claim::Claim;
 pub use code::ErrorCode;
-pub use failure::{Denial, Details, Failure, Layer};
+pub use failure::{Denial, Details, Failure, Layer, Reason};
 pub use field::InvalidRequest;
 pub use file::{Encoded, InputFile, OutputFile, directories};
 pub use files::DEEPEST;

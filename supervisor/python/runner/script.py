@@ -4,7 +4,7 @@ import sys
 import types
 
 from .captured import FILE_NAME, os_exit, os_getpid, os_write, sys_modules
-from .compiled import compile_script, no_main
+from .compiled import compile_script, no_main, unfenced
 from .describe import describe, describe_exit
 from .receive import put_files
 from .report import Stop, error_frame, result_frame
@@ -23,7 +23,7 @@ class Source:
 
 def run(request):
     """Run what a request asks for; always returns a frame."""
-    script = request["script"].removeprefix("\ufeff")
+    script = unfenced(request["script"].removeprefix("\ufeff"))
     owner = os_getpid()
     try:
         code = compile_script(script)
@@ -42,7 +42,7 @@ def run(request):
             value = wait_for(value)
         if os_getpid() != owner:
             end_child(None)
-        told = result_frame(value, request["result_bytes"])
+        told = result_frame(value, request["result_bytes"], request.get("nan"))
     except Stop as stop:
         told = error_frame(stop.error)
     except BaseException as error:

@@ -2,16 +2,25 @@
 
 LONGEST_TEXT = 64 * 1024
 
+# What a type is called, and what it derives from, whatever its metaclass says.
+type_name = type.__dict__["__name__"].__get__
+type_module = type.__dict__["__module__"].__get__
+type_line = type.__dict__["__mro__"].__get__
+
 
 def a(noun):
     return ("an " if noun[:1].lower() in "aeiou" else "a ") + noun
+
+
+def name_of(value):
+    return type_name(type(value))
 
 
 def text_of(value):
     try:
         return str(value)
     except BaseException:
-        return f"({a(type(value).__name__)} whose text cannot be had)"
+        return f"({a(name_of(value))} whose text cannot be had)"
 
 
 def clip(text):

@@ -55,13 +55,13 @@ def test_keys_as_json_has_them(key, expected):
 ])
 def test_keys_that_it_has_not(key, what):
     error = refused([{key: 1}])
-    assert (error.path, error.what, error.hint) == ("[0]", what, "use str(key)")
+    assert (error.path, error.what) == ("[0]", what) and "str(key)" in error.hint
 
 
 @pytest.mark.parametrize(("value", "what"), [(float("nan"), "NaN"), (float("inf"), "infinite"), (float("-inf"), "infinite")])
 def test_numbers_that_are_none(value, what):
     error = refused({"a": [0, value]})
-    assert (error.path, error.what) == ('["a"][1]', what) and "df.notna()" in error.hint
+    assert (error.path, error.what) == ('["a"][1]', what) and '"nan": "null"' in error.hint
 
 
 def test_a_key_that_is_not_a_number_is_named_as_one():
@@ -120,12 +120,12 @@ def generator():
 
 
 @pytest.mark.parametrize(("value", "what", "hint"), [
-    ({1}, "a set", "sorted(value)"), (b"x", "a bytes", "base64"), (1j, "a complex", "value.real"), (range(3), "a range", "list(value)"),
+    ({1}, "a set", "sorted(value)"), (b"x", "a bytes", "value.decode()"), (b"\xff", "a bytes", "base64.b64encode(value)"), (1j, "a complex", "value.real"), (range(3), "a range", "list(value)"),
     (decimal.Decimal(1), "a Decimal", "str(value)"), (datetime.date(2024, 1, 1), "a date", "isoformat"),
     (datetime.timedelta(1), "a timedelta", "total_seconds"), (uuid.UUID(int=1), "an UUID", "str(value)"), (pathlib.PosixPath("/"), "a PosixPath", "str(value)"),
-    ({}.items(), "a dict_items", "dict(value)"), (generator(), "a generator", "list(value)"), (iter([]), "a list_iterator", "list(value)"),
+    ({}.items(), "a dict_items", "for key, item in value}"), (generator(), "a generator", "list(value)"), (iter([]), "a list_iterator", "list(value)"),
     (len, "a builtin_function_or_method", "call it"), (generator, "a function", "call it"), (Point(), "a Point", "dataclasses.asdict"),
-    (types.SimpleNamespace(), "a SimpleNamespace", "vars(value)"), (Bare(), "a Bare", "str(value)"),
+    (types.SimpleNamespace(a=1), "a SimpleNamespace", "vars(value)"), (Bare(), "a Bare", "what main() is to tell of it"),
 ])
 def test_what_could_be_done_about_a_value_that_is_no_json(value, what, hint):
     error = refused(value)

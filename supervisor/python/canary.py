@@ -1,4 +1,5 @@
-"""Attempts that must fail in every sandbox. Returns {attempt: what happened}, "held" where it failed as it must.
+"""Attempts that must fail in every sandbox. Returns {attempt: what happened}, "held" where it failed as it must, and the
+interpreter's "version".
 
 Which attempts there are the supervisor knows too, and takes one that is not told of for one that did not hold. Each is
 such that it comes to something else where its layer is missing: calls have arguments for which the kernel itself
@@ -11,6 +12,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
@@ -100,7 +102,8 @@ def main(hostname, loopback, shown, environment, namespaces, filters, rules):
         }
     else:
         attempts["network namespace: no family but Unix"] = lambda: no_family((2, 1, 0), (10, 1, 0), (16, 3, 0))
-    return {what: said(attempt) for what, attempt in attempts.items()}
+    version = ".".join(map(str, sys.version_info[:3]))
+    return {"version": version} | {what: said(attempt) for what, attempt in attempts.items()}
 
 
 def said(attempt):

@@ -4,6 +4,8 @@
 `index` and arrays `array`, as people call them.
 """
 
+import itertools
+
 from .encode import NotJson, dump, plain
 from .texts import a, name_of, text_of, type_line, type_module, type_name
 
@@ -61,7 +63,7 @@ def for_number(value, above):
 
 
 def for_set(value):
-    kinds = {type(item) for item in value}
+    kinds = {type(item) for item in itertools.islice(value, 100_000)}
     return "return sorted(value)" if kinds <= {int, float} or kinds == {str} else AS_LIST
 
 
@@ -207,7 +209,7 @@ def for_object(value):
         except (NotJson, TypeError, ValueError, RecursionError):
             pass
     names = vars(type(value)).get("__slots__", ())
-    names = [name for name in ([names] if isinstance(names, str) else names) if hasattr(value, name)]
+    names = [name for name in ([names] if isinstance(names, str) else names) if hasattr(value, name) and name.isidentifier()]
     if names:
         return f"return {{{', '.join(f'{name!r}: value.{name}' for name in names)}}}"
     if any("__str__" in vars(kind) or "__repr__" in vars(kind) for kind in type_line(type(value))[:-1]):

@@ -28,8 +28,8 @@ def missing_program(error):
     """The reason and the words for an OSError of something that starts a program, or nothing."""
     if not starts_a_program(error):
         return None
-    name = error.filename if isinstance(error.filename, (str, bytes)) else ""
-    path = clip(os.fsdecode(name))
+    name = error.filename or last_frame(error).f_locals.get("file", "")
+    path = clip(os.fsdecode(name)) if isinstance(name, (str, bytes)) else ""
     short = os.path.basename(path)
     if os.path.isdir(path):
         return "missing_program", "it is a folder and no program"
@@ -43,7 +43,8 @@ def missing_program(error):
         reach = "a job reaches no host" if is_without_network() else "Python's own urllib.request and sockets are there"
         return "missing_program", f"there is no {short} here, and {others()}; {reach}"
     own = f"; Python's own {INSTEAD[short]} does it" if short in INSTEAD else ""
-    return "missing_program", f"there is no program {short!r} here, and no shell: {others()}{own}"
+    called = f"program {short!r}" if short else "such program"
+    return "missing_program", f"there is no {called} here, and no shell: {others()}{own}"
 
 
 def others():
@@ -62,16 +63,24 @@ def present_program(error, path):
 
 
 def starts_a_program(error):
-    trace = error.__traceback__
-    if trace is None:
+    frame = last_frame(error)
+    if frame is None:
         return False
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    frame = trace.tb_frame
     if frame.f_code.co_name in STARTERS and frame.f_globals.get("__name__") in ("os", "subprocess", "_posixsubprocess"):
         # Or it was the folder to start it in that is not there: then nothing was started yet.
         return not frame.f_locals.get("child_exec_never_called")
-    return call_of(error.__traceback__).get("call") in START_CALLS
+    try:
+        return call_of(error.__traceback__).get("call") in START_CALLS
+    except (IndexError, SyntaxError, ValueError):  # of executed text there is no source to look at
+        return False
+
+
+def last_frame(error):
+    """Where an exception was raised."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace and trace.tb_frame
 
 
 def failed_install(error):

@@ -8,7 +8,7 @@ import sys
 
 from .describe import OURS
 from .modules import missing_module
-from .programs import failed_install, missing_program
+from .programs import failed_install, last_frame, missing_program
 from .refusals import all_of
 from .texts import clip, name_of, type_module
 
@@ -37,10 +37,9 @@ def of_one(error):
 
 def of_call(error):
     """Of arguments that do not fit: then the call of `main` is the last that was done."""
-    trace = error.__traceback__ if issubclass(type(error), TypeError) else None
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None or trace.tb_frame.f_globals is not OURS:
+    frame = last_frame(error) if issubclass(type(error), TypeError) else None
+    # Or one that is around it called it: then Python names it.
+    if frame is None or frame.f_globals is not OURS and not str(error).startswith(("main() missing", "main() takes", "main() got")):
         return None
     return "arguments", 'main() is called as main(*args, **kwargs) with what the request has as "args" (an array) and "kwargs" (an object)'
 
@@ -77,7 +76,7 @@ def missing_path(error):
 def listed(folder):
     names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return f"there are {', '.join(names[:MOST_NAMES])}{more}" if names else "it is empty"
+    return f"it has {', '.join(names[:MOST_NAMES])}{more}" if names else "it is empty"
 
 
 def at_end_of_input(error):
@@ -88,7 +87,10 @@ def at_end_of_input(error):
 
 def too_deep(error):
     limit = sys.getrecursionlimit()
-    return "recursion", f"calls are nested deeper than {limit}: sys.setrecursionlimit() allows more, as far as the profile's rlimits.stack goes"
+    return "recursion", (
+        f"calls are nested deeper than {limit}, which is sys.getrecursionlimit(): either they have no end, or "
+        "sys.setrecursionlimit() allows more, as far as the profile's rlimits.stack goes"
+    )
 
 
 def no_terminal(error):
@@ -96,10 +98,8 @@ def no_terminal(error):
 
 
 def no_variable(error):
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None or trace.tb_frame.f_locals.get("self") is not os.environ:
+    frame = last_frame(error)
+    if frame is None or frame.f_locals.get("self") is not os.environ:
         return None
     return "missing_variable", 'a job has no variables of its host\'s: give it values in "args" or "kwargs" of the request'
 

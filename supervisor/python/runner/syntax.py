@@ -17,6 +17,8 @@ def lines_of(script):
 def refused_source(error, script):
     """The fields of an error for what the compiler said: the line's text, and the reason where it is known."""
     line, lines = error.lineno, lines_of(script)
+    if "null bytes" in (error.msg or ""):
+        line = next((number for number, text in enumerate(lines, 1) if "\0" in text), None)
     text = (error.text or "").rstrip("\n")
     if not text and isinstance(line, int) and 0 < line <= len(lines):
         text = lines[line - 1]
@@ -45,7 +47,10 @@ def words_for(error, text, lines):
     if isinstance(error, IndentationError) and message.startswith("unexpected indent") and is_indented(lines):
         return "indented", "all lines of the script are indented: take off what they share, as textwrap.dedent() does"
     if "null bytes" in message:
-        return null_bytes(lines)
+        return "null_bytes", "this line has a NUL (U+0000): take it out, or write \\0 in a string"
+    fences = [number for number, line in enumerate(lines, 1) if line.lstrip().startswith("```")]
+    if fences and isinstance(error.lineno, int) and not fences[0] < error.lineno < fences[-1]:
+        return "markdown", f"line {fences[0]} is a fence of Markdown: send the code between the fences alone"
     return None, None
 
 
@@ -60,8 +65,3 @@ def outside_function(message):
 def is_indented(lines):
     code = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
     return bool(code) and code[0][0] in " \t" and all(line[0] in " \t" for line in code)
-
-
-def null_bytes(lines):
-    line = next((number for number, line in enumerate(lines, 1) if "\0" in line), None)
-    return "null_bytes", f"line {line} has a NUL (U+0000): take it out, or write \\0 in a string"

@@ -1,6 +1,7 @@
 """Texts of a stranger's making: had whatever it takes, and of a bounded length."""
 
 LONGEST_TEXT = 64 * 1024
+LONGEST_NAME = 200
 
 # What a type is called, and what it derives from, whatever its metaclass says.
 type_name = type.__dict__["__name__"].__get__
@@ -13,7 +14,7 @@ def a(noun):
 
 
 def name_of(value):
-    return type_name(type(value))
+    return type_name(type(value))[:LONGEST_NAME]
 
 
 def text_of(value):

@@ -62,6 +62,9 @@ const LOOPBACK: &[&str] = &[
 /// What is tried last, when all others hold.
 const DEADLINE: &str = "time: a job that ignores signals and forks is dead at its deadline";
 
+/// What tells the interpreter's version, where it tells one.
+const VERSION: &str = "version";
+
 /// The namespaces of which each sandbox has its own, as `/proc/PID/ns` names them.
 const NAMESPACES: [&str; 7] = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
 
@@ -103,6 +106,7 @@ async fn in_profile(pool: &Arc<Pool>) -> Vec<Attempt> {
     let loopback = pool.spec().network == Network::Loopback;
     let mut attempts = match run(pool, pool.bounds.language.attempts, Some(arguments(pool.spec())), None).await {
         Ok(Outcome { verdict: Ok(result), .. }) => {
+            version(result.get()).into_iter().for_each(|version| pool.set_python_version(version));
             judge(result.get(), loopback).into_iter().map(|(what, broken)| attempt(&what, broken)).collect()
         }
         Ok(Outcome { verdict: Err(failure), stderr, .. }) => {
@@ -133,6 +137,7 @@ fn judge(report: &str, loopback: bool) -> Vec<(String, Option<String>)> {
         Ok(told) => told,
         Err(error) => return vec![("interpreter: tells what it tried".to_owned(), Some(error.to_string()))],
     };
+    told.remove(VERSION);
     let network = if loopback { LOOPBACK } else { NO_NETWORK };
     let mut judged: Vec<_> = ALWAYS
         .iter()
@@ -149,6 +154,13 @@ fn judge(report: &str, loopback: bool) -> Vec<(String, Option<String>)> {
     let unknown = |(what, said)| (what, Some(format!("nobody asked for this attempt: {said}")));
     judged.extend(told.into_iter().map(unknown));
     judged
+}
+
+/// The version in a report, if it has the form of one.
+fn version(report: &str) -> Option<String> {
+    let told: BTreeMap<String, String> = serde_json::from_str(report).ok()?;
+    let is_one = |text: &String| (1..32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    told.get(VERSION).filter(|text| is_one(text)).cloned()
 }
 
 /// What the attempts have to know, as keyword arguments in JSON.
@@ -228,7 +240,7 @@ async fn run(
 
 #[cfg(test)]
 mod tests {
-    use super::{ALWAYS, NO_NETWORK, judge};
+    use super::{ALWAYS, NO_NETWORK, judge, version};
 
     fn report(said: impl Fn(&str) -> Option<&'static str>) -> String {
         let told = ALWAYS.iter().chain(NO_NETWORK).filter_map(|what| Some(format!("{what:?}: {:?}", said(what)?)));
@@ -248,8 +260,17 @@ mod tests {
         assert_eq!(broken(&report(|_| Some("")), false), all);
         assert!(broken(&report(|_| Some("held")), true) > 0, "what a loopback network is tried with was not told");
         assert_eq!(broken("{}", false), all);
+        assert_eq!(broken(&report(|_| Some("held")).replace('{', r#"{"version": "3.11.2", "#), false), 0);
         for unreadable in ["", "null", "[]", "7", "{\"root: read-only\": 1}", "{\"root: read-only\"", "\"held\""] {
             assert!(broken(unreadable, false) > 0, "{unreadable}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_digits_and_dots() {
+        assert_eq!(version(r#"{"version": "3.11.2", "root: read-only": "held"}"#).as_deref(), Some("3.11.2"));
+        for none in ["{}", "[]", r#"{"version": ""}"#, r#"{"version": "3; x=1"}"#, r#"{"version": 3}"#] {
+            assert_eq!(version(none), None, "{none}");
         }
     }
 

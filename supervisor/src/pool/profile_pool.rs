@@ -3,7 +3,7 @@
 //!
 //! Whatever of these dies is started again when next needed; what was asked of it gets a truthful answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cloister_policy::{Children, Policy, Profile, Warm};
@@ -39,6 +39,7 @@ pub struct Pool {
     ground: Ground,
     maker: Arc<Maker>,
     parked: Arc<Parked>,
+    python_version: OnceLock<String>,
 }
 
 impl Pool {
@@ -54,7 +55,8 @@ impl Pool {
         let parked = Parked::new(Arc::clone(&maker), of.warm.as_ref().map_or(0, |warm| warm.parked), forked);
         parked.begin().await.map_err(|error| LauncherError::Refused(error.to_string()))?;
         let (name, bounds, warm) = (of.name.clone(), profile::bounds(policy, of), of.warm.clone());
-        Ok(Arc::new(Self { name, bounds, rules, warm, ground, maker, parked }))
+        let python_version = OnceLock::new();
+        Ok(Arc::new(Self { name, bounds, rules, warm, ground, maker, parked, python_version }))
     }
 
     /// Whether it is what this profile needs, so that it can go on serving it.
@@ -114,11 +116,23 @@ impl Pool {
         self.warm.is_some()
     }
 
+    /// The version of its interpreter, once that is known and if it is Python.
+    #[must_use]
+    pub fn python_version(&self) -> Option<&str> {
+        self.python_version.get().map(String::as_str)
+    }
+
+    /// Keeps the version that its interpreter has told, the first time.
+    pub fn set_python_version(&self, version: String) {
+        self.python_version.get_or_init(|| version);
+    }
+
     /// How the profile fares.
     #[must_use]
     pub fn stats(&self) -> ProfileStats {
         let Counts { launcher, zygote } = self.maker.keeper.counts();
-        ProfileStats { parked: u32::try_from(self.parked.count()).unwrap_or(u32::MAX), launcher, zygote }
+        let parked = u32::try_from(self.parked.count()).unwrap_or(u32::MAX);
+        ProfileStats { parked, launcher, zygote, python_version: self.python_version().map(str::to_owned) }
     }
 
     /// Goes on counting where the profile's pool before a reload stopped.

@@ -3,7 +3,7 @@
 import sys
 
 from .captured import os_exit, os_getpid, os_write
-from .compiled import compile_script, compile_source, no_main
+from .compiled import compile_script, compile_source, no_main, unfenced
 from .describe import describe, describe_exit
 from .ends import end
 from .entry import LastValue, plain_result
@@ -28,7 +28,7 @@ def run(request, start, notes):
             code = 0
         else:
             value = value_of(request, notes)
-            told = result_frame(value, request["result_bytes"]) if os_getpid() == owner else None
+            told = result_frame(value, request["result_bytes"], request.get("nan")) if os_getpid() == owner else None
             del value
     except Stop as stop:
         told = error_frame(stop.error)
@@ -49,7 +49,7 @@ def run(request, start, notes):
 
 def run_program(request):
     """Exactly what `python3 script.py ARGV` does."""
-    script, files = request["script"].removeprefix("\ufeff"), request.get("files", ())
+    script, files = unfenced(request["script"].removeprefix("\ufeff")), request.get("files", ())
     name = file_name(files)
     put_files(files)
     module = become_main(script, name, request.get("argv", ()))
@@ -62,7 +62,7 @@ def run_program(request):
 
 def value_of(request, notes):
     """What the first call of the script's `main` gives: its own call, or else one of ours."""
-    script, files = request["script"].removeprefix("\ufeff"), request.get("files", ())
+    script, files = unfenced(request["script"].removeprefix("\ufeff")), request.get("files", ())
     name = file_name(files)
     last = LastValue(script, name) if request.get("entry") == "auto" else None
     code = last.code if last else compile_script(script, name)

@@ -1,5 +1,6 @@
 """From an interpreter that is ready to its end: one request, in one that was started for it, ahead of it, or forked."""
 
+import gc
 import io
 import os
 import select
@@ -109,6 +110,9 @@ def serve_ahead(cpu_seconds, modules):
     nowhere = os.open(os.devnull, os.O_RDWR)
     with_descriptors((nowhere, nowhere, nowhere), do_imports)
     os.close(nowhere)
+    # As in a zygote: what the imports made is nothing that the end of a job looks through.
+    gc.collect()
+    gc.freeze()
     # After the imports, for threads that one starts take the name over.
     set_name(15, b"parked", 0, 0, 0)
 
@@ -124,4 +128,5 @@ if __name__ == "__main__":
     load_native(LIBRARY_FD)
     if sys.argv[1:2] == ["ahead"]:
         serve_ahead(int(sys.argv[2]), sys.argv[3:])
+    gc.freeze()
     serve(open_streams)

@@ -45,10 +45,12 @@ def serve(begun, meanwhile=()):
         start = Start()
         report = run(request, start, notes)
         del request
-        if report[:1] != EXITED:
+        if report[:1] == EXITED:
+            end(start)
+        else:
             send(ahead_of_end(report))
             report = DONE
-        end(start, tell_wait)
+            end(start, tell_wait)
     except BaseException as error:  # whatever the script did to us, something true is said
         if not report:
             report = frame(b"E", encode_error({"code": "exception", "message": "the script broke the runner: " + type(error).__name__}))

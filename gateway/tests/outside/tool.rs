@@ -56,8 +56,8 @@ fn a_model_is_told_what_its_key_may_use() -> Outcome {
     let said = input["properties"]["profile"]["description"].as_str().unwrap_or_default().to_owned();
     assert_eq!(
         said,
-        "Left out: default. default: 10 s, 512 MiB of memory; large: 2.5 s, 1000 bytes of memory, Python 3.13.1 with its \
-         standard library alone; nothing can be installed, a loopback network"
+        "Limits and packages. Left out: default. default: 10 s, 512 MiB of memory; large: 2.5 s, 1000 bytes of memory, Python 3.13.1 with its \
+         standard library alone; nothing can be installed, a loopback network."
     );
     assert_eq!(input["required"], json!(["script"]));
 

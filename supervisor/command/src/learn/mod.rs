@@ -96,7 +96,7 @@ async fn record(policy: &Policy, of: &Profile, request: &ExecuteRequest) -> Resu
     let slots = Arc::new(Slots::new(Arc::clone(&tree), ids, devices.as_ref(), 1).map_err(told)?);
     let adopt = |pid| tree.adopt_launcher(pid);
     let launcher =
-        Launcher::start(&layer::recorded(), spec.clone(), ids, adopt).await.map_err(|error| error.to_string())?;
+        Launcher::start(&layer::recorded(), spec.clone(), ids, None, adopt).await.map_err(|error| error.to_string())?;
     let forkers = Forkers::cold(Arc::new(launcher));
     let lease = slots.lease().await;
     let begun = Begun::new(&forkers, &spec, profile::limits(of), lease, &slots).await;

@@ -45,10 +45,10 @@ def test_numpy_is_converted(execute, value, expected):
         ("b'x'", "result", "a bytes", "decode"),
         ("{'a': {(1, 2): 3}}", 'result["a"]', "a tuple as key", "str(key)"),
         ("[float('nan')]", "result[0]", "NaN", "None"),
-        ("float('inf')", "result", "infinite", "None"),
+        ("float('inf')", "result", "infinite", "math.isfinite"),
         ("'x\\ud800'", "result", "lone surrogate", "replace"),
         ("{'d': __import__('datetime').date(2020, 1, 1)}", 'result["d"]', "a date", "isoformat"),
-        ("__import__('decimal').Decimal(1)", "result", "a Decimal", "float"),
+        ("__import__('decimal').Decimal(1)", "result", "a Decimal", "return str(value)"),
         ("1j", "result", "a complex", "real"),
         ("(x for x in [1])", "result", "a generator", "list"),
         ("main", "result", "a function", "call"),
@@ -56,6 +56,7 @@ def test_numpy_is_converted(execute, value, expected):
         ("[__import__('pandas').Series([1])]", "result[0]", "a Series", "to_list"),
         ("__import__('numpy').array([1.0, float('nan')])", "result[1]", "NaN", "None"),
         ("__import__('numpy').float64('nan')", "result", "NaN", "None"),
+        ("__import__('numpy').array([[1, 2]], dtype='datetime64[ns]')", "result[0][0]", "a datetime64", "array.astype(str)"),
     ],
 )
 def test_what_is_not_json_is_named_with_its_path_and_a_hint(execute, value, path, what, hint):

@@ -66,6 +66,27 @@ def test_what_is_not_json_is_named_with_its_path_and_a_hint(execute, value, path
     assert answer.error["message"].startswith(path + " is ") and what in answer.error["message"]
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("float('nan')", None),
+        ("{'a': [1.5, float('inf'), (float('-inf'),)], 'nan': 'nan'}", {"a": [1.5, None, [None]], "nan": "nan"}),
+        ("np.array([[1.0, np.nan]])", [[1.0, None]]),
+        ("[pd.NA, pd.NaT, np.datetime64('NaT'), np.float32('nan')]", [None] * 4),
+        ("pd.DataFrame({'a': [1.0, np.nan], 't': [pd.NaT, pd.NaT]}).to_dict('records')", [{"a": 1.0, "t": None}, {"a": None, "t": None}]),
+        ("[1, 'x']", [1, "x"]),
+    ],
+)
+def test_with_nan_as_null_there_is_null_in_place_of_numbers_that_are_none(execute, value, expected):
+    """README.md: "with `"nan": "null"` in the request they are null at every depth"."""
+    assert execute(f"import numpy as np, pandas as pd\ndef main(): return {value}", nan="null").result == expected
+
+
+@pytest.mark.parametrize("value", ["{1}", "{float('nan'): 1}", "[...]", "object()"])
+def test_with_nan_as_null_all_else_is_refused_as_ever(execute, value):
+    assert execute(f"def main(): return {value}", nan="null").code == "result_not_json"
+
+
 def test_depth_and_circles_are_refused(execute):
     nested = "def main():\n    x = []\n    for _ in range({}): x = [x]\n    return x"
     assert execute(nested.format(100)).status == 200

@@ -38,8 +38,7 @@ impl Admitted {
     /// The layers in force for the request, for those who ask.
     #[must_use]
     pub fn explain(&self) -> String {
-        let interpreter = self.pool.info().interpreter;
-        let version = interpreter.map(|told| format!("; python={}", told.version)).unwrap_or_default();
+        let version = self.pool.python_version().map(|version| format!("; python={version}")).unwrap_or_default();
         format!(
             "policy={}; profile={}; landlock={}; filter={}; cgroup={}; warm={}{version}",
             self.policy.digest().get(..12).unwrap_or_default(),

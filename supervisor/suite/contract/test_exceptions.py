@@ -148,7 +148,7 @@ def test_files_of_the_request_and_executed_text_are_in_the_traceback(execute):
     ],
 )
 def test_why_is_told_in_a_word_for_programs_and_in_a_sentence(execute, script, reason):
-    """docs/denials.md: "`reason` is a word of a closed list, `hint` says it for a person.""""
+    """docs/denials.md: "a `reason`, a word of this list for programs"."""
     error = told(execute(script))
     assert error.get("reason") == reason and bool(error.get("hint")) == bool(reason), error
 

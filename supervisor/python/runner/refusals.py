@@ -34,9 +34,11 @@ def refusal_of(error):
     if type(error).__name__ == "gaierror":  # the C library asks a name server, and hides why it could not
         return {"errno": "EPERM", "call": "socket", "arguments": [2, 2, 0]}
     refusal = {"errno": REFUSALS.get(error.errno)}
+    path = error.filename2 or error.filename
+    if error.errno == 2 and isinstance(path, (str, bytes)) and os.path.abspath(os.fsdecode(path)).startswith("/proc/"):
+        refusal["errno"] = "ENOENT"  # much of it is on every host, and in no sandbox
     if refusal["errno"] is None:
         return None
-    path = error.filename2 or error.filename
     if isinstance(path, (str, bytes)):
         refusal["path"] = clip(encodable(os.path.abspath(os.fsdecode(path))))
     if refusal["errno"] == "ENOSPC":

@@ -14,6 +14,8 @@ use cloister_sandbox::seccomp::{self, Filter};
 use cloister_sandbox::spec::Spec;
 use cloister_sandbox::{bpf, root};
 
+use crate::job::denial_proc;
+
 /// How many denials an answer carries.
 const MOST: usize = 16;
 
@@ -93,6 +95,7 @@ impl Rules {
             "EPERM" | "EACCES" | "ENOSYS" => self.call(claim).or_else(|| self.path(claim)),
             "EROFS" => self.path(claim),
             "ENOTSUP" => self.call(claim),
+            "ENOENT" => self.missing(claim),
             "ENOSPC" => self.full(claim, used),
             "EMFILE" => {
                 let most = self.profile.rlimits.open_files;
@@ -150,6 +153,13 @@ impl Rules {
             }
         };
         Some(self.denial(Layer::Filesystem, what, &rule))
+    }
+
+    /// A path that no sandbox has and every host.
+    fn missing(&self, claim: &Claim) -> Option<Denial> {
+        let path = plain(Path::new(claim.path.as_deref()?));
+        let rule = denial_proc::rule(&path, &self.profile)?;
+        Some(self.denial(Layer::Filesystem, format!("access to {}", clip(&path.to_string_lossy())), &rule))
     }
 
     fn full(&self, claim: &Claim, used: &Usage) -> Option<Denial> {

@@ -27,12 +27,6 @@ def test_others_are_not(error):
     assert refusal_of(error) is None
 
 
-@pytest.mark.parametrize(("path", "claimed"), [("/proc/meminfo", True), (b"/proc/./stat", True), ("/process", False), ("/proc", False), (3, False), ("meminfo", False)])
-def test_what_is_missing_is_claimed_below_proc_alone(path, claimed):
-    told = refusal_of(FileNotFoundError(errno.ENOENT, "x", path))
-    assert (told is not None and told["errno"] == "ENOENT") == claimed
-
-
 @pytest.mark.parametrize(("names", "path"), [
     (("/a/../b",), "/b"), ((b"/x\xff",), "/x\\udcff"), (("/a", None, "/to"), "/to"), (("/\ud800",), "/\\ud800"),
 ])

@@ -4,7 +4,6 @@
 pub mod bounds;
 pub(crate) mod cell;
 pub mod denial;
-mod denial_proc;
 pub(crate) mod input_files;
 pub mod interpreter;
 pub(crate) mod locks;

@@ -23,11 +23,12 @@ import sys
 __builtins__ = dict(vars(builtins))
 
 os_read, os_write, os_exit, os_getpid, os_times = os.read, os.write, os._exit, os.getpid, os.times
+os_open, os_close, os_getcwd = os.open, os.close, os.getcwd
 # What decodes without looking for white space and encodings: the supervisor's JSON has no such surprises.
 json_scan = json.JSONDecoder().scan_once
 json_encoder = json.encoder.c_make_encoder
 json_string = json.encoder.encode_basestring
-sys_modules = sys.modules
+sys_modules, sys_exc_info = sys.modules, sys.exc_info
 
 RESULT_FD = 3
 LIBRARY_FD = 4

@@ -11,17 +11,17 @@ DYNAMIC = frozenset(
 )
 
 
-def compile_script(script):
+def compile_script(script, name=FILE_NAME):
     """The script's code, which binds `main` as far as its source shows."""
-    code = compile_source(script)
+    code = compile_source(script, name)
     if "main" not in code.co_names and not may_bind_main(script):
         raise Stop("no_main", no_main(None, False))
     return code
 
 
-def compile_source(script):
+def compile_source(script, name=FILE_NAME):
     try:
-        return compile(script, FILE_NAME, "exec", dont_inherit=True)
+        return compile(script, name, "exec", dont_inherit=True)
     except SyntaxError as error:
         raise Stop(
             "syntax_error", f"{error.msg} (line {error.lineno})", exception=type(error).__name__,

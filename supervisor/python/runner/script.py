@@ -1,45 +1,20 @@
 """The whole life of a script: compiled, its top level run, its `main()` called, its result or failure put into words."""
 
-import sys
-import types
-
-from .captured import FILE_NAME, os_exit, os_getpid, os_write, sys_modules
+from .captured import os_exit, os_getpid, os_write, sys_modules
 from .compiled import compile_script, no_main
 from .describe import describe, describe_exit
+from .main_module import become_main, file_name
 from .receive import put_files
 from .report import Stop, error_frame, result_frame
 from .streams import flush_streams
-
-
-class Source:
-    """Lets tracebacks and `inspect` find the script's lines: a loader as PEP 302 has it."""
-
-    def __init__(self, script):
-        self.script = script
-
-    def get_source(self, name):
-        return self.script
+from .watch import TopLevel
 
 
 def run(request):
     """Run what a request asks for; always returns a frame."""
-    script = request["script"].removeprefix("\ufeff")
     owner = os_getpid()
     try:
-        code = compile_script(script)
-        put_files(request.get("files", ()))
-        module = types.ModuleType("script")
-        module.__file__ = FILE_NAME
-        module.__loader__ = Source(script)
-        sys_modules["script"] = module
-        sys.argv = [FILE_NAME]
-        exec(code, module.__dict__)
-        main = module.__dict__.get("main")
-        if not callable(main):
-            raise Stop("no_main", no_main(main, "main" in module.__dict__))
-        value = main(*request.get("args", ()), **request.get("kwargs", {}))
-        if hasattr(type(value), "__await__"):
-            value = wait_for(value)
+        value = value_of(request)
         if os_getpid() != owner:
             end_child(None)
         told = result_frame(value, request["result_bytes"])
@@ -51,6 +26,28 @@ def run(request):
         told = error_frame(describe(error))
     flush_streams()
     return told
+
+
+def value_of(request):
+    """What the first call of the script's `main` gives: its own call, or else one of ours."""
+    script, files = request["script"].removeprefix("\ufeff"), request.get("files", ())
+    name = file_name(files)
+    code = compile_script(script, name)
+    put_files(files)
+    module = become_main(script, name)
+    top_level = TopLevel(code, script)
+    try:
+        top_level.run(module.__dict__)
+    except BaseException:
+        if not top_level.returned:
+            raise
+    if top_level.called:
+        return top_level.result()
+    main = module.__dict__.get("main")
+    if not callable(main):
+        raise Stop("no_main", no_main(main, "main" in module.__dict__))
+    value = main(*request.get("args", ()), **request.get("kwargs", {}))
+    return wait_for(value) if hasattr(type(value), "__await__") else value
 
 
 def end_child(error):

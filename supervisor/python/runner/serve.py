@@ -9,6 +9,7 @@ from .captured import LIBRARY_FD, RESULT_FD, os_exit, os_times, os_write, sys_mo
 from .encode import dump
 from .receive import read_standard_input, receive
 from .report import encode_error, frame, send
+from .main_module import remove_script
 from .script import run
 from .streams import load_native, open_streams, with_descriptors
 
@@ -57,8 +58,10 @@ def rehearse():
     """Serve a small request that nobody has made, so that its first-use costs are paid before one comes."""
     script = "def main(*a, **k):\n    return {'sum': sum([1, 2]), 'text': str(1.5)}\n"
     body = dump({"script": script, "args": [1, 2.5, "x", None], "result_bytes": 1 << 10})
+    before, argv, paths = sys_modules["__main__"], sys.argv, sys.path[:]
     run(receive(io.BytesIO(len(body).to_bytes(8, "big") + body).read))
-    del sys_modules["script"]
+    remove_script(sys_modules["__main__"])
+    sys_modules["__main__"], sys.argv, sys.path[:] = before, argv, paths
 
 
 def rehearse_early():

@@ -12,10 +12,11 @@ from runner.script import run
 
 
 @pytest.fixture(autouse=True)
-def as_before(monkeypatch):
+def as_before(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["pytest"])
-    yield
-    sys.modules.pop("script", None)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+    monkeypatch.chdir(tmp_path)
 
 
 def told(script, **fields):
@@ -48,8 +49,12 @@ def test_a_byte_order_mark_is_no_part_of_the_script():
     assert told("\ufeff\ufeffdef main(): return 1")[1]["code"] == "syntax_error"
 
 
-def test_the_script_is_a_module_of_its_own():
-    assert told("import sys\ndef main(): return [__name__, __file__, sys.argv, sys.modules['script'].main is main]")[1] == ["script", "script.py", ["script.py"], True]
+def test_the_script_is_the_main_module(tmp_path):
+    assert told("import sys\ndef main(): return [__name__, __file__, sys.argv, sys.modules['__main__'].main is main, sys.path[-1]]")[1] == [
+        "__main__", f"{tmp_path}/script.py", ["script.py"], True, str(tmp_path)]
+
+
+def test_its_source_can_be_inspected():
     linecache.clearcache()
     assert told("import inspect\ndef main():\n    return inspect.getsource(main)\n") == (b"R", "def main():\n    return inspect.getsource(main)\n")
 

@@ -93,6 +93,12 @@ impl Maker {
         self.ahead
     }
 
+    /// What all processes of one may have of memory, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.limits.memory.0
+    }
+
     /// Makes one.
     ///
     /// # Errors

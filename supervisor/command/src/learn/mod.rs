@@ -65,15 +65,7 @@ pub fn learn(arguments: &args::Learn) -> Result<ExitCode, String> {
     let Some(profile) = policy.profiles.get(name) else {
         return Err(format!("there is no profile {name:?}, expected one of: {known}"));
     };
-    let request = ExecuteRequest {
-        script: read(&arguments.script)?,
-        args: None,
-        kwargs: None,
-        stdin: None,
-        profile: None,
-        timeout_ms: None,
-        files: Vec::new(),
-    };
+    let request = ExecuteRequest { script: read(&arguments.script)?, ..ExecuteRequest::default() };
     let (outcome, recorder) = runtime()?.block_on(record(&policy, profile, &request))?;
     eprintln!("{}", String::from_utf8_lossy(&answer(&outcome)));
     let seen = std::mem::take(&mut *recorder.seen());

@@ -12,6 +12,7 @@ use cloister_protocol::{ExecuteRequest, Stream};
 use cloister_sandbox::cgroup::Limits;
 use cloister_sandbox::spec::Spec;
 use cloister_sandbox::wire::{End, Entry};
+use rustix::fs::{Mode, fchmod};
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::BufReader;
 use tokio::io::unix::AsyncFd;
@@ -186,18 +187,28 @@ impl Prepared {
 
 impl Pipes {
     fn new() -> io::Result<(Self, JobFds)> {
-        let receiver = || -> io::Result<_> {
-            let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+        let receiver = |pair: io::Result<(OwnedFd, OwnedFd)>| -> io::Result<_> {
+            let (ours, theirs) = pair?;
             Ok((pipe::Receiver::from_owned_fd(ours)?, theirs))
         };
-        let (stdin_theirs, stdin) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (stdin_theirs, stdin) = pipe_to_open()?;
         let stdin = pipe::Sender::from_owned_fd(stdin)?;
-        let ((stdout, stdout_theirs), (stderr, stderr_theirs), (result, result_theirs)) =
-            (receiver()?, receiver()?, receiver()?);
+        let (stdout, stdout_theirs) = receiver(pipe_to_open())?;
+        let (stderr, stderr_theirs) = receiver(pipe_to_open())?;
+        // Nobody has a reason to open this one by a path.
+        let (result, result_theirs) = receiver(pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from))?;
         let theirs =
             JobFds { stdin: stdin_theirs, stdout: stdout_theirs, stderr: stderr_theirs, result: result_theirs };
         Ok((Self { stdin, stdout, stderr, result }, theirs))
     }
+}
+
+/// A pipe that whoever has an end of it can open again, as `/dev/stdin` or `/proc/self/fd/1`: the pipe is the host's root's,
+/// and an id of its own would be refused. Nobody else comes by it, for no other path leads there.
+fn pipe_to_open() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+    fchmod(&read, Mode::from_raw_mode(0o666))?;
+    Ok((read, write))
 }
 
 /// Starts the job's process: a pidfd, and its end when it comes.

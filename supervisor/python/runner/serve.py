@@ -1,5 +1,6 @@
 """From an interpreter that is ready to its end: one request, in one that was started for it, ahead of it, or forked."""
 
+import gc
 import io
 import os
 import select
@@ -44,10 +45,12 @@ def serve(begun, meanwhile=()):
         start = Start()
         report = run(request, start, notes)
         del request
-        if report[:1] != EXITED:
+        if report[:1] == EXITED:
+            end(start)
+        else:
             send(ahead_of_end(report))
             report = DONE
-        end(start, tell_wait)
+            end(start, tell_wait)
     except BaseException as error:  # whatever the script did to us, something true is said
         if not report:
             report = frame(b"E", encode_error({"code": "exception", "message": "the script broke the runner: " + type(error).__name__}))
@@ -109,6 +112,9 @@ def serve_ahead(cpu_seconds, modules):
     nowhere = os.open(os.devnull, os.O_RDWR)
     with_descriptors((nowhere, nowhere, nowhere), do_imports)
     os.close(nowhere)
+    # As in a zygote: what the imports made is nothing that the end of a job looks through.
+    gc.collect()
+    gc.freeze()
     # After the imports, for threads that one starts take the name over.
     set_name(15, b"parked", 0, 0, 0)
 
@@ -124,4 +130,5 @@ if __name__ == "__main__":
     load_native(LIBRARY_FD)
     if sys.argv[1:2] == ["ahead"]:
         serve_ahead(int(sys.argv[2]), sys.argv[3:])
+    gc.freeze()
     serve(open_streams)

@@ -26,11 +26,11 @@ mod tenant;
 
 pub use cloister_terms::{DEFAULT_PROFILE, OUT};
 
-pub use answer::{Answer, Stream, Usage};
+pub use answer::{Answer, Beside, Stream, Usage};
 pub use claim::Claim;
 pub use code::ErrorCode;
 pub use entry::{Entry, LONGEST_ARGUMENTS, MOST_ARGUMENTS, Nan};
-pub use failure::{Denial, Details, Failure, Layer};
+pub use failure::{Denial, Details, Failure, Layer, Reason};
 pub use field::InvalidRequest;
 pub use file::{Encoded, InputFile, OutputFile, directories};
 pub use files::DEEPEST;

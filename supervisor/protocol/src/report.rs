@@ -86,7 +86,8 @@ fn claimed(bytes: &[u8]) -> Option<Failure> {
     let ErrorReport { exception, traceback, line, column, text, exit_code, path, hint, reason, .. } = report;
     let reason = reason.and_then(|reason| Reason::parse(&reason));
     let mut failure = Failure::new(code, report.message);
-    *failure.details = Details { column, exception, exit_code, hint, line, path, reason, signal: None, text, traceback };
+    *failure.details =
+        Details { column, exception, exit_code, hint, line, path, reason, signal: None, text, traceback };
     failure.claims = report.refusals.into_iter().filter_map(Claim::read).collect();
     failure.no_fork = report.errno_hint.as_deref() == Some("EAGAIN");
     Some(failure)

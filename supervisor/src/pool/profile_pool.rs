@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloister_policy::{Children, Policy, Profile, Warm};
 use cloister_protocol::{ExecuteRequest, ProfileStats, Tenant};
 use cloister_sandbox::spec::Spec;
+use cloister_terms::{Children, Policy, Profile, Warm};
 
 use crate::job::bounds::Bounds;
 use crate::job::denial::Rules;

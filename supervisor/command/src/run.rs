@@ -34,12 +34,8 @@ pub fn run(arguments: &args::Run) -> Result<ExitCode, Error> {
     }
     let request = ExecuteRequest {
         script: read(&arguments.script)?,
-        args: None,
-        kwargs: None,
-        stdin: None,
         profile: arguments.profile.clone(),
-        timeout_ms: None,
-        files: Vec::new(),
+        ..ExecuteRequest::default()
     };
     let without = &arguments.without;
     if !without.is_empty() && !cfg!(feature = "leave-out") {

@@ -8,6 +8,7 @@
 mod answer;
 mod claim;
 mod code;
+mod entry;
 pub mod event;
 mod failure;
 mod field;
@@ -15,6 +16,7 @@ mod file;
 mod files;
 mod id;
 mod json;
+mod profile;
 pub mod report;
 mod request;
 #[cfg(feature = "openapi")]
@@ -27,13 +29,15 @@ pub use cloister_terms::{DEFAULT_PROFILE, OUT};
 pub use answer::{Answer, Stream, Usage};
 pub use claim::Claim;
 pub use code::ErrorCode;
-pub use failure::{Denial, Details, Failure, Layer};
+pub use entry::{Entry, LONGEST_ARGUMENTS, MOST_ARGUMENTS, Nan};
+pub use failure::{Denial, Details, Failure, Layer, Reason};
 pub use field::InvalidRequest;
 pub use file::{Encoded, InputFile, OutputFile, directories};
 pub use files::DEEPEST;
 pub use id::JobId;
 pub use json::{MAX_DEPTH, NotJson, check, check_result};
-pub use request::ExecuteRequest;
+pub use profile::{Interpreter, ProfileInfo, Profiles};
+pub use request::{ExecuteRequest, Writer};
 pub use stats::{ProfileStats, Restarts, Stats};
 pub use tenant::Tenant;
 
@@ -68,6 +72,9 @@ pub const READY_PATH: &str = "/readyz";
 
 /// The path that answers with [`Stats`], on the supervisor's socket alone.
 pub const STATS_PATH: &str = "/stats";
+
+/// The path that answers with [`Profiles`], on the supervisor's socket alone.
+pub const PROFILES_PATH: &str = "/profiles";
 
 /// Whether a `Content-Type` header's value says JSON; parameters such as a charset are accepted.
 #[must_use]

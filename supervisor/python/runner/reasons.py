@@ -75,7 +75,7 @@ def missing_path(error):
 
 
 def contents_of(folder):
-    names = sorted(name for name in os.listdir(folder) if not name.startswith(".") and name.lstrip("_") != FILE_NAME)
+    names = sorted(name for name in os.listdir(folder) if not name.startswith(".") and name.lstrip("_") not in (FILE_NAME, "out"))
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return f"it has {', '.join(names[:MOST_NAMES])}{more}" if names else "it is empty"
 

@@ -50,6 +50,7 @@ def main():
         sys.exit(1)
     runner = types.ModuleType("cloister_runner")
     exec(compile(sys.argv[1], "runner", "exec"), runner.__dict__)
+    runner.load_late()
     runner.load_native(kept)
     sys.argv[:] = ["script.py"]
     sys.orig_argv[:] = sys.orig_argv[:1]

@@ -14,6 +14,7 @@ use cloister_sandbox::spec::Spec;
 use cloister_sandbox::wire::{End, Entry};
 use rustix::fs::{Mode, fchmod};
 use rustix::pipe::{PipeFlags, pipe_with};
+use tokio::io::BufReader;
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
@@ -24,10 +25,10 @@ use crate::job::message::{encode, feed};
 use crate::job::outcome::{Outcome, usage};
 use crate::job::output::{Output, Printed};
 use crate::job::prepare_error::PrepareError;
-use crate::job::report::{self, NotReady};
+use crate::job::report::{self, Ahead, NotReady};
 use crate::job::running::Running;
 use crate::job::slots::{Lease, Slots};
-use crate::job::verdict::{self, Stop};
+use crate::job::verdict::{self, Stopped};
 use crate::link::connection::JobFds;
 use crate::link::event_loop::watch;
 use crate::link::forkers::Forkers;
@@ -35,6 +36,9 @@ use crate::link::launcher_error::LauncherError;
 
 /// How long an interpreter may take to start; its imports are not the script's time.
 pub const START_TIME: Duration = Duration::from_secs(30);
+
+/// How much of a job's report is read at once: most are shorter.
+const REPORT: usize = 1024;
 
 /// A job's process, confined and waiting for its request.
 #[derive(Debug)]
@@ -147,7 +151,9 @@ impl Prepared {
         printed: &Printed,
     ) -> Result<Outcome, PrepareError> {
         let Self { mut cell, pipes, process, ended, oom } = self;
-        let Pipes { stdin, stdout, stderr, mut result } = pipes;
+        let Pipes { stdin, stdout, stderr, result } = pipes;
+        let mut result = BufReader::with_capacity(REPORT, result);
+        let ahead = Ahead::default();
         let mut stdout = Output::new(stdout, bounds.stdout_bytes, Arc::clone(&printed.stdout));
         let mut stderr = Output::new(stderr, bounds.stderr_bytes, Arc::clone(&printed.stderr));
         cell.restart_count()?;
@@ -157,7 +163,7 @@ impl Prepared {
         let started = Instant::now();
         let stop = {
             let mut running = Running { cell: &mut cell, process: &process, oom: oom.as_ref(), bounds, wall };
-            let mut report = pin!(report::read(&mut result, bounds.result_bytes));
+            let mut report = pin!(report::read(&mut result, bounds.result_bytes, &ahead));
             let pump = pump(feed(stdin, &message, request), &mut stdout, &mut stderr);
             tokio::select! {
                 biased;
@@ -167,7 +173,15 @@ impl Prepared {
         };
         stdout.read_available();
         stderr.read_available();
-        collect(cell, stop, started, stdout, stderr, bounds).await
+        collect(
+            cell,
+            Stopped { stop, heard: ahead.into_heard(), program: request.entry == cloister_protocol::Entry::Program },
+            started,
+            stdout,
+            stderr,
+            bounds,
+        )
+        .await
     }
 }
 
@@ -221,7 +235,7 @@ async fn pump(feed: impl Future<Output = ()>, stdout: &mut Output, stderr: &mut 
 /// Takes what a job that is dead has left, and says what it came to.
 async fn collect(
     cell: Cell,
-    stop: Stop,
+    stopped: Stopped,
     started: Instant,
     stdout: Output,
     stderr: Output,
@@ -236,6 +250,6 @@ async fn collect(
     let (stderr, cut) = stderr.into_text().await;
     truncated.extend(cut.then_some(Stream::Stderr));
     truncated.extend(left.truncated.then_some(Stream::Files));
-    let verdict = verdict::of(stop, &used, bounds).await;
-    Ok(Outcome { verdict, stdout, stderr, truncated, files: left.files, usage, used })
+    let (verdict, beside) = verdict::of(stopped, &used, bounds).await;
+    Ok(Outcome { verdict, stdout, stderr, truncated, files: left.files, beside, usage, used })
 }

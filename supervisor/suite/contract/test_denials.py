@@ -74,10 +74,26 @@ def test_a_write_outside_tmp(execute):
 def test_what_a_job_forbids_itself_is_no_denial(execute):
     assert denials(execute(failing("os.mkdir('d', 0); os.mkdir('d/e')"))) == []
     assert denials(execute(failing("open('/tmp/none')"))) == []
+    assert denials(execute(failing("open('/proc/self/none')"))) == []
     assert denials(execute(failing("os.kill(1, 9)"))) == []
     assert denials(execute(failing("raise ValueError(1)"))) == []
     assert denials(execute("def main() return")) == []
     assert denials(execute("def main(): return {1, 2}")) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "instead"),
+    [
+        ("/proc/meminfo", "; a job has the profile's memory, 512MiB"),
+        ("/sys/fs/cgroup/memory.max", "; a job has the profile's memory, 512MiB"),
+        ("/proc/cpuinfo", "; a job has the profile's cpus, 1, and os.cpu_count() and os.times() are there"),
+        ("/proc/uptime", "; time.monotonic() is there"),
+        ("/sys/class/net", ""),
+    ],
+)
+def test_files_of_the_kernels_that_tell_of_the_host(execute, path, instead):
+    rule = "profile 'default' shows of /proc a job's own processes alone, and nothing of /sys"
+    assert only(execute(failing(f"open({path!r})"))) == ("filesystem", f"access to {path}", rule + instead)
 
 
 def test_a_tmpfs_that_is_full(execute):
@@ -203,6 +219,7 @@ def test_forged_claims_say_nothing_that_is_not_so(execute):
         {"errno": "EPERM", "call": "read"}, {"errno": "EPERM", "call": "socket", "arguments": [1]}, {"errno": "EPERM", "call": "socket"},
         {"errno": "EPERM", "call": "rm -rf"}, {"errno": "EPERM", "call": "ioctl", "arguments": [0, 0x5401]}, {"errno": "EPERM", "call": "clone", "arguments": [0]},
         {"errno": "EROFS", "path": "/tmp/x"}, {"errno": "EACCES", "path": "/usr/../dev/shm/x"}, {"errno": "ENOENT", "path": "/etc"},
+        {"errno": "ENOENT", "path": "/proc/self/x"}, {"errno": "ENOENT", "path": "/proc/1/x"}, {"errno": "ENOENT", "path": "/proc/../tmp/x"}, {"errno": "ENOENT", "path": "/sysx"},
         # Space that the kernel never gave out.
         {"errno": "ENOSPC", "full": "tmp_bytes"}, {"errno": "ENOSPC", "full": "shm_bytes"}, {"errno": "ENOSPC", "full": "disk"}, {"errno": "ENOSPC"},
     ]

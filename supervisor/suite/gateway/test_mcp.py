@@ -118,9 +118,9 @@ def test_files_go_in_and_come_back(speak):
 def test_calls_keep_nothing_between_them(speak):
     async def conversation(session):
         await session.call_tool("execute_python", {"script": "def main(): open('/tmp/kept', 'w').write('x')"})
-        return await session.call_tool("execute_python", {"script": "import os\ndef main(): return os.listdir()"})
+        return await session.call_tool("execute_python", {"code": "import os\nos.path.exists('/tmp/kept')"})
 
-    assert text(speak(conversation)) == 'result: ["out"]'
+    assert text(speak(conversation)) == "result: false"
 
 
 @pytest.fixture(scope="module")

@@ -141,12 +141,27 @@ mod tests {
         let error = &Failure::new(ErrorCode::Exit, "an end");
         let result = serde_json::from_str("1").expect("JSON");
         let (stdout, stderr, truncated) = ("", "", &[][..]);
+        let (unfinished, notes) = (Some("a thread"), &["a note".to_owned()][..]);
         let content_base64 = Some(Encoded::new(b"x"));
         let (name, media_type, omitted) = ("a.txt".to_owned(), "text/plain", Some("why".to_owned()));
         let files = &[OutputFile { name, size: 1, media_type, content_base64, omitted }][..];
         for (name, answer) in [
-            ("Returned", Answer::Returned { id, result, stdout, stderr, truncated, files, usage }),
-            ("Failed", Answer::Failed { id, error, stdout, stderr, truncated, files, usage }),
+            (
+                "Returned",
+                Answer::Returned {
+                    id,
+                    result,
+                    exit_code: Some(0),
+                    stdout,
+                    stderr,
+                    truncated,
+                    files,
+                    unfinished,
+                    notes,
+                    usage,
+                },
+            ),
+            ("Failed", Answer::Failed { id, error, stdout, stderr, truncated, files, unfinished, notes, usage }),
             ("Refused", Answer::Refused { error, id }),
         ] {
             let answer: Value = serde_json::from_slice(&answer.to_json()).expect("JSON");
@@ -194,7 +209,9 @@ mod tests {
             Failure::new(ErrorCode::Exception, "an end").with(Details { line: Some(3), ..Details::default() });
         failure.denials = layers.map(denial).to_vec();
         let (id, usage) = (JobId::random(), Usage::default());
-        let answer = Answer::Failed { id, error: &failure, stdout: "", stderr: "", truncated: &[], files: &[], usage };
+        let (stdout, stderr, truncated, files) = ("", "", &[][..], &[][..]);
+        let (error, unfinished, notes) = (&failure, None, &[][..]);
+        let answer = Answer::Failed { id, error, stdout, stderr, truncated, files, unfinished, notes, usage };
         let answer: Value = serde_json::from_slice(&answer.to_json()).expect("JSON");
         let (error, said) = (&answer["error"], schema("JobError"));
         assert_eq!(keys(error), ["code", "denials", "line", "message"].map(str::to_owned).into());

@@ -8,13 +8,17 @@ import sys
 from .captured import LIBRARY_FD, RESULT_FD, os_exit, os_times, os_write, sys_modules
 from .encode import dump
 from .receive import read_standard_input, receive
-from .report import encode_error, frame, send
+from .report import ahead_of_end, done_frame, encode_error, frame, send, tell_wait
 from .main_module import remove_script
-from .script import run
+from .ends import Start, end
+from .script import EXITED, run
 from .streams import load_native, open_streams, with_descriptors
 
 # Milliseconds after which an interpreter takes it that no request is waiting for it.
 SHORTLY = 2
+
+# In the place of a report: that the end is over is all that is left to say.
+DONE = object()
 
 waiting = select.poll()
 waiting.register(0, select.POLLIN)
@@ -28,7 +32,7 @@ def serve(begun, meanwhile=()):
     not where requests are waiting.
     """
     os_write(RESULT_FD, b"P")
-    report = b""
+    report, notes = b"", []
     if hasattr(sys, "set_int_max_str_digits"):
         sys.set_int_max_str_digits(0)  # numbers of any size pass both ways
     try:
@@ -37,10 +41,19 @@ def serve(begun, meanwhile=()):
                 break
         request = receive(read_standard_input)
         begun()
-        report = run(request)
+        start = Start()
+        report = run(request, start, notes)
+        del request
+        if report[:1] != EXITED:
+            send(ahead_of_end(report))
+            report = DONE
+        end(start, tell_wait)
     except BaseException as error:  # whatever the script did to us, something true is said
-        report = frame(b"E", encode_error({"code": "exception", "message": "the script broke the runner: " + type(error).__name__}))
+        if not report:
+            report = frame(b"E", encode_error({"code": "exception", "message": "the script broke the runner: " + type(error).__name__}))
     finally:
+        if report is DONE:
+            report = done_frame(notes)
         be_counted()
         send(report)
         os_exit(0)
@@ -59,7 +72,7 @@ def rehearse():
     script = "def main(*a, **k):\n    return {'sum': sum([1, 2]), 'text': str(1.5)}\n"
     body = dump({"script": script, "args": [1, 2.5, "x", None], "result_bytes": 1 << 10})
     before, argv, paths = sys_modules["__main__"], sys.argv, sys.path[:]
-    run(receive(io.BytesIO(len(body).to_bytes(8, "big") + body).read))
+    run(receive(io.BytesIO(len(body).to_bytes(8, "big") + body).read), None, [])
     remove_script(sys_modules["__main__"])
     sys_modules["__main__"], sys.argv, sys.path[:] = before, argv, paths
 

@@ -85,12 +85,15 @@ impl Parts {
     }
 
     fn take(outcome: Outcome, id: JobId) -> Self {
-        let Outcome { verdict, stdout, stderr, truncated, files, usage, .. } = outcome;
+        let Outcome { verdict, stdout, stderr, truncated, files, beside, usage, .. } = outcome;
         let mut parts = Self::default();
         match verdict {
             Ok(result) => {
                 parts.json(format!("{{\"id\":\"{id}\",\"result\":"));
                 parts.push(Part::Result(bytes_of(result)));
+                if let Some(code) = beside.exit_code {
+                    parts.json(format!(",\"exit_code\":{code}"));
+                }
             }
             Err(error) => parts.json(format!("{{\"id\":\"{id}\",\"error\":{}", text_of(&error))),
         }
@@ -108,6 +111,12 @@ impl Parts {
         }
         if count > 0 {
             parts.json("]");
+        }
+        if let Some(unfinished) = &beside.unfinished {
+            parts.json(format!(",\"unfinished\":{}", text_of(unfinished)));
+        }
+        if !beside.notes.is_empty() {
+            parts.json(format!(",\"notes\":{}", text_of(&beside.notes)));
         }
         parts.json(format!(",\"usage\":{}}}", text_of(&usage)));
         parts

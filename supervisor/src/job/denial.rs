@@ -158,7 +158,9 @@ impl Rules {
         let text = path.to_str()?;
         let name = text.strip_prefix("/proc/").map(|inside| inside.split('/').next().unwrap_or_default());
         let of_a_process = |name: &str| name.ends_with("self") || name.bytes().all(|byte| byte.is_ascii_digit());
-        if name.map_or(!path.starts_with("/sys"), of_a_process) || self.read_only.iter().any(|shown| path.starts_with(shown)) {
+        if name.map_or(!path.starts_with("/sys"), of_a_process)
+            || self.read_only.iter().any(|shown| path.starts_with(shown))
+        {
             return None;
         }
         let instead = match name.or_else(|| text.rsplit('/').next()).unwrap_or_default() {

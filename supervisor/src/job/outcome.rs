@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloister_protocol::{Answer, Failure, JobId, OutputFile, Stream, Usage};
+use cloister_protocol::{Answer, Beside, Failure, JobId, OutputFile, Stream, Usage};
 use cloister_sandbox::cgroup;
 use serde_json::value::RawValue;
 
@@ -19,6 +19,8 @@ pub struct Outcome {
     pub truncated: Vec<Stream>,
     /// What the job left in `out`.
     pub files: Vec<OutputFile>,
+    /// What is told beside the verdict.
+    pub beside: Beside,
     /// What was used.
     pub usage: Usage,
     /// What the kernel counted.
@@ -31,9 +33,13 @@ impl Outcome {
     pub fn answer(&self, id: JobId) -> Answer<'_> {
         let Self { stdout, stderr, truncated, files, usage, .. } = self;
         let usage = *usage;
+        let Beside { exit_code, unfinished, notes } = &self.beside;
+        let (exit_code, unfinished) = (*exit_code, unfinished.as_deref());
         match &self.verdict {
-            Ok(result) => Answer::Returned { id, result, stdout, stderr, truncated, files, usage },
-            Err(error) => Answer::Failed { id, error, stdout, stderr, truncated, files, usage },
+            Ok(result) => {
+                Answer::Returned { id, result, exit_code, stdout, stderr, truncated, files, unfinished, notes, usage }
+            }
+            Err(error) => Answer::Failed { id, error, stdout, stderr, truncated, files, unfinished, notes, usage },
         }
     }
 }

@@ -5,9 +5,10 @@ use std::path::Path;
 use cloister_protocol::OUT;
 use cloister_sandbox::cgroup::Limits;
 use cloister_sandbox::devices::Devices;
+use cloister_sandbox::etc::ACCOUNT;
 use cloister_sandbox::root;
 use cloister_sandbox::spec::{Spec, Tmpfs};
-use cloister_terms::{Children, Policy, Profile, Warm};
+use cloister_terms::{Children, Policy, Profile, Runtime, Warm};
 
 use crate::job::bounds::Bounds;
 use crate::job::interpreter;
@@ -16,9 +17,6 @@ use crate::link::launcher::IMPORT_TIME;
 /// What the launcher of a profile is told.
 pub fn spec(policy: &Policy, profile: &Profile, devices: Option<&Devices>) -> Spec {
     let runtime = &policy.runtimes[&profile.runtime];
-    let mut environment: Vec<String> =
-        ["PATH=/usr/bin", "HOME=/tmp", "TMPDIR=/tmp", "LANG=C.UTF-8"].map(str::to_owned).to_vec();
-    environment.extend(runtime.environment.iter().map(|(name, value)| format!("{name}={value}")));
     // Whole seconds, and a second line only: the exact limit is enforced on the group.
     let mut cpu_seconds = profile.cpu_time.as_secs() + 2;
     let ahead = kept(profile.warm.as_ref(), Children::Started).map(|warm| (warm, cpu_seconds));
@@ -27,7 +25,7 @@ pub fn spec(policy: &Policy, profile: &Profile, devices: Option<&Devices>) -> Sp
     }
     Spec {
         command: interpreter::command(runtime, ahead),
-        environment,
+        environment: environment(runtime, profile),
         mounts: runtime.mounts.iter().chain(&profile.filesystem.read_only).cloned().collect(),
         links: runtime.links.clone(),
         devices: devices.map(|devices| devices.directory().to_owned()),
@@ -44,6 +42,29 @@ pub fn spec(policy: &Policy, profile: &Profile, devices: Option<&Devices>) -> Sp
         path_rules: profile.path_rules.clone(),
         landlock_min_abi: policy.supervisor.landlock_min_abi,
     }
+}
+
+/// Variables by which libraries are told how many threads or processes are of use to them.
+const THREADS: [&str; 7] = [
+    "LOKY_MAX_CPU_COUNT",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_MAX_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "RAYON_NUM_THREADS",
+];
+
+/// The environment of every job: what is always set, and the runtime's own, which comes before what is usual.
+fn environment(runtime: &Runtime, profile: &Profile) -> Vec<String> {
+    let always = [("PATH", "/usr/bin"), ("HOME", "/tmp"), ("TMPDIR", "/tmp"), ("LANG", "C.UTF-8")];
+    // More threads than there is time for are in each other's way, on a host with many processors by far.
+    let threads = profile.cpus.0.div_ceil(1000).to_string();
+    let usual = [("USER", ACCOUNT), ("LOGNAME", ACCOUNT)];
+    let usual = usual.into_iter().chain(THREADS.map(|name| (name, threads.as_str())));
+    let own = runtime.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let usual = usual.filter(|(name, _)| !runtime.environment.contains_key(*name));
+    always.into_iter().chain(usual).chain(own).map(|(name, value)| format!("{name}={value}")).collect()
 }
 
 /// Where the files of a request are put: the working directory, if that is on a file system of the job's own.

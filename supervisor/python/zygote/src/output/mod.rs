@@ -12,13 +12,11 @@ mod state;
 
 use std::ffi::c_void;
 use std::ptr::{null, null_mut};
-use std::sync::atomic::Ordering;
 
 use crate::output::api::{Fast, Head, METH_FASTCALL, METH_O, Method, Module, Pointer, PyModuleDef_Init};
 use crate::output::descriptor::Descriptor;
-use crate::output::print::Line;
 use crate::output::python::Object;
-use crate::output::state::{State, Stream};
+use crate::output::state::{Line, State, Stream};
 
 /// A definition that Python reads and writes under its lock.
 struct Definition<T>(std::cell::UnsafeCell<T>);
@@ -89,11 +87,9 @@ unsafe extern "C" fn take_over(_: Pointer, arguments: *const Pointer, count: isi
     taken().map_or(null_mut(), Object::give)
 }
 
-/// `leave(buffer)`: the buffer is closed, or no longer one of a file: what that means for its `write` it knows itself.
-extern "C" fn leave(_: Pointer, buffer: Pointer) -> Pointer {
-    if let Some(stream) = State::get().stream_of(buffer) {
-        stream.left.store(true, Ordering::Relaxed);
-    }
+/// `leave(object)`: a stream or its buffer is closed, taken apart or set up anew: what that means it knows itself.
+extern "C" fn leave(_: Pointer, object: Pointer) -> Pointer {
+    State::get().leave(object);
     Object::none()
 }
 

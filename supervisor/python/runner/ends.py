@@ -51,7 +51,7 @@ def join_threads(start, tell):
     here = threading.current_thread()
     names = [thread.name for thread in threading.enumerate() if not thread.daemon and thread is not here]
     if names:
-        tell("threads that were still running: " + listed(names))
+        tell("threads that were still running: " + some_of(names))
     threading._shutdown()
     if names:
         tell("")
@@ -61,7 +61,7 @@ def call_exit_handlers(start, tell):
     children = running_children()
     waits = children or count_exit_handlers() > start.handlers
     if waits:
-        tell("child processes that were still running: " + listed(children) if children else "callbacks of atexit")
+        tell("child processes that were still running: " + some_of(children) if children else "callbacks of atexit")
     run_exit_handlers()
     if waits:
         tell("")
@@ -72,7 +72,7 @@ def running_children():
     return [child.name for child in getattr(process, "_children", ()) if not child.daemon]
 
 
-def listed(names):
+def some_of(names):
     shown = ", ".join(str(name)[:80] for name in names[:MOST_NAMED])
     return shown if len(names) <= MOST_NAMED else f"{shown} and {len(names) - MOST_NAMED} more"
 

@@ -1,5 +1,6 @@
 """From an interpreter that is ready to its end: one request, in one that was started for it, ahead of it, or forked."""
 
+import gc
 import io
 import os
 import select
@@ -44,10 +45,12 @@ def serve(begun, meanwhile=()):
         start = Start()
         report = run(request, start, notes)
         del request
-        if report[:1] != EXITED:
+        if report[:1] == EXITED:
+            end(start)
+        else:
             send(ahead_of_end(report))
             report = DONE
-        end(start, tell_wait)
+            end(start, tell_wait)
     except BaseException as error:  # whatever the script did to us, something true is said
         if not report:
             report = frame(b"E", encode_error({"code": "exception", "message": "the script broke the runner: " + type(error).__name__}))
@@ -97,18 +100,26 @@ def serve_ahead(cpu_seconds, modules):
     set_name = ctypes.CDLL(None).prctl  # with PR_SET_NAME, prctl(2)
 
     def do_imports():
+        before = dict(os.environ)
         for name in modules:
             try:
                 importlib.import_module(name)
             except BaseException as error:
                 send(frame(b"I", f"import {name}: {type(error).__name__}: {error}".encode("utf-8", "replace")))
                 os_exit(1)
+        # What modules have set for themselves is not the environment of a job, which may never use them.
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+        os.environ.update(before)
 
     # Made before the imports, so that one which keeps a stream has the script's. What an import prints is nobody's.
     open_streams()
     nowhere = os.open(os.devnull, os.O_RDWR)
     with_descriptors((nowhere, nowhere, nowhere), do_imports)
     os.close(nowhere)
+    # As in a zygote: what the imports made is nothing that the end of a job looks through.
+    gc.collect()
+    gc.freeze()
     # After the imports, for threads that one starts take the name over.
     set_name(15, b"parked", 0, 0, 0)
 
@@ -124,4 +135,5 @@ if __name__ == "__main__":
     load_native(LIBRARY_FD)
     if sys.argv[1:2] == ["ahead"]:
         serve_ahead(int(sys.argv[2]), sys.argv[3:])
+    gc.freeze()
     serve(open_streams)

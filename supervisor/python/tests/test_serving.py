@@ -36,7 +36,7 @@ def served(monkeypatch):
     monkeypatch.setattr(part, "os_write", lambda fd, data: told.append((fd, bytes(data))) or len(data))
     monkeypatch.setattr(part, "send", told.append)
     monkeypatch.setattr(part, "os_exit", end)
-    monkeypatch.setattr(part, "end", lambda start, tell: told.append("ended"))
+    monkeypatch.setattr(part, "end", lambda start, tell=None: told.append("ended"))
 
     def serve(request, run=None, **options):
         body = json.dumps(request).encode()

@@ -54,7 +54,7 @@ pub fn resolve(name: &Path) -> Said {
     match read(name).map(|policy| serde_json::to_string(&policy)) {
         Ok(Ok(json)) => Said { out: json, error: String::new(), code: WELL },
         Ok(Err(error)) => Said::problem(format!("error: write the policy {}: {error}", name.display())),
-        Err(error) => Said::problem(clipped(error.to_string())),
+        Err(error) => Said::problem(clipped(&error.to_string())),
     }
 }
 
@@ -81,11 +81,11 @@ fn confine() -> Result<(), NotConfined> {
 }
 
 /// As much of a text as is told.
-fn clipped(text: String) -> String {
+fn clipped(text: &str) -> String {
     if text.len() <= MOST_TOLD {
-        return text;
+        return text.to_owned();
     }
-    let end = text.floor_char_boundary(MOST_TOLD);
+    let end = (0..=MOST_TOLD).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     format!("{}\n... and more: `cloister policy check` tells all of it", &text[..end])
 }
 
@@ -95,8 +95,8 @@ mod tests {
 
     #[test]
     fn what_is_told_has_an_end() {
-        assert_eq!(clipped("short".to_owned()), "short");
-        let told = clipped("ä".repeat(MOST_TOLD));
+        assert_eq!(clipped("short"), "short");
+        let told = clipped(&"ä".repeat(MOST_TOLD));
         assert!(told.len() < MOST_TOLD + 100 && told.ends_with("tells all of it"));
     }
 }

@@ -35,7 +35,7 @@ mod units;
 
 pub use cloister_terms::{
     Access, Action, Bytes, CallRule, Comparison, Condition, DEFAULT_PROFILE, Millicpus, Mount, Network, PathRule,
-    Rlimits, Uid,
+    Rlimits, Uid, WRITABLE,
 };
 pub use danger::{Danger, danger};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use cloister_terms::{Access, Mount, OUT, PathRule, WRITABLE};
 
+use super::place;
 use super::shown::{at, is_own, warning_at};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::keys::{profile, runtime};
@@ -51,7 +52,7 @@ pub(super) fn host_path(shown: &[&Mount], inside: &Path) -> Option<PathBuf> {
 }
 
 /// The name in the root that a path begins with.
-fn first(path: &Path) -> Option<&str> {
+pub(super) fn first(path: &Path) -> Option<&str> {
     path.components().find_map(|part| if let Component::Normal(name) = part { name.to_str() } else { None })
 }
 
@@ -114,7 +115,7 @@ fn path_rules(runtime: &Values<runtime::Runtime>, profile: &Values<profile::Prof
             // What is in no sandbox at all was told.
             continue;
         }
-        if own && !is_made(runtime, path) {
+        if own && !is_made(runtime, profile, path) {
             let message = format!("{} does not exist when a job begins", path.display());
             let help =
                 "rules are for what is there before the script: /tmp, /dev/shm, the working directory and out/ in it";
@@ -136,10 +137,10 @@ fn path_rules(runtime: &Values<runtime::Runtime>, profile: &Values<profile::Prof
 }
 
 /// Whether a path on a job's own file systems is there before its script is.
-fn is_made(runtime: &Values<runtime::Runtime>, path: &Path) -> bool {
-    let directory = Path::new(runtime.of(runtime::WORKING_DIRECTORY));
-    let own = is_own(directory);
-    let out = if own { directory } else { Path::new("/tmp") }.join(OUT);
+fn is_made(runtime: &Values<runtime::Runtime>, profile: &Values<profile::Profile>, path: &Path) -> bool {
+    let directory = place::directory(runtime, profile);
+    let elsewhere = is_own(directory) || place::made(runtime, profile).is_some();
+    let out = if elsewhere { directory } else { Path::new("/tmp") }.join(OUT);
     out.starts_with(path) || WRITABLE.iter().any(|own| path == Path::new(own))
 }
 

@@ -38,6 +38,7 @@ pub fn run(arguments: &args::Run) -> Result<ExitCode, String> {
         profile: arguments.profile.clone(),
         timeout_ms: None,
         files: Vec::new(),
+        files_out: Vec::new(),
     };
     let without = &arguments.without;
     if !without.is_empty() && !cfg!(feature = "leave-out") {

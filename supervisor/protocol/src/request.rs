@@ -7,6 +7,7 @@ use crate::field::{InvalidRequest, kind_of, present, string, wrong_type};
 use crate::file::InputFile;
 use crate::files;
 use crate::json::check;
+use crate::pattern::{self, Pattern};
 
 /// A request that holds the contract's shape. Sizes and names are checked against the policy later.
 #[derive(Debug, Serialize)]
@@ -40,6 +41,11 @@ pub struct ExecuteRequest {
     #[cfg_attr(feature = "openapi", schema(inline, required = false))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<InputFile>,
+    /// What comes back of the working directory beside what is in `out`: paths relative to it, such as `report.csv`,
+    /// `plots/*.png`, `results` (a directory with all in it) or `**/*.csv`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, required = false, max_items = 32, example = json!(["report.csv", "plots/*.png"])))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files_out: Vec<Pattern>,
 }
 
 /// The longest profile name, in bytes, that is looked up at all.
@@ -63,6 +69,8 @@ struct Raw<'a> {
     timeout_ms: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     files: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    files_out: Option<&'a RawValue>,
 }
 
 impl ExecuteRequest {
@@ -93,6 +101,7 @@ impl ExecuteRequest {
             profile: raw.profile.map(profile).transpose()?,
             timeout_ms: raw.timeout_ms.map(milliseconds).transpose()?,
             files: raw.files.map(files::parse).transpose()?.unwrap_or_default(),
+            files_out: raw.files_out.map(pattern::parse).transpose()?.unwrap_or_default(),
         };
         if request.script.trim().is_empty() {
             return Err(InvalidRequest::new("script is empty: expected Python source that defines main()".to_owned()));

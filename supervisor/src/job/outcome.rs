@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloister_protocol::{Answer, Failure, JobId, OutputFile, Stream, Usage};
+use cloister_protocol::{Answer, Failure, JobId, LeftFile, OutputFile, Stream, Usage};
 use cloister_sandbox::cgroup;
 use serde_json::value::RawValue;
 
@@ -17,8 +17,14 @@ pub struct Outcome {
     pub stderr: String,
     /// What is not here whole.
     pub truncated: Vec<Stream>,
-    /// What the job left in `out`.
+    /// What the job left in `out` and where it was asked for.
     pub files: Vec<OutputFile>,
+    /// What was asked for and is not there.
+    pub files_missing: Vec<String>,
+    /// What it left elsewhere, or some of that.
+    pub files_left: Vec<LeftFile>,
+    /// How many more files that is.
+    pub files_left_more: u64,
     /// What was used.
     pub usage: Usage,
     /// What the kernel counted.
@@ -29,11 +35,33 @@ impl Outcome {
     /// The answer that tells it.
     #[must_use]
     pub fn answer(&self, id: JobId) -> Answer<'_> {
-        let Self { stdout, stderr, truncated, files, usage, .. } = self;
-        let usage = *usage;
+        let Self { stdout, stderr, truncated, files, files_missing, files_left, files_left_more, usage, .. } = self;
+        let (files_left_more, usage) = (*files_left_more, *usage);
         match &self.verdict {
-            Ok(result) => Answer::Returned { id, result, stdout, stderr, truncated, files, usage },
-            Err(error) => Answer::Failed { id, error, stdout, stderr, truncated, files, usage },
+            Ok(result) => Answer::Returned {
+                id,
+                result,
+                stdout,
+                stderr,
+                truncated,
+                files,
+                files_missing,
+                files_left,
+                files_left_more,
+                usage,
+            },
+            Err(error) => Answer::Failed {
+                id,
+                error,
+                stdout,
+                stderr,
+                truncated,
+                files,
+                files_missing,
+                files_left,
+                files_left_more,
+                usage,
+            },
         }
     }
 }

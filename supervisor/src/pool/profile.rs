@@ -1,13 +1,12 @@
 //! From a policy's profile to what the sandbox, the control group and a job's driver need of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use cloister_policy::{Children, Policy, Profile, Warm};
+use cloister_policy::{Children, Policy, Profile, WRITABLE, Warm};
 use cloister_protocol::OUT;
 use cloister_sandbox::cgroup::Limits;
 use cloister_sandbox::devices::Devices;
-use cloister_sandbox::root;
-use cloister_sandbox::spec::{Spec, Tmpfs};
+use cloister_sandbox::spec::{Mount, Spec, Tmpfs};
 
 use crate::job::bounds::Bounds;
 use crate::job::interpreter;
@@ -25,10 +24,14 @@ pub fn spec(policy: &Policy, profile: &Profile, devices: Option<&Devices>) -> Sp
     if ahead.is_some() {
         cpu_seconds += IMPORT_TIME.as_secs();
     }
+    let mounts: Vec<_> = runtime.mounts.iter().chain(&profile.filesystem.read_only).cloned().collect();
+    let place = place(&profile.working_directory, &mounts);
     Spec {
         command: interpreter::command(runtime, ahead),
         environment,
-        mounts: runtime.mounts.iter().chain(&profile.filesystem.read_only).cloned().collect(),
+        out: place.files.join(OUT),
+        own_directory: place.own,
+        mounts,
         links: runtime.links.clone(),
         devices: devices.map(|devices| devices.directory().to_owned()),
         hostname: profile.hostname.clone(),
@@ -36,8 +39,7 @@ pub fn spec(policy: &Policy, profile: &Profile, devices: Option<&Devices>) -> Sp
         shm: Tmpfs { bytes: profile.filesystem.shm, inodes: profile.filesystem.shm_inodes },
         rlimits: profile.rlimits,
         cpu_seconds,
-        working_directory: runtime.working_directory.clone(),
-        out: files_directory(&runtime.working_directory).join(OUT),
+        working_directory: profile.working_directory.clone(),
         network: profile.network,
         syscalls: profile.syscalls.iter().map(|call| call.number()).collect(),
         call_rules: profile.call_rules.clone(),
@@ -46,9 +48,22 @@ pub fn spec(policy: &Policy, profile: &Profile, devices: Option<&Devices>) -> Sp
     }
 }
 
-/// Where the files of a request are put: the working directory, if that is on a file system of the job's own.
-fn files_directory(working_directory: &Path) -> &Path {
-    if root::writable_root(working_directory).is_some() { working_directory } else { Path::new("/tmp") }
+/// Where the files of a request are put, and whether that is a directory made for them.
+struct Place {
+    files: PathBuf,
+    own: Option<PathBuf>,
+}
+
+/// They are put into the working directory, if that is one of the job's own.
+fn place(working_directory: &Path, mounts: &[Mount]) -> Place {
+    let directory = working_directory.to_owned();
+    if WRITABLE.iter().any(|writable| directory.starts_with(writable)) {
+        Place { files: directory, own: None }
+    } else if mounts.iter().any(|mount| directory.starts_with(&mount.inside)) {
+        Place { files: PathBuf::from(WRITABLE[0]), own: None }
+    } else {
+        Place { files: directory.clone(), own: Some(directory) }
+    }
 }
 
 /// What is kept warm, if its children come to be in this way.

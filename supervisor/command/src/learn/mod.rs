@@ -73,6 +73,7 @@ pub fn learn(arguments: &args::Learn) -> Result<ExitCode, String> {
         profile: None,
         timeout_ms: None,
         files: Vec::new(),
+        files_out: Vec::new(),
     };
     let (outcome, recorder) = runtime()?.block_on(record(&policy, profile, &request))?;
     eprintln!("{}", String::from_utf8_lossy(&answer(&outcome)));
@@ -92,7 +93,7 @@ async fn record(policy: &Policy, of: &Profile, request: &ExecuteRequest) -> Resu
     let devices = devices::make(policy, &group)?;
     let spec = profile::spec(policy, of, devices.as_ref());
     let told = |error: cloister_sandbox::Error| error.to_string();
-    let recorder = Arc::new(Recorder::new(Judge::new(&spec).map_err(told)?, of.path_rules.clone()));
+    let recorder = Arc::new(Recorder::new(Judge::new(&spec).map_err(told)?, &spec));
     let bounds = profile::bounds(policy, of);
     let size = request.script.len() as u64;
     if size > bounds.script_bytes {

@@ -6,7 +6,7 @@ import { EXAMPLES } from "./examples.js";
 import { Outcome, make } from "./show.js";
 
 const $ = (id) => document.getElementById(id);
-const FIELDS = ["args", "kwargs", "stdin", "profile", "timeout_ms"];
+const FIELDS = ["entry", "args", "kwargs", "argv", "stdin", "files_out", "profile", "timeout_ms"];
 
 const editor = new Editor($("editor"), $("script"), $("colours"));
 const outcome = new Outcome((line, column) => editor.jump(line, column));
@@ -70,7 +70,7 @@ function showRunning(is) {
 
 function take({ script, args = "", kwargs = "", stdin = "" }) {
   editor.replace(script);
-  Object.entries({ args, kwargs, stdin }).forEach(([field, value]) => { $(field).value = value; });
+  Object.entries({ entry: "", args, kwargs, argv: "", stdin }).forEach(([field, value]) => { $(field).value = value; });
   if (args || kwargs || stdin) $("more").open = true;
 }
 

@@ -2,10 +2,14 @@
 
 // The body of a request. args and kwargs go as they were typed, so that numbers keep their digits.
 // Throws a Mistake if one is not what it should be.
-export function bodyOf({ script, args, kwargs, stdin, profile, timeout_ms }) {
+export function bodyOf({ script, entry, args, kwargs, argv, stdin, files_out, profile, timeout_ms }) {
   const members = { script: JSON.stringify(script) };
   if (args.trim()) members.args = typed("args", args, Array.isArray, 'a JSON array, such as [1, "two"]');
   if (kwargs.trim()) members.kwargs = typed("kwargs", kwargs, isObject, 'a JSON object, such as {"n": 3}');
+  if (entry) members.entry = JSON.stringify(entry);
+  const areTexts = (value) => Array.isArray(value) && value.every((item) => typeof item === "string");
+  if (argv.trim()) members.argv = typed("argv", argv, areTexts, 'a JSON array of strings, such as ["--seed", "7"]');
+  if (files_out.trim()) members.files_out = typed("files_out", files_out, areTexts, 'a JSON array of strings, such as ["report.csv"]');
   if (stdin) members.stdin = JSON.stringify(stdin);
   if (profile.trim()) members.profile = JSON.stringify(profile.trim());
   const isTime = (value) => Number.isInteger(value) && value > 0;

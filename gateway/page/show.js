@@ -31,7 +31,7 @@ export class Outcome {
   // Clears the pane for what is to come.
   begin() {
     this.#say("running", "Running…");
-    for (const id of ["result", "files", "stdout", "stderr"]) $(id).hidden = true;
+    for (const id of ["result", "notes", "files", "stdout", "stderr"]) $(id).hidden = true;
     for (const id of ["usage", "error", "id"]) $(id).replaceChildren();
     for (const id of ["stdout", "stderr"]) this.#print(id, "");
     this.#links.splice(0).forEach(URL.revokeObjectURL);
@@ -52,15 +52,18 @@ export class Outcome {
   // Shows the text of an answer; returns the parts of it that the page goes by.
   show(text) {
     const answer = JSON.parse(text);
-    const { id, error, usage, stdout = "", stderr = "", truncated = [], files = [] } = answer;
+    const { id, error, exit_code, usage, stdout = "", stderr = "", truncated = [], files = [] } = answer;
+    const isProgram = !error && typeof exit_code === "number";
     this.#end();
     if (error) this.#fail(error, usage);
+    else if (isProgram) this.#say(exit_code ? "bad" : "good", `Exit code ${exit_code}`);
     else this.#say("good", "Returned");
-    if ("result" in answer) this.#result(read(text).fields.find(([name]) => name === "result")[1]);
+    if ("result" in answer && !isProgram) this.#result(read(text).fields.find(([name]) => name === "result")[1]);
     for (const [stream, printed] of Object.entries({ stdout, stderr })) {
       this.#print(stream, printed, truncated.includes(stream) ? "More was printed than is kept; this is the beginning." : "");
     }
     if (usage) this.#use(usage);
+    this.#notes(answer);
     if (files.length) this.#files(files);
     $("id").textContent = id ? `Request ${id}` : "";
     return answer;
@@ -133,6 +136,14 @@ export class Outcome {
     $("result").hidden = false;
   }
 
+  // What is told beside an answer, and is no failure.
+  #notes({ unfinished, notes = [], files_left = [] }) {
+    const left = files_left.map(({ path, size: bytes }) => make("li", {}, make("code", {}, path), ` ${size(bytes)}, left and not asked for`));
+    const told = [...unfinished ? [`Did not end: ${unfinished}`] : [], ...notes].map((note) => make("li", {}, note));
+    $("notes").querySelector("ul").replaceChildren(...told, ...left);
+    $("notes").hidden = !told.length && !left.length;
+  }
+
   #files(files) {
     $("files").querySelector("div").replaceChildren(...files.map((file) => this.#file(file)));
     $("files").hidden = false;
@@ -140,7 +151,8 @@ export class Outcome {
 
   // An image is a `data:` address, which has no rights of this page wherever it is opened; for the same reason what
   // can be downloaded has no type by which a browser would show it.
-  #file({ name, size: bytes, media_type, content_base64 }) {
+  #file({ name, size: bytes, media_type, content_base64, omitted }) {
+    if (content_base64 === undefined) return make("figure", {}, make("figcaption", {}, name, ` ${size(bytes)}, not here: ${omitted}`));
     const blob = new Blob([Uint8Array.from(atob(content_base64), (byte) => byte.charCodeAt(0))], { type: "application/octet-stream" });
     const link = URL.createObjectURL(blob);
     this.#links.push(link);

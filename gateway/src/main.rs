@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 
-use crate::api::openapi;
+use crate::api::openapi::{self, Versions};
 use crate::args::{Arguments, Command};
 use crate::error::Error;
 
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let done = match cloister_program::parse::<Arguments>(&[("keys", "it is `cloister keys` now")]).command {
         Command::Serve(arguments) => serve::serve(*arguments),
         Command::Openapi => {
-            println!("{}", openapi::document());
+            println!("{}", openapi::document(&Versions::default()));
             Ok(())
         }
         Command::Completions(of) => {

@@ -1,4 +1,5 @@
-"""Attempts that must fail in every sandbox. Returns {attempt: what happened}, "held" where it failed as it must.
+"""Attempts that must fail in every sandbox. Returns {attempt: what happened}, "held" where it failed as it must, and beside
+them what the interpreter is, for whoever writes scripts for it.
 
 Which attempts there are the supervisor knows too, and takes one that is not told of for one that did not hold. Each is
 such that it comes to something else where its layer is missing: calls have arguments for which the kernel itself
@@ -11,11 +12,14 @@ import os
 import resource
 import signal
 import socket
+import sys
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
 
 ALLOWED, OTHER = 0, 255
+
+VERSION = ".".join(map(str, sys.version_info[:3]))
 
 # What every host has somewhere, and no job.
 HOST = ("/etc", "/etc/passwd", "/etc/shadow", "/etc/hostname", "/home", "/root", "/sys", "/sys/kernel", "/var", "/var/lib", "/var/log",
@@ -100,7 +104,22 @@ def main(hostname, loopback, shown, environment, namespaces, filters, rules, dir
         }
     else:
         attempts["network namespace: no family but Unix"] = lambda: no_family((2, 1, 0), (10, 1, 0), (16, 3, 0))
-    return {what: said(attempt) for what, attempt in attempts.items()}
+    return {what: said(attempt) for what, attempt in attempts.items()} | {"interpreter": {"version": VERSION, "packages": packages()}}
+
+
+def packages():
+    """The packages beside Python's own library with their versions, as the names of their folders of metadata tell them."""
+    found = set()
+    for place in sys.path:
+        try:
+            names = os.listdir(place or ".")
+        except OSError:
+            continue
+        for stem, kind in map(os.path.splitext, names):
+            name, _, version = stem.partition("-")
+            if kind in (".dist-info", ".egg-info") and version:
+                found.add(f"{name.replace('_', '-').lower()} {version.split('-')[0]}")
+    return sorted(found)
 
 
 def is_made(path, directory):

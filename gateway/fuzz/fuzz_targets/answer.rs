@@ -6,11 +6,15 @@
 #[path = "../../../supervisor/protocol/fuzz/fuzz_targets/common.rs"]
 #[allow(dead_code, reason = "the other targets' part")]
 mod common;
+#[path = "../../src/api/mcp/fields.rs"]
+mod fields;
 #[path = "../../src/api/mcp/message.rs"]
 #[allow(dead_code, reason = "the messages' part is for another target")]
 mod message;
 #[path = "../../src/api/mcp/result.rs"]
 mod result;
+#[path = "../../src/api/mcp/told.rs"]
+mod told;
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;
@@ -38,8 +42,6 @@ struct Reply {
 struct Inside {
     #[serde(rename = "content")]
     _content: Vec<serde::de::IgnoredAny>,
-    #[serde(rename = "structuredContent")]
-    _structured_content: serde::de::IgnoredAny,
     #[serde(rename = "isError")]
     _is_error: bool,
 }

@@ -80,7 +80,7 @@ impl Caller {
     /// 403 for a profile that the key may not use, 429 for too many requests at once.
     pub fn admit(&self, profile: Option<&str>) -> Result<(), Refused> {
         let key = self.key.as_deref();
-        if let Some(profiles) = key.and_then(Key::profiles) {
+        if let Some(profiles) = self.profiles() {
             let profile = profile.unwrap_or(DEFAULT_PROFILE);
             if !profiles.iter().any(|known| known == profile) {
                 let profiles = profiles.join(", ");
@@ -98,6 +98,11 @@ impl Caller {
             let _ = self.permit.set(Permit(Arc::new(at_once)));
         }
         Ok(())
+    }
+
+    /// The profiles that it may use; `None` for all.
+    pub fn profiles(&self) -> Option<&[String]> {
+        self.key.as_deref().and_then(Key::profiles)
     }
 
     /// For whom the supervisor counts its request.

@@ -5,12 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Bytes;
-
 use crate::admission::body_budget::BodyBudget;
 use crate::admission::caller::Admission;
 use crate::args::Serve;
 use crate::metrics::Metrics;
+use crate::upstream::profiles::KnownProfiles;
 use crate::upstream::supervisor::Supervisor;
 
 /// The application's state.
@@ -22,27 +21,28 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Where jobs run.
     pub supervisor: Supervisor,
+    /// What scripts find there.
+    pub profiles: KnownProfiles,
     /// What the bodies of requests may take of memory.
     pub bodies: Arc<BodyBudget>,
     /// The largest body, in bytes.
     pub max_body: usize,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
-    /// The OpenAPI document.
-    pub contract: Bytes,
 }
 
 impl App {
     /// What the command line asks for.
-    pub fn new(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>, contract: Bytes) -> Self {
+    pub fn new(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>) -> Self {
+        let supervisor = Supervisor::new(&arguments.socket);
         Self {
             admission,
             metrics,
-            supervisor: Supervisor::new(&arguments.socket),
+            profiles: KnownProfiles::new(supervisor.clone()),
+            supervisor,
             bodies: BodyBudget::new(arguments.max_body_memory.get()),
             max_body: arguments.max_body.get(),
             body_timeout: arguments.body_timeout,
-            contract,
         }
     }
 }

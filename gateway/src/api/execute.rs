@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
 use axum::response::Response;
-use cloister_protocol::{EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, JobId, is_json_content_type};
+use cloister_protocol::{EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, JobId, Writer, is_json_content_type};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 use crate::admission::caller::Caller;
@@ -15,7 +15,8 @@ use crate::api::refusal::refuse_unread;
 use crate::api::schemas;
 use crate::upstream::supervisor::Wish;
 
-/// Runs a script in a sandbox of its own and answers with what its `main()` returned.
+/// Runs a script in a sandbox of its own and answers with what its `main()` returned; or, with `entry` `program`, with its exit
+/// code.
 ///
 /// A client that prefers `text/event-stream` (`Accept`) has its answer as Server-Sent Events: `stdout` and `stderr` as text is
 /// printed (`Printed`), and last `result` with the whole body that the answer would otherwise have, of 200 (`Returned`) or 422
@@ -24,8 +25,12 @@ use crate::upstream::supervisor::Wish;
 #[utoipa::path(
     post, tag = "jobs", path = EXECUTE_PATH, summary = "Run a script",
     request_body = ExecuteRequest, security((), ("key" = [])),
+    params((
+        "X-Cloister-Explain" = Option<String>, Header, nullable = false, pattern = "^1$",
+        description = "`1` asks for the layers in force, which the answer's header then tells."
+    )),
     responses(
-        (status = 200, description = "main() returned JSON; or, as events, what a job that has begun prints and comes to.", content(
+        (status = 200, description = "main() returned JSON, or a program ended; or, as events, what a job that has begun prints and comes to.", content(
             (schemas::Returned = "application/json"),
             (String = "text/event-stream", example = "event: stdout\ndata: {\"text\":\"hello\\n\"}\n\nevent: result\ndata: {\"id\":\"\u{2026}\",\"result\":4,\"stdout\":\"hello\\n\"}\n\n")
         )),
@@ -73,5 +78,5 @@ async fn run(app: &App, id: JobId, caller: &Caller, request: Request) -> Result<
     }
     let mut memory = app.bodies.begin(caller.tenant());
     let body = app.read(id, request.into_body(), &mut memory).await?;
-    app.run(id, caller, wish, body).await
+    app.run(id, caller, wish, (Writer::Client, body)).await
 }

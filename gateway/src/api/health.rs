@@ -10,18 +10,24 @@ use crate::api::app::App;
 use crate::api::refusal::{json, unready};
 use crate::api::schemas;
 
+/// Says so without asking the supervisor.
 #[utoipa::path(
-    get, tag = "node", path = "/healthz", summary = "Whether the gateway is alive",
-    responses((status = 200, description = "It is.", body = schemas::Status))
+    get, tag = "node", path = "/healthz", operation_id = "healthy", summary = "Whether the gateway is alive", security(()),
+    responses(
+        (status = 200, description = "It is.", body = schemas::Status),
+        (status = 403, description = "It was asked for by a name that is not this node's: forbidden.", body = schemas::Refused)
+    )
 )]
 pub async fn healthy(Extension(id): Extension<JobId>) -> Response {
     json(id, br#"{"status":"ok"}"#.as_slice())
 }
 
+/// Asks the supervisor, which has tried its sandbox.
 #[utoipa::path(
-    get, tag = "node", path = READY_PATH, summary = "Whether jobs can run",
+    get, tag = "node", path = READY_PATH, operation_id = "ready", summary = "Whether jobs can run", security(()),
     responses(
         (status = 200, description = "They can.", body = schemas::Readiness),
+        (status = 403, description = "It was asked for by a name that is not this node's: forbidden.", body = schemas::Refused),
         (status = 503, description = "The supervisor is away or still checks its sandbox.", body = schemas::Refused)
     )
 )]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use cloister_protocol::event::EVENT_STREAM;
-use cloister_protocol::{ErrorCode, ExecuteRequest, InvalidRequest, JobId, TIMING_HEADER};
+use cloister_protocol::{ErrorCode, ExecuteRequest, InvalidRequest, JobId, TIMING_HEADER, Writer};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 
 use crate::admission::caller::Caller;
@@ -27,8 +27,8 @@ struct Canonical {
 }
 
 /// Parses a body and writes it anew.
-fn canonical(body: Vec<u8>) -> Result<Canonical, InvalidRequest> {
-    let request = ExecuteRequest::parse(&body)?;
+fn canonical(writer: Writer, body: Vec<u8>) -> Result<Canonical, InvalidRequest> {
+    let request = ExecuteRequest::parse_from(writer, &body)?;
     drop(body);
     let body = serde_json::to_vec(&request).expect("strings, numbers and JSON that was parsed");
     Ok(Canonical { body, profile: request.profile })
@@ -36,10 +36,16 @@ fn canonical(body: Vec<u8>) -> Result<Canonical, InvalidRequest> {
 
 impl App {
     /// Runs a job whose request was read whole, when it is its turn.
-    pub async fn run(&self, id: JobId, caller: &Caller, wish: Wish, body: Vec<u8>) -> Result<Response, Box<Response>> {
+    pub async fn run(
+        &self,
+        id: JobId,
+        caller: &Caller,
+        wish: Wish,
+        (writer, body): (Writer, Vec<u8>),
+    ) -> Result<Response, Box<Response>> {
         let memory = self.bodies.begin(caller.tenant());
         let Canonical { body, profile } = memory
-            .work(body, canonical)
+            .work(body, move |body| canonical(writer, body))
             .await
             .map_err(|error| Box::new(refuse(id, ErrorCode::InvalidRequest, error.to_string())))?;
         caller.admit(profile.as_deref()).map_err(|refused| Box::new(refuse_with(id, refused)))?;

@@ -1,69 +1,115 @@
 //! The contract for programs: OpenAPI 3.1, generated from the types and the handlers.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{Extension, State};
 use axum::response::Response;
 use cloister_protocol::event::Printed;
-use cloister_protocol::{ID_HEADER, JobId};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use cloister_protocol::{DEFAULT_PROFILE, JobId, Profiles};
+use hyper::body::Bytes;
+use utoipa::OpenApi;
 
 use crate::api::app::App;
+use crate::api::described::Everywhere;
 use crate::api::refusal::json;
-use crate::api::{execute, health, page};
+use crate::api::{execute, health, page, schemas};
 
 /// The path that serves the document.
 pub const PATH: &str = "/openapi.json";
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Cloister", description = "Runs untrusted Python, each script in a sandbox of its own."),
+    info(
+        title = "Cloister",
+        description = "Runs untrusted Python, each script in a sandbox of its own. Assistants find the same at `/mcp`, by the Model Context Protocol.",
+        contact(name = "Whoever runs this node")
+    ),
+    servers((url = "/", description = "The node that this came from.")),
+    tags(
+        (name = "jobs", description = "Scripts, and what becomes of them."),
+        (name = "node", description = "The node itself.")
+    ),
     paths(execute::execute, health::healthy, health::ready, contract, page::routes),
     components(schemas(Printed)),
     modifiers(&Everywhere)
 )]
 struct Document;
 
-/// What holds for every path.
-struct Everywhere;
+/// The document, kept for as long as there is nothing else to say.
+#[derive(Debug, Default)]
+pub struct Contract(Mutex<Option<(Versions, Bytes)>>);
 
-impl Modify for Everywhere {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
-            "A key that `cloister keys new` made. A gateway that was started without keys asks for none.",
-        ));
-        let components = document.components.get_or_insert_default();
-        components.add_security_scheme("key", SecurityScheme::Http(bearer.build()));
-        let id = utoipa::openapi::HeaderBuilder::new().description(Some("The request's id, as in the log."));
-        let id = id.build();
-        for item in document.paths.paths.values_mut() {
-            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
-                for response in operation.responses.responses.values_mut() {
-                    if let utoipa::openapi::RefOr::T(response) = response {
-                        response.headers.insert(ID_HEADER.to_owned(), id.clone());
-                    }
-                }
+/// The versions of the interpreters that run scripts: that of the default profile, and others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Versions {
+    default: Option<String>,
+    others: BTreeSet<String>,
+}
+
+impl Contract {
+    fn of(&self, versions: Versions) -> Bytes {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some((of, document)) if *of == versions => document.clone(),
+            _ => {
+                let made = Bytes::from(document(&versions));
+                *kept = Some((versions, made.clone()));
+                made
             }
         }
     }
 }
 
-/// The document.
+impl Versions {
+    /// Those of these profiles. Their names are not told, for the document needs no key.
+    fn of(profiles: &Profiles) -> Self {
+        let version = |name: &str| Some(profiles.get(name)?.interpreter.as_ref()?.version.clone());
+        let default = version(DEFAULT_PROFILE);
+        let all = profiles.keys().filter_map(|name| version(name));
+        Self { others: all.filter(|version| Some(version) != default.as_ref()).collect(), default }
+    }
+
+    fn sentence(&self) -> String {
+        let others = self.others.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        match (&self.default, others.is_empty()) {
+            (None, true) => String::new(),
+            (None, false) => format!(" Scripts run under Python {others}, as their profile says."),
+            (Some(version), true) => format!(" Scripts run under Python {version}."),
+            (Some(version), false) => {
+                format!(" Scripts run under Python {version}; other profiles than the default have {others}.")
+            }
+        }
+    }
+}
+
+/// The document, for scripts that run under these versions.
 ///
 /// # Panics
 /// Never: it holds strings and numbers.
-pub fn document() -> String {
-    Document::openapi().to_pretty_json().expect("strings and numbers")
+pub fn document(versions: &Versions) -> String {
+    let mut document = Document::openapi();
+    if let Some(description) = &mut document.info.description {
+        description.push_str(&versions.sentence());
+    }
+    document.to_pretty_json().expect("strings and numbers")
 }
 
-/// This document.
+/// This document, with the version of the interpreter as it is now.
 #[utoipa::path(
-    get, tag = "node", path = PATH, summary = "This document",
-    responses((status = 200, description = "OpenAPI 3.1", body = std::collections::HashMap<String, serde_json::Value>))
+    get, tag = "node", path = PATH, operation_id = "openapi", summary = "This document", security(()),
+    responses(
+        (status = 200, description = "OpenAPI 3.1", body = std::collections::HashMap<String, serde_json::Value>),
+        (status = 403, description = "It was asked for by a name that is not this node's: forbidden.", body = schemas::Refused)
+    )
 )]
-pub async fn contract(State(app): State<Arc<App>>, Extension(id): Extension<JobId>) -> Response {
-    json(id, app.contract.clone())
+pub async fn contract(
+    State(app): State<Arc<App>>,
+    Extension(kept): Extension<Arc<Contract>>,
+    Extension(id): Extension<JobId>,
+) -> Response {
+    let profiles = app.profiles.get().await;
+    json(id, kept.of(Versions::of(&profiles)))
 }
 
 #[cfg(test)]
@@ -77,11 +123,11 @@ mod tests {
     };
     use serde_json::Value;
 
-    use super::document;
+    use super::{Versions, document};
 
     /// One schema of the document; null if there is none of that name.
     fn schema(name: &str) -> Value {
-        let document: Value = serde_json::from_str(&document()).expect("JSON");
+        let document: Value = serde_json::from_str(&document(&Versions::default())).expect("JSON");
         document["components"]["schemas"][name].clone()
     }
 
@@ -91,7 +137,7 @@ mod tests {
 
     #[test]
     fn answers_have_the_fields_that_the_document_says() {
-        let document: Value = serde_json::from_str(&document()).expect("JSON");
+        let document: Value = serde_json::from_str(&document(&Versions::default())).expect("JSON");
         assert_eq!(document["openapi"], "3.1.0");
         let (id, usage) = (JobId::random(), Usage::default());
         let error = &Failure::new(ErrorCode::Exit, "an end");
@@ -160,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_streamed_answer_and_its_events_are_described() {
-        let document: Value = serde_json::from_str(&document()).expect("JSON");
+        let document: Value = serde_json::from_str(&document(&Versions::default())).expect("JSON");
         let run = &document["paths"]["/execute"]["post"];
         assert_eq!(
             keys(&run["responses"]["200"]["content"]),

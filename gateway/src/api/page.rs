@@ -65,11 +65,12 @@ const FILES: [File; 9] = [
     file("/page/examples.js", JAVASCRIPT, include_str!("../../page/examples.js")),
 ];
 
-/// The page and what it loads.
+/// The page, and what it loads from beneath `/page/`: for people, with a browser.
 #[utoipa::path(
-    get, tag = "node", path = PATH, operation_id = "page", summary = "A page to try scripts in",
+    get, tag = "node", path = PATH, operation_id = "page", summary = "A page to try scripts in", security(()),
     responses(
         (status = 200, description = "The page.", body = String, content_type = "text/html; charset=utf-8"),
+        (status = 403, description = "It was asked for by a name that is not this node's: forbidden.", body = schemas::Refused),
         (status = 304, description = "The client has it, by its If-None-Match."),
         (status = 404, description = "This gateway was started without it: not_found.", body = schemas::Refused)
     )

@@ -13,14 +13,14 @@ use crate::api::execute::execute;
 use crate::api::health::{healthy, ready};
 use crate::api::mcp::service::{self as mcp, Mcp};
 use crate::api::methods::{nowhere, only};
-use crate::api::openapi::{self, contract};
+use crate::api::openapi::{self, Contract, contract};
 use crate::api::page;
 use crate::args::Serve;
 use crate::metrics::Metrics;
 
 /// The whole of what the gateway serves.
 pub fn router(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>) -> Router {
-    let app = Arc::new(App::new(arguments, admission, metrics, openapi::document().into()));
+    let app = Arc::new(App::new(arguments, admission, metrics));
     let anywhere = arguments.no_auth || arguments.keys.is_some();
     let mcp = Arc::new(Mcp::new(Arc::clone(&app), anywhere));
     Router::new()
@@ -28,7 +28,7 @@ pub fn router(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>) ->
         .route(EXECUTE_PATH, only("POST", post(execute)))
         .route("/healthz", only("GET, HEAD", get(healthy)))
         .route(READY_PATH, only("GET, HEAD", get(ready)))
-        .route(openapi::PATH, only("GET, HEAD", get(contract)))
+        .route(openapi::PATH, only("GET, HEAD", get(contract)).layer(Extension(Arc::<Contract>::default())))
         .merge(if arguments.no_page { Router::new() } else { page::routes() })
         .fallback(nowhere)
         .with_state(app)

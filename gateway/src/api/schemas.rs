@@ -23,16 +23,19 @@ pub struct Readiness {
     #[schema(pattern = "^[0-9a-f]{12}$")]
     policy: String,
     /// What became of the last change of the policy, unless it is in force as a whole.
+    #[schema(nullable = false)]
     reload: Option<Reload>,
 }
 
-/// A change of the policy that did not go through, or not wholly.
+/// A change of the policy that did not go through, or not wholly: one of these.
 #[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
+#[schema(min_properties = 1, max_properties = 1)]
 #[allow(dead_code, reason = "a schema alone")]
-pub enum Reload {
+pub struct Reload {
     /// The file was refused, and why; the policy before it is in force.
-    Refused(String),
+    #[schema(nullable = false)]
+    refused: Option<String>,
     /// It is in force but for these settings.
-    NeedsRestart(Vec<String>),
+    #[schema(nullable = false)]
+    needs_restart: Option<Vec<String>>,
 }

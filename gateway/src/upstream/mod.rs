@@ -1,4 +1,5 @@
 //! The way to the supervisor, over its Unix socket. Nothing here knows what clients are told.
 
 pub mod expect_continue;
+pub mod profiles;
 pub mod supervisor;

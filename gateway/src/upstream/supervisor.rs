@@ -16,14 +16,15 @@ use axum::response::Response;
 use cloister_program::read_whole;
 use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
-    EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, OUTCOME_HEADER, READY_PATH, STATS_PATH, Stats, TENANT_HEADER,
-    TIMING_HEADER, Tenant,
+    EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, OUTCOME_HEADER, PROFILES_PATH, Profiles, READY_PATH, STATS_PATH,
+    Stats, TENANT_HEADER, TIMING_HEADER, Tenant,
 };
 use hyper::header::{ACCEPT, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER, TE};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyperlocal::UnixConnector;
+use serde::de::DeserializeOwned;
 
 use crate::metrics::Outcome;
 use crate::upstream::expect_continue::{Continue, DeferredBody};
@@ -34,7 +35,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Kept connections are closed after this long, and never more than these are kept.
 const KEPT: (Duration, usize) = (Duration::from_secs(30), 64);
 
-/// The most that is read of what the supervisor says of itself: a hundred bytes or two a profile.
+/// The most that is read of what the supervisor says of itself: some hundred bytes a profile, and its packages.
 const LARGEST_STATS: usize = 1024 * 1024;
 
 /// What is held at most of an answer that its client has not taken.
@@ -151,12 +152,21 @@ impl Supervisor {
         tokio::time::timeout(READY_TIMEOUT, answer).await.unwrap_or(Err(Away::Silent))
     }
 
-    /// Asks the supervisor for its numbers; `None` if it does not tell them. Uses a connection of its own, so that
-    /// it takes none from a job.
+    /// Asks the supervisor for its numbers; `None` if it does not tell them.
     pub async fn stats(&self) -> Option<Stats> {
+        self.ask(STATS_PATH).await
+    }
+
+    /// Asks the supervisor for what scripts find under each profile; `None` if it does not tell.
+    pub async fn profiles(&self) -> Option<Profiles> {
+        self.ask(PROFILES_PATH).await
+    }
+
+    /// Asks for what the supervisor says of itself. Uses a connection of its own, so that it takes none from a job.
+    async fn ask<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
         let client: Client<_, DeferredBody> =
             Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(UnixConnector);
-        let request = self.request(Method::GET, STATS_PATH, JobId::random()).body(DeferredBody::nothing()).ok()?;
+        let request = self.request(Method::GET, path, JobId::random()).body(DeferredBody::nothing()).ok()?;
         let answer = async {
             let answer = client.request(request).await.ok().filter(|answer| answer.status() == StatusCode::OK)?;
             let body = read_whole(answer.into_body(), LARGEST_STATS, |_| true).await.ok()?;

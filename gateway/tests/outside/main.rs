@@ -18,4 +18,5 @@ mod stage;
 mod stopping;
 mod stream;
 mod tls;
+mod tool;
 mod upstream;

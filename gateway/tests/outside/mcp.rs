@@ -22,12 +22,19 @@ fn call(client: &mut Client, headers: &str, arguments: Value) -> std::io::Result
     client.response()
 }
 
+/// The text of a result, and whether it is an error.
+fn told(result: &Value) -> (String, bool) {
+    let text = result["content"][0]["text"].as_str().unwrap_or_default().to_owned();
+    assert!(result.get("structuredContent").is_none(), "nothing is sent twice: {result}");
+    (text, result["isError"] == true)
+}
+
 #[test]
 fn the_one_tool_runs_scripts_by_way_of_the_supervisor() -> Outcome {
     let supervisor = Supervisor::start(|request, stream| {
         let fails = request.json()["script"] == "fails";
         let (status, body) = if fails {
-            ("422 Unprocessable Entity", r#"{"error":{"code":"no_main"}}"#)
+            ("422 Unprocessable Entity", r#"{"error":{"code":"no_main","message":"none"}}"#)
         } else {
             ("200 OK", r#"{"result":1e400}"#)
         };
@@ -44,18 +51,17 @@ fn the_one_tool_runs_scripts_by_way_of_the_supervisor() -> Outcome {
 
     let response = call(&mut client, "", json!({"script": "runs", "args": [1, 2.50]}))?;
     let result = &response.json()["result"];
-    assert_eq!((response.status(), &result["isError"]), (200, &json!(false)));
-    assert_eq!(result["structuredContent"].to_string(), r#"{"result":1e+400}"#);
+    assert_eq!((response.status(), told(result)), (200, ("result: 1e400".to_owned(), false)));
     let id = response.header("x-cloister-id").unwrap_or_default();
     let request = &supervisor.requests()[0];
-    assert_eq!(request.body, br#"{"script":"runs","args":[1,2.5]}"#);
+    assert_eq!(request.body, br#"{"script":"runs","entry":"auto","args":[1,2.5]}"#);
     assert_eq!(request.header("x-cloister-id"), Some(id));
 
     let failed = call(&mut client, "", json!({"script": "fails"}))?.json();
-    assert_eq!(failed["result"]["isError"], true);
-    assert_eq!(failed["result"]["structuredContent"]["error"]["code"], "no_main");
+    assert_eq!(failed["result"]["_meta"]["cloister/code"], "no_main");
+    assert_eq!(told(&failed["result"]), ("error: no_main: none".to_owned(), true));
     let wrong = call(&mut client, "", json!({"scirpt": "runs"}))?.json();
-    assert_eq!(wrong["result"]["structuredContent"]["error"]["code"], "invalid_request");
+    assert_eq!(wrong["result"]["_meta"]["cloister/code"], "invalid_request");
     post(&mut client, "", "tools/call", json!({"name": "rm", "arguments": {}}))?;
     assert_eq!(client.response()?.json()["error"]["code"], -32602);
     assert_eq!(supervisor.requests().len(), 2);
@@ -80,9 +86,9 @@ fn what_is_written_is_what_arrives_and_what_comes_back() -> Outcome {
     let call = r#"{"params":{"_meta":{"a":1},"arguments":{"script":"x","args":[0.10, 1E2]},"name":"execute_python"},"method":"tools/call","id":"\u0061","jsonrpc":"2.0"}"#;
     let response = send(&mut client, call)?;
     let body = String::from_utf8(response.body.clone())?;
-    assert!(body.contains(r#""structuredContent":{"result":[1.50, 1E400, 12345678901234567890123]}"#), "{body}");
+    assert!(body.contains(r#""text":"result: [1.50, 1E400, 12345678901234567890123]""#), "{body}");
     assert_eq!((response.status(), &response.json()["id"]), (200, &json!("a")));
-    assert_eq!(supervisor.requests()[0].body, br#"{"script":"x","args":[0.10, 1E2]}"#);
+    assert_eq!(supervisor.requests()[0].body, br#"{"script":"x","entry":"auto","args":[0.10, 1E2]}"#);
     Ok(())
 }
 
@@ -102,12 +108,18 @@ fn a_message_is_checked_as_a_request_is() -> Outcome {
         (r#"{"script":"x","kwargs":{"a":1,"a":2}}"#.to_owned(), "kwargs: duplicate key \"a\""),
         (format!(r#"{{"script":"x","args":{}{}}}"#, "[".repeat(9999), "]".repeat(9999)), "args: nested too deeply"),
         (r#"{"script":"x","script":"y"}"#.to_owned(), "duplicate field `script`"),
-        ("null".to_owned(), "script is missing"),
+        (r#"{"code":"x","script":"x"}"#.to_owned(), "code and script are two names of one field"),
+        (r#"{"code":"x","entry":"auto"}"#.to_owned(), "entry is \"auto\", expected"),
+        (format!(r#"{{"code":"x","entry":{}{}}}"#, "[".repeat(9999), "]".repeat(9999)), "entry is an array"),
+        (format!(r#"{{"code":"x","entry":"program","argv":[{private}]}}"#), "argv[0] is an object"),
+        (format!(r#"{{"code":"x","entry":"program","argv":[{}1]}}"#, "\"x\",".repeat(100_000)), "argv has more than"),
+        (r#"{"code":"x","entry":"program","argv":["\ud800"]}"#.to_owned(), "argv[0] is not valid Unicode"),
+        (r#"{"code":"x","nan":{"null":"null"}}"#.to_owned(), "nan is an object"),
+        ("null".to_owned(), "code is missing"),
     ] {
         let result = send(&mut client, &with(&arguments))?.json()["result"].clone();
-        let error = &result["structuredContent"]["error"];
-        assert_eq!((&result["isError"], &error["code"]), (&json!(true), &json!("invalid_request")), "{arguments:.80}");
-        assert!(error["message"].as_str().is_some_and(|message| message.contains(expected)), "{error}");
+        let (text, is_error) = told(&result);
+        assert!(is_error && text.starts_with("error: invalid_request: ") && text.contains(expected), "{text}");
     }
     for (body, status, code) in [
         ("{".to_owned(), 400, -32700),
@@ -132,20 +144,15 @@ fn an_answer_is_counted_as_long_as_it_is_here() -> Outcome {
     let gateway = Gateway::start_with(&supervisor.socket, &options)?;
     let mut client = Client::connect(gateway.address)?;
     let result = call(&mut client, "", json!({"script": "x"}))?.json()["result"].clone();
-    assert_eq!(
-        (&result["isError"], &result["structuredContent"]["error"]["code"]),
-        (&json!(true), &json!("overloaded"))
-    );
-    assert_eq!(result["structuredContent"]["error"]["ran"], json!(true), "{result}");
+    let (text, is_error) = told(&result);
+    assert!(is_error && text.starts_with("error: overloaded: the script ran"), "{text}");
 
-    let options = ["--max-body", "1000000", "--max-body-memory", "3200000"];
+    let options = ["--max-body", "1000000", "--max-body-memory", "3800000"];
     let gateway = Gateway::start_with(&supervisor.socket, &options)?;
     let mut client = Client::connect(gateway.address)?;
     for _ in 0..3 {
         let result = call(&mut client, "", json!({"script": "x"}))?.json()["result"].clone();
-        assert_eq!(result["structuredContent"]["result"].as_str().map(str::len), Some(600_000));
-        let text = result["content"][0]["text"].as_str().unwrap_or_default();
-        assert!(text.contains("structuredContent"), "{text:.100}");
+        assert_eq!(told(&result).0.len(), 600_000 + "result: \"\"".len());
     }
     Ok(())
 }
@@ -171,11 +178,8 @@ fn files_come_back_as_what_they_are() -> Outcome {
     assert_eq!(request["files"], files);
 
     let content = result["content"].as_array().cloned().unwrap_or_default();
-    let told: Value = serde_json::from_str(content[0]["text"].as_str().unwrap_or_default())?;
-    assert_eq!(told, result["structuredContent"]);
-    let listed = told["files"].as_array().cloned().unwrap_or_default();
-    assert!(listed.len() == 6 && listed.iter().all(|file| file.get("content_base64").is_none()), "{told}");
-    assert_eq!(listed[4]["omitted"], "too large");
+    let names = "a/plot 1.png\nb.csv\nc.bin\nd.txt\ne.png (not here: too large)\nf.txt\n(there were more)";
+    assert_eq!(told(&result).0, format!("result: 1\nfiles in out/, in the order in which they follow:\n{names}"));
     let resource = |what| json!({"type": "resource", "resource": what});
     assert_eq!(
         content[1..],
@@ -188,8 +192,8 @@ fn files_come_back_as_what_they_are() -> Outcome {
         ]
     );
     let wrong = call(&mut client, "", json!({"script": "x", "files": [{"path": "../x", "content": ""}]}))?.json();
-    let message = wrong["result"]["structuredContent"]["error"]["message"].as_str().unwrap_or_default().to_owned();
-    assert!(message.starts_with("files[0].path"), "{message}");
+    let (text, _) = told(&wrong["result"]);
+    assert!(text.starts_with("error: invalid_request: files[0].path"), "{text}");
     Ok(())
 }
 
@@ -202,7 +206,7 @@ fn a_call_needs_a_key_and_counts_for_it() -> Outcome {
     call(&mut client, "", json!({"script": "x"}))?.refusal(401, "unauthorized");
     let header = format!("authorization: Bearer {key}\r\n");
     let refused = call(&mut client, &header, json!({"script": "x"}))?.json();
-    assert_eq!(refused["result"]["structuredContent"]["error"]["code"], "forbidden");
+    assert_eq!(refused["result"]["_meta"]["cloister/code"], "forbidden");
     call(&mut client, &header, json!({"script": "x"}))?.refusal(429, "rate_limited");
     assert!(supervisor.requests().is_empty());
     Ok(())

@@ -1,12 +1,12 @@
 //! Whether what a policy puts into a sandbox has its place there: mounts, links, and rules for paths. What is refused
 //! here would keep each sandbox from being built; what is warned of would do nothing. Only what the file tells.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use cloister_terms::{Access, Mount, OUT, PathRule, WRITABLE};
 
 use super::place;
-use super::shown::{at, is_own, warning_at};
+use super::shown::{at, first, is_own, shown, warning_at};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::keys::{profile, runtime};
 use crate::read::{Placed, Tables, Values};
@@ -34,26 +34,12 @@ pub(super) fn check(tables: &Tables, problems: &mut Diagnostics) {
     }
 }
 
-/// What a profile's sandboxes show, the runtime's mounts first, as they are attached.
-pub(super) fn shown<'a>(
-    runtime: &'a Values<runtime::Runtime>,
-    profile: &'a Values<profile::Profile>,
-) -> Vec<&'a Mount> {
-    let own = profile.of(profile::FILESYSTEM_READ_ONLY);
-    runtime.of(runtime::MOUNTS).unwrap_or_default().iter().chain(own).map(|item| &item.value).collect()
-}
-
 /// Where on the host that is which lies at a path inside; of two mounts at one place the later covers the other.
 pub(super) fn host_path(shown: &[&Mount], inside: &Path) -> Option<PathBuf> {
     let around = shown.iter().filter(|mount| inside.starts_with(&mount.inside));
     let mount = around.max_by_key(|mount| mount.inside.components().count())?;
     let rest = inside.strip_prefix(&mount.inside).ok()?;
     Some(if rest.as_os_str().is_empty() { mount.host.clone() } else { mount.host.join(rest) })
-}
-
-/// The name in the root that a path begins with.
-pub(super) fn first(path: &Path) -> Option<&str> {
-    path.components().find_map(|part| if let Component::Normal(name) = part { name.to_str() } else { None })
 }
 
 fn links(runtime: &Values<runtime::Runtime>, problems: &mut Diagnostics) {

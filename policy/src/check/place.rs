@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use super::inside::{first, shown};
-use super::shown::is_own;
+use super::shown::{first, is_own, shown};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::keys::{profile, runtime};
 use crate::read::{Tables, Values};

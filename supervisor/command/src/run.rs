@@ -32,13 +32,8 @@ pub fn run(arguments: &args::Run) -> Result<ExitCode, String> {
     }
     let request = ExecuteRequest {
         script: read(&arguments.script)?,
-        args: None,
-        kwargs: None,
-        stdin: None,
         profile: arguments.profile.clone(),
-        timeout_ms: None,
-        files: Vec::new(),
-        files_out: Vec::new(),
+        ..ExecuteRequest::default()
     };
     let without = &arguments.without;
     if !without.is_empty() && !cfg!(feature = "leave-out") {

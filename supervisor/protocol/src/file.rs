@@ -6,13 +6,11 @@ use serde_json::value::RawValue;
 
 /// A file that a request brings.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum InputFile {
     /// Text.
     Text {
         /// Where it is put: relative to the working directory, not in `out`.
-        #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 1024, example = "data/input.csv"))]
         path: String,
         /// What is in it, as UTF-8.
         content: String,
@@ -20,10 +18,8 @@ pub enum InputFile {
     /// Any bytes.
     Bytes {
         /// Where it is put: relative to the working directory, not in `out`.
-        #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 1024, example = "data/input.png"))]
         path: String,
         /// What is in it, in base64 with padding (RFC 4648, section 4).
-        #[cfg_attr(feature = "openapi", schema(value_type = String, content_encoding = "base64"))]
         content_base64: Decoded,
     },
 }

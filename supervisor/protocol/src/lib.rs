@@ -8,6 +8,7 @@
 mod answer;
 mod claim;
 mod code;
+mod entry;
 pub mod event;
 mod failure;
 mod field;
@@ -16,6 +17,7 @@ mod files;
 mod id;
 mod json;
 mod pattern;
+mod profile;
 pub mod report;
 mod request;
 #[cfg(feature = "openapi")]
@@ -28,6 +30,7 @@ pub use cloister_terms::{DEFAULT_PROFILE, OUT};
 pub use answer::{Answer, Stream, Usage};
 pub use claim::Claim;
 pub use code::ErrorCode;
+pub use entry::{Entry, LONGEST_ARGUMENTS, MOST_ARGUMENTS, Nan};
 pub use failure::{Denial, Details, Failure, Layer};
 pub use field::InvalidRequest;
 pub use file::{Encoded, InputFile, LeftFile, OutputFile, directories};
@@ -35,7 +38,8 @@ pub use files::DEEPEST;
 pub use id::JobId;
 pub use json::{MAX_DEPTH, NotJson, check, check_result};
 pub use pattern::{Part, Pattern, is_hidden};
-pub use request::ExecuteRequest;
+pub use profile::{Interpreter, ProfileInfo, Profiles};
+pub use request::{ExecuteRequest, Writer};
 pub use stats::{ProfileStats, Restarts, Stats};
 pub use tenant::Tenant;
 
@@ -70,6 +74,9 @@ pub const READY_PATH: &str = "/readyz";
 
 /// The path that answers with [`Stats`], on the supervisor's socket alone.
 pub const STATS_PATH: &str = "/stats";
+
+/// The path that answers with [`Profiles`], on the supervisor's socket alone.
+pub const PROFILES_PATH: &str = "/profiles";
 
 /// Whether a `Content-Type` header's value says JSON; parameters such as a charset are accepted.
 #[must_use]

@@ -3,83 +3,128 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::entry::{Entry, Nan, check_arguments, parse_argv};
 use crate::field::{InvalidRequest, kind_of, present, string, wrong_type};
 use crate::file::InputFile;
 use crate::files;
 use crate::json::check;
 use crate::pattern::{self, Pattern};
 
-/// A request that holds the contract's shape. Sizes and names are checked against the policy later.
-#[derive(Debug, Serialize)]
+/// A script to run, and what it is run with.
+#[derive(Debug, Default, Serialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExecuteRequest {
-    /// Python source that defines `main()`; never empty.
-    #[cfg_attr(feature = "openapi", schema(pattern = r"\S", example = "def main(a, b):\n    return a + b"))]
+    /// Python source; never empty. It defines `main()` at its top level, unless it is run as a program.
+    #[cfg_attr(feature = "openapi", schema(pattern = r"\S", examples("def main():\n    return 2 + 2")))]
     pub script: String,
-    /// Positional arguments for `main()`: a JSON array, as the client wrote it.
+    /// What the script is run as: `main` for what its `main()` returns, `program` as `python3 script.py ARGV`, for its exit
+    /// code and what it prints.
+    #[cfg_attr(feature = "openapi", schema(inline, required = false))]
+    #[serde(skip_serializing_if = "Entry::is_main")]
+    pub entry: Entry,
+    /// Positional arguments for `main()`. Numbers keep their digits.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<serde_json::Value>, required = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub args: Option<Box<RawValue>>,
-    /// Keyword arguments for `main()`: a JSON object, as the client wrote it.
+    /// Keyword arguments for `main()`. Numbers keep their digits.
     #[cfg_attr(feature = "openapi", schema(value_type = std::collections::HashMap<String, serde_json::Value>, required = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kwargs: Option<Box<RawValue>>,
-    /// The script's standard input.
+    /// With `entry` `program` alone: what follows the script's name in `sys.argv`; no NULs, 128 KiB together at most.
+    #[cfg_attr(feature = "openapi", schema(required = false, max_items = 1024, examples(json!(["--seed", "7"]))))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub argv: Vec<String>,
+    /// Text for the script's standard input.
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
-    /// The profile's name; absent: `default`.
-    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    /// The name of a profile of the node's policy, which sets limits and packages; absent: `default`.
+    #[cfg_attr(feature = "openapi", schema(nullable = false, min_length = 1, max_length = 256))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    /// Wall time wanted, in milliseconds, at least 1; the profile's is the most there is.
+    /// The longest that it may take, in milliseconds: less than the profile lets it, never more.
     #[cfg_attr(feature = "openapi", schema(nullable = false, minimum = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// Files that are put into the working directory before the script starts.
-    #[cfg_attr(feature = "openapi", schema(inline, required = false))]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<InputFile>,
     /// What comes back of the working directory beside what is in `out`: paths relative to it, such as `report.csv`,
     /// `plots/*.png`, `results` (a directory with all in it) or `**/*.csv`.
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, required = false, max_items = 32, example = json!(["report.csv", "plots/*.png"])))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, required = false, max_items = 32, examples(json!(["report.csv", "plots/*.png"]))))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files_out: Vec<Pattern>,
+    /// `null`: NaN and infinities of the result become `null`. Absent: they are an error, `result_not_json`.
+    #[cfg_attr(feature = "openapi", schema(inline, nullable = false))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nan: Option<Nan>,
 }
+
+/// Who wrote a body, which decides a little of what may stand in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// A client of `POST /execute`.
+    Client,
+    /// An assistant that calls the tool: it may say `code` for `script`, and a script of its need not have a `main()`.
+    Assistant,
+    /// The gateway, which passes on what it was sent by either.
+    Gateway,
+}
+
+/// What a script is expected to be.
+const SOURCE: &str = "a string of Python source";
 
 /// The longest profile name, in bytes, that is looked up at all.
 const LONGEST_NAME: usize = 256;
 
-/// The fields before their types are known, so that a wrong type can be told with the field's name.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Raw<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    script: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    args: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    kwargs: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    stdin: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    profile: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    timeout_ms: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    files: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    files_out: Option<&'a RawValue>,
+/// The fields before their types are known, so that a wrong type can be told with the field's name; and the same with the
+/// other name of the script.
+macro_rules! raw {
+    ($($field:ident),*) => {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Raw<'a> {
+            $(#[serde(borrow, default, deserialize_with = "present")]
+            $field: Option<&'a RawValue>,)*
+        }
+
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct RawCall<'a> {
+            #[serde(borrow, default, deserialize_with = "present")]
+            code: Option<&'a RawValue>,
+            $(#[serde(borrow, default, deserialize_with = "present")]
+            $field: Option<&'a RawValue>,)*
+        }
+
+        impl<'a> RawCall<'a> {
+            fn apart(self) -> (Option<&'a RawValue>, Raw<'a>) {
+                (self.code, Raw { $($field: self.$field),* })
+            }
+        }
+    };
 }
 
+raw!(script, entry, args, kwargs, argv, stdin, profile, timeout_ms, files, files_out, nan);
+
 impl ExecuteRequest {
-    /// Parses a body.
+    /// Parses a body that a client wrote.
     ///
     /// # Errors
     /// [`InvalidRequest`] for invalid JSON, an unknown field, a duplicate key at any level, a wrong
-    /// type, a missing or empty script, a file at no place, or nesting beyond [`MAX_DEPTH`](crate::MAX_DEPTH).
+    /// type, a missing or empty script, a file at no place, arguments for what is not run, or nesting beyond
+    /// [`MAX_DEPTH`](crate::MAX_DEPTH).
     pub fn parse(body: &[u8]) -> Result<Self, InvalidRequest> {
+        Self::parse_from(Writer::Client, body)
+    }
+
+    /// Parses a body that one of these wrote.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_from(writer: Writer, body: &[u8]) -> Result<Self, InvalidRequest> {
         let text = std::str::from_utf8(body)
             .map_err(|error| InvalidRequest::new(format!("the body is not UTF-8: {error}")))?;
         if !text.trim_start().starts_with('{') {
@@ -88,25 +133,45 @@ impl ExecuteRequest {
                 kind_of(text)
             )));
         }
-        let raw: Raw<'_> = serde_json::from_str(text)
-            .map_err(|error| InvalidRequest::new(format!("the body is not a valid request: {error}")))?;
-        let script = raw
-            .script
-            .ok_or_else(|| InvalidRequest::new("script is missing: expected a string of Python source".to_owned()))?;
+        let (name, script, raw) = fields(writer, text)?;
+        let script = script.ok_or_else(|| InvalidRequest::new(format!("{name} is missing: expected {SOURCE}")))?;
+        let unasked = if writer == Writer::Assistant { Entry::Auto } else { Entry::Main };
+        let entry = raw.entry.map(|value| Entry::parse(value, writer == Writer::Gateway)).transpose()?;
         let request = Self {
-            script: string("script", script)?,
+            script: string(name, script)?,
+            entry: entry.unwrap_or(unasked),
             args: raw.args.map(|value| container("args", "an array", '[', value)).transpose()?,
             kwargs: raw.kwargs.map(|value| container("kwargs", "an object", '{', value)).transpose()?,
+            argv: raw.argv.map(parse_argv).transpose()?.unwrap_or_default(),
             stdin: raw.stdin.map(|value| string("stdin", value)).transpose()?,
             profile: raw.profile.map(profile).transpose()?,
             timeout_ms: raw.timeout_ms.map(milliseconds).transpose()?,
             files: raw.files.map(files::parse).transpose()?.unwrap_or_default(),
             files_out: raw.files_out.map(pattern::parse).transpose()?.unwrap_or_default(),
+            nan: raw.nan.map(Nan::parse).transpose()?,
         };
         if request.script.trim().is_empty() {
-            return Err(InvalidRequest::new("script is empty: expected Python source that defines main()".to_owned()));
+            return Err(InvalidRequest::new(format!("{name} is empty: expected {SOURCE}")));
         }
+        check_arguments(request.entry, [request.args.as_deref(), request.kwargs.as_deref()], &request.argv)?;
         Ok(request)
+    }
+}
+
+/// The fields of a body: what the script is called there, the script, and all of them.
+fn fields(writer: Writer, text: &str) -> Result<(&'static str, Option<&RawValue>, Raw<'_>), InvalidRequest> {
+    let invalid = |error| InvalidRequest::new(format!("the body is not a valid request: {error}"));
+    if writer != Writer::Assistant {
+        let raw: Raw<'_> = serde_json::from_str(text).map_err(invalid)?;
+        return Ok(("script", raw.script, raw));
+    }
+    let call: RawCall<'_> = serde_json::from_str(text).map_err(invalid)?;
+    match call.apart() {
+        (Some(_), Raw { script: Some(_), .. }) => {
+            Err(InvalidRequest::new("code and script are two names of one field: expected one of them"))
+        }
+        (None, raw) if raw.script.is_some() => Ok(("script", raw.script, raw)),
+        (code, raw) => Ok(("code", code, raw)),
     }
 }
 

@@ -8,7 +8,8 @@ only failures need are imported when they fail, for a cold start pays for each i
 The parts of it are put behind one another to one text, in the order of the file `parts`; what one imports
 from another is there already then. So each name is one thing in all of them.
 
-Descriptors: 0 request, the content of its files, then the script's standard input; 1 and 2 output; 3 the result pipe.
+Descriptors: 0 request, the content of its files, then the script's standard input; 1 and 2 output; 3 the result pipe;
+4 the native library, closed once it is loaded, where the interpreter is not forked.
 Arguments: none, or where the interpreter is started ahead of its request "ahead", the limit on CPU time in seconds that
 the job is to have, and the modules to import.
 """
@@ -22,11 +23,13 @@ import sys
 __builtins__ = dict(vars(builtins))
 
 os_read, os_write, os_exit, os_getpid, os_times = os.read, os.write, os._exit, os.getpid, os.times
+os_open, os_close, os_getcwd = os.open, os.close, os.getcwd
 # What decodes without looking for white space and encodings: the supervisor's JSON has no such surprises.
 json_scan = json.JSONDecoder().scan_once
 json_encoder = json.encoder.c_make_encoder
 json_string = json.encoder.encode_basestring
-sys_modules = sys.modules
+sys_modules, sys_exc_info = sys.modules, sys.exc_info
 
 RESULT_FD = 3
+LIBRARY_FD = 4
 FILE_NAME = "script.py"

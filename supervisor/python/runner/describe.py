@@ -19,7 +19,7 @@ def describe(error):
 
 def describe_exception(error):
     kind = type(error)
-    name = kind.__qualname__ if kind.__module__ in ("builtins", "script") else f"{kind.__module__}.{kind.__qualname__}"
+    name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
     message = clip(text_of(error))
     described = {"code": "exception", "message": f"{name}: {message}" if message else name, "exception": name}
     if isinstance(error, MemoryError):

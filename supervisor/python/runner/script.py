@@ -1,51 +1,20 @@
 """The whole life of a script: compiled, its top level run, its `main()` called, its result or failure put into words."""
 
-import sys
-import types
-
-from .captured import FILE_NAME, os_exit, os_getpid, os_write, sys_modules
+from .captured import os_exit, os_getpid, os_write, sys_modules
+from .compiled import compile_script, no_main
 from .describe import describe, describe_exit
+from .main_module import become_main, file_name
 from .receive import put_files
 from .report import Stop, error_frame, result_frame
 from .streams import flush_streams
-from .texts import a
-
-# Names by which a script could bind `main` unseen; one of them, and only running it can tell.
-DYNAMIC = frozenset(
-    "exec eval compile globals locals vars setattr __import__ importlib sys builtins inspect "
-    "__dict__ __main__ script types runpy ctypes gc".split()
-)
-
-
-class Source:
-    """Lets tracebacks and `inspect` find the script's lines: a loader as PEP 302 has it."""
-
-    def __init__(self, script):
-        self.script = script
-
-    def get_source(self, name):
-        return self.script
+from .watch import TopLevel
 
 
 def run(request):
     """Run what a request asks for; always returns a frame."""
-    script = request["script"].removeprefix("\ufeff")
     owner = os_getpid()
     try:
-        code = compile_script(script)
-        put_files(request.get("files", ()))
-        module = types.ModuleType("script")
-        module.__file__ = FILE_NAME
-        module.__loader__ = Source(script)
-        sys_modules["script"] = module
-        sys.argv = [FILE_NAME]
-        exec(code, module.__dict__)
-        main = module.__dict__.get("main")
-        if not callable(main):
-            raise Stop("no_main", no_main(main, "main" in module.__dict__))
-        value = main(*request.get("args", ()), **request.get("kwargs", {}))
-        if hasattr(type(value), "__await__"):
-            value = wait_for(value)
+        value = value_of(request)
         if os_getpid() != owner:
             end_child(None)
         told = result_frame(value, request["result_bytes"])
@@ -59,6 +28,28 @@ def run(request):
     return told
 
 
+def value_of(request):
+    """What the first call of the script's `main` gives: its own call, or else one of ours."""
+    script, files = request["script"].removeprefix("\ufeff"), request.get("files", ())
+    name = file_name(files)
+    code = compile_script(script, name)
+    put_files(files)
+    module = become_main(script, name)
+    top_level = TopLevel(code, script)
+    try:
+        top_level.run(module.__dict__)
+    except BaseException:
+        if not top_level.returned:
+            raise
+    if top_level.called:
+        return top_level.result()
+    main = module.__dict__.get("main")
+    if not callable(main):
+        raise Stop("no_main", no_main(main, "main" in module.__dict__))
+    value = main(*request.get("args", ()), **request.get("kwargs", {}))
+    return wait_for(value) if hasattr(type(value), "__await__") else value
+
+
 def end_child(error):
     """End a process that the script forked as its interpreter would: the report is its parent's to give."""
     code = 0
@@ -69,45 +60,6 @@ def end_child(error):
         os_write(2, (describe(error).get("traceback", "") + "\n").encode("utf-8", "backslashreplace"))
     flush_streams()
     os_exit(code)
-
-
-def compile_script(script):
-    try:
-        code = compile(script, FILE_NAME, "exec", dont_inherit=True)
-    except SyntaxError as error:
-        raise Stop(
-            "syntax_error", f"{error.msg} (line {error.lineno})", exception=type(error).__name__,
-            line=error.lineno, column=error.offset, text=(error.text or "").rstrip("\n"),
-        ) from None
-    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
-        why = str(error) if isinstance(error, ValueError) else "it is nested too deeply for the compiler"
-        raise Stop("syntax_error", f"the script does not compile: {why}", exception=type(error).__name__) from None
-    if "main" not in code.co_names and not may_bind_main(script):
-        raise Stop("no_main", no_main(None, False))
-    return code
-
-
-def may_bind_main(script):
-    """Whether a script whose top level never names `main` could still bind it while it runs."""
-    import ast
-
-    for node in ast.walk(ast.parse(script)):
-        if isinstance(node, ast.Global) and "main" in node.names:
-            return True
-        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
-            return True
-        names = [getattr(node, "id", None), getattr(node, "attr", None)]
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            names += [part for alias in node.names for part in (alias.name.split(".")[0], alias.asname)]
-        if not DYNAMIC.isdisjoint(name for name in names if name):
-            return True
-    return False
-
-
-def no_main(value, bound):
-    if bound:
-        return f"main is {a(type(value).__name__)}, which cannot be called; the script must define main() at its top level"
-    return "the script must define main() at its top level"
 
 
 def wait_for(value):

@@ -5,12 +5,13 @@ import os
 import select
 import sys
 
-from .captured import RESULT_FD, os_exit, os_times, os_write, sys_modules
+from .captured import LIBRARY_FD, RESULT_FD, os_exit, os_times, os_write, sys_modules
 from .encode import dump
 from .receive import read_standard_input, receive
 from .report import encode_error, frame, send
+from .main_module import remove_script
 from .script import run
-from .streams import open_streams, with_descriptors
+from .streams import load_native, open_streams, with_descriptors
 
 # Milliseconds after which an interpreter takes it that no request is waiting for it.
 SHORTLY = 2
@@ -57,8 +58,10 @@ def rehearse():
     """Serve a small request that nobody has made, so that its first-use costs are paid before one comes."""
     script = "def main(*a, **k):\n    return {'sum': sum([1, 2]), 'text': str(1.5)}\n"
     body = dump({"script": script, "args": [1, 2.5, "x", None], "result_bytes": 1 << 10})
+    before, argv, paths = sys_modules["__main__"], sys.argv, sys.path[:]
     run(receive(io.BytesIO(len(body).to_bytes(8, "big") + body).read))
-    del sys_modules["script"]
+    remove_script(sys_modules["__main__"])
+    sys_modules["__main__"], sys.argv, sys.path[:] = before, argv, paths
 
 
 def rehearse_early():
@@ -105,6 +108,7 @@ def serve_ahead(cpu_seconds, modules):
 
 
 if __name__ == "__main__":
+    load_native(LIBRARY_FD)
     if sys.argv[1:2] == ["ahead"]:
         serve_ahead(int(sys.argv[2]), sys.argv[3:])
     serve(open_streams)

@@ -1,8 +1,12 @@
-"""A script's `sys.stdin`, `sys.stdout` and `sys.stderr`."""
+"""A script's `sys.stdin`, `sys.stdout` and `sys.stderr`: what is printed is out of the process's hands at once, a print in one piece."""
 
 import io
 import os
 import sys
+
+from .captured import builtins
+
+native = None
 
 
 class Unbuffered(io.FileIO):
@@ -16,15 +20,48 @@ class Unbuffered(io.FileIO):
         return total
 
 
+class Through(io.BufferedWriter):
+    """Keeps nothing back. Its `write` is native, and as `Unbuffered`'s."""
+
+    def close(self):
+        native.leave(self)
+        super().close()
+
+    def detach(self):
+        native.leave(self)
+        return super().detach()
+
+
+def load_native(descriptor):
+    """Load the native half from the library that a descriptor refers to, and close that. Without it prints are slower, and in pieces."""
+    global native
+    import _imp
+
+    try:
+        native = _imp.create_dynamic(type(os.__spec__)("cloister_output", None, origin=f"/proc/self/fd/{descriptor}"))
+    except ImportError:
+        pass
+    try:
+        os.close(descriptor)
+    except OSError:
+        pass
+
+
 def open_streams():
     """Make the three of the descriptors 0, 1 and 2, which must be pipes by now."""
     # Undecodable input and unencodable output must not cost a script its answer.
     sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8", "surrogateescape")
     for name, fd in (("stdout", 1), ("stderr", 2)):
-        stream = io.TextIOWrapper(Unbuffered(fd, "w", closefd=False), "utf-8", "backslashreplace", "\n", write_through=True)
+        raw = buffer = (io.FileIO if native else Unbuffered)(fd, "w", closefd=False)
+        raw.name = f"<{name}>"
+        if native:
+            buffer = Through(raw)
+        stream = io.TextIOWrapper(buffer, "utf-8", "backslashreplace", "\n", write_through=True)
         stream.mode = "w"
         setattr(sys, name, stream)
         setattr(sys, "__" + name + "__", stream)
+    if native:
+        __builtins__["print"] = builtins.print = native.take_over(Through, builtins, sys, sys.stdout, sys.stderr)
 
 
 def flush_streams():

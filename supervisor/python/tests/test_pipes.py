@@ -252,7 +252,7 @@ def test_a_child_that_the_script_forks_gives_no_report(run, end):
 
 
 @pytest.mark.parametrize("patch", [
-    "import builtins\nfor name in list(vars(builtins)):\n    if name not in ('__build_class__', '__import__', 'ValueError', 'BaseException'): setattr(builtins, name, None)",
+    "import builtins\nput = setattr\nfor name in list(vars(builtins)):\n    if name not in ('__build_class__', '__import__', 'ValueError', 'BaseException'): put(builtins, name, None)",
     "import json\njson.dumps = json.loads = json.JSONEncoder = None\nimport json.encoder\njson.encoder.c_make_encoder = json.encoder.encode_basestring = None",
     "import os\nos.write = os.read = os._exit = os.getpid = None",
     "import sys\nsys.stdout = sys.stderr = None",

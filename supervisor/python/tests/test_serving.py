@@ -48,7 +48,6 @@ def served(monkeypatch):
 
     yield serve
     sys.set_int_max_str_digits(digits)
-    sys.modules.pop("script", None)
 
 
 def test_it_is_ready_then_begins_then_reports(served):
@@ -91,12 +90,11 @@ def test_what_is_done_meanwhile_is_done_until_the_request_comes(served, monkeypa
     assert done == [2, 15] and waiting.waited == [2, 15, 15]
 
 
-def test_a_rehearsal_leaves_nothing_behind():
-    before = set(sys.modules)
-    argv = sys.argv
+def test_a_rehearsal_leaves_nothing_behind(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    before = sys.modules["__main__"], sys.argv, sys.path[:]
     part.rehearse()
-    sys.argv = argv
-    assert "script" not in sys.modules and not {name for name in set(sys.modules) - before if name.startswith("script")}
+    assert (sys.modules["__main__"], sys.argv, sys.path) == before and not list(tmp_path.iterdir())
 
 
 def test_ahead_of_a_request_one_is_rehearsed_after_a_moment(monkeypatch):

@@ -1,16 +1,27 @@
 """The part `streams`, over pipes in the place of the descriptors 0, 1 and 2."""
 
+import builtins
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
-from runner.streams import Unbuffered, flush_streams, open_streams, with_descriptors
+from runner import streams
+from runner.streams import Unbuffered, flush_streams, load_native, open_streams, with_descriptors
 
 
-@pytest.fixture
-def piped(monkeypatch):
+@pytest.fixture(params=["native", "without"])
+def piped(monkeypatch, request):
     """Call a function with streams of the runner's; what it printed on each, and what it returned."""
+    monkeypatch.setattr(builtins, "print", print)
+    monkeypatch.setattr(streams, "native", None)
+    if request.param == "native":
+        library = Path(os.environ.get("CLOISTER_BIN", "")) / "libcloister_zygote.so"
+        if not library.is_file():
+            pytest.skip("needs CLOISTER_BIN")
+        load_native(os.open(library, os.O_RDONLY))
+        assert streams.native
     names = ("stdin", "stdout", "stderr")
     kept = {name: (getattr(sys, name), getattr(sys, "__" + name + "__")) for name in names}
 
@@ -66,6 +77,30 @@ def test_input_of_any_bytes_is_read(piped):
 def test_the_streams_are_the_original_ones_too(piped):
     assert piped(lambda: all(getattr(sys, name) is getattr(sys, f"__{name}__") for name in ("stdin", "stdout", "stderr")))[2]
     assert piped(lambda: (sys.stdin.fileno(), sys.stdout.fileno(), sys.stderr.fileno(), sys.stdout.mode))[2] == (0, 1, 2, "w")
+
+
+def test_a_print_is_in_one_piece_by_the_native_half(piped):
+    def do():
+        print("a", 1, [2], sep="-", end="!")
+        return print
+
+    original = print
+    printed, _, own = piped(do)
+    assert printed == b"a-1-[2]!"
+    assert (own is not original) == bool(streams.native), "the runner's own, and only while it is there"
+
+
+def test_a_library_that_is_none_is_closed_and_passed_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(streams, "native", None)
+    (tmp_path / "f").write_text("no library")
+    file = os.open(tmp_path / "f", os.O_RDONLY)
+    os.dup2(file, 900)  # the loader knows what it has loaded by the path
+    os.close(file)
+    for number in (900, 901):
+        load_native(number)
+        with pytest.raises(OSError):
+            os.fstat(number)
+    assert streams.native is None
 
 
 def test_closing_a_stream_leaves_its_descriptor(piped):

@@ -28,6 +28,7 @@ CALM = 15
 
 def main():
     library = ctypes.PyDLL("/proc/self/fd/3")
+    kept = os.dup(3)  # the runner loads it too
     os.close(3)
     os.dup2(2, 3)  # the number stays taken: it is a job's result pipe later
     hooks, os_register = watch_fork_hooks()
@@ -39,6 +40,7 @@ def main():
         sys.exit(1)
     runner = types.ModuleType("cloister_runner")
     exec(compile(sys.argv[1], "runner", "exec"), runner.__dict__)
+    runner.load_native(kept)
     sys.argv[:] = ["script.py"]
     sys.orig_argv[:] = sys.orig_argv[:1]
     shorten_command_line()

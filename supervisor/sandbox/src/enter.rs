@@ -13,6 +13,7 @@ use nix::unistd::{chdir, setsid};
 use seccompiler::BpfProgram;
 
 use crate::error::{Context, Result};
+use crate::library::{Library, NUMBER};
 use crate::spec::{Slot, Spec};
 use crate::weaker::{Layer, Plan};
 use crate::{credentials, landlock, limits, root, seccomp, sys};
@@ -48,11 +49,11 @@ impl Confinement {
     }
 
     /// Confines this process as the slot's job in the given cell. On success it has descriptors 0 to
-    /// 3 and no others.
+    /// 3 and no others, but for the library's.
     ///
     /// # Errors
     /// The step that failed; the process must then end, for it is half confined.
-    pub fn enter(&self, slot: Slot, cell: &OwnedFd) -> Result<()> {
+    pub fn enter(&self, slot: Slot, cell: &OwnedFd, library: Option<&Library>) -> Result<()> {
         let spec = &self.plan;
         let leaves_out = |layer| spec.leaves_out(layer);
 
@@ -100,17 +101,28 @@ impl Confinement {
             let writable: Vec<_> = spec.writable().map(|(path, _)| path).collect();
             landlock::restrict(spec, &root::read_only_paths(spec), &writable)?;
         }
-        if !leaves_out(Layer::Descriptors) {
-            // SAFETY: the objects that own these descriptors are not used after this in the process,
-            // which execs, or runs an interpreter that never heard of them.
-            unsafe { sys::close_from(4) }.doing(|| "close_range 4")?;
-        }
+        self.close_others(library)?;
         // Last, for it refuses nearly all of the calls above.
         match leaves_out(Layer::Seccomp) {
             true => Ok(()),
             false if spec.weaker().recorded => seccomp::apply_recorded(&self.filter),
             false => seccomp::apply(&self.filter),
         }
+    }
+
+    /// Closes all but a job's descriptors, and the library's if there is one, which is put in its place.
+    fn close_others(&self, library: Option<&Library>) -> Result<()> {
+        if let Some(library) = library {
+            // SAFETY: the objects that own descriptors but the first four are not used after this in the process, which
+            // execs.
+            unsafe { library.place() }.doing(|| "dup2 the library")?;
+        }
+        if !self.plan.leaves_out(Layer::Descriptors) {
+            let first = if library.is_some() { NUMBER + 1 } else { NUMBER };
+            // SAFETY: as above, or the process runs an interpreter that never heard of them.
+            unsafe { sys::close_from(first) }.doing(|| format!("close_range {first}"))?;
+        }
+        Ok(())
     }
 }
 

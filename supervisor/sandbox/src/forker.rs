@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 
 use crate::enter::{Confinement, JobFds, place_fds};
 use crate::error::{Context, Result};
+use crate::library::Library;
 use crate::spec::Slot;
 use crate::sys::{self, Forked};
 use crate::weaker::Plan;
@@ -152,16 +153,16 @@ impl Forker {
 }
 
 impl NewJob {
-    /// Makes this process the job: its descriptors, its cgroup, its confinement. On an error the
-    /// supervisor has been told and the process must end.
+    /// Makes this process the job: its descriptors, with the library's if it is to load one, its cgroup, its
+    /// confinement. On an error the supervisor has been told and the process must end.
     ///
     /// # Errors
     /// The step that failed.
-    pub fn take(self, confinement: &Confinement) -> Result<()> {
+    pub fn take(self, confinement: &Confinement, library: Option<&Library>) -> Result<()> {
         let confined = place_fds(self.fds)
             .and_then(|()| walk_in(&self.doors))
             .and_then(|()| SigSet::empty().thread_set_mask().doing(|| "unblock signals"))
-            .and_then(|()| confinement.enter(self.slot, &self.cell));
+            .and_then(|()| confinement.enter(self.slot, &self.cell, library));
         // Its number may be another's by now: all from 4 up were closed.
         std::mem::forget((self.cell, self.doors));
         if let Err(error) = &confined {

@@ -21,6 +21,7 @@ use nix::unistd::sethostname;
 use crate::cell::Cell;
 use crate::error::{Context, Error, Result};
 use crate::forker::{Event, FAILED, Forker, Started, fork_plain, open_namespace, report_failure};
+use crate::library::Library;
 use crate::overlay::{self, Tree};
 use crate::program::{self, Program};
 use crate::spec::Slot;
@@ -63,7 +64,7 @@ pub fn guard_weaker(weaker: Weaker) -> Result<()> {
     unsafe { sys::place_fd(libc::STDERR_FILENO, 3) }.doing(|| "dup2 to 3")?;
     // SAFETY: the supervisor passes its control socket as our standard input; nothing else owns it.
     let wire = Wire::from_fd(unsafe { OwnedFd::from_raw_fd(libc::STDIN_FILENO) });
-    let Some((Order::SetUp(spec, ids), _)) = wire.receive().doing(|| "receive the profile")? else {
+    let Some((Order::SetUp(spec, ids), fds)) = wire.receive().doing(|| "receive the profile")? else {
         return Err(Error::Peer("the supervisor sent no profile".to_owned()));
     };
     let (mut mapped, mut tell_mapped) = io::pipe().doing(|| "pipe")?;
@@ -74,7 +75,7 @@ pub fn guard_weaker(weaker: Weaker) -> Result<()> {
     match forked.inspect_err(|error| tell_failure(&wire, error))? {
         Forked::Child => {
             drop(tell_mapped);
-            let ended = mapped.read_exact(&mut [0]).doing(|| "wait for ids").and_then(|()| run(&wire, spec));
+            let ended = mapped.read_exact(&mut [0]).doing(|| "wait for ids").and_then(|()| run(&wire, spec, fds));
             let ended = ended.inspect_err(|error| tell_failure(&wire, error));
             sys::exit_now(i32::from(ended.is_err()));
         }
@@ -94,12 +95,13 @@ fn tell_failure(wire: &Wire, error: &Error) {
     let _ = wire.send(&Notice::failed(None, error), &[]);
 }
 
-fn run(wire: &Wire, spec: Plan) -> Result<()> {
+fn run(wire: &Wire, spec: Plan, mut fds: Vec<OwnedFd>) -> Result<()> {
     die_with_parent()?;
     wire::announce(wire)?;
     // Still with the host's root's id, whose files they are.
     let interpreter = overlay::open_interpreter(&spec);
     let devices = devices::open(&spec)?;
+    let library = fds.pop().map(Library::copy).transpose()?;
     credentials::become_namespace_root()?;
     // The change of ids cleared it: prctl(2), PR_SET_PDEATHSIG.
     die_with_parent()?;
@@ -115,7 +117,7 @@ fn run(wire: &Wire, spec: Plan) -> Result<()> {
     if !spec.leaves_out(Layer::NoNewPrivileges) {
         credentials::forgo_new_privileges()?;
     }
-    let mut launcher = Launcher::new(spec, trees)?;
+    let mut launcher = Launcher::new(spec, trees, library)?;
     wire.send(&Notice::Ready, &[]).doing(|| "tell the supervisor")?;
     launcher.serve(wire)
 }
@@ -129,6 +131,8 @@ struct Launcher {
     /// What cells show of this root.
     trees: Vec<Tree>,
     job: Program,
+    /// What a cold job's interpreter loads.
+    library: Option<Library>,
     /// One network namespace a slot, made when first needed and reused: two jobs never share one at
     /// a time, and an empty namespace without interfaces keeps nothing from one job to the next.
     networks: HashMap<Slot, OwnedFd>,
@@ -136,10 +140,10 @@ struct Launcher {
 }
 
 impl Launcher {
-    fn new(spec: Plan, trees: Vec<Tree>) -> Result<Self> {
+    fn new(spec: Plan, trees: Vec<Tree>, library: Option<Library>) -> Result<Self> {
         let job = Program::new(&spec.command, &program::environment(&spec, &spec.environment))?;
         let own_network = open_namespace("net")?;
-        Ok(Self { forker: Forker::new(spec)?, trees, job, networks: HashMap::new(), own_network })
+        Ok(Self { forker: Forker::new(spec)?, trees, job, library, networks: HashMap::new(), own_network })
     }
 
     /// Carries out orders until the supervisor closes its end.
@@ -219,7 +223,7 @@ impl Launcher {
             Started::Parent(pidfd) => Ok(pidfd),
             Started::Job(place) => {
                 heed_signals();
-                if place.take(self.forker.confinement()).is_ok() {
+                if place.take(self.forker.confinement(), self.library.as_ref()).is_ok() {
                     report_failure(FAILED, &self.job.exec());
                 }
                 sys::exit_now(127)

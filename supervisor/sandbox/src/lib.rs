@@ -21,6 +21,7 @@ mod error;
 pub mod forker;
 pub mod landlock;
 pub mod launcher;
+pub mod library;
 pub mod limits;
 pub mod loopback;
 mod mount;

@@ -24,7 +24,8 @@ const MOST_FDS: usize = 16;
 /// What the supervisor asks for.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Order {
-    /// First of all: the profile. Answered by [`Notice::Ready`].
+    /// First of all: the profile. Carries the library that a cold job's interpreter loads, if it loads one. Answered by
+    /// [`Notice::Ready`].
     SetUp(Box<Spec>, IdRange),
     /// First of all to a zygote: the profile, [as it is inside](Spec::inside). Answered by [`Notice::Ready`].
     Serve(Box<Spec>),

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloister_protocol::{ErrorCode, ExecuteRequest};
+use cloister_protocol::{ErrorCode, ExecuteRequest, Interpreter};
 use cloister_sandbox::root;
 use cloister_sandbox::spec::{Action, Network, Spec};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::job::bounds::Bounds;
@@ -103,7 +103,11 @@ async fn in_profile(pool: &Arc<Pool>) -> Vec<Attempt> {
     let loopback = pool.spec().network == Network::Loopback;
     let mut attempts = match run(pool, pool.bounds.language.attempts, Some(arguments(pool.spec())), None).await {
         Ok(Outcome { verdict: Ok(result), .. }) => {
-            judge(result.get(), loopback).into_iter().map(|(what, broken)| attempt(&what, broken)).collect()
+            let (judged, interpreter) = judge(result.get(), loopback);
+            if let Some(interpreter) = interpreter {
+                pool.set_interpreter(interpreter);
+            }
+            judged.into_iter().map(|(what, broken)| attempt(&what, broken)).collect()
         }
         Ok(Outcome { verdict: Err(failure), stderr, .. }) => {
             let trace = failure.details.traceback.unwrap_or_default();
@@ -127,11 +131,24 @@ async fn in_profile(pool: &Arc<Pool>) -> Vec<Attempt> {
     attempts
 }
 
+/// What a canary's script returns.
+#[derive(Deserialize)]
+struct Report {
+    /// What the interpreter is, if it says so.
+    interpreter: Option<Interpreter>,
+    /// Each attempt with what came of it.
+    #[serde(flatten)]
+    attempts: BTreeMap<String, String>,
+}
+
+/// An attempt, and what is wrong with it.
+type Judged = (String, Option<String>);
+
 /// Each attempt that has to be made, in order, with what is wrong with it, and what is told beside them.
-fn judge(report: &str, loopback: bool) -> Vec<(String, Option<String>)> {
-    let mut told: BTreeMap<String, String> = match serde_json::from_str(report) {
-        Ok(told) => told,
-        Err(error) => return vec![("interpreter: tells what it tried".to_owned(), Some(error.to_string()))],
+fn judge(report: &str, loopback: bool) -> (Vec<Judged>, Option<Interpreter>) {
+    let Report { interpreter, attempts: mut told } = match serde_json::from_str(report) {
+        Ok(report) => report,
+        Err(error) => return (vec![("interpreter: tells what it tried".to_owned(), Some(error.to_string()))], None),
     };
     let network = if loopback { LOOPBACK } else { NO_NETWORK };
     let mut judged: Vec<_> = ALWAYS
@@ -148,7 +165,7 @@ fn judge(report: &str, loopback: bool) -> Vec<(String, Option<String>)> {
         .collect();
     let unknown = |(what, said)| (what, Some(format!("nobody asked for this attempt: {said}")));
     judged.extend(told.into_iter().map(unknown));
-    judged
+    (judged, interpreter.and_then(Interpreter::bounded))
 }
 
 /// What the attempts have to know, as keyword arguments in JSON.
@@ -215,13 +232,10 @@ async fn run(
 ) -> Result<Outcome, String> {
     let request = ExecuteRequest {
         script: script.to_owned(),
-        args: None,
         kwargs,
-        stdin: None,
         profile: Some(pool.name.clone()),
         timeout_ms,
-        files: Vec::new(),
-        files_out: Vec::new(),
+        ..ExecuteRequest::default()
     };
     // Room to report, whatever little a profile leaves its own jobs, and however busy the machine is that this starts on.
     let most = |own: Duration| own.max(Duration::from_secs(45));
@@ -240,7 +254,7 @@ mod tests {
     }
 
     fn broken(report: &str, loopback: bool) -> usize {
-        judge(report, loopback).iter().filter(|(_, broken)| broken.is_some()).count()
+        judge(report, loopback).0.iter().filter(|(_, broken)| broken.is_some()).count()
     }
 
     #[test]
@@ -255,6 +269,19 @@ mod tests {
         for unreadable in ["", "null", "[]", "7", "{\"root: read-only\": 1}", "{\"root: read-only\"", "\"held\""] {
             assert!(broken(unreadable, false) > 0, "{unreadable}");
         }
+    }
+
+    #[test]
+    fn what_the_interpreter_is_may_be_told_beside_the_attempts() {
+        let with = |told: &str| report(|_| Some("held")).replacen('{', &format!("{{\"interpreter\": {told}, "), 1);
+        let told = with(r#"{"version": "3.11.2", "packages": ["numpy 2.4.6", "a\n"], "more": 1}"#);
+        let interpreter = judge(&told, false).1.expect("told");
+        assert_eq!(
+            (interpreter.version.as_str(), interpreter.packages.as_slice()),
+            ("3.11.2", &["numpy 2.4.6".to_owned()][..])
+        );
+        assert_eq!((broken(&told, false), judge(&report(|_| Some("held")), false).1), (0, None));
+        assert!(broken(&with(r#""3.11""#), false) > 0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloister_program::{ReadError, Taken};
-use cloister_protocol::{ErrorCode, ExecuteRequest, Failure};
+use cloister_protocol::{ErrorCode, ExecuteRequest, Failure, Writer};
 use hyper::body::Incoming;
 
 use crate::link::event_loop::LARGE;
@@ -42,11 +42,9 @@ async fn read(body: Incoming, memory: &mut Taken) -> Result<Vec<u8>, Failure> {
 
 /// Parses a body; beside the event loop, if it is a large one.
 async fn parse(body: Vec<u8>) -> Result<ExecuteRequest, Failure> {
-    let request = if body.len() < LARGE {
-        ExecuteRequest::parse(&body)
-    } else {
-        let parse = move || ExecuteRequest::parse(&body);
-        tokio::task::spawn_blocking(parse).await.expect("parsing does not panic")
-    };
+    let small = body.len() < LARGE;
+    let parse = move || ExecuteRequest::parse_from(Writer::Gateway, &body);
+    let request =
+        if small { parse() } else { tokio::task::spawn_blocking(parse).await.expect("parsing does not panic") };
     request.map_err(|error| Failure::new(ErrorCode::InvalidRequest, error.to_string()))
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use cloister_protocol::{ErrorCode, ExecuteRequest, Failure, Stats, Tenant};
+use cloister_protocol::{ErrorCode, ExecuteRequest, Failure, Profiles, Stats, Tenant};
 use cloister_sandbox::cgroup;
 use tokio::task::JoinSet;
 
@@ -115,6 +115,12 @@ impl Engine {
         let Load { busy, slots, waiting, unread, unread_bytes, .. } = self.load();
         let profiles = self.in_force().pools().iter().map(|(name, pool)| (name.clone(), pool.stats())).collect();
         Stats { slots, busy, waiting, unread, unread_bytes, profiles }
+    }
+
+    /// What scripts find under each profile.
+    #[must_use]
+    pub fn profiles(&self) -> Profiles {
+        self.in_force().pools().iter().map(|(name, pool)| (name.clone(), pool.info())).collect()
     }
 
     /// Ends every launcher and zygote that does not carry out orders, so that it is replaced. All are asked at once.

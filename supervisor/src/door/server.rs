@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cloister_protocol::{EXECUTE_PATH, ErrorCode, JobId, READY_PATH, STATS_PATH};
+use cloister_protocol::{EXECUTE_PATH, ErrorCode, JobId, PROFILES_PATH, READY_PATH, STATS_PATH};
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::server::conn::http1;
@@ -130,6 +130,9 @@ impl Server {
             (&Method::GET, READY_PATH) => self.readiness(id),
             (&Method::GET, STATS_PATH) => {
                 json(StatusCode::OK, id, serde_json::to_vec(&self.engine.stats()).expect("names and numbers"))
+            }
+            (&Method::GET, PROFILES_PATH) => {
+                json(StatusCode::OK, id, serde_json::to_vec(&self.engine.profiles()).expect("names and numbers"))
             }
             (_, EXECUTE_PATH) => {
                 let mut response = refuse(id, ErrorCode::MethodNotAllowed, "use POST");

@@ -57,6 +57,12 @@ pub fn command(runtime: &Runtime, ahead: Option<(&Warm, u64)>) -> Vec<String> {
     }
 }
 
+/// Whether an interpreter loads the native library when it starts.
+#[must_use]
+pub fn loads_library(runtime: &Runtime) -> bool {
+    runtime.runner == Runner::Python
+}
+
 /// The command of a zygote of these modules. A policy has them for Python alone.
 #[must_use]
 pub fn zygote_command(interpreter: &str, warm: &Warm) -> Vec<String> {

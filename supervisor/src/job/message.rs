@@ -4,7 +4,7 @@
 use std::iter::once;
 use std::path::{Path, PathBuf};
 
-use cloister_protocol::{ExecuteRequest, InputFile};
+use cloister_protocol::{Entry, ExecuteRequest, InputFile, Nan};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::io::AsyncWriteExt;
@@ -15,10 +15,16 @@ use crate::job::bounds::Bounds;
 #[derive(Serialize)]
 struct Message<'a> {
     script: &'a str,
+    #[serde(skip_serializing_if = "Entry::is_main")]
+    entry: Entry,
     #[serde(skip_serializing_if = "Option::is_none")]
     args: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kwargs: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    argv: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nan: Option<Nan>,
     result_bytes: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     files: Vec<(PathBuf, usize)>,
@@ -29,8 +35,11 @@ struct Message<'a> {
 pub fn encode(request: &ExecuteRequest, bounds: &Bounds, directory: &Path) -> Vec<u8> {
     let body = serde_json::to_vec(&Message {
         script: &request.script,
+        entry: request.entry,
         args: request.args.as_deref(),
         kwargs: request.kwargs.as_deref(),
+        argv: &request.argv,
+        nan: request.nan,
         result_bytes: bounds.result_bytes,
         files: request.files.iter().map(|file| (directory.join(file.path()), file.bytes().len())).collect(),
     })
@@ -46,5 +55,68 @@ pub async fn feed(mut stdin: pipe::Sender, message: &[u8], request: &ExecuteRequ
     let input = request.stdin.as_deref().unwrap_or_default().as_bytes();
     for part in once(message).chain(request.files.iter().map(InputFile::bytes)).chain(once(input)) {
         let _ = stdin.write_all(part).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use cloister_policy::{Runner, Runtime};
+    use cloister_protocol::{ExecuteRequest, Writer};
+
+    use super::{Bounds, encode};
+    use crate::job::interpreter::language;
+
+    fn message(body: &str) -> String {
+        let request = ExecuteRequest::parse_from(Writer::Gateway, body.as_bytes()).expect("valid");
+        let message = encode(&request, &bounds(), Path::new("/tmp"));
+        let (length, body) = message.split_at(8);
+        assert_eq!(u64::from_be_bytes(length.try_into().expect("eight")), body.len() as u64);
+        String::from_utf8(body.to_vec()).expect("UTF-8")
+    }
+
+    fn bounds() -> Bounds {
+        let runtime = Runtime {
+            interpreter: "/usr/bin/it".into(),
+            runner: Runner::Python,
+            mounts: Vec::new(),
+            links: Vec::new(),
+            environment: std::collections::BTreeMap::new(),
+        };
+        Bounds {
+            wall: Duration::ZERO,
+            cpu: Duration::ZERO,
+            millicpus: 0,
+            script_bytes: 0,
+            result_bytes: 7,
+            stdout_bytes: 0,
+            stderr_bytes: 0,
+            files_in: 0,
+            files_in_bytes: 0,
+            files_out: 0,
+            files_out_bytes: 0,
+            may_lower_timeout: false,
+            language: language(&runtime),
+        }
+    }
+
+    #[test]
+    fn the_runner_is_told_how_a_script_is_run_and_nothing_that_goes_without_saying() {
+        for (body, expected) in [
+            (r#"{"script": "x"}"#, r#"{"script":"x","result_bytes":7}"#),
+            (r#"{"script": "x", "entry": "main", "argv": []}"#, r#"{"script":"x","result_bytes":7}"#),
+            (
+                r#"{"script": "x", "entry": "program", "argv": ["-n", "\u00e9"], "nan": "null"}"#,
+                r#"{"script":"x","entry":"program","argv":["-n","é"],"nan":"null","result_bytes":7}"#,
+            ),
+            (
+                r#"{"script": "x", "entry": "auto", "args": [1.50]}"#,
+                r#"{"script":"x","entry":"auto","args":[1.50],"result_bytes":7}"#,
+            ),
+        ] {
+            assert_eq!(message(body), expected);
+        }
     }
 }

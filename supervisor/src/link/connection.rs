@@ -1,7 +1,7 @@
 //! A wire to a launcher or a zygote: gives it orders and hands its answers to those who wait for them.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,16 +49,22 @@ impl JobFds {
 }
 
 impl Connection {
-    /// Sends the first order and waits until the other end is ready.
+    /// Sends the first order, with what it carries, and waits until the other end is ready.
     ///
     /// # Errors
     /// What the other end could not do.
-    pub async fn open(wire: Wire, first: &Order, within: Duration) -> Result<Self, LauncherError> {
+    pub async fn open(
+        wire: Wire,
+        first: &Order,
+        carried: Option<BorrowedFd<'_>>,
+        within: Duration,
+    ) -> Result<Self, LauncherError> {
         rustix::io::ioctl_fionbio(&wire, true).map_err(io::Error::from)?;
         let (wire, replies) = (Arc::new(watch(wire)?), Arc::<Replies>::default());
         let mut connection = Self { wire, replies, process: None, activity: None, reader: None };
         // One that has failed before it was sent this has still said why.
-        let sent = connection.send(first, &[]).await;
+        let carried: Vec<_> = carried.iter().map(AsRawFd::as_raw_fd).collect();
+        let sent = connection.send(first, &carried).await;
         if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidInput) {
             // It was not sent at all, so that nothing would ever come.
             return Err(sent.err().map_or(LauncherError::Dead, LauncherError::Io));

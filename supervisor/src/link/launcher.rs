@@ -50,7 +50,7 @@ pub struct Launcher {
 
 impl Launcher {
     /// Starts a launcher and waits until it is confined. `adopt` is given the process id before
-    /// anything is started below it.
+    /// anything is started below it; `library` is what its cold jobs load.
     ///
     /// # Errors
     /// What the launcher could not do.
@@ -58,6 +58,7 @@ impl Launcher {
         guard: &Guard,
         spec: Spec,
         ids: IdRange,
+        library: Option<BorrowedFd<'_>>,
         adopt: impl FnOnce(u32) -> cloister_sandbox::Result<()>,
     ) -> Result<Self, LauncherError> {
         let (ours, theirs) = Wire::pair()?;
@@ -71,7 +72,7 @@ impl Launcher {
             .spawn()?;
         let pid = guard.id().ok_or(LauncherError::Dead)?;
         adopt(pid)?;
-        let connection = Connection::open(ours, &Order::SetUp(Box::new(spec), ids), LAUNCHER_TIME).await?;
+        let connection = Connection::open(ours, &Order::SetUp(Box::new(spec), ids), library, LAUNCHER_TIME).await?;
         Ok(Self { connection, pid, _guard: guard })
     }
 
@@ -90,11 +91,13 @@ impl Launcher {
         let fds = [theirs.as_fd().as_raw_fd(), library.as_raw_fd()];
         self.connection.send(&Order::Zygote(command.to_vec(), environment.to_vec()), &fds).await?;
         drop(theirs);
-        Connection::open(ours, &Order::Serve(Box::new(spec.inside())), IMPORT_TIME).await.map_err(|error| match error {
-            LauncherError::Dead | LauncherError::Io(_) => {
-                LauncherError::Refused("the interpreter ended while it imported".to_owned())
+        Connection::open(ours, &Order::Serve(Box::new(spec.inside())), None, IMPORT_TIME).await.map_err(|error| {
+            match error {
+                LauncherError::Dead | LauncherError::Io(_) => {
+                    LauncherError::Refused("the interpreter ended while it imported".to_owned())
+                }
+                error => error,
             }
-            error => error,
         })
     }
 

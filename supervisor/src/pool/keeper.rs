@@ -29,6 +29,8 @@ pub struct Keeper {
     guard: Guard,
     /// What the zygote imports and how long it is kept, where there is one.
     warm: Option<Warm>,
+    /// Whether cold jobs load the native library too.
+    library: bool,
     /// Held for moments only.
     current: Mutex<Current>,
     /// Held by whoever starts what is not there, which may take long.
@@ -47,7 +49,7 @@ struct Current {
 impl Keeper {
     /// Nothing is started yet.
     #[must_use]
-    pub fn new(profile: &str, spec: &Arc<Spec>, ground: &Ground, warm: Option<&Warm>) -> Self {
+    pub fn new(profile: &str, spec: &Arc<Spec>, ground: &Ground, warm: Option<&Warm>, library: bool) -> Self {
         Self {
             profile: profile.to_owned(),
             spec: Arc::clone(spec),
@@ -55,6 +57,7 @@ impl Keeper {
             tree: Arc::clone(&ground.tree),
             guard: ground.guard.clone(),
             warm: warm.cloned(),
+            library,
             current: Mutex::default(),
             starts: tokio::sync::Mutex::default(),
             tally: Tally::default(),
@@ -78,7 +81,11 @@ impl Keeper {
             Some(launcher) => launcher,
             None => {
                 let adopt = |pid| self.tree.adopt_launcher(pid);
-                let launcher = Arc::new(Launcher::start(&self.guard, (*self.spec).clone(), self.ids, adopt).await?);
+                // A cold job can do without.
+                let library = if self.library { open_library().ok() } else { None };
+                let library = library.as_ref().map(AsFd::as_fd);
+                let launcher = Launcher::start(&self.guard, (*self.spec).clone(), self.ids, library, adopt).await?;
+                let launcher = Arc::new(launcher);
                 tracing::info!(profile = self.profile, pid = launcher.pid(), "launcher ready");
                 self.current().launcher = Some(Arc::clone(&launcher));
                 launcher
@@ -191,7 +198,7 @@ impl Keeper {
     }
 }
 
-/// The native library of a zygote lies beside this program, or where a package puts it.
+/// The native library of interpreters lies beside this program, or where a package puts it.
 fn open_library() -> std::io::Result<OwnedFd> {
     let beside = std::env::current_exe()?.with_file_name(ZYGOTE_LIBRARY);
     let packaged = PathBuf::from("/usr/lib/cloister").join(ZYGOTE_LIBRARY);

@@ -8,6 +8,7 @@ use cloister_sandbox::cgroup::Limits;
 use cloister_sandbox::spec::Spec;
 use tokio::sync::Semaphore;
 
+use crate::job::interpreter;
 use crate::job::prepare_error::PrepareError;
 use crate::job::prepared::{Prepared, START_TIME};
 use crate::job::slots::{Lease, Slots};
@@ -64,7 +65,13 @@ impl Maker {
             profile: of.name.clone(),
             limits: profile::limits(of),
             ahead: profile::kept(of.warm.as_ref(), Children::Started).is_some(),
-            keeper: Keeper::new(&of.name, &spec, ground, zygote),
+            keeper: Keeper::new(
+                &of.name,
+                &spec,
+                ground,
+                zygote,
+                interpreter::loads_library(&policy.runtimes[&of.runtime]),
+            ),
             spec,
             turns: turns.map(|turns| Semaphore::new(usize::try_from(turns).expect("a few"))),
             slots: Arc::clone(&ground.slots),
@@ -84,6 +91,12 @@ impl Maker {
     #[must_use]
     pub fn starts_ahead(&self) -> bool {
         self.ahead
+    }
+
+    /// What all processes of one may have of memory, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.limits.memory.0
     }
 
     /// Makes one.

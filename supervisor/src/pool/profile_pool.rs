@@ -3,12 +3,12 @@
 //!
 //! Whatever of these dies is started again when next needed; what was asked of it gets a truthful answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cloister_policy::{Children, Policy, Profile, Warm};
-use cloister_protocol::{ExecuteRequest, ProfileStats, Tenant};
-use cloister_sandbox::spec::Spec;
+use cloister_protocol::{ExecuteRequest, Interpreter, ProfileInfo, ProfileStats, Tenant};
+use cloister_sandbox::spec::{Network, Spec};
 
 use crate::job::bounds::Bounds;
 use crate::job::denial::Rules;
@@ -36,6 +36,7 @@ pub struct Pool {
     pub bounds: Bounds,
     rules: Arc<Rules>,
     warm: Option<Warm>,
+    interpreter: OnceLock<Interpreter>,
     ground: Ground,
     maker: Arc<Maker>,
     parked: Arc<Parked>,
@@ -54,7 +55,7 @@ impl Pool {
         let parked = Parked::new(Arc::clone(&maker), of.warm.as_ref().map_or(0, |warm| warm.parked), forked);
         parked.begin().await.map_err(|error| LauncherError::Refused(error.to_string()))?;
         let (name, bounds, warm) = (of.name.clone(), profile::bounds(policy, of), of.warm.clone());
-        Ok(Arc::new(Self { name, bounds, rules, warm, ground, maker, parked }))
+        Ok(Arc::new(Self { name, bounds, rules, warm, interpreter: OnceLock::new(), ground, maker, parked }))
     }
 
     /// Whether it is what this profile needs, so that it can go on serving it.
@@ -112,6 +113,32 @@ impl Pool {
     #[must_use]
     pub fn is_warm(&self) -> bool {
         self.warm.is_some()
+    }
+
+    /// Keeps what its interpreter said of itself when it was tried.
+    pub fn set_interpreter(&self, interpreter: Interpreter) {
+        let _ = self.interpreter.set(interpreter);
+    }
+
+    /// What its scripts find.
+    #[must_use]
+    pub fn info(&self) -> ProfileInfo {
+        let (bounds, spec) = (&self.bounds, self.spec());
+        ProfileInfo {
+            interpreter: self.interpreter.get().cloned(),
+            wall_ms: bounds.wall.as_millis().try_into().unwrap_or(u64::MAX),
+            may_lower_timeout: bounds.may_lower_timeout,
+            memory_bytes: self.maker.memory(),
+            tmp_bytes: spec.tmp.bytes.0,
+            result_bytes: bounds.result_bytes,
+            stdout_bytes: bounds.stdout_bytes,
+            files_in: bounds.files_in,
+            files_in_bytes: bounds.files_in_bytes,
+            files_out: bounds.files_out,
+            files_out_bytes: bounds.files_out_bytes,
+            loopback: spec.network == Network::Loopback,
+            working_directory: spec.out.parent().unwrap_or(&spec.out).to_string_lossy().into_owned(),
+        }
     }
 
     /// How the profile fares.

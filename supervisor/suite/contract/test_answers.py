@@ -179,7 +179,7 @@ def test_async_main_is_awaited(execute):
 
 def test_the_main_guard_does_not_run_main_twice(execute):
     answer = execute("def main():\n    print('once')\n    return __name__\nif __name__ == '__main__':\n    main()")
-    assert (answer.result, answer.body["stdout"]) == ("script", "once\n")
+    assert (answer.result, answer.body["stdout"]) == ("__main__", "once\n")
 
 
 def test_when_main_returns_the_job_is_over(execute):

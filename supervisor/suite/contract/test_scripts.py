@@ -94,10 +94,10 @@ def test_files_in_the_working_directory(execute):
         places = [os.getcwd(), os.path.expanduser("~"), sorted(os.listdir())]
         return [*places, inside, open("note.txt").read(), database.execute("select x from t").fetchone()]
 
-    assert execute(main).result == ["/tmp", "/tmp", ["data.db", "note.txt", "out"], True, "kept", [1]]
+    assert execute(main).result == ["/tmp", "/tmp", ["data.db", "note.txt", "out", "script.py"], True, "kept", [1]]
 
 
-def test_the_script_is_a_module(execute):
+def test_the_script_is_the_main_module(execute):
     def script():
         import pickle
         import sys
@@ -114,7 +114,7 @@ def test_the_script_is_a_module(execute):
             return [asdict(copy), str(typing.get_type_hints(Point)["x"]), __name__, __file__, sys.argv, found]
 
     answer = execute("from __future__ import annotations\n" + script_of(script))
-    assert answer.result == [{"x": 3}, "<class 'int'>", "script", "script.py", ["script.py"], True]
+    assert answer.result == [{"x": 3}, "<class 'int'>", "__main__", "/tmp/script.py", ["script.py"], True]
 
 
 def test_source_can_be_inspected(execute):
@@ -133,7 +133,7 @@ def test_source_can_be_inspected(execute):
         "class Callable:\n    def __call__(self): return 'ok'\nmain = Callable()",
         "class main:\n    def __new__(cls): return 'ok'",
         "len = print = str = dict = list = type = Exception = None\ndef main(): return 'ok'",
-        "import builtins\nfor name in set(vars(builtins)) - {'__build_class__', '__import__'}: delattr(builtins, name)\ndef main(): return 'ok'",
+        "import builtins\nremove = delattr\nfor name in set(vars(builtins)) - {'__build_class__', '__import__'}: remove(builtins, name)\ndef main(): return 'ok'",
         "import signal\nfor n in (2, 13, 15, 17): signal.signal(n, signal.SIG_IGN)\ndef main(): return 'ok'",
         "import os, sys\nsys.stdin.close()\nsys.stdout.close()\nsys.stderr.close()\nfor fd in (0, 1, 2): os.close(fd)\ndef main(): return 'ok'",
         "import sys\nsys.stdout = sys.stderr = sys.stdin = object()\ndef main(): return 'ok'",

@@ -64,10 +64,10 @@ def call(victim, arguments):
 
 
 def told(response):
-    """The structured answer of a call that failed."""
+    """What a call that failed tells: the error's code, and its text for a model."""
     result = response.json()["result"]
     assert result["isError"], result
-    return result["structuredContent"]
+    return result["_meta"]["cloister/code"], result["content"][0]["text"]
 
 
 def test_a_bomb_is_json_of_common_depth():
@@ -105,22 +105,36 @@ def test_in_a_request(victim, field):
     assert answer.error["message"].startswith(f"{field}: ")
 
 
+@pytest.mark.parametrize("field", ["entry", "argv", "nan", "timeout_ms"])
+def test_in_a_field_that_is_no_json_of_the_clients(victim, field):
+    deep = "[" * 100_000 + "]" * 100_000
+    many = "[" + '"a",' * 100_000 + '"a"]'
+    for value in (bomb(SIZE), f"[{bomb(SIZE)}]", deep, many, r'"\ud800"', r'["a\u0000b"]', r'["\udfff"]', '{"main": "main"}'):
+        arguments = '{"script": "def main(): return 1", "entry": "program", "%s": %s}' % (field, value)
+        if field == "entry":
+            arguments = arguments.replace('"entry": "program", ', "")
+        answer = victim.client.post(arguments)
+        assert (answer.status, answer.code) == (400, "invalid_request"), answer
+        assert answer.error["message"].startswith(field) and len(answer.error["message"]) < 300, answer
+        assert told(call(victim, arguments))[0] == "invalid_request"
+
+
 @pytest.mark.parametrize("key", [MARK, r"\u0024serde_json::private::RawValue", "$serde_json::private::Number"])
 def test_a_mark_is_refused_and_not_followed(victim, key):
     arguments = '{"script": "def main(x): return x", "args": [{"%s": "[1,2]"}]}' % key
     answer = victim.client.post(arguments)
     assert (answer.status, answer.code) == (400, "invalid_request"), answer
-    assert told(call(victim, arguments))["error"]["code"] == "invalid_request"
+    assert told(call(victim, arguments))[0] == "invalid_request"
 
 
 def test_in_the_arguments_of_a_call(victim):
     response = call(victim, '{"script": "def main(x): return 1", "args": [%s]}' % bomb(SIZE))
-    assert told(response)["error"]["code"] == "invalid_request"
+    assert told(response)[0] == "invalid_request"
 
 
 def test_in_the_result_of_a_call(victim):
     script = WRITE + f'send(b"R", bomb({SIZE}).encode())\ndef main(): pass'
-    assert told(call(victim, json.dumps({"script": script})))["error"]["code"] == "result_not_json"
+    assert told(call(victim, json.dumps({"script": script})))[0] == "result_not_json"
 
 
 @pytest.mark.parametrize("place", ['"x": {0}', '"id": {0}', '"params": {{"name": "execute_python", "_meta": {0}}}', '"params": {0}'])
@@ -137,7 +151,7 @@ def test_a_call_is_as_strict_as_a_request(victim):
     for arguments, why in [(twice, 'kwargs: duplicate key "a"'), (deep, "args: nested too deeply")]:
         refused = victim.client.post(arguments)
         assert refused.status == 400 and why in refused.error["message"]
-        assert told(call(victim, arguments))["error"]["message"] == refused.error["message"]
+        assert told(call(victim, arguments))[1] == f"error: invalid_request: {refused.error['message']}"
 
 
 def memory(pid, field):
@@ -153,7 +167,7 @@ def test_a_large_call_costs_little_more_than_its_bytes(victim):
     before = memory(victim.gateway.pid, "VmRSS")
     response = call(victim, head + ",1" * ones + "]}")
     grown = memory(victim.gateway.pid, "VmHWM") - before
-    assert response.json()["result"]["structuredContent"]["result"] == ones + 1
+    assert response.json()["result"]["content"][0]["text"] == f"result: {ones + 1}"
     assert grown < 64 << 20, f"{grown >> 20} MiB"
 
 
@@ -174,7 +188,7 @@ def main():
     response = call(victim, json.dumps({"script": script}))
     grown = memory(victim.gateway.pid, "VmHWM") - before
     result = response.json()["result"]
-    assert len(result["structuredContent"]["result"]) == 7 << 20 and not result["isError"]
+    assert result["content"][0]["text"].count("x" * (7 << 20)) == 1 and not result["isError"]
     assert [block["type"] for block in result["content"]] == ["text"] + ["resource"] * 8
     assert len(response.content) < 32 << 20, "more than the answer itself"
     assert grown < 3 * len(response.content) + (16 << 20), f"{grown >> 20} MiB for {len(response.content) >> 20}"

@@ -77,7 +77,7 @@ LAST = "time: a job that ignores signals and forks is dead at its deadline"
 
 
 def program():
-    place = Path(os.environ.get("CLOISTER_LEAVE_OUT") or REPOSITORY / "target/leave-out/debug")
+    place = Path(os.environ.get("CLOISTER_LEAVE_OUT") or REPOSITORY / "target/leave-out")
     path = place.resolve() / "cloister"
     assert path.exists(), f"{path} is not built; run `make leave-out`"
     return str(path)

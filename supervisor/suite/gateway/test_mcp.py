@@ -27,16 +27,36 @@ def speak(service):
     return speak
 
 
+def text(answer):
+    """What a model reads: there is no second form of it."""
+    assert answer.structured_content is None
+    return answer.content[0].text
+
+
 def test_an_assistant_finds_the_tool_and_runs_python(speak):
     async def conversation(session):
         [tool] = (await session.list_tools()).tools
-        assert tool.name == "execute_python"
+        assert (tool.name, tool.title, tool.output_schema) == ("execute_python", "Run Python", None)
         script = "def main(a, b):\n    print('adding')\n    return a + b"
         return await session.call_tool(tool.name, {"script": script, "args": [2, 3]})
 
     answer = speak(conversation)
     assert not answer.is_error
-    assert (answer.structured_content["result"], answer.structured_content["stdout"]) == (5, "adding\n")
+    assert text(answer) == "result: 5\nstdout:\nadding"
+    assert set(answer.meta) == {"cloister/id", "cloister/usage"}
+
+
+def test_a_model_is_told_what_there_is_to_write_code_for(speak, execute):
+    async def conversation(session):
+        return (await session.list_tools()).tools
+
+    [tool] = speak(conversation)
+    there = "import sys, numpy\ndef main(): return ['.'.join(map(str, sys.version_info[:3])), numpy.__version__]"
+    python, numpy = execute(there).result
+    for said in [f"Python {python} ", f"numpy {numpy}", "Limits: 10 s, 512 MiB of memory", "No network", "out/", "Nothing else can be installed"]:
+        assert said in tool.description, tool.description
+    assert "default" in tool.input_schema["properties"]["profile"]["enum"]
+    assert tool.input_schema["required"] == ["script"]
 
 
 def test_a_failure_is_something_to_read(speak):
@@ -47,9 +67,10 @@ def test_a_failure_is_something_to_read(speak):
 
     broken, wrong = speak(conversation)
     assert broken.is_error and wrong.is_error
-    assert broken.structured_content["error"]["exception"] == "ZeroDivisionError"
-    assert "ZeroDivisionError" in broken.content[0].text
-    assert wrong.structured_content["error"]["code"] == "invalid_request"
+    assert broken.meta["cloister/code"] == "exception" and wrong.meta["cloister/code"] == "invalid_request"
+    assert text(broken).startswith("error: exception: ") and "line 2, in main" in text(broken), text(broken)
+    assert "ZeroDivisionError: division by zero" in text(broken)
+    assert "unknown field `source`" in text(wrong)
 
 
 def test_files_go_in_and_come_back(speak):
@@ -67,8 +88,7 @@ def test_files_go_in_and_come_back(speak):
     told, table, image = answer.content
     assert (image.type, image.mime_type, base64.b64decode(image.data)) == ("image", "image/png", picture)
     assert (table.type, table.resource.text, str(table.resource.uri)) == ("resource", "1,2", "file:///out/a.csv")
-    assert json.loads(told.text) == answer.structured_content
-    assert [file["name"] for file in answer.structured_content["files"]] == ["a.csv", "plot.png"]
+    assert told.text == 'result: "done"\nfiles in out/, in the order in which they follow:\na.csv\nplot.png'
 
 
 def test_calls_keep_nothing_between_them(speak):
@@ -76,7 +96,7 @@ def test_calls_keep_nothing_between_them(speak):
         await session.call_tool("execute_python", {"script": "def main(): open('/tmp/kept', 'w').write('x')"})
         return await session.call_tool("execute_python", {"script": "import os\ndef main(): return os.listdir()"})
 
-    assert speak(conversation).structured_content["result"] == ["out"]
+    assert text(speak(conversation)) == 'result: ["out"]'
 
 
 @pytest.fixture(scope="module")
@@ -98,5 +118,5 @@ def test_the_client_for_typescript_runs_python(service, typescript):
     assert ended.returncode == 0, ended
     seen = json.loads(ended.stdout)
     assert seen["tools"] == ["execute_python"]
-    assert (seen["added"]["structuredContent"]["result"], seen["added"]["structuredContent"]["stdout"]) == (5, "adding\n")
+    assert seen["added"]["content"] == [{"type": "text", "text": "result: 5\nstdout:\nadding"}]
     assert seen["failed"]["isError"] and "ZeroDivisionError" in seen["failed"]["content"][0]["text"]

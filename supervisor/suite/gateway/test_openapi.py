@@ -57,3 +57,27 @@ def test_what_becomes_of_a_job_is_as_the_document_says(api, script, status):
     response = operation.Case(body={"script": script}, media_type="application/json").call()
     assert response.status_code == status, response.json()
     operation.validate_response(response)
+
+
+def test_the_documents_own_examples_run(api):
+    for script in api.raw_schema["components"]["schemas"]["ExecuteRequest"]["properties"]["script"]["examples"]:
+        response = api["/execute"]["POST"].Case(body={"script": script}, media_type="application/json").call()
+        assert response.status_code == 200, response.json()
+
+
+def test_the_interpreter_of_the_default_profile_is_named(api, execute):
+    version = execute("import sys\ndef main(): return '.'.join(map(str, sys.version_info[:3]))").result
+    assert f"Scripts run under Python {version}" in api.raw_schema["info"]["description"]
+
+
+def test_nothing_is_left_to_generators_to_name(api):
+    """Each choice is between schemas that have names, so that no class is called Type0."""
+    def choices(value):
+        if isinstance(value, dict):
+            yield from (choice for key in ("oneOf", "anyOf") for choice in value.get(key, []))
+            value = list(value.values())
+        if isinstance(value, list):
+            for item in value:
+                yield from choices(item)
+
+    assert all(set(choice) == {"$ref"} or choice == {"type": "null"} for choice in choices(api.raw_schema)), list(choices(api.raw_schema))

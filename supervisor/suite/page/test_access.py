@@ -60,7 +60,7 @@ def test_everything_has_a_name(page):
     page.tab.get_by_text("More: arguments").click()
     for role, name in [
         ("textbox", "Script"), ("textbox", "Key"), ("textbox", "args"), ("textbox", "kwargs"), ("textbox", "stdin"), ("textbox", "profile"),
-        ("textbox", "timeout, in ms"), ("combobox", "Example"), ("button", "Run"), ("link", "API"), ("region", "Outcome"), ("region", "Script"),
+        ("textbox", "timeout, in ms"), ("textbox", "argv, of a program"), ("textbox", "files to return, beside those in out/"), ("combobox", "run as"), ("combobox", "Example"), ("button", "Run"), ("link", "API"), ("region", "Outcome"), ("region", "Script"),
     ]:
         expect(page.tab.get_by_role(role, name=name, exact=True)).to_have_count(1)
     expect(page.script).to_have_accessible_description("Ctrl Enter runs. Tab indents; Esc, then Tab, leaves the editor.")

@@ -84,7 +84,37 @@ def test_arguments_reach_main_as_they_were_typed(page):
     expect(page.error).to_contain_text("Timeout")
 
 
-@pytest.mark.parametrize(("field", "text"), [("args", "{}"), ("args", "[1,"), ("kwargs", "[]"), ("timeout_ms", "0"), ("timeout_ms", "soon")])
+def test_a_program_is_asked_for_with_its_arguments_and_its_end_is_shown(page):
+    page.tab.get_by_text("More: arguments").click()
+    page.entry.select_option("program")
+    page.argv.fill('["--seed", "7"]')
+    page.files_out.fill('["*.csv"]')
+    page.answering(**answer(exit_code=3, stdout="done\n", notes=["a note <b>"], unfinished="thread 'Thread-1'",
+                            files_left=[{"path": "a/big.bin", "size": 5 * 2**20}]))
+    page.run("print('done')")
+    expect(page.status).to_have_text("Exit code 3")
+    expect(page.result).to_be_hidden()
+    expect(page.notes.locator("li")).to_have_text(
+        ["Did not end: thread 'Thread-1'", "a note <b>", "a/big.bin 5.0 MiB, left and not asked for"])
+    assert json.loads(page.requests[-1].post_data) == {
+        "script": "print('done')", "entry": "program", "argv": ["--seed", "7"], "files_out": ["*.csv"]}
+    page.tab.unroute("**/execute")
+    page.pick("2 + 2")
+    expect(page.entry).to_have_value("")
+    page.files_out.fill("")
+    page.run()
+    expect(page.status).to_have_text("Returned")
+    expect(page.notes).to_be_hidden()
+
+
+def test_a_file_that_was_too_large_is_named(page):
+    page.answering(**answer(files=[{"name": "big.bin", "size": 5 * 2**20, "media_type": "application/octet-stream", "omitted": "too large"}]))
+    page.run()
+    expect(page.status).to_have_text("Returned")
+    expect(page.files.locator("figcaption")).to_have_text("big.bin 5.0 MiB, not here: too large")
+
+
+@pytest.mark.parametrize(("field", "text"), [("args", "{}"), ("argv", "[1]"), ("argv", '"a"'), ("files_out", "*.csv"), ("args", "[1,"), ("kwargs", "[]"), ("timeout_ms", "0"), ("timeout_ms", "soon")])
 def test_a_field_that_is_wrong_is_said_beside_it_and_nothing_is_sent(page, field, text):
     page.tab.get_by_text("More: arguments").click()
     before = len(page.requests)

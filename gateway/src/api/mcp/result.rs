@@ -1,23 +1,20 @@
 //! A tool's result, made of a job's answer. The answer's parts are copied as they are, and no more of it is read than where
 //! they are.
+//!
+//! Everything is in `content`, once. Of clients that know `structuredContent` too, some give a model the one, some the other,
+//! some both: so there is no second form of it. What no model needs is in `_meta`.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use data_encoding::BASE64;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde::ser::{SerializeMap, Serializer};
+use serde::ser::Serializer;
 use serde::{Deserialize as Read, Serialize};
 use serde_json::value::RawValue;
 
+use super::fields::Fields;
 use super::message::failure;
-
-/// The longest answer that is text in a result, too, in bytes; a longer one is there once, as structured content.
-const LONGEST_TEXT: usize = 256 * 1024;
-
-/// What stands there for a longer one.
-const TOO_LONG: &str = "The answer is in structuredContent alone: it is too long to be here as text, too.";
+use super::told::Told;
 
 /// Pictures that assistants can see.
 const PICTURES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
@@ -42,48 +39,7 @@ struct Template<'a> {
     result: Fields<'a>,
 }
 
-/// An object's fields in their order, each value as it is written.
-struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-/// A string, copied only if there are escapes in it.
-#[derive(Read)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'a> Fields<'a> {
-    fn get(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.iter().find(|(field, _)| field == name).map(|(_, value)| *value)
-    }
-
-    fn text(&self, name: &str) -> Option<Cow<'a, str>> {
-        serde_json::from_str::<Text<'a>>(self.get(name)?.get()).ok().map(|text| text.0)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-
-        impl<'de> Visitor<'de> for Object {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::new();
-                while let Some((Text(name), value)) = map.next_entry()? {
-                    fields.push((name, value));
-                }
-                Ok(Fields(fields))
-            }
-        }
-
-        deserializer.deserialize_map(Object)
-    }
-}
-
-/// Fields but for some, or with another value of one.
+/// Fields but for some.
 struct Only<'a>(&'a Fields<'a>, &'a [&'a str]);
 
 impl Serialize for Only<'_> {
@@ -93,33 +49,12 @@ impl Serialize for Only<'_> {
     }
 }
 
-/// A job's answer with its files as a list of what they are.
-struct Structured<'a> {
-    answer: &'a Fields<'a>,
-    files: &'a [Fields<'a>],
-}
-
-impl Serialize for Structured<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (name, value) in &self.answer.0 {
-            if name == "files" {
-                let listed: Vec<_> = self.files.iter().map(|file| Only(file, &[CONTENT])).collect();
-                map.serialize_entry(name, &listed)?;
-            } else {
-                map.serialize_entry(name, value)?;
-            }
-        }
-        map.end()
-    }
-}
-
 /// A part of a result's content.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Block<'a> {
     Text {
-        text: Cow<'a, str>,
+        text: Told<'a>,
     },
     Image {
         data: &'a RawValue,
@@ -160,31 +95,42 @@ struct CallResult<'a> {
     #[serde(flatten)]
     others: Only<'a>,
     content: Vec<Block<'a>>,
-    structured_content: Structured<'a>,
     is_error: bool,
+    #[serde(rename = "_meta")]
+    meta: Meta<'a>,
+}
+
+/// What is for programs alone.
+#[derive(Serialize)]
+struct Meta<'a> {
+    /// The job's id, as in the log.
+    #[serde(rename = "cloister/id", skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RawValue>,
+    /// The kind of an error.
+    #[serde(rename = "cloister/code", skip_serializing_if = "Option::is_none")]
+    code: Option<&'a RawValue>,
+    /// What the job used.
+    #[serde(rename = "cloister/usage", skip_serializing_if = "Option::is_none")]
+    usage: Option<&'a RawValue>,
 }
 
 /// The answer to a call: the SDK's, `template`, with the job's in it.
 ///
 /// # Errors
 /// When one of them is not what it should be: a bug of ours, or of the SDK's.
-pub fn build(template: &[u8], answer: &[u8], is_error: bool) -> Result<Vec<u8>, serde_json::Error> {
-    let Template { jsonrpc, id, result } = serde_json::from_slice(template)?;
-    let size = answer.len();
-    let answer: Fields<'_> = serde_json::from_slice(answer)?;
-    let files = answer.get("files").map(|files| serde_json::from_str(files.get())).transpose()?;
-    let files: Vec<Fields<'_>> = files.unwrap_or_default();
-    let contents: usize = files.iter().filter_map(|file| file.get(CONTENT)).map(|content| content.get().len()).sum();
-    let structured_content = Structured { answer: &answer, files: &files };
-    let text = if size - contents > LONGEST_TEXT {
-        TOO_LONG.into()
-    } else {
-        serde_json::to_string(&structured_content)?.into()
-    };
-    let content = [Block::Text { text }].into_iter().chain(files.iter().filter_map(block)).collect();
-    let others = Only(&result, &["content", "structuredContent", "isError"]);
-    let whole = Whole { jsonrpc, id, result: CallResult { others, content, structured_content, is_error } };
-    let mut bytes = Vec::with_capacity(size + template.len() + 2 * LONGEST_TEXT.min(size - contents) + 1024);
+pub fn build(template: &[u8], answer: &[u8], is_error: bool) -> serde_json::Result<Vec<u8>> {
+    let Template { jsonrpc, id, result: others } = serde_json::from_slice(template)?;
+    let fields: Fields<'_> = serde_json::from_slice(answer)?;
+    let files: Vec<Fields<'_>> =
+        fields.get("files").map(|files| serde_json::from_str(files.get())).transpose()?.unwrap_or_default();
+    let text = Block::Text { text: Told { answer: &fields, files: &files } };
+    let content: Vec<_> = std::iter::once(text).chain(files.iter().filter_map(block)).collect();
+    let error: Option<Fields<'_>> = fields.read("error");
+    let code = error.as_ref().and_then(|error| error.get("code"));
+    let meta = Meta { id: fields.get("id"), code, usage: fields.get("usage") };
+    let others = Only(&others, &["content", "structuredContent", "isError", "_meta"]);
+    let whole = Whole { jsonrpc, id, result: CallResult { others, content, is_error, meta } };
+    let mut bytes = Vec::with_capacity(answer.len() + answer.len() / 4 + template.len() + 1024);
     serde_json::to_writer(&mut bytes, &whole)?;
     Ok(bytes)
 }
@@ -202,7 +148,9 @@ fn block<'a>(file: &Fields<'a>) -> Option<Block<'a>> {
     if PICTURES.contains(&&*media_type) {
         return Some(Block::Image { data: base64, media_type });
     }
-    let uri = format!("file:///out/{}", utf8_percent_encode(&file.text("name")?, IN_PATHS));
+    // Of a file that the request named beside `out` there is its path.
+    let (name, place) = file.text("path").map_or((file.text("name")?, "out/"), |path| (path, ""));
+    let uri = format!("file:///{place}{}", utf8_percent_encode(&name, IN_PATHS));
     let bytes = BASE64.decode(file.text(CONTENT)?.as_bytes()).ok();
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
     let text = text.filter(|text| !text.contains(|letter: char| letter.is_control() && !"\n\r\t".contains(letter)));
@@ -212,7 +160,7 @@ fn block<'a>(file: &Fields<'a>) -> Option<Block<'a>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_TEXT, TOO_LONG, broken, build};
+    use super::{broken, build};
 
     const TEMPLATE: &[u8] =
         br#"{"jsonrpc":"2.0","id":"a","result":{"resultType":"complete","content":[],"isError":false}}"#;
@@ -222,24 +170,51 @@ mod tests {
         String::from_utf8(built).expect("UTF-8")
     }
 
+    /// The text of an answer's first part.
+    #[allow(clippy::disallowed_types, reason = "what is read here we have written")]
+    fn told(answer: &str) -> String {
+        let built: serde_json::Value = serde_json::from_str(&built(answer, true)).expect("JSON");
+        built["result"]["content"][0]["text"].as_str().expect("text").to_owned()
+    }
+
     #[test]
     fn an_answer_is_passed_on_as_it_is_written() {
         assert_eq!(
-            built(r#"{"id": "x", "result": [1.50, 1E400, {"a":  "\u0061"}]}"#, false),
+            built(r#"{"id": "x", "result": [1.50, 1E400, {"a":  "\u0061"}], "usage": {"cpu_ms": 1}}"#, false),
             concat!(
                 r#"{"jsonrpc":"2.0","id":"a","result":{"resultType":"complete","content":[{"type":"text","text":"#,
-                r#""{\"id\":\"x\",\"result\":[1.50, 1E400, {\"a\":  \"\\u0061\"}]}"}],"#,
-                r#""structuredContent":{"id":"x","result":[1.50, 1E400, {"a":  "\u0061"}]},"isError":false}}"#
+                r#""result: [1.50, 1E400, {\"a\":  \"\\u0061\"}]"}],"#,
+                r#""isError":false,"_meta":{"cloister/id":"x","cloister/usage":{"cpu_ms": 1}}}}"#
             )
         );
     }
 
     #[test]
-    fn a_long_answer_is_there_once() {
-        let result = "x".repeat(LONGEST_TEXT);
-        let built = built(&format!(r#"{{"result":"{result}"}}"#), true);
-        assert!(built.contains(&format!(r#""content":[{{"type":"text","text":"{TOO_LONG}"}}]"#)), "{built:.300}");
-        assert!(built.len() < LONGEST_TEXT + 500 && built.ends_with(r#""isError":true}}"#));
+    fn a_model_reads_what_there_is_and_nothing_that_is_empty() {
+        for (answer, expected) in [
+            (r#"{"result": 5, "stdout": "", "stderr": "", "truncated": []}"#, "result: 5"),
+            (r#"{"result": "a\n", "stdout": "x\ny\n", "stderr": "z"}"#, "result: \"a\\n\"\nstdout:\nx\ny\nstderr:\nz"),
+            (
+                r#"{"result": null, "exit_code": 3, "stdout": "", "notes": ["n"], "unfinished": "a thread"}"#,
+                "exit_code: 3\nunfinished: a thread\nnote: n",
+            ),
+            (
+                r#"{"result": 1, "stdout": "a", "truncated": ["stdout"]}"#,
+                "result: 1\nstdout (the beginning; more was printed than is kept):\na",
+            ),
+            (
+                r#"{"error": {"code": "exception", "message": "E: no", "traceback": "T\n", "line": 3, "hint": "h",
+                    "denials": [{"layer": "seccomp", "what": "w", "hint": "r"}]}, "stdout": "a\n"}"#,
+                "error: exception: E: no\nT\nrefused: w: r\nhint: h\nstdout:\na",
+            ),
+            (r#"{"error": {"code": "overloaded", "message": "wait", "ran": false}}"#, "error: overloaded: wait"),
+            (
+                r#"{"result": 1, "files": [{"name": "a b"}, {"name": "c", "omitted": "large"}], "truncated": ["files"]}"#,
+                "result: 1\nfiles in out/, in the order in which they follow:\na b\nc (not here: large)\n(there were more)",
+            ),
+        ] {
+            assert_eq!(told(answer), expected, "{answer}");
+        }
     }
 
     #[test]

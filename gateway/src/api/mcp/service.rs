@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{self, Extension, State};
 use cloister_program::{ReadError, read_whole};
-use cloister_protocol::{Answer, ErrorCode, Failure, JobId};
+use cloister_protocol::{Answer, ErrorCode, Failure, JobId, Writer};
 use http_body_util::{BodyExt, Collected, Full};
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
@@ -23,7 +23,7 @@ use crate::admission::client_address::ClientAddress;
 use crate::api::app::App;
 use crate::api::mcp::message::{Message, Unusable};
 use crate::api::mcp::result;
-use crate::api::mcp::tool::{self, Accepted, Sdk};
+use crate::api::mcp::tool::{self, Accepted, Allowed, Sdk};
 use crate::api::refusal::Because;
 use crate::metrics::Outcome;
 use crate::upstream::supervisor::Wish;
@@ -66,7 +66,7 @@ impl Mcp {
     /// What runs what it is asked to by way of `app`. `anywhere` says whether clients may know this node by other names
     /// than a loopback one.
     pub fn new(app: Arc<App>, anywhere: bool) -> Self {
-        Self { app, sdk: tool::sdk(anywhere) }
+        Self { sdk: tool::sdk(Arc::clone(&app), anywhere), app }
     }
 
     /// Answers a message that was read whole, for which `memory` was taken.
@@ -74,7 +74,7 @@ impl Mcp {
         &self,
         id: JobId,
         caller: &Caller,
-        parts: Parts,
+        mut parts: Parts,
         body: Vec<u8>,
         memory: TenantBody,
     ) -> Response<Body> {
@@ -83,6 +83,7 @@ impl Mcp {
             Err(unusable) => return self.refuse(parts, &unusable).await,
         };
         let accepted = Accepted::default();
+        parts.extensions.insert(Allowed(caller.profiles().map(<[String]>::to_vec)));
         let response = self.ask(parts, message.envelope, accepted.clone()).await;
         if !accepted.is_call() {
             return response;
@@ -122,6 +123,7 @@ impl Mcp {
         memory: TenantBody,
         template: Response<Body>,
     ) -> Response<Body> {
+        let request = (Writer::Assistant, request);
         let answer = self.app.run(id, caller, Wish::default(), request).await.unwrap_or_else(|refusal| *refusal);
         let (mut coming, mut going) = (memory.another(), memory.another());
         drop(memory);
@@ -154,13 +156,13 @@ struct Given {
 }
 
 impl Given {
-    /// Reads an answer whole, as long as there is memory for it as it comes and as it will go, which is at most half as much
-    /// again: every other letter of a file may need an escape.
+    /// Reads an answer whole, as long as there is memory for it as it comes and as it will go, which is at most twice as much:
+    /// each letter of it may need an escape.
     async fn read(id: JobId, answer: Response<Body>, memory: [&mut TenantBody; 2]) -> Result<Self, axum::Error> {
         let outcome = answer.extensions().get().copied().unwrap_or(Outcome::Served);
         let is_error = answer.status() != StatusCode::OK;
         let [coming, going] = memory;
-        let take = |bytes| coming.take(bytes) && going.take(bytes * 3 / 2);
+        let take = |bytes| coming.take(bytes) && going.take(bytes * 2);
         match read_whole(answer.into_body(), usize::MAX, take).await {
             Ok(body) => Ok(Self { outcome, is_error, body }),
             Err(ReadError::Broken(error)) => Err(error),

@@ -1,9 +1,11 @@
-//! The one tool, as far as the SDK knows it: what it is called, what it takes, and that a call of it is one.
+//! The one tool, as far as the SDK knows it: how it is told of, and that a call of it is one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cloister_protocol::ExecuteRequest;
+use crate::api::app::App;
+use crate::api::mcp::message::LARGEST;
+use crate::api::mcp::offer::{INSTRUCTIONS, Offer, TITLE, TOOL};
 use hyper::http::request::Parts;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
@@ -14,17 +16,6 @@ use rmcp::service::RequestContext;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ErrorData, RoleServer};
-use utoipa::PartialSchema;
-
-use crate::api::mcp::message::LARGEST;
-
-const TOOL: &str = "execute_python";
-
-const DESCRIPTION: &str = "Runs a Python 3 script in a fresh sandbox without network and returns what its main() \
-    returned, what it printed and what it used. The script must define main(); args and kwargs are passed to it, and it \
-    must return something that has a JSON form. NumPy and pandas are there. files are put into the working directory \
-    before the script starts; what it writes to out/, such as out/plot.png, comes back as images and resources. Nothing \
-    is kept between calls.";
 
 /// The SDK's side of the path.
 pub type Sdk = StreamableHttpService<Tools, NeverSessionManager>;
@@ -33,14 +24,18 @@ pub type Sdk = StreamableHttpService<Tools, NeverSessionManager>;
 #[derive(Clone, Debug, Default)]
 pub struct Accepted(Arc<AtomicBool>);
 
+/// The profiles that the key of a message may use; all if it does not say.
+#[derive(Clone, Debug)]
+pub struct Allowed(pub Option<Vec<String>>);
+
 /// The one tool, as far as the SDK knows it: it accepts its calls, and what becomes of them is not the SDK's to tell.
 #[derive(Clone, Debug)]
 pub struct Tools {
-    tool: Arc<Tool>,
+    app: Arc<App>,
 }
 
 /// The SDK with the tool. `anywhere` says whether clients may know this node by other names than a loopback one.
-pub fn sdk(anywhere: bool) -> Sdk {
+pub fn sdk(app: Arc<App>, anywhere: bool) -> Sdk {
     let mut config = StreamableHttpServerConfig::default().enforce_origin_validation();
     if anywhere {
         config = config.disable_allowed_hosts();
@@ -48,7 +43,7 @@ pub fn sdk(anywhere: bool) -> Sdk {
     config.legacy_session_mode = false;
     config.json_response = true;
     config.max_request_body_bytes = LARGEST;
-    let tools = Tools { tool: Arc::new(tool()) };
+    let tools = Tools { app };
     StreamableHttpService::new(move || Ok(tools.clone()), Arc::default(), config)
 }
 
@@ -63,18 +58,18 @@ impl ServerHandler for Tools {
     fn get_info(&self) -> ServerConfig {
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
             .with_server_info(Implementation::new("cloister", env!("CARGO_PKG_VERSION")))
+            .with_instructions(INSTRUCTIONS)
     }
 
     async fn list_tools(
         &self,
         _page: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(vec![Tool::clone(&self.tool)]))
-    }
-
-    fn get_tool(&self, name: &str) -> Option<Tool> {
-        (name == TOOL).then(|| Tool::clone(&self.tool))
+        let allowed = context.extensions.get::<Parts>().and_then(|parts| parts.extensions.get::<Allowed>());
+        let allowed = allowed.ok_or_else(|| ErrorData::internal_error("who asks was lost", None))?;
+        let profiles = self.app.profiles.get().await;
+        Ok(ListToolsResult::with_all_items(vec![tool(&Offer::new(&profiles, allowed.0.as_deref()))]))
     }
 
     async fn call_tool(
@@ -92,10 +87,10 @@ impl ServerHandler for Tools {
     }
 }
 
-/// The tool as it is told to clients; what it takes is what `/execute` takes.
-fn tool() -> Tool {
-    let schema = serde_json::to_value(ExecuteRequest::schema()).expect("strings and numbers");
+/// The tool as it is told to clients. It has no output schema: all that it gives is for a model to read.
+fn tool(offer: &Offer<'_>) -> Tool {
+    let schema = serde_json::to_value(offer.input()).expect("strings and numbers");
     let schema = schema.as_object().cloned().unwrap_or_default();
-    let annotations = ToolAnnotations::new().read_only(true).destructive(false).open_world(false);
-    Tool::new(TOOL, DESCRIPTION, schema).annotate(annotations)
+    let annotations = ToolAnnotations::with_title(TITLE).read_only(true).destructive(false).open_world(false);
+    Tool::new(TOOL, offer.description(), schema).with_title(TITLE).annotate(annotations)
 }

@@ -18,6 +18,7 @@ type Answer = dyn Fn(&Message, &mut UnixStream) -> io::Result<bool> + Send + Syn
 struct Shared {
     answer: Box<Answer>,
     stats: Mutex<Option<String>>,
+    profiles: Mutex<Option<String>>,
     requests: Mutex<Vec<Message>>,
     streams: Mutex<Vec<UnixStream>>,
     connections: AtomicUsize,
@@ -64,6 +65,7 @@ impl Supervisor {
         let shared = Arc::new(Shared {
             answer: Box::new(answer),
             stats: Mutex::default(),
+            profiles: Mutex::default(),
             requests: Mutex::default(),
             streams: Mutex::default(),
             connections: AtomicUsize::new(0),
@@ -81,6 +83,11 @@ impl Supervisor {
     /// From now on it says this of itself when it is asked for its stats, which is counted nowhere here.
     pub fn say(&self, stats: &str) {
         *self.connections.shared.stats.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats.to_owned());
+    }
+
+    /// From now on it says this of its profiles, which is counted nowhere either.
+    pub fn serve_profiles(&self, profiles: &str) {
+        *self.connections.shared.profiles.lock().unwrap_or_else(PoisonError::into_inner) = Some(profiles.to_owned());
     }
 
     /// From now on it has no place for jobs, and asks for no body.
@@ -134,8 +141,13 @@ impl Shared {
         let mut reader = BufReader::new(copy);
         let mut counted = false;
         while let Ok(Some(request)) = self.read(&mut reader, &mut stream) {
-            if request.start.starts_with("GET /stats ") {
-                let _ = self.tell_stats(&mut stream);
+            let told = match request.start.split(' ').nth(1) {
+                Some("/stats") => Some(&self.stats),
+                Some("/profiles") => Some(&self.profiles),
+                _ => None,
+            };
+            if let Some(told) = told {
+                let _ = tell(told, &mut stream);
                 continue;
             }
             if !std::mem::replace(&mut counted, true) {
@@ -160,12 +172,12 @@ impl Shared {
         }
         head.read_body(reader).map(Some)
     }
+}
 
-    fn tell_stats(&self, stream: &mut UnixStream) -> io::Result<()> {
-        match &*self.stats.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(stats) => respond(stream, "200 OK", "", stats),
-            None => respond(stream, "404 Not Found", "", "{}"),
-        }
+fn tell(told: &Mutex<Option<String>>, stream: &mut UnixStream) -> io::Result<()> {
+    match &*told.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(told) => respond(stream, "200 OK", "", told),
+        None => respond(stream, "404 Not Found", "", "{}"),
     }
 }
 

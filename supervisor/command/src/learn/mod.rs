@@ -65,16 +65,7 @@ pub fn learn(arguments: &args::Learn) -> Result<ExitCode, String> {
     let Some(profile) = policy.profiles.get(name) else {
         return Err(format!("there is no profile {name:?}, expected one of: {known}"));
     };
-    let request = ExecuteRequest {
-        script: read(&arguments.script)?,
-        args: None,
-        kwargs: None,
-        stdin: None,
-        profile: None,
-        timeout_ms: None,
-        files: Vec::new(),
-        files_out: Vec::new(),
-    };
+    let request = ExecuteRequest { script: read(&arguments.script)?, ..ExecuteRequest::default() };
     let (outcome, recorder) = runtime()?.block_on(record(&policy, profile, &request))?;
     eprintln!("{}", String::from_utf8_lossy(&answer(&outcome)));
     let seen = std::mem::take(&mut *recorder.seen());
@@ -105,7 +96,7 @@ async fn record(policy: &Policy, of: &Profile, request: &ExecuteRequest) -> Resu
     let slots = Arc::new(Slots::new(Arc::clone(&tree), ids, devices.as_ref(), 1).map_err(told)?);
     let adopt = |pid| tree.adopt_launcher(pid);
     let launcher =
-        Launcher::start(&layer::recorded(), spec.clone(), ids, adopt).await.map_err(|error| error.to_string())?;
+        Launcher::start(&layer::recorded(), spec.clone(), ids, None, adopt).await.map_err(|error| error.to_string())?;
     let forkers = Forkers::cold(Arc::new(launcher));
     let lease = slots.lease().await;
     let begun = Begun::new(&forkers, &spec, profile::limits(of), lease, &slots).await;

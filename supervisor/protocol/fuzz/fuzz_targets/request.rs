@@ -5,19 +5,25 @@
 
 mod common;
 
-use cloister_protocol::ExecuteRequest;
+use cloister_protocol::{ExecuteRequest, Writer};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|body: &[u8]| {
-    match common::on_a_small_stack(|| ExecuteRequest::parse(body)) {
+    for writer in [Writer::Client, Writer::Assistant, Writer::Gateway] {
+        read(writer, body);
+    }
+});
+
+fn read(writer: Writer, body: &[u8]) {
+    match common::on_a_small_stack(|| ExecuteRequest::parse_from(writer, body)) {
         Err(wrong) => assert!(wrong.to_string().chars().count() <= 1027),
         Ok(request) => {
             for given in [&request.args, &request.kwargs].into_iter().flatten() {
                 common::is_plain(given.get());
             }
             let written = serde_json::to_string(&request).expect("a request has a form in JSON");
-            let again = ExecuteRequest::parse(written.as_bytes()).expect("what was accepted is a request");
+            let again = ExecuteRequest::parse_from(Writer::Gateway, written.as_bytes()).expect("what was accepted is a request");
             assert_eq!(serde_json::to_string(&again).expect("JSON"), written);
         }
     }
-});
+}

@@ -2,6 +2,7 @@
 //! where the field is.
 
 pub(crate) mod error;
+mod input;
 mod shape;
 
 pub use error::{JobError, Refusal};

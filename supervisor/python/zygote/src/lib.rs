@@ -6,6 +6,9 @@
 
 mod holes;
 mod memory;
+// A test of this crate runs in no interpreter.
+#[cfg(not(test))]
+mod output;
 
 use std::ffi::{CStr, c_char, c_int};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -135,7 +138,7 @@ fn serve(wire: &Wire, around: Around) -> Result<c_int> {
                     Ok(Started::Job(place)) => {
                         // From its first moment as another user, so that nobody takes it for a running job.
                         let _ = nix::sys::prctl::set_name(c"parked");
-                        if place.take(forker.confinement()).is_err() {
+                        if place.take(forker.confinement(), None).is_err() {
                             exit_now(127);
                         }
                         // Its descriptors are closed already, and a job has no use for the rest.

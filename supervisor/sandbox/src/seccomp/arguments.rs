@@ -92,7 +92,9 @@ pub(super) fn conditions(number: i64, network: Network) -> Result<Ways, BackendE
         libc::SYS_open => one(without(1, SeccompCmpArgLen::Dword, libc::O_DIRECT as u64)),
         libc::SYS_openat => one(without(2, SeccompCmpArgLen::Dword, libc::O_DIRECT as u64)),
         // RWF_NOWAIT tells what of a shared file is in memory, RWF_DSYNC makes a disk wait.
-        libc::SYS_preadv2 | libc::SYS_pwritev2 => one(equal(5, 0)),
+        libc::SYS_preadv2 => one(equal(5, 0)),
+        // What a job may write to is its own, and in memory.
+        libc::SYS_pwritev2 => any(5, &[0, libc::RWF_NOWAIT as u64]),
         // Pages that the kernel merges tell of equal ones in other processes: the kernel's admin-guide/mm/ksm.
         libc::SYS_madvise => {
             one(SeccompCondition::new(2, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, libc::MADV_MERGEABLE as u64))

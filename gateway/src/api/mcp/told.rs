@@ -1,0 +1,119 @@
+//! A job's answer as a model reads it: what it returned, why it did not, and what it printed, each once and nothing empty.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::fields::{Fields, text};
+
+/// What is told in a place of its own, or to programs alone.
+const PLACED: [&str; 10] =
+    ["error", "result", "exit_code", "stdout", "stderr", "truncated", "files", "notes", "usage", "id"];
+
+/// What is told of an error in its first line, or is in its message.
+const IN_MESSAGE: [&str; 9] = ["code", "message", "exception", "traceback", "denials", "ran", "path", "signal", "line"];
+
+/// An answer in words. Its text is written as it is needed, and never as a whole.
+pub struct Told<'a> {
+    /// The answer.
+    pub answer: &'a Fields<'a>,
+    /// The files in it.
+    pub files: &'a [Fields<'a>],
+}
+
+impl Serialize for Told<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = Lines { f, first: true };
+        if let Some(error) = self.answer.read::<Fields<'_>>("error") {
+            tell_error(&mut lines, &error)?;
+        }
+        match (self.answer.get("exit_code"), self.answer.get("result")) {
+            (Some(code), _) => lines.field("exit_code", code)?,
+            (None, Some(result)) => lines.field("result", result)?,
+            (None, None) => {}
+        }
+        for (name, value) in self.answer.0.iter().filter(|(name, _)| !PLACED.contains(&&**name)) {
+            lines.field(name, value)?;
+        }
+        for note in self.answer.read::<Vec<Cow<'_, str>>>("notes").into_iter().flatten() {
+            lines.line(format_args!("note: {note}"))?;
+        }
+        let truncated = self.answer.read::<Vec<Cow<'_, str>>>("truncated").unwrap_or_default();
+        for stream in ["stdout", "stderr"] {
+            let printed = self.answer.text(stream).unwrap_or_default();
+            let cut =
+                if truncated.contains(&stream.into()) { " (the beginning; more was printed than is kept)" } else { "" };
+            if !printed.is_empty() || !cut.is_empty() {
+                lines.line(format_args!("{stream}{cut}:"))?;
+                lines.line(format_args!("{}", printed.strip_suffix('\n').unwrap_or(&printed)))?;
+            }
+        }
+        self.tell_files(&mut lines, truncated.contains(&"files".into()))
+    }
+}
+
+impl Told<'_> {
+    /// The names of files, which some kinds of content have no place for.
+    fn tell_files(&self, lines: &mut Lines<'_, '_>, cut: bool) -> fmt::Result {
+        if self.files.is_empty() && !cut {
+            return Ok(());
+        }
+        lines.line(format_args!("files in out/, in the order in which they follow:"))?;
+        for file in self.files {
+            let name = file.text("name").unwrap_or_default();
+            match file.text("omitted") {
+                Some(why) => lines.line(format_args!("{name} (not here: {why})"))?,
+                None => lines.line(format_args!("{name}"))?,
+            }
+        }
+        if cut { lines.line(format_args!("(there were more)")) } else { Ok(()) }
+    }
+}
+
+fn tell_error(lines: &mut Lines<'_, '_>, error: &Fields<'_>) -> fmt::Result {
+    let field = |name: &str| error.text(name).unwrap_or_default();
+    let (message, traceback) = (field("message"), field("traceback"));
+    lines.line(format_args!("error: {}: {message}", field("code")))?;
+    if !traceback.is_empty() {
+        lines.line(format_args!("{}", traceback.trim_end_matches('\n')))?;
+    }
+    for denial in error.read::<Vec<Fields<'_>>>("denials").into_iter().flatten() {
+        let [what, hint] = ["what", "hint"].map(|name| denial.text(name).unwrap_or_default());
+        lines.line(format_args!("refused: {what}: {hint}"))?;
+    }
+    for (name, value) in error.0.iter().filter(|(name, _)| !IN_MESSAGE.contains(&&**name)) {
+        lines.field(name, value)?;
+    }
+    Ok(())
+}
+
+/// Lines with nothing before the first.
+struct Lines<'a, 'b> {
+    f: &'a mut fmt::Formatter<'b>,
+    first: bool,
+}
+
+impl Lines<'_, '_> {
+    fn line(&mut self, line: fmt::Arguments<'_>) -> fmt::Result {
+        if !std::mem::take(&mut self.first) {
+            self.f.write_str("\n")?;
+        }
+        self.f.write_fmt(line)
+    }
+
+    /// A field that is not empty: text as text, anything else as it is written.
+    fn field(&mut self, name: &str, value: &RawValue) -> fmt::Result {
+        match text(value) {
+            Some(text) if name != "result" => self.line(format_args!("{name}: {text}")),
+            _ => self.line(format_args!("{name}: {}", value.get())),
+        }
+    }
+}

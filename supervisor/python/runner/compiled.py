@@ -1,0 +1,55 @@
+"""A script as the interpreter's compiler sees it, and what is said where it will not do."""
+
+from .captured import FILE_NAME
+from .report import Stop
+from .texts import a
+
+# Names by which a script could bind `main` unseen; one of them, and only running it can tell.
+DYNAMIC = frozenset(
+    "exec eval compile globals locals vars setattr __import__ importlib sys builtins inspect "
+    "__dict__ __main__ script types runpy ctypes gc".split()
+)
+
+
+def compile_script(script, name=FILE_NAME):
+    """The script's code, which binds `main` as far as its source shows."""
+    code = compile_source(script, name)
+    if "main" not in code.co_names and not may_bind_main(script):
+        raise Stop("no_main", no_main(None, False))
+    return code
+
+
+def compile_source(script, name=FILE_NAME):
+    try:
+        return compile(script, name, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise Stop(
+            "syntax_error", f"{error.msg} (line {error.lineno})", exception=type(error).__name__,
+            line=error.lineno, column=error.offset, text=(error.text or "").rstrip("\n"),
+        ) from None
+    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+        why = str(error) if isinstance(error, ValueError) else "it is nested too deeply for the compiler"
+        raise Stop("syntax_error", f"the script does not compile: {why}", exception=type(error).__name__) from None
+
+
+def may_bind_main(script):
+    """Whether a script whose top level never names `main` could still bind it while it runs."""
+    import ast
+
+    for node in ast.walk(ast.parse(script)):
+        if isinstance(node, ast.Global) and "main" in node.names:
+            return True
+        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+            return True
+        names = [getattr(node, "id", None), getattr(node, "attr", None)]
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names += [part for alias in node.names for part in (alias.name.split(".")[0], alias.asname)]
+        if not DYNAMIC.isdisjoint(name for name in names if name):
+            return True
+    return False
+
+
+def no_main(value, bound):
+    if bound:
+        return f"main is {a(type(value).__name__)}, which cannot be called; the script must define main() at its top level"
+    return "the script must define main() at its top level"

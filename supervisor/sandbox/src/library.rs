@@ -1,0 +1,50 @@
+//! A library that the interpreters of cold jobs load when they start, before anything of a stranger's is in them.
+//!
+//! It is a copy in memory, sealed: a job maps it under no name of the host's, and no inode of the host's hangs on it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+use crate::error::{Context, Result};
+use crate::sys;
+
+/// The number at which an interpreter finds it, and closes it when it has loaded it: the first behind a job's own.
+pub const NUMBER: RawFd = 4;
+
+/// A launcher keeps it out of the way of the numbers that it places things at.
+const FROM: RawFd = 64;
+
+/// The library's copy.
+#[derive(Debug)]
+pub struct Library(OwnedFd);
+
+impl Library {
+    /// Copies it.
+    ///
+    /// # Errors
+    /// The call that failed.
+    pub fn copy(library: OwnedFd) -> Result<Self> {
+        let doing = || "copy the library of interpreters";
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let mut copy = File::from(memfd_create(c"cloister", flags).doing(doing)?);
+        io::copy(&mut File::from(library), &mut copy).doing(doing)?;
+        fcntl_add_seals(&copy, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)
+            .doing(doing)?;
+        rustix::io::fcntl_dupfd_cloexec(&copy, FROM).doing(doing).map(Self)
+    }
+
+    /// Puts it where the interpreter that this process is about to become will look for it.
+    ///
+    /// # Errors
+    /// The call that failed.
+    ///
+    /// # Safety
+    /// Nothing in this process owns the descriptor [`NUMBER`].
+    pub(crate) unsafe fn place(&self) -> io::Result<()> {
+        // SAFETY: the caller vouches for the one that is overwritten.
+        unsafe { sys::place_fd(self.0.as_raw_fd(), NUMBER) }
+    }
+}

@@ -21,6 +21,8 @@ LISTEN := $(or $(CLOISTER_LISTEN),127.0.0.1:8080)
 TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 VENV := $(TARGET)/test-venv
 RUNTIME := $(or $(CLOISTER_RUNTIME),/var/lib/cloister/python)
+# What scripts of the tests import beside it; other users than root have to see it, wherever the checkout lies.
+PACKAGES := $(or $(CLOISTER_SCIENTIFIC),/var/lib/cloister/test-packages)
 CARGO_OPTIONS := --locked --target-dir $(TARGET)
 # Everything is run once, and what fails has failed.
 PYTEST := $(VENV)/bin/python -B -m pytest -q -o cache_dir=$(abspath $(TARGET))/pytest-cache
@@ -31,7 +33,7 @@ EITHER_WAY := page gateway spec policy/test_check.py policy/test_learn.py \
 	$(addprefix contract/test_,http.py manuals.py request.py stream.py) \
 	$(addprefix faults/test_,canary.py doctor.py gateway.py overload.py reload.py two_supervisors.py unread.py)
 
-.PHONY: help run test build leave-out runtime doctor lint audit unit fuzz suite bench spec compat deb test-vm test-vm-ci clean root tools test-tools vm-tools
+.PHONY: help run test build leave-out runtime doctor lint audit unit fuzz suite bench spec compat deb test-vm test-vm-ci clean root tools test-tools vm-tools test-packages
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -77,7 +79,7 @@ fuzz: test-tools ## Fuzz what reads strangers' bytes, each parser for FUZZ_SECON
 	@echo "== fuzz"
 	supervisor/runtime/fuzz.sh $(TARGET) $(FUZZ_SECONDS)
 
-suite: root test-tools runtime build leave-out ## Run the black-box suite against the real daemons
+suite: root test-tools test-packages runtime build leave-out ## Run the black-box suite against the real daemons
 	@echo "== the runner and its parts, the Python tree, starting and stopping"
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/python/tests supervisor/runtime/tests
 	echo "== the policy's schema, by validators of others"
@@ -130,6 +132,9 @@ vm-tools: root tools
 test-tools: tools
 	@echo "== test tools"
 	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt 'chromium?' g++
+
+test-packages: root tools
+	@$(PYTHON) supervisor/suite/packages/install.py $(PACKAGES)
 
 clean: ## Remove what was built (not the Python tree in /var/lib/cloister)
 	cargo clean --target-dir $(TARGET)

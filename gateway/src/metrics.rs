@@ -204,7 +204,7 @@ impl SupervisorMetrics {
         }
         let bytes = i64::try_from(unread_bytes).unwrap_or(i64::MAX);
         self.unread_bytes.with_label_values(&[] as &[&str]).set(bytes);
-        for (profile, ProfileStats { parked, launcher, zygote }) in &stats.profiles {
+        for (profile, ProfileStats { parked, launcher, zygote, .. }) in &stats.profiles {
             self.parked.with_label_values(&[profile]).set((*parked).into());
             for (counter, restarts) in [(&self.launchers, launcher), (&self.zygotes, zygote)] {
                 for (reason, count) in restarts.by_reason() {

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import scientific as numeric
 from client import Client
 from host import Host, check_that_nothing_is_left
 from service import INSTALLED, POLICY, PROFILES, Service, binary, host_processes, name_of, running, standard_library
@@ -122,6 +123,12 @@ def starting(names):
 
 start_service = pytest.fixture(name="start_service")(starting)
 start_for_module = pytest.fixture(name="start_for_module", scope="module")(starting)
+
+
+@pytest.fixture(scope="module")
+def scientific(start_for_module):
+    """A service whose profile `scientific` has matplotlib, scikit-learn and others: see the module of this name."""
+    return start_for_module(policy=numeric.profile())
 
 
 @pytest.fixture

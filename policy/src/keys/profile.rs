@@ -171,7 +171,7 @@ PROFILE of Profile {
     RLIMITS_STACK: Bytes = key(
         "rlimits.stack",
         size_from(256 * KIB),
-        "\"8MiB\"",
+        "\"64MiB\"",
         More::Looser,
         "Stack of a process's first thread (RLIMIT_STACK).",
     );

@@ -1,6 +1,7 @@
 //! What went wrong with a request or its job: the `error` object of an answer, and what the policy refused on the way.
 
-use serde::Serialize;
+use serde::de::value::{Error as ValueError, StrDeserializer};
+use serde::{Deserialize, Serialize};
 
 use crate::claim::Claim;
 use crate::code::ErrorCode;
@@ -32,6 +33,65 @@ pub enum Layer {
     Cgroup,
     /// A resource limit of each process.
     Rlimit,
+}
+
+/// Why a script failed, where the sandbox or the contract is the reason, for programs; `hint` says it for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// A module that the profile's runtime does not have, or a name that a module does not have.
+    MissingModule,
+    /// A library of the system that the runtime does not have.
+    MissingLibrary,
+    /// A program that is not there; in most profiles Python is the only one.
+    MissingProgram,
+    /// There is no shell.
+    NoShell,
+    /// A file that cannot be executed, such as any that a job writes.
+    NotExecutable,
+    /// A file or folder that is not there.
+    MissingPath,
+    /// A variable of the environment that is not there.
+    MissingVariable,
+    /// A locale that is not there.
+    MissingLocale,
+    /// There is no terminal.
+    NoTerminal,
+    /// `main()` does not take the request's `args` and `kwargs`.
+    Arguments,
+    /// The request's `stdin` is empty, or has been read to its end.
+    StdinAtEnd,
+    /// Calls are nested too deeply.
+    Recursion,
+    /// The request's own `timeout_ms` is used up.
+    RequestTimeout,
+    /// The profile's limit of wall time is used up, which `timeout_ms` cannot raise.
+    ProfileTimeout,
+    /// A fence of Markdown in the source.
+    Markdown,
+    /// A line of a notebook in the source, such as `%matplotlib inline`.
+    NotebookLine,
+    /// A line for a shell in the source, such as `pip install`.
+    ShellLine,
+    /// A prompt of an interactive session in the source.
+    Prompt,
+    /// `return`, `await` or `yield` at the top level of the source.
+    OutsideFunction,
+    /// The source was escaped once too often.
+    EscapedText,
+    /// All of the source is indented.
+    Indented,
+    /// A NUL in the source.
+    NullBytes,
+}
+
+impl Reason {
+    /// Reads a reason's name back; anything else is `None`.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::deserialize(StrDeserializer::<ValueError>::new(name)).ok()
+    }
 }
 
 /// The `error` object of an answer.
@@ -73,7 +133,7 @@ pub struct Details {
     /// What the script's process ended with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i64>,
-    /// What would have a form in JSON.
+    /// What to do about it: what would have a form in JSON, or what is there in place of what is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// The line in the script.
@@ -82,13 +142,17 @@ pub struct Details {
     /// Where in the result something has no form in JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// Why, in a word for programs; not there where the script itself is the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(inline))]
+    pub reason: Option<Reason>,
     /// The signal that ended it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signal: Option<String>,
     /// The line's text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// The script's own frames.
+    /// The frames that are not the runner's, as Python prints them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traceback: Option<String>,
 }

@@ -31,7 +31,7 @@ pub use answer::{Answer, Stream, Usage};
 pub use claim::Claim;
 pub use code::ErrorCode;
 pub use entry::{Entry, LONGEST_ARGUMENTS, MOST_ARGUMENTS, Nan};
-pub use failure::{Denial, Details, Failure, Layer};
+pub use failure::{Denial, Details, Failure, Layer, Reason};
 pub use field::InvalidRequest;
 pub use file::{Encoded, InputFile, LeftFile, OutputFile, directories};
 pub use files::DEEPEST;

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::claim::{Claim, at_most};
 use crate::code::ErrorCode;
-use crate::failure::{Details, Failure};
+use crate::failure::{Details, Failure, Reason};
 use crate::json::{NotJson, check, check_result};
 
 /// The largest error report, in bytes; the runner keeps to half of it.
@@ -50,6 +50,7 @@ struct ErrorReport<'a> {
     exit_code: Option<i64>,
     path: Option<String>,
     hint: Option<String>,
+    reason: Option<String>,
     errno_hint: Option<String>,
     #[serde(borrow, default, deserialize_with = "at_most::<_, _, MOST_CLAIMS>")]
     refusals: Vec<&'a RawValue>,
@@ -82,9 +83,11 @@ fn claimed(bytes: &[u8]) -> Option<Failure> {
     check(json).ok()?;
     let report: ErrorReport<'_> = serde_json::from_str(json.get()).ok()?;
     let code = CLAIMABLE.into_iter().find(|code| code.name() == report.code)?;
-    let ErrorReport { exception, traceback, line, column, text, exit_code, path, hint, .. } = report;
+    let ErrorReport { exception, traceback, line, column, text, exit_code, path, hint, reason, .. } = report;
+    let reason = reason.and_then(|reason| Reason::parse(&reason));
     let mut failure = Failure::new(code, report.message);
-    *failure.details = Details { column, exception, exit_code, hint, line, path, signal: None, text, traceback };
+    *failure.details =
+        Details { column, exception, exit_code, hint, line, path, reason, signal: None, text, traceback };
     failure.claims = report.refusals.into_iter().filter_map(Claim::read).collect();
     failure.no_fork = report.errno_hint.as_deref() == Some("EAGAIN");
     Some(failure)
@@ -109,13 +112,15 @@ mod tests {
     fn known_fields_are_told_and_others_passed_over() {
         let said = read(
             r#"{"code": "exception", "message": "m", "exception": "E", "traceback": "t", "line": 3, "column": 2, "text": "x",
-                "exit_code": -1, "path": "p", "hint": "h", "errno_hint": "EAGAIN", "signal": "SIGSEGV", "denials": [1],
+                "exit_code": -1, "path": "p", "hint": "h", "reason": "recursion", "errno_hint": "EAGAIN", "signal": "SIGSEGV", "denials": [1],
                 "deep": [{"a": [[]]}], "number": 1e999999999}"#,
         );
         assert!(said.no_fork && said.claims.is_empty());
+        let own = read(r#"{"code": "exception", "message": "m", "reason": "a word of its own"}"#);
+        assert_eq!(own.details.reason, None);
         assert_eq!(
             serde_json::to_string(&said).expect("JSON"),
-            r#"{"code":"exception","message":"m","column":2,"exception":"E","exit_code":-1,"hint":"h","line":3,"path":"p","text":"x","traceback":"t"}"#
+            r#"{"code":"exception","message":"m","column":2,"exception":"E","exit_code":-1,"hint":"h","line":3,"path":"p","reason":"recursion","text":"x","traceback":"t"}"#
         );
     }
 

@@ -26,7 +26,7 @@ pub struct Stats {
 }
 
 /// How a profile fares.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ProfileStats {
     /// Children that wait for a request.
     pub parked: u32,
@@ -34,6 +34,9 @@ pub struct ProfileStats {
     pub launcher: Restarts,
     /// How often its zygote had to be started again.
     pub zygote: Restarts,
+    /// The version of its interpreter, such as `3.11.2`, where that is Python.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub python_version: Option<String>,
 }
 
 /// How often something was started again since the supervisor's start, by why.

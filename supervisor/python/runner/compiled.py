@@ -23,13 +23,30 @@ def compile_source(script, name=FILE_NAME):
     try:
         return compile(script, name, "exec", dont_inherit=True)
     except SyntaxError as error:
-        raise Stop(
-            "syntax_error", f"{error.msg} (line {error.lineno})", exception=type(error).__name__,
-            line=error.lineno, column=error.offset, text=(error.text or "").rstrip("\n"),
-        ) from None
+        at = f" (line {error.lineno})" if error.lineno else ""
+        raise Stop("syntax_error", f"{error.msg}{at}", **refused(error, script)) from None
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
         why = str(error) if isinstance(error, ValueError) else "it is nested too deeply for the compiler"
-        raise Stop("syntax_error", f"the script does not compile: {why}", exception=type(error).__name__) from None
+        fields = refused(SyntaxError(why), script) if isinstance(error, ValueError) else {}
+        raise Stop("syntax_error", f"the script does not compile: {why}", **{**fields, "exception": type(error).__name__}) from None
+
+
+def refused(error, script):
+    from .syntax import refused_source
+
+    return refused_source(error, script)
+
+
+def unfenced(script):
+    """The script without a fence of Markdown that is around the whole of it, and its lines where they were."""
+    if script.lstrip()[:3] != "```":
+        return script
+    lines = script.rstrip().split("\n")
+    first = next((number for number, line in enumerate(lines) if line.strip()), 0)
+    if lines[-1].strip() != "```" or len(lines) - 1 == first:
+        return script
+    lines[first] = lines[-1] = ""
+    return "\n".join(lines)
 
 
 def may_bind_main(script):

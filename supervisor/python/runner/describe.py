@@ -2,7 +2,9 @@
 
 from .captured import FILE_NAME, os_write
 from .refusals import refusals
-from .texts import clip, text_of
+from .texts import clip, name_of, text_of, type_module
+
+OURS = globals()
 
 
 def describe(error):
@@ -14,12 +16,21 @@ def describe(error):
         refused = []
     if refused:
         described["refusals"] = refused
+    try:
+        described.update(why(error))
+    except BaseException:  # likewise
+        pass
     return described
 
 
+def why(error):
+    from .reasons import reason_of
+
+    return reason_of(error)
+
+
 def describe_exception(error):
-    kind = type(error)
-    name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    name = full_name(type(error))
     message = clip(text_of(error))
     described = {"code": "exception", "message": f"{name}: {message}" if message else name, "exception": name}
     if isinstance(error, MemoryError):
@@ -31,9 +42,31 @@ def describe_exception(error):
         described["traceback"], line = traceback_of(error)
         if line is not None:
             described["line"] = line
+        suggested = suggestion(error)
+        described["message"] += suggested
+        if not described["traceback"].endswith(suggested):
+            described["traceback"] += suggested
     except BaseException as broken:  # a hostile __str__ or a patched traceback module
-        described["traceback"] = f"(no traceback: {type(broken).__name__})"
+        described["traceback"] = f"(no traceback: {name_of(broken)})"
     return described
+
+
+def full_name(kind):
+    """A type's name as tracebacks have it; of one whose metaclass hides it, what there is."""
+    try:
+        module, name = str(type_module(kind)), str(kind.__qualname__)
+    except BaseException:
+        return type.__dict__["__name__"].__get__(kind)
+    return name if module in ("builtins", "script", "__main__") else f"{module}.{name}"
+
+
+def suggestion(error):
+    """What Python would add to the last line, such as `. Did you mean: 'result'?`"""
+    if type(error) not in (NameError, AttributeError, ImportError, UnboundLocalError):
+        return ""
+    from .suggest import suggested
+
+    return suggested(error)
 
 
 def describe_exit(code):
@@ -48,17 +81,34 @@ def describe_exit(code):
 
 
 def traceback_of(error):
-    """Text as Python prints it, with the script's own frames only, and the last line of the script."""
+    """Text as Python prints it, without the runner's own frames, and the last line of the script."""
     import traceback
 
     report = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
-    seen, todo = [], [report]
+    seen, todo, line = set(), [(report, error)], None
     while todo:
-        current = todo.pop()
-        if current is None or any(current is earlier for earlier in seen):
+        current, raised = todo.pop()
+        if current is None or id(current) in seen:
             continue
-        seen.append(current)
-        current.stack = traceback.StackSummary.from_list([f for f in current.stack if f.filename == FILE_NAME])
-        todo += [current.__cause__, current.__context__, *(getattr(current, "exceptions", None) or ())]
-    stack = report.stack
-    return clip("".join(report.format()).rstrip("\n")), stack[-1].lineno if stack else None
+        seen.add(id(current))
+        current.stack = without_ours(current.stack, raised.__traceback__)
+        todo += [(current.__cause__, raised.__cause__), (current.__context__, raised.__context__)]
+        todo += zip(getattr(current, "exceptions", None) or (), getattr(raised, "exceptions", ()))
+    for frame in report.stack:
+        line = frame.lineno if frame.filename == FILE_NAME else line
+    return clip("".join(report.format()).rstrip("\n")), line
+
+
+def without_ours(stack, trace):
+    """A stack without the runner's frames, and without those by which it came to the script, such as the event loop's."""
+    kept, left = [], list(stack)
+    while trace is not None and left:
+        summary = left.pop(0)
+        if trace.tb_frame.f_globals is OURS:
+            while kept and kept[-1].filename != FILE_NAME:
+                kept.pop()
+        else:
+            kept.append(summary)
+        trace = trace.tb_next
+    stack[:] = kept + left
+    return stack

@@ -5,7 +5,7 @@ import os
 from .texts import clip, encodable
 
 # Errors by which the kernel refuses what a policy forbids.
-REFUSALS = {1: "EPERM", 13: "EACCES", 24: "EMFILE", 27: "EFBIG", 28: "ENOSPC", 30: "EROFS", 38: "ENOSYS", 95: "ENOTSUP"}
+REFUSALS = {1: "EPERM", 2: "ENOENT", 13: "EACCES", 24: "EMFILE", 27: "EFBIG", 28: "ENOSPC", 30: "EROFS", 38: "ENOSYS", 95: "ENOTSUP"}
 MOST_REFUSALS = 16
 
 # Functions of Python's that are not named after their system call, and by how many arguments calls are judged.
@@ -15,17 +15,26 @@ JUDGED = {"socket": 3, "socketpair": 3, "ioctl": 2}
 
 def refusals(error):
     """Those of an exception and of all that it came of, each once."""
-    seen, todo, told = [], [error], []
-    while todo and len(seen) < 64 and len(told) < MOST_REFUSALS:
+    told = []
+    for current in all_of(error):
+        refusal = refusal_of(current)
+        if refusal and refusal not in told:
+            told.append(refusal)
+        if len(told) == MOST_REFUSALS:
+            break
+    return told
+
+
+def all_of(error):
+    """An exception and those that it came of, each once, the outermost first."""
+    seen, todo = [], [error]
+    while todo and len(seen) < 64:
         current = todo.pop(0)
         if not isinstance(current, BaseException) or any(current is earlier for earlier in seen):
             continue
         seen.append(current)
-        refusal = refusal_of(current)
-        if refusal and refusal not in told:
-            told.append(refusal)
+        yield current
         todo += [current.__cause__, current.__context__, *(getattr(current, "exceptions", None) or ())]
-    return told
 
 
 def refusal_of(error):
@@ -39,6 +48,8 @@ def refusal_of(error):
     path = error.filename2 or error.filename
     if isinstance(path, (str, bytes)):
         refusal["path"] = clip(encodable(os.path.abspath(os.fsdecode(path))))
+    if refusal["errno"] == "ENOENT" and not refusal.get("path", "").startswith(("/proc/", "/sys")):
+        return None
     if refusal["errno"] == "ENOSPC":
         refusal["full"] = what_is_full()
     elif refusal["errno"] in ("EPERM", "EACCES", "ENOSYS", "ENOTSUP"):

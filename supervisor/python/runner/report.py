@@ -17,10 +17,10 @@ def frame(tag, payload):
     return tag + len(payload).to_bytes(8, "big") + payload
 
 
-def result_frame(value, limit):
+def result_frame(value, limit, nan=None):
     """The frame for what `main()` returned: the result, or why it is none."""
     try:
-        encoded = encode_result(value)
+        encoded = encode_result(value, nan)
     except NotJson as error:
         path = "result" + error.path
         fields = {"path": path}

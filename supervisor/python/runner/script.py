@@ -1,7 +1,7 @@
 """The whole life of a script: compiled, its top level run, its `main()` called, its result or failure put into words."""
 
 from .captured import os_exit, os_getpid, os_write, sys_modules
-from .compiled import compile_script, no_main
+from .compiled import compile_script, no_main, unfenced
 from .describe import describe, describe_exit
 from .main_module import become_main, file_name
 from .receive import put_files
@@ -17,7 +17,7 @@ def run(request):
         value = value_of(request)
         if os_getpid() != owner:
             end_child(None)
-        told = result_frame(value, request["result_bytes"])
+        told = result_frame(value, request["result_bytes"], request.get("nan"))
     except Stop as stop:
         told = error_frame(stop.error)
     except BaseException as error:
@@ -30,7 +30,7 @@ def run(request):
 
 def value_of(request):
     """What the first call of the script's `main` gives: its own call, or else one of ours."""
-    script, files = request["script"].removeprefix("\ufeff"), request.get("files", ())
+    script, files = unfenced(request["script"].removeprefix("\ufeff")), request.get("files", ())
     name = file_name(files)
     code = compile_script(script, name)
     put_files(files)

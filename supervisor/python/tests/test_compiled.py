@@ -1,8 +1,10 @@
 """The part `compiled`: what the compiler takes, what it will not, and whether there is a main."""
 
+import sys
+
 import pytest
 
-from runner.compiled import compile_script, may_bind_main
+from runner.compiled import compile_script, may_bind_main, unfenced
 from runner.report import Stop
 
 
@@ -35,3 +37,46 @@ def test_that_there_is_no_main_is_told_before_anything_runs(script):
 def test_that_there_could_be_one_is_left_to_see(script):
     assert may_bind_main(script)
     assert not may_bind_main("import os\nos.getcwd().strip()\nfrom json import loads as read")
+
+
+@pytest.mark.parametrize(("script", "reason", "line", "text"), [
+    ("x = 1\nreturn x", "outside_function", 2, "return x"),
+    ("import asyncio\r\nawait asyncio.sleep(0)\r\n", "outside_function", 2, "await asyncio.sleep(0)"),
+    ("def f():\n    await g()\n", "outside_function", 2, "    await g()"),
+    ("yield 1", "outside_function", 1, "yield 1"),
+    ("\n%matplotlib inline\ndef main(): pass", "notebook_line", 2, "%matplotlib inline"),
+    ("def main():\n    !ls\n", "notebook_line", 2, "    !ls"),
+    ("?print\n", "notebook_line", 1, "?print"),
+    ("print?\n", "notebook_line", 1, "print?"),
+    ("pip install emoji\n", "shell_line", 1, "pip install emoji"),
+    ("!pip3 install emoji\n", "shell_line", 1, "!pip3 install emoji"),
+    ("python -m pip install x", "shell_line", 1, "python -m pip install x"),
+    (">>> x = 1\n", "prompt", 1, ">>> x = 1"),
+    ("def main():\n... return 1", "prompt", 2, "... return 1"),
+    ("Here it is:\n```python\ndef main(): pass\n```\n", "markdown", 1, "Here it is:"),
+    ("def main(): pass\n```\n", "markdown", 2, "```"),
+    ("def main():\\n    return 1", "escaped_text", 1, "def main():\\n    return 1"),
+    ("    import os\n\n    def main(): pass", "indented", 1, "    import os"),
+    ("x = 1\ny = '\0'", "null_bytes", 2, "y = '\0'"),
+])
+def test_what_is_no_python_is_told_as_what_it_is(script, reason, line, text):
+    error = stopped(script)
+    assert (error["code"], error["reason"], error["line"], error["text"]) == ("syntax_error", reason, line, text) and error["hint"]
+
+
+@pytest.mark.parametrize("script", [
+    "type X = int\ntype", "print 'x'", "x = “a”", "def f(:\n", "x = 1 %\n", "a = !b", "doc = '''\n```\n'''\nx = = 1\ny = '''\n```\n'''",
+    "if x:\n    pass\n  y = 1", "'''\n>>> 1\n'''\nx = = 1", "x = (1,\n%inline\n 2", "def main(): return 'a\\nb' \\ + 1\n\nmain()",
+])
+def test_other_errors_have_no_reason_and_tell_the_version(script):
+    error = stopped(script)
+    assert error["code"] == "syntax_error" and not error.get("reason"), error
+    assert ".".join(map(str, sys.version_info[:3])) in error["hint"]
+
+
+@pytest.mark.parametrize(("script", "expected"), [
+    ("```python\nx = 1\n```", "\nx = 1\n"), ("\n ```\nx\n\n```  \n\n", "\n\nx\n\n"), ("```py\r\nx\r\n```\r\n", "\nx\r\n"),
+    ("```\nx", "```\nx"), ("x = '''\n```\n'''", "x = '''\n```\n'''"), ("```", "```"), ("", ""), ("```\n```\nx\n```", "\n```\nx\n"),
+])
+def test_a_fence_around_the_whole_script_is_taken_off_and_lines_keep_their_numbers(script, expected):
+    assert unfenced(script) == expected

@@ -6,7 +6,7 @@ import decimal
 import pathlib
 import types
 import uuid
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 import pytest
 
@@ -55,13 +55,13 @@ def test_keys_as_json_has_them(key, expected):
 ])
 def test_keys_that_it_has_not(key, what):
     error = refused([{key: 1}])
-    assert (error.path, error.what, error.hint) == ("[0]", what, "use str(key)")
+    assert (error.path, error.what) == ("[0]", what) and ("key.decode(" if key == b"k" else "str(key)") in error.hint
 
 
 @pytest.mark.parametrize(("value", "what"), [(float("nan"), "NaN"), (float("inf"), "infinite"), (float("-inf"), "infinite")])
 def test_numbers_that_are_none(value, what):
     error = refused({"a": [0, value]})
-    assert (error.path, error.what) == ('["a"][1]', what) and "df.notna()" in error.hint
+    assert (error.path, error.what) == ('["a"][1]', what) and '"nan": "null"' in error.hint
 
 
 def test_a_key_that_is_not_a_number_is_named_as_one():
@@ -120,12 +120,12 @@ def generator():
 
 
 @pytest.mark.parametrize(("value", "what", "hint"), [
-    ({1}, "a set", "sorted(value)"), (b"x", "a bytes", "base64"), (1j, "a complex", "value.real"), (range(3), "a range", "list(value)"),
+    ({1}, "a set", "sorted(value)"), (b"x", "a bytes", "value.decode()"), (b"\xff", "a bytes", "base64.b64encode(value)"), (1j, "a complex", "value.real"), (range(3), "a range", "list(value)"),
     (decimal.Decimal(1), "a Decimal", "str(value)"), (datetime.date(2024, 1, 1), "a date", "isoformat"),
     (datetime.timedelta(1), "a timedelta", "total_seconds"), (uuid.UUID(int=1), "an UUID", "str(value)"), (pathlib.PosixPath("/"), "a PosixPath", "str(value)"),
-    ({}.items(), "a dict_items", "dict(value)"), (generator(), "a generator", "list(value)"), (iter([]), "a list_iterator", "list(value)"),
+    ({}.items(), "a dict_items", "for key, item in value}"), (generator(), "a generator", "list(value)"), (iter([]), "a list_iterator", "list(value)"),
     (len, "a builtin_function_or_method", "call it"), (generator, "a function", "call it"), (Point(), "a Point", "dataclasses.asdict"),
-    (types.SimpleNamespace(), "a SimpleNamespace", "vars(value)"), (Bare(), "a Bare", "str(value)"),
+    (types.SimpleNamespace(a=1), "a SimpleNamespace", "vars(value)"), (Bare(), "a Bare", "what main() is to tell of it"),
 ])
 def test_what_could_be_done_about_a_value_that_is_no_json(value, what, hint):
     error = refused(value)
@@ -169,3 +169,58 @@ def test_floats_are_written_by_python_and_not_by_the_value():
             return "}{"
 
     assert dump([Liar(4)]) == b"[4.0]"
+
+
+@pytest.mark.parametrize(("value", "expected"), [
+    (float("nan"), b"null"), ([1.5, float("inf"), {"a": (float("-inf"),)}], b'[1.5,null,{"a":[null]}]'), ({"nan": "nan"}, b'{"nan":"nan"}'),
+])
+def test_with_nan_as_null_numbers_that_are_none_are_null_at_every_depth(value, expected):
+    assert encode_result(value, "null") == expected
+    assert encode_result([1], "null") == b"[1]"
+
+
+def test_with_nan_as_null_what_is_missing_is_null_and_all_else_is_refused_as_ever():
+    numpy = pytest.importorskip("numpy")
+    value = [numpy.array([[1.0, numpy.nan]]), numpy.datetime64("NaT"), numpy.float32("inf")]
+    assert encode_result(value, "null") == b"[[[1.0,null]],null,null]"
+    for other in ({1}, {float("nan"): 1}, ..., numpy.datetime64("2024-01-01")):
+        with pytest.raises(NotJson):
+            encode_result([other], "null")
+
+
+def test_pandas_words_for_what_is_missing_are_null(monkeypatch):
+    missing = types.SimpleNamespace(NA=object(), NaT=object())
+    monkeypatch.setitem(encode.sys_modules, "pandas", missing)
+    assert encode_result([missing.NA, {"t": missing.NaT}], "null") == b'[null,{"t":null}]'
+    assert refused([missing.NA]).path == "[0]"
+
+
+class Shade(Enum):
+    DARK = "dark"
+    BOTH = (1, 2)
+
+
+def test_values_of_enumerations_and_views_of_dicts_are_what_they_hold():
+    assert encode_result({Shade.DARK: [Shade.DARK, Shade.BOTH], "view": types.MappingProxyType({"a": Shade.DARK})}) == b'{"dark":["dark",[1,2]],"view":{"a":"dark"}}'
+    assert refused(vars(Shade)).what == "a mappingproxy"
+
+
+@pytest.mark.parametrize("attributes", [
+    {"__class__": property(lambda self: 1 / 0)}, {"__getattribute__": lambda self, name: 1 / 0}, {"__repr__": lambda self: 1 / 0},
+    {"__getattr__": lambda self, name: self}, {"__dict__": property(lambda self: 1 / 0)}, {"__module__": 5}, {"__slots__": "odd"},
+])
+def test_a_hostile_value_is_named(attributes):
+    error = refused([type("Odd", (), attributes)()])
+    assert error.what == "an Odd" and error.hint
+
+
+def test_a_hostile_metaclass_hides_nothing_but_its_own_words():
+    class Meta(type):
+        __name__ = __module__ = __mro__ = property(lambda self: 1 / 0)
+
+        def __instancecheck__(self, other):
+            raise SystemExit
+
+        __subclasscheck__ = __instancecheck__
+
+    assert refused(Meta("Odd", (), {})()).what == "an Odd"

@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 
-FIGURES = Path(__file__).parents[1] / "runner/figures.py"
+RUNNER = Path(__file__).parents[1] / "runner"
 
-HEAD = """
+# The two parts of the runner, as they lie behind one another.
+HEAD = f"""
 import sys
-sys_modules = sys.modules
-text = open({figures!r}).read().replace("from .captured import sys_modules\\n", "")
-exec(compile(text, "runner", "exec"), {{"__name__": "runner", "sys_modules": sys_modules}})
+def parts():
+    import re
+    text = "".join(open({str(RUNNER)!r} + "/" + part + ".py").read() for part in ("figures", "pictures"))
+    runner = {{"__name__": "runner", "sys_modules": sys.modules}}
+    exec(compile(re.sub(r"(?m)^( *)from [.].*", r"\\1pass", text), "runner", "exec"), runner)
+    runner["look_for_figures"]()
+parts()
 """
 
 matplotlib = pytest.mark.skipif(
@@ -27,7 +32,7 @@ def draw(tmp_path):
 
     def run(script, **environment):
         place = tmp_path / "script.py"
-        place.write_text(HEAD.format(figures=str(FIGURES)) + script)
+        place.write_text(HEAD + script)
         ended = subprocess.run([sys.executable, "-B", place], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "DISPLAY": "", **environment})
         assert ended.returncode == 0, ended.stderr
         out = tmp_path / "out"
@@ -113,7 +118,7 @@ plt.switch_backend("agg")
 def test_where_matplotlib_was_there_before(tmp_path, draw):
     early = "import matplotlib.pyplot as plt\nplt.figure()\nplt.close()\n"
     place = tmp_path / "early.py"
-    place.write_text(early + HEAD.format(figures=str(FIGURES)) + "plt.plot([1])\nplt.show()\nassert plt.get_fignums() == []\nplt.figure().show()")
+    place.write_text(early + HEAD + "plt.plot([1])\nplt.show()\nassert plt.get_fignums() == []\nplt.figure().show()")
     ended = subprocess.run([sys.executable, "-B", place], cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert sorted(os.listdir(tmp_path / "out")) == ["figure-1.png", "figure-2.png"]

@@ -38,8 +38,9 @@ impl Admitted {
     /// The layers in force for the request, for those who ask.
     #[must_use]
     pub fn explain(&self) -> String {
+        let version = self.pool.python_version().map(|version| format!("; python={version}")).unwrap_or_default();
         format!(
-            "policy={}; profile={}; landlock={}; filter={}; cgroup={}; warm={}",
+            "policy={}; profile={}; landlock={}; filter={}; cgroup={}; warm={}{version}",
             self.policy.digest().get(..12).unwrap_or_default(),
             self.pool.name,
             landlock::abi(),

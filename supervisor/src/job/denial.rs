@@ -94,6 +94,7 @@ impl Rules {
         match claim.errno.as_str() {
             "EPERM" | "EACCES" | "ENOSYS" => self.call(claim).or_else(|| self.path(claim)),
             "EROFS" => self.path(claim),
+            "ENOENT" => self.kernel_file(claim),
             "ENOTSUP" => self.call(claim),
             "ENOSPC" => self.full(claim, used),
             "EMFILE" => {
@@ -158,6 +159,34 @@ impl Rules {
     fn writable(&self) -> String {
         let paths: Vec<_> = self.writable.iter().map(|path| path.to_string_lossy()).collect();
         paths.join(" and ")
+    }
+
+    /// A file of `/proc` or `/sys` that tells of the host: none is shown, and what tells a job of itself.
+    fn kernel_file(&self, claim: &Claim) -> Option<Denial> {
+        let path = plain(Path::new(claim.path.as_deref()?));
+        let text = path.to_str()?;
+        let name = text.strip_prefix("/proc/").map(|inside| inside.split('/').next().unwrap_or_default());
+        let of_a_process = |name: &str| name.ends_with("self") || name.bytes().all(|byte| byte.is_ascii_digit());
+        if name.map_or(!path.starts_with("/sys"), of_a_process)
+            || self.read_only.iter().any(|shown| path.starts_with(shown))
+        {
+            return None;
+        }
+        let instead = match name.or_else(|| text.rsplit('/').next()).unwrap_or_default() {
+            "meminfo" | "vmstat" | "swaps" | "memory.max" | "memory.limit_in_bytes" => {
+                format!("; a job has the profile's memory, {}", self.profile.memory)
+            }
+            "cpuinfo" | "stat" | "loadavg" | "cpu.max" | "online" | "possible" | "present" => {
+                let cpus = f64::from(self.profile.cpus.0) / 1000.0;
+                format!("; a job has the profile's cpus, {cpus}, and os.cpu_count() and os.times() are there")
+            }
+            "uptime" => "; time.monotonic() is there".to_owned(),
+            "mounts" | "filesystems" | "partitions" | "diskstats" => "; shutil.disk_usage() is there".to_owned(),
+            "version" => "; platform.uname() is there".to_owned(),
+            _ => String::new(),
+        };
+        let rule = format!("shows of /proc a job's own processes alone, and nothing of /sys{instead}");
+        Some(self.denial(Layer::Filesystem, format!("access to {}", clip(text)), &rule))
     }
 
     fn full(&self, claim: &Claim, used: &Usage) -> Option<Denial> {

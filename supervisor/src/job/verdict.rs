@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cloister_protocol::report::Report;
-use cloister_protocol::{Denial, Details, ErrorCode, Failure, Layer};
+use cloister_protocol::{Denial, Details, ErrorCode, Failure, Layer, Reason};
 use cloister_sandbox::cgroup::Usage;
 use cloister_sandbox::wire::End;
 use nix::sys::signal::Signal;
@@ -51,10 +51,7 @@ fn judge(stop: Stop, used: &Usage, bounds: &Bounds) -> Result<Box<RawValue>, Fai
             Report::Failure(failure) => Err(claimed(failure, used)),
             Report::Garbled => Err(garbled(bounds)),
         },
-        Stop::WallTime(limit) => Err(Failure::new(
-            ErrorCode::Timeout,
-            format!("the script was still running after {} and was ended", seconds(limit)),
-        )),
+        Stop::WallTime(limit) => Err(timeout(limit, bounds)),
         Stop::CpuTime => Err(cpu_limit(bounds)),
         Stop::OutOfMemory => Err(memory_limit()),
         Stop::TooManyLocks => Err(too_many_locks()),
@@ -76,6 +73,16 @@ fn claimed(mut failure: Failure, used: &Usage) -> Failure {
         failure.message = format!("the profile's limit of processes and threads was reached: {}", failure.message);
     }
     failure
+}
+
+fn timeout(limit: Duration, bounds: &Bounds) -> Failure {
+    let (whose, reason) = if limit < bounds.wall {
+        ("which is the request's timeout_ms", Reason::RequestTimeout)
+    } else {
+        ("which is the profile's wall_time: timeout_ms can lower it and never raise it", Reason::ProfileTimeout)
+    };
+    let message = format!("the script was still running after {} and was ended, {whose}", seconds(limit));
+    Failure::new(ErrorCode::Timeout, message).with(Details { reason: Some(reason), ..Details::default() })
 }
 
 fn garbled(bounds: &Bounds) -> Failure {
@@ -111,7 +118,9 @@ fn killed(number: i32) -> Failure {
         Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().to_owned());
     let message = match name.as_str() {
         "SIGSEGV" => {
-            "the script's process crashed (SIGSEGV): native code touched memory that is not its own".to_owned()
+            "the script's process crashed (SIGSEGV): its stack was used up by deep recursion (the profile's rlimits.stack), or \
+             native code touched memory that is not its own"
+                .to_owned()
         }
         "SIGSYS" => "the script made a system call that is answered with death (SIGSYS)".to_owned(),
         "SIGXFSZ" => "the script wrote a file larger than its profile allows (SIGXFSZ)".to_owned(),

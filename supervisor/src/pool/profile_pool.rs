@@ -115,6 +115,12 @@ impl Pool {
         self.warm.is_some()
     }
 
+    /// The version of its interpreter, once that is known and if it tells one.
+    #[must_use]
+    pub fn python_version(&self) -> Option<&str> {
+        self.interpreter.get().map(|interpreter| interpreter.version.as_str())
+    }
+
     /// Keeps what its interpreter said of itself when it was tried.
     pub fn set_interpreter(&self, interpreter: Interpreter) {
         let _ = self.interpreter.set(interpreter);
@@ -145,7 +151,8 @@ impl Pool {
     #[must_use]
     pub fn stats(&self) -> ProfileStats {
         let Counts { launcher, zygote } = self.maker.keeper.counts();
-        ProfileStats { parked: u32::try_from(self.parked.count()).unwrap_or(u32::MAX), launcher, zygote }
+        let parked = u32::try_from(self.parked.count()).unwrap_or(u32::MAX);
+        ProfileStats { parked, launcher, zygote, python_version: self.python_version().map(str::to_owned) }
     }
 
     /// Goes on counting where the profile's pool before a reload stopped.

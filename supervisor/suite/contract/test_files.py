@@ -75,14 +75,15 @@ links = { lib = "usr/lib", lib64 = "usr/lib64", bin = "usr/bin" }
 working_directory = "/usr/lib"
 """
 
-# Everything below the working directory: directories as null, files as text.
+# Everything below the working directory but the script itself: directories as null, files as text.
 TREE = """
 import os
 def main():
     tree = {}
     for place, directories, files in os.walk("."):
         for name in directories: tree[os.path.join(place, name)[2:]] = None
-        for name in files: tree[os.path.join(place, name)[2:]] = open(os.path.join(place, name), encoding="latin-1", newline="").read()
+        for name in files:
+            if os.path.join(place, name) != './script.py': tree[os.path.join(place, name)[2:]] = open(os.path.join(place, name), encoding="latin-1", newline="").read()
     return tree
 """
 
@@ -112,7 +113,7 @@ def test_files_are_there_before_the_script_starts(execute):
     every_byte = bytes(range(256)) * 1000
     files = [{"path": "a.txt", "content": "é\r\n\0end"}, {"path": "data/deep/b", "content_base64": encoded(every_byte)},
              {"path": "data/empty", "content": ""}, {"path": "name with\nbreak", "content": "x"}]
-    tree = execute("import os\nbefore = sorted(os.listdir())\n" + TREE.replace("tree = {}", "tree = {'before': before}"), files=files).result
+    tree = execute("import os\nbefore = sorted(set(os.listdir()) - {'script.py'})\n" + TREE.replace("tree = {}", "tree = {'before': before}"), files=files).result
     assert tree == {
         "before": ["a.txt", "data", "name with\nbreak", "out"], "out": None, "a.txt": "é\r\n\0end".encode().decode("latin-1"),
         "data": None, "data/deep": None, "data/deep/b": every_byte.decode("latin-1"), "data/empty": "", "name with\nbreak": "x",
@@ -134,10 +135,10 @@ def test_files_are_the_scripts_own(execute):
             os.rename("d/f", "d/g")
             os.remove("d/g")
             os.rmdir("d")
-            return [[oct(stat.st_mode), stat.st_uid] for stat in seen] + [os.getuid(), os.listdir()]
+            return [[oct(stat.st_mode), stat.st_uid] for stat in seen] + [os.getuid(), sorted(os.listdir())]
 
     directory, file, out, user, left = execute(script, files=[{"path": "d/f", "content": "x"}]).result
-    assert (directory, file, out) == (["0o40700", user], ["0o100600", user], ["0o40700", user]) and left == ["out"]
+    assert (directory, file, out) == (["0o40700", user], ["0o100600", user], ["0o40700", user]) and left == ["out", "script.py"]
 
 
 def test_files_and_standard_input_do_not_mix(execute):
@@ -386,7 +387,7 @@ TREE_OF_FILES = ["a.csv", "b.csv", "c.txt", "[x]", "plots/1.png", "plots/2.png",
 
 
 @pytest.mark.parametrize(
-    ("patterns", "names"),
+    ("patterns", "expected"),
     [
         (["a.csv"], ["a.csv"]),
         (["*.csv"], ["a.csv", "b.csv"]),
@@ -408,13 +409,13 @@ TREE_OF_FILES = ["a.csv", "b.csv", "c.txt", "[x]", "plots/1.png", "plots/2.png",
         (["a.csv", "a.csv", "*.csv"], ["a.csv", "b.csv"]),
     ],
 )
-def test_what_is_asked_for_comes_back(execute, patterns, names):
+def test_what_is_asked_for_comes_back(execute, patterns, expected):
     answer = execute(WRITE, args=[TREE_OF_FILES], files_out=patterns)
     found = contents(answer)
-    assert sorted(found) == sorted(names) and all(content.decode() == "./" + name for name, content in found.items())
+    assert sorted(found) == sorted(expected) and all(content.decode() == "./" + name for name, content in found.items())
     assert all(file["path"] == file["name"] for file in answer.files) and answer.body["truncated"] == []
-    assert answer.body.get("files_missing", []) == ([] if names else patterns)
-    told = {name for name in TREE_OF_FILES if not any(part.startswith(".") for part in name.split("/"))} - set(names)
+    assert answer.body.get("files_missing", []) == ([] if expected else patterns)
+    told = {name for name in TREE_OF_FILES if not any(part.startswith(".") for part in name.split("/"))} - set(expected)
     assert set(left(answer)) == told
 
 

@@ -1,0 +1,19 @@
+"""Profiles whose scripts have numeric libraries that the runtime lacks: matplotlib, scipy, scikit-learn, joblib, polars,
+pyarrow, openpyxl. They lie over the runtime's own packages, and hold these too, of the same versions: see `packages`.
+"""
+
+import os
+from pathlib import Path
+
+# Installed by `make test-packages`.
+PACKAGES = Path(os.environ.get("CLOISTER_SCIENTIFIC", "/var/lib/cloister/test-packages"))
+
+
+def profile(name="scientific", **keys):
+    """Such a profile as a piece of a policy, cold unless told otherwise: keys and values as they stand there."""
+    if not (PACKAGES / "stamp").exists():
+        raise AssertionError(f"{PACKAGES} is not there: make test-packages")
+    settings = {"memory": '"2GiB"', "wall_time": '"60s"', "cpu_time": '"60s"', "cpus": "2.0", "warm": "false", **keys}
+    settings["filesystem.read_only"] = f'["{PACKAGES}:{(PACKAGES / "place").read_text()}"]'
+    lines = (f"{key} = {value}" for key, value in settings.items())
+    return "\n".join([f"[profile.{name}]", 'extends = "default"', *lines, ""])

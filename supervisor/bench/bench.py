@@ -18,6 +18,7 @@ from statistics import median
 import calls
 import density
 import neighbours
+import prints
 import report
 from subjects import Cloister, Floor, Nsjail, Predecessor, Service
 from workloads import WORKLOADS
@@ -44,6 +45,7 @@ def main():
             subject.start()
         check(subjects)
         allowed = calls.measure(subjects[0], arguments.rounds)
+        printed = prints.measure(subjects[:2], arguments.rounds)
         latencies = sequential(subjects, arguments)
         paused = sequential(subjects, arguments, PAUSE)
         rates = throughput([subject for subject in subjects if subject.name != "nsjail"], latencies, arguments)
@@ -57,6 +59,7 @@ def main():
         "with pauses": percentiles(paused),
         "throughput": rates,
         "allowed calls": allowed,
+        "prints": printed,
         "density": {} if arguments.without_density else density.measure(arguments.jobs),
         "neighbours": {} if arguments.without_neighbours else noise(arguments),
     }

@@ -7,6 +7,8 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 
+from prints import PRINTS  # noqa: E402
+
 # Subjects in the order of the tables.
 ORDER = ("warm", "warm, before", "cold", "cold, before", "floor", "predecessor", "nsjail")
 
@@ -35,6 +37,8 @@ def goals(figures):
             warm, floor = figures["throughput"][load]["warm"], figures["throughput"][load]["floor"]
             at_least(f"rate of {load} at 8 clients, warm to the floor on two cores", warm[8] / floor[8], 0.6)
             at_least(f"rate of {load} at 64 clients to that at 8", warm[64] / warm[8], 0.9)
+    for way, of in figures["prints"].items():
+        at_most(f"{PRINTS:,} prints, {way}, to as many into a file", of["ratio"], 3)
     if rows_beside := figures["neighbours"]:
         loud = [row for kind, row in rows_beside["now"].items() if not kind.startswith("alone")]
         at_most("requests that failed beside neighbours", sum(sum(row["failed"].values()) for row in loud), 0)
@@ -70,6 +74,9 @@ def table(figures):
         parts.append(neighbours(figures["neighbours"]))
     rows = [("an allowed call", "in a job, ns", "no filter, ns", "ratio")]
     rows += [(call, f"{of['job_ns']:.0f}", f"{of['unfiltered_ns']:.0f}", f"{of['ratio']:.2f}") for call, of in figures["allowed calls"].items()]
+    parts.append(aligned(rows))
+    rows = [(f"{PRINTS:,} prints", "into a file, ms", "printed, ms", "ratio")]
+    rows += [(way, f"{of['file']:.0f}", f"{of['stdout']:.0f}", f"{of['ratio']:.2f}") for way, of in figures["prints"].items()]
     parts.append(aligned(rows))
     if dense := figures["density"]:
         parts.append("\n".join(f"{what}: " + ", ".join(f"{name} {round(value, 2)}" for name, value in of.items()) for what, of in dense.items()))

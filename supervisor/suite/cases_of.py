@@ -10,6 +10,7 @@ code         the error's code
 message      texts that the error's message has, each of them
 error_has    texts that the error object has, wherever in it
 stdout       what was printed, exactly
+stdout_lines the lines that were printed, in any order: each with how often it comes
 stdout_has, stderr_has, traceback_has   texts that are in it
 not_in_stderr  texts that are not
 files        the names of the files that came back, with the text of each, or null where that is not the point
@@ -22,6 +23,7 @@ In place of `stdin` a case may have `stdin_parts`, pairs of a text and how often
 import base64
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 # Results may be numbers of any length.
@@ -74,6 +76,8 @@ def problems(expect, status, body):
         elif key == "fields":
             for name, value in wanted.items():
                 compare(name, value, body.get(name))
+        elif key == "stdout_lines":
+            compare(key, wanted, dict(Counter(body.get("stdout", "").splitlines())))
         elif key in ("result", "stdout"):
             compare(key, wanted, body.get(key))
         else:

@@ -143,19 +143,22 @@ mod tests {
         let error = &Failure::new(ErrorCode::Exit, "an end");
         let result = serde_json::from_str("1").expect("JSON");
         let (stdout, stderr, truncated) = ("", "", &[][..]);
+        let (unfinished, notes) = (Some("a thread"), &["a note".to_owned()][..]);
         let content_base64 = Some(Encoded::new(b"x"));
         let (name, media_type, omitted) = ("a.txt".to_owned(), "text/plain", Some("why".to_owned()));
         let path = Some(name.clone());
         let files = &[OutputFile { name, path, size: 1, media_type, content_base64, omitted }][..];
         let (files_missing, files_left_more) = (&["b".to_owned()][..], 1);
         let files_left = &[LeftFile { path: "c".to_owned(), size: 1 }][..];
-        let optional = ["files", "files_missing", "files_left", "files_left_more"];
+        let beside = ["exit_code", "unfinished", "notes"];
+        let optional = [&["files", "files_missing", "files_left", "files_left_more"][..], &beside].concat();
         for (name, answer) in [
             (
                 "Returned",
                 Answer::Returned {
                     id,
                     result,
+                    exit_code: Some(0),
                     stdout,
                     stderr,
                     truncated,
@@ -163,6 +166,8 @@ mod tests {
                     files_missing,
                     files_left,
                     files_left_more,
+                    unfinished,
+                    notes,
                     usage,
                 },
             ),
@@ -178,6 +183,8 @@ mod tests {
                     files_missing,
                     files_left,
                     files_left_more,
+                    unfinished,
+                    notes,
                     usage,
                 },
             ),
@@ -240,6 +247,8 @@ mod tests {
             files_missing: &[],
             files_left: &[],
             files_left_more: 0,
+            unfinished: None,
+            notes: &[],
             usage,
         };
         let answer: Value = serde_json::from_slice(&answer.to_json()).expect("JSON");

@@ -34,7 +34,7 @@ RUNTIME of Runtime {
         variables(),
         "{}",
         More::Neither,
-        "Environment of every job, beside PATH, HOME, TMPDIR and LANG, which are always set. Its interpreter reads no PYTHON* variable.",
+        "Environment of every job, beside PATH, HOME, TMPDIR and LANG, which are always set, and in place of USER, LOGNAME and the variables that tell libraries how many threads are of use (OMP_NUM_THREADS and its kin: the profile's cpus), which are else. Its interpreter reads no PYTHON* variable.",
     );
     WORKING_DIRECTORY: Text = key(
         "working_directory",

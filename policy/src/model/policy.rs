@@ -53,7 +53,7 @@ pub struct Runtime {
     pub mounts: Vec<Mount>,
     /// Symbolic links in the sandbox's root, such as `lib` to `usr/lib`: (name, target).
     pub links: Vec<(String, PathBuf)>,
-    /// Environment of every job, beside PATH, HOME, TMPDIR and LANG.
+    /// Environment of every job, beside PATH, HOME, TMPDIR and LANG, and in place of what is else usual.
     pub environment: BTreeMap<String, String>,
 }
 

@@ -43,6 +43,18 @@ impl Stream {
         }
     }
 }
+
+/// What is told beside the verdict on a job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// What a program exited with.
+    pub exit_code: Option<u8>,
+    /// What had not ended.
+    pub unfinished: Option<String>,
+    /// What there is to know.
+    pub notes: Vec<String>,
+}
+
 /// The body of a response, one for each of the contract's shapes.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -56,6 +68,10 @@ pub enum Answer<'a> {
         /// What `main()` returned.
         #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Value))]
         result: &'a RawValue,
+        /// With `entry` `program`: the exit code; the result is `null` then.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(required = false, nullable = false))]
+        exit_code: Option<u8>,
         /// What was printed.
         stdout: &'a str,
         /// What was printed to standard error.
@@ -76,6 +92,13 @@ pub enum Answer<'a> {
         #[serde(skip_serializing_if = "is_none")]
         #[cfg_attr(feature = "openapi", schema(required = false))]
         files_left_more: u64,
+        /// What had not ended when the job was ended, and by what; not there if all had.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(required = false, nullable = false))]
+        unfinished: Option<&'a str>,
+        /// What is to be known beside it; not there if nothing is.
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        notes: &'a [String],
         /// What the job used.
         usage: Usage,
     },
@@ -107,6 +130,13 @@ pub enum Answer<'a> {
         #[serde(skip_serializing_if = "is_none")]
         #[cfg_attr(feature = "openapi", schema(required = false))]
         files_left_more: u64,
+        /// What had not ended when the job was ended, and by what; not there if all had.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(required = false, nullable = false))]
+        unfinished: Option<&'a str>,
+        /// What is to be known beside it; not there if nothing is.
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        notes: &'a [String],
         /// What the job used.
         usage: Usage,
     },

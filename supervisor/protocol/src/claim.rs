@@ -45,7 +45,7 @@ impl Claim {
     }
 }
 
-fn cut(text: &mut String, most: usize) {
+pub(crate) fn cut(text: &mut String, most: usize) {
     let end = (0..=most.min(text.len())).rfind(|end| text.is_char_boundary(*end)).unwrap_or(0);
     text.truncate(end);
     text.shrink_to_fit();

@@ -1,10 +1,10 @@
-//! What a job says at its end: the payloads of its frames, read into fields that are known. Nothing here reads a pipe.
+//! What a job says of itself: the payloads of its frames, read into fields that are known. Nothing here reads a pipe.
 //!
 //! Every byte is a stranger's. It becomes text and numbers of a bounded amount, or nothing: never a tree.
 
 use serde_json::value::RawValue;
 
-use crate::claim::{Claim, at_most};
+use crate::claim::{Claim, at_most, cut};
 use crate::code::ErrorCode;
 use crate::failure::{Details, Failure, Reason};
 use crate::json::{NotJson, check, check_result};
@@ -14,6 +14,15 @@ pub const LARGEST_ERROR: u64 = 512 * 1024;
 
 /// How many refusals a job may tell of.
 const MOST_CLAIMS: usize = 16;
+
+/// The longest list of notes, in bytes, and the longest word on what a job's end waits for.
+pub const LARGEST_NOTES: u64 = 64 * 1024;
+
+/// How many notes are kept.
+const MOST_NOTES: usize = 8;
+
+/// What is kept of each, in bytes.
+const LONGEST_NOTE: usize = 4 * 1024;
 
 /// The codes that a job may claim of itself; all others are the supervisor's to give.
 const CLAIMABLE: [ErrorCode; 7] = [
@@ -75,6 +84,39 @@ pub fn failure(bytes: &[u8]) -> Report {
     claimed(bytes).map_or(Report::Garbled, Report::Failure)
 }
 
+/// Reads the payload of what is to be told beside a result: a list of short texts. What has another form is none.
+#[must_use]
+pub fn notes(bytes: &[u8]) -> Vec<String> {
+    let read = || -> Option<Vec<String>> {
+        let json: &RawValue = serde_json::from_slice(bytes).ok()?;
+        check(json).ok()?;
+        let Notes(notes) = serde_json::from_str(json.get()).ok()?;
+        Some(notes.into_iter().filter_map(|note| serde_json::from_str(note.get()).ok()).map(short).collect())
+    };
+    read().unwrap_or_default()
+}
+
+/// Some of them, as they stand there.
+#[derive(serde::Deserialize)]
+struct Notes<'a>(#[serde(borrow, deserialize_with = "at_most::<_, _, MOST_NOTES>")] Vec<&'a RawValue>);
+
+/// What a job's end waits for, as the job tells it: any bytes.
+#[must_use]
+pub fn wait(bytes: &[u8]) -> String {
+    short(String::from_utf8_lossy(bytes).into_owned())
+}
+
+fn short(mut text: String) -> String {
+    cut(&mut text, LONGEST_NOTE);
+    text
+}
+
+/// The code of an exit, as a job tells it.
+#[must_use]
+pub fn exit_code(bytes: &[u8]) -> Option<u8> {
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
 fn claimed(bytes: &[u8]) -> Option<Failure> {
     let json: &RawValue = serde_json::from_slice(bytes).ok()?;
     if !json.get().starts_with('{') {
@@ -95,7 +137,7 @@ fn claimed(bytes: &[u8]) -> Option<Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Report, failure, result};
+    use super::{LONGEST_NOTE, MOST_NOTES, Report, exit_code, failure, notes, result, wait};
     use crate::claim::LONGEST_PATH;
     use crate::code::ErrorCode;
     use crate::failure::Failure;
@@ -169,6 +211,27 @@ mod tests {
         assert_eq!(said.claims[1].path.as_ref().map(String::len), Some(LONGEST_PATH));
         assert_eq!(said.claims[0].arguments, [Some(2), None, Some(3), Some(4), Some(5), Some(6)]);
         assert!(!serde_json::to_string(&said).expect("JSON").contains("EPERM"));
+    }
+
+    #[test]
+    fn notes_are_short_texts_and_not_many() {
+        assert_eq!(notes(br#"["one", 2, {"a": ["b"]}, null, "\u00e9"]"#), ["one", "\u{e9}"]);
+        let long = format!(r#"["{}"{}]"#, "\u{e9}".repeat(30_000), r#", "x""#.repeat(1000));
+        let kept = notes(long.as_bytes());
+        assert_eq!((kept.len(), kept[0].len()), (MOST_NOTES, LONGEST_NOTE));
+        for payload in ["", "{}", "[", r#""text""#, r#"["\ud800"]"#, "[1e999999999]", &format!("[{}]", bomb(50_000))] {
+            assert!(on_a_small_stack(|| notes(payload.as_bytes())).is_empty(), "{payload:.80}");
+        }
+        assert_eq!(wait(&[b'a', 0xff]), "a\u{fffd}");
+        assert_eq!(wait(&vec![b'a'; 100_000]).len(), LONGEST_NOTE);
+    }
+
+    #[test]
+    fn an_exit_code_is_one_of_a_process() {
+        assert_eq!(
+            ["0", "255", "256", "-1", "", " 1", "1\n"].map(|text| exit_code(text.as_bytes())),
+            [Some(0), Some(255), None, None, None, None, None]
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub struct ExecuteRequest {
     pub script: String,
     /// What the script is run as: `main` for what its `main()` returns, `program` as `python3 script.py ARGV`, for its exit
     /// code and what it prints.
-    #[cfg_attr(feature = "openapi", schema(inline, required = false))]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     #[serde(skip_serializing_if = "Entry::is_main")]
     pub entry: Entry,
     /// Positional arguments for `main()`. Numbers keep their digits.
@@ -32,7 +32,7 @@ pub struct ExecuteRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kwargs: Option<Box<RawValue>>,
     /// With `entry` `program` alone: what follows the script's name in `sys.argv`; no NULs, 128 KiB together at most.
-    #[cfg_attr(feature = "openapi", schema(required = false, max_items = 1024, examples(json!(["--seed", "7"]))))]
+    #[cfg_attr(feature = "openapi", schema(required = false, max_items = 1024, examples("--verbose")))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub argv: Vec<String>,
     /// Text for the script's standard input.
@@ -57,7 +57,7 @@ pub struct ExecuteRequest {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files_out: Vec<Pattern>,
     /// `null`: NaN and infinities of the result become `null`. Absent: they are an error, `result_not_json`.
-    #[cfg_attr(feature = "openapi", schema(inline, nullable = false))]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nan: Option<Nan>,
 }

@@ -28,7 +28,7 @@ os_open, os_close, os_getcwd = os.open, os.close, os.getcwd
 json_scan = json.JSONDecoder().scan_once
 json_encoder = json.encoder.c_make_encoder
 json_string = json.encoder.encode_basestring
-sys_modules, sys_exc_info = sys.modules, sys.exc_info
+sys_modules, sys_exc_info, sys_getframe = sys.modules, sys.exc_info, sys._getframe
 
 RESULT_FD = 3
 LIBRARY_FD = 4

@@ -57,7 +57,7 @@ def full_name(kind):
         module, name = str(type_module(kind)), str(kind.__qualname__)
     except BaseException:
         return type.__dict__["__name__"].__get__(kind)
-    return name if module in ("builtins", "script", "__main__") else f"{module}.{name}"
+    return name if module in ("builtins", "__main__") else f"{module}.{name}"
 
 
 def suggestion(error):
@@ -95,8 +95,12 @@ def traceback_of(error):
         todo += [(current.__cause__, raised.__cause__), (current.__context__, raised.__context__)]
         todo += zip(getattr(current, "exceptions", None) or (), getattr(raised, "exceptions", ()))
     for frame in report.stack:
-        line = frame.lineno if frame.filename == FILE_NAME else line
+        line = frame.lineno if is_script(frame) else line
     return clip("".join(report.format()).rstrip("\n")), line
+
+
+def is_script(frame):
+    return frame.filename.lstrip("_") == FILE_NAME  # see `file_name`
 
 
 def without_ours(stack, trace):
@@ -105,7 +109,7 @@ def without_ours(stack, trace):
     while trace is not None and left:
         summary = left.pop(0)
         if trace.tb_frame.f_globals is OURS:
-            while kept and kept[-1].filename != FILE_NAME:
+            while kept and not is_script(kept[-1]):
                 kept.pop()
         else:
             kept.append(summary)

@@ -6,6 +6,7 @@ The words that programs go by are a closed list, `Reason` of the protocol: the s
 import os
 import sys
 
+from .captured import FILE_NAME
 from .describe import OURS
 from .modules import missing_module
 from .programs import failed_install, last_frame, missing_program
@@ -74,7 +75,7 @@ def missing_path(error):
 
 
 def listed(folder):
-    names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    names = sorted(name for name in os.listdir(folder) if not name.startswith(".") and name.lstrip("_") != FILE_NAME)
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return f"it has {', '.join(names[:MOST_NAMES])}{more}" if names else "it is empty"
 

@@ -1,8 +1,14 @@
-"""What the runner says at its end: one frame on the result pipe. Nobody outside believes more of it than its form."""
+"""What the runner says, in frames on the result pipe. Nobody outside believes more of it than its form.
+
+A verdict, then what the end of the interpreter waits for while it does, then that it is done, with what there is to note.
+"""
 
 from .captured import RESULT_FD, os_write
 from .encode import NotJson, dump, encode_result
 from .texts import encodable
+
+
+MOST_NOTES, LONGEST_NOTE = 8, 1000
 
 
 class Stop(Exception):
@@ -32,6 +38,22 @@ def result_frame(value, limit, nan=None):
         message = f"the result is {len(encoded)} bytes of JSON, above the profile's limit of {limit}"
         return error_frame({"code": "result_too_large", "message": message})
     return frame(b"R", encoded)
+
+
+def ahead_of_end(report):
+    """The same verdict, told of a job that goes on: its end is still to come."""
+    return report[:1].lower() + report[1:]
+
+
+def tell_wait(text):
+    """Say what the end waits for; nothing, when that is over."""
+    send(frame(b"W", encodable(text[:1000]).encode()))
+
+
+def done_frame(notes):
+    """The end is over."""
+    clean = [encodable(note if len(note) <= LONGEST_NOTE else note[: LONGEST_NOTE - 3] + "...") for note in notes[:MOST_NOTES]]
+    return frame(b"D", dump(clean))
 
 
 def error_frame(fields):

@@ -1,68 +1,137 @@
 """The whole life of a script: compiled, its top level run, its `main()` called, its result or failure put into words."""
 
-from .captured import os_exit, os_getpid, os_write, sys_modules
-from .compiled import compile_script, no_main, unfenced
+import sys
+
+from .captured import os_exit, os_getpid, os_write
+from .compiled import compile_script, compile_source, no_main, unfenced
 from .describe import describe, describe_exit
+from .ends import end
+from .entry import LastValue, plain_result
 from .main_module import become_main, file_name
 from .receive import put_files
-from .report import Stop, error_frame, result_frame
+from .report import Stop, error_frame, frame, result_frame
 from .streams import flush_streams
 from .watch import TopLevel
 
+# The tag of what a program that asks for no `main` comes to: its exit code.
+EXITED = b"X"
 
-def run(request):
-    """Run what a request asks for; always returns a frame."""
-    owner = os_getpid()
+python_excepthook = sys.excepthook
+
+
+def run(request, start, notes):
+    """Run what a request asks for; always returns a frame, and adds to the notes what there is to say beside it."""
+    owner, program, code = os_getpid(), request.get("entry") == "program", None
     try:
-        value = value_of(request)
-        if os_getpid() != owner:
-            end_child(None)
-        told = result_frame(value, request["result_bytes"], request.get("nan"))
+        if program:
+            run_program(request)
+            code = 0
+        else:
+            value = value_of(request, notes)
+            told = result_frame(value, request["result_bytes"], request.get("nan")) if os_getpid() == owner else None
+            del value
     except Stop as stop:
         told = error_frame(stop.error)
     except BaseException as error:
-        if os_getpid() != owner:
-            end_child(error)
-        told = error_frame(describe(error))
+        if program or os_getpid() != owner:
+            code = told_by_python(error)
+        else:
+            told = error_frame(describe(error))
+            if sys.excepthook is not python_excepthook and not isinstance(error, SystemExit):
+                told_by_python(error)
+    if os_getpid() != owner:
+        # What the script forked ends as its interpreter would: the report is its parent's to give.
+        end(start)
+        os_exit(code or 0)
     flush_streams()
-    return told
+    return told if code is None else frame(EXITED, b"%d" % code)
 
 
-def value_of(request):
+def run_program(request):
+    """Exactly what `python3 script.py ARGV` does."""
+    script, files = unfenced(request["script"].removeprefix("\ufeff")), request.get("files", ())
+    name = file_name(files)
+    put_files(files)
+    module = become_main(script, name, request.get("argv", ()))
+    try:
+        code = compile_source(script, name)
+    except Stop as stop:
+        raise stop.__context__ or SyntaxError(stop.error["message"]) from None
+    exec(code, module.__dict__)
+
+
+def value_of(request, notes):
     """What the first call of the script's `main` gives: its own call, or else one of ours."""
     script, files = unfenced(request["script"].removeprefix("\ufeff")), request.get("files", ())
     name = file_name(files)
-    code = compile_script(script, name)
+    last = LastValue(script, name) if request.get("entry") == "auto" else None
+    code = last.code if last else compile_script(script, name)
     put_files(files)
     module = become_main(script, name)
-    top_level = TopLevel(code, script)
+    top_level = TopLevel(code, script, last)
+    given = request.get("args", ()), request.get("kwargs", {})
     try:
-        top_level.run(module.__dict__)
-    except BaseException:
-        if not top_level.returned:
-            raise
-    if top_level.called:
-        return top_level.result()
+        called, value = run_top_level(top_level, module, given, notes)
+    finally:
+        top_level.close(module.__dict__)
+    if called:
+        return value
     main = module.__dict__.get("main")
+    if last and not callable(main):
+        return plain_result(wait_for(last.value), notes)
     if not callable(main):
         raise Stop("no_main", no_main(main, "main" in module.__dict__))
-    value = main(*request.get("args", ()), **request.get("kwargs", {}))
-    return wait_for(value) if hasattr(type(value), "__await__") else value
+    return wait_for(main(*given[0], **given[1]))
 
 
-def end_child(error):
-    """End a process that the script forked as its interpreter would: the report is its parent's to give."""
-    code = 0
-    if isinstance(error, SystemExit):
-        code = describe_exit(error.code)["exit_code"]
-    elif error is not None:
-        code = 1
-        os_write(2, (describe(error).get("traceback", "") + "\n").encode("utf-8", "backslashreplace"))
+def run_top_level(top_level, module, given, notes):
+    """Whether the top level called `main` itself, and what that gave."""
+    try:
+        top_level.run(module.__dict__)
+    except BaseException as error:
+        if not top_level.returned:
+            raise
+        failed_afterwards(error, top_level.result(), notes)
+    if not top_level.called:
+        return False, None
+    value = top_level.result()
+    if given[0] or given[1]:
+        notes.append("the script called main() itself, so the args and kwargs of the request were not passed to it")
+    if not top_level.returned:
+        notes.append("the script called main() itself, and no call of it returned; the result is null")
+    return True, value
+
+
+def failed_afterwards(error, result, notes):
+    """Tell of what ended the top level once its `main` had returned, as Python does, and beside the result."""
+    code = told_by_python(error)
+    if not isinstance(error, SystemExit):
+        told = describe(error)
+        line = f" (line {told['line']})" if told.get("line") else ""
+        notes.append(f"after main() had returned the script failed{line}: {told['message']}")
+    elif code and error.code is not result:
+        notes.append(f"after main() had returned the script exited with code {code}")
+
+
+def told_by_python(error):
+    """Write to standard error what Python writes of what nobody caught; the exit code that it has then."""
     flush_streams()
-    os_exit(code)
+    if isinstance(error, SystemExit):
+        return describe_exit(error.code)["exit_code"]
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals is globals():
+        trace = trace.tb_next
+    try:
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
+    except BaseException:
+        os_write(2, (describe(error).get("traceback", "") + "\n").encode("utf-8", "backslashreplace"))
+    return 1
 
 
 def wait_for(value):
+    """The value itself, or what it comes to if it is to be awaited."""
+    if not hasattr(type(value), "__await__"):
+        return value
     import asyncio
 
     async def wait():

@@ -1,5 +1,6 @@
 """From an interpreter that is ready to its end: one request, in one that was started for it, ahead of it, or forked."""
 
+import gc
 import io
 import os
 import select
@@ -9,13 +10,17 @@ from .captured import LIBRARY_FD, RESULT_FD, os_exit, os_times, os_write, sys_mo
 from .encode import dump
 from .figures import look_for_figures
 from .receive import read_standard_input, receive
-from .report import encode_error, frame, send
+from .report import ahead_of_end, done_frame, encode_error, frame, send, tell_wait
 from .main_module import remove_script
-from .script import run
+from .ends import Start, end
+from .script import EXITED, run
 from .streams import load_native, open_streams, with_descriptors
 
 # Milliseconds after which an interpreter takes it that no request is waiting for it.
 SHORTLY = 2
+
+# In the place of a report: that the end is over is all that is left to say.
+DONE = object()
 
 waiting = select.poll()
 waiting.register(0, select.POLLIN)
@@ -29,7 +34,7 @@ def serve(begun, meanwhile=()):
     not where requests are waiting.
     """
     os_write(RESULT_FD, b"P")
-    report = b""
+    report, notes = b"", []
     if hasattr(sys, "set_int_max_str_digits"):
         sys.set_int_max_str_digits(0)  # numbers of any size pass both ways
     try:
@@ -38,10 +43,21 @@ def serve(begun, meanwhile=()):
                 break
         request = receive(read_standard_input)
         begun()
-        report = run(request)
+        start = Start()
+        report = run(request, start, notes)
+        del request
+        if report[:1] == EXITED:
+            end(start)
+        else:
+            send(ahead_of_end(report))
+            report = DONE
+            end(start, tell_wait)
     except BaseException as error:  # whatever the script did to us, something true is said
-        report = frame(b"E", encode_error({"code": "exception", "message": "the script broke the runner: " + type(error).__name__}))
+        if not report:
+            report = frame(b"E", encode_error({"code": "exception", "message": "the script broke the runner: " + type(error).__name__}))
     finally:
+        if report is DONE:
+            report = done_frame(notes)
         be_counted()
         send(report)
         os_exit(0)
@@ -60,7 +76,7 @@ def rehearse():
     script = "def main(*a, **k):\n    return {'sum': sum([1, 2]), 'text': str(1.5)}\n"
     body = dump({"script": script, "args": [1, 2.5, "x", None], "result_bytes": 1 << 10})
     before, argv, paths = sys_modules["__main__"], sys.argv, sys.path[:]
-    run(receive(io.BytesIO(len(body).to_bytes(8, "big") + body).read))
+    run(receive(io.BytesIO(len(body).to_bytes(8, "big") + body).read), None, [])
     remove_script(sys_modules["__main__"])
     sys_modules["__main__"], sys.argv, sys.path[:] = before, argv, paths
 
@@ -85,18 +101,26 @@ def serve_ahead(cpu_seconds, modules):
     set_name = ctypes.CDLL(None).prctl  # with PR_SET_NAME, prctl(2)
 
     def do_imports():
+        before = dict(os.environ)
         for name in modules:
             try:
                 importlib.import_module(name)
             except BaseException as error:
                 send(frame(b"I", f"import {name}: {type(error).__name__}: {error}".encode("utf-8", "replace")))
                 os_exit(1)
+        # What modules have set for themselves is not the environment of a job, which may never use them.
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+        os.environ.update(before)
 
     # Made before the imports, so that one which keeps a stream has the script's. What an import prints is nobody's.
     open_streams()
     nowhere = os.open(os.devnull, os.O_RDWR)
     with_descriptors((nowhere, nowhere, nowhere), do_imports)
     os.close(nowhere)
+    # As in a zygote: what the imports made is nothing that the end of a job looks through.
+    gc.collect()
+    gc.freeze()
     # After the imports, for threads that one starts take the name over.
     set_name(15, b"parked", 0, 0, 0)
 
@@ -113,4 +137,5 @@ if __name__ == "__main__":
     load_native(LIBRARY_FD)
     if sys.argv[1:2] == ["ahead"]:
         serve_ahead(int(sys.argv[2]), sys.argv[3:])
+    gc.freeze()
     serve(open_streams)

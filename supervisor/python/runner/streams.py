@@ -32,6 +32,28 @@ class Through(io.BufferedWriter):
         return super().detach()
 
 
+class Text(io.TextIOWrapper):
+    """Tells the native `print`, which writes what this would, that it will do so in another way."""
+
+    def close(self):
+        native.leave(self)
+        super().close()
+
+    def detach(self):
+        native.leave(self)
+        return super().detach()
+
+    def reconfigure(self, **changes):
+        native.leave(self)
+        super().reconfigure(**changes)
+
+
+# To whoever looks they are what they are made from.
+Through.__name__ = Through.__qualname__ = "BufferedWriter"
+Text.__name__ = Text.__qualname__ = "TextIOWrapper"
+Through.__module__ = Text.__module__ = "_io"
+
+
 def load_native(descriptor):
     """Load the native half from the library that a descriptor refers to, and close that. Without it prints are slower, and in pieces."""
     global native
@@ -56,7 +78,7 @@ def open_streams():
         raw.name = f"<{name}>"
         if native:
             buffer = Through(raw)
-        stream = io.TextIOWrapper(buffer, "utf-8", "backslashreplace", "\n", write_through=True)
+        stream = (Text if native else io.TextIOWrapper)(buffer, "utf-8", "backslashreplace", "\n", write_through=True)
         stream.mode = "w"
         setattr(sys, name, stream)
         setattr(sys, "__" + name + "__", stream)

@@ -1,7 +1,7 @@
 """What Python's own last line of a traceback adds to a message: which name was meant."""
 
 import sys
-import threading
+from _thread import get_ident
 
 from .texts import text_of
 
@@ -12,10 +12,10 @@ class Overheard:
     """Stands for `sys.stderr`: keeps what this thread writes, and passes on what others do."""
 
     def __init__(self, stream):
-        self.stream, self.thread, self.kept = stream, threading.get_ident(), []
+        self.stream, self.thread, self.kept = stream, get_ident(), []
 
     def write(self, text):
-        if threading.get_ident() != self.thread:
+        if get_ident() != self.thread:
             return self.stream.write(text)
         self.kept.append(text)
         return len(text)

@@ -14,43 +14,57 @@ import sys
 import types
 from _thread import _count as thread_count
 
-from .captured import sys_exc_info, sys_modules
+from .captured import sys_exc_info, sys_getframe, sys_modules
 
 GENERATOR, COROUTINE, ASYNC_GENERATOR, HAS_DOCSTRING = 0x20, 0x80, 0x200, 0x4000000
 VARARGS, VARKEYWORDS, OPTIMIZED = 0x4, 0x8, 0x1
 # The constant in whose place its watch comes into a code that stands in for another.
 PLACE = 0x10000
 
-# What a top level may do that calls nothing of the script's own.
-CALLS_NOTHING = frozenset(
-    "CACHE RESUME NOP EXTENDED_ARG LOAD_CONST LOAD_SMALL_INT LOAD_CONST_IMMORTAL LOAD_CONST_MORTAL MAKE_FUNCTION "
-    "SET_FUNCTION_ATTRIBUTE STORE_NAME RETURN_VALUE RETURN_CONST IMPORT_NAME IMPORT_FROM POP_TOP BUILD_TUPLE BUILD_LIST "
-    "BUILD_MAP BUILD_CONST_KEY_MAP BUILD_SET LIST_EXTEND SET_UPDATE NOT_TAKEN".split()
-)
+# A top level that calls nothing of the script's own, and what one may consist of that does not.
+HARMLESS = """'What it is.'
+import a, b.c as d
+from e import f, g as h
+i = 1
+j = None
+k = (1, 2), [3, 4, 5], {6: 7}
+def main(l=1, m='', *, n=2) -> 'o':
+    return l
+"""
+CALLS_NOTHING = frozenset(compile(HARMLESS, "", "exec").co_code[::2])
 
 
 class Watch:
     """What became of the calls of one function."""
 
     def __init__(self, code):
-        self.code, self.function, self.globals = code, None, None
+        self.code, self.function = code, None
         self.entered = self.left = 0
         self.returned, self.value = False, None
         self.hooked = hooked(self)
 
     def enter(self):
         self.entered += 1
-        function = self.function or self.found()
+        namespace = sys_getframe(1).f_globals
+        function = self.function or self.found(namespace)
         if function is None:
-            return types.FunctionType(self.code, self.globals, self.code.co_name, None, None)
+            return types.FunctionType(self.code, namespace, self.code.co_name, None, None)
         function.__code__ = self.code
         return function
 
-    def found(self):
+    def found(self, namespace):
         """The function that the top level made of the exchanged code, if `main` leads to it."""
-        function = callee(self.globals.get("main"), lambda value: getattr(value, "__code__", None) is self.hooked)
+        hooked = self.hooked
+        function = callee(namespace.get("main"), lambda value: hooked is not None and value.__code__ is hooked)
         self.function = function
         return function
+
+    def close(self, namespace):
+        """Leave everything as it was. Nothing here may hold the other code, which no collector looks into."""
+        function = self.function or self.found(namespace)
+        if function is not None:
+            function.__code__ = self.code
+        self.hooked = self.function = self.value = None
 
     def leave(self, value):
         self.left += 1
@@ -60,7 +74,7 @@ class Watch:
 
     def failed(self):
         self.left += 1
-        if self.function is not None and not self.returned:
+        if self.function is not None and not self.returned and self.hooked is not None:
             self.function.__code__ = self.hooked
         error = sys_exc_info()[1]
         error.__traceback__ = error.__traceback__.tb_next
@@ -140,16 +154,13 @@ def callee(value, fits, depth=8):
 class TopLevel:
     """The top level of a script, with its calls of `main`."""
 
-    def __init__(self, code, script):
-        self.code, self.script, self.watches = code, script, []
+    def __init__(self, code, script, last=None):
+        self.code, self.script, self.last, self.watches = code, script, last, []
         self.in_pieces = False
-        if code.co_names == ("main",) or "main" not in code.co_names:
+        if "main" not in code.co_names or CALLS_NOTHING.issuperset(code.co_code[::2]):
             return
         import opcode
 
-        operations = set(code.co_code[::2])
-        if operations <= {opcode.opmap[name] for name in CALLS_NOTHING if name in opcode.opmap}:
-            return
         places, self.in_pieces = definitions(code, opcode.opmap)
         if not self.in_pieces:
             self.code = self.exchanged(code, places)
@@ -164,21 +175,15 @@ class TopLevel:
         return code.replace(co_consts=tuple(consts)) if places else code
 
     def run(self, namespace):
-        for watch in self.watches:
-            watch.globals = namespace
         try:
-            cut = list(pieces(self.script, self.code)) if self.in_pieces else []
+            cut = list(pieces(self.script, self.code, self.last)) if self.in_pieces else []
         except (RecursionError, MemoryError):
             cut = []  # more than can be taken apart
         if not cut:
             exec(self.code, namespace)
         for code, binds in cut:
             places = [place for place, const in enumerate(code.co_consts) if is_main(const)] if binds else []
-            known = len(self.watches)
-            code = self.exchanged(code, places)
-            for watch in self.watches[known:]:
-                watch.globals = namespace
-            exec(code, namespace)
+            exec(self.exchanged(code, places), namespace)
             if binds:
                 self.watch(namespace.get("main"))
 
@@ -209,6 +214,10 @@ class TopLevel:
             return []
         codes = [code for watch in self.watches for code in (watch.code, watch.hooked)]
         return [thread for thread in threading.enumerate() if calls(getattr(thread, "_target", None), codes)]
+
+    def close(self, namespace):
+        for watch in self.watches:
+            watch.close(namespace)
 
     def result(self):
         """What the first call came to that returned; threads that are at it are waited for."""
@@ -249,21 +258,23 @@ def definitions(code, numbers):
     return places, others or not places
 
 
-def pieces(script, whole):
+def pieces(script, whole, last):
     """The code of a top level, cut behind each statement that binds `main`, with whether it ends in one."""
     import __future__
     import ast
 
     flags = whole.co_flags & sum({getattr(__future__, name).compiler_flag for name in __future__.all_feature_names})
     piece, first = [], True
-    for statement in [*ast.parse(script, whole.co_filename).body, None]:
+    tree = last.tree if last else ast.parse(script, whole.co_filename)
+    for statement in [*tree.body, None]:
         binds = statement is not None and binds_main(ast, statement)
         if statement is not None:
             piece.append(statement)
         if piece and (binds or statement is None):
             if not first:
                 piece.insert(0, ast.copy_location(ast.Pass(), piece[0]))  # what follows documents nothing
-            yield compile(ast.Module(piece, []), whole.co_filename, "exec", flags, dont_inherit=True), binds
+            code = compile(ast.Module(piece, []), whole.co_filename, "exec", flags, dont_inherit=True)
+            yield last.with_keeper(code) if last else code, binds
             piece, first = [], False
 
 

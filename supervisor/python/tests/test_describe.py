@@ -53,7 +53,7 @@ def test_frames_of_executed_text_are_shown():
 
 def test_the_runner_s_own_frames_are_left_out_with_what_led_from_it_to_the_script(monkeypatch):
     monkeypatch.setattr(part, "OURS", globals())
-    scope = {"__name__": "script", "__loader__": Source("async def main():\n    1 / 0")}
+    scope = {"__name__": "__main__", "__loader__": Source("async def main():\n    1 / 0")}
     exec(compile("async def main():\n    1 / 0", "script.py", "exec"), scope)
 
     async def ours():

@@ -37,18 +37,28 @@ def run(request, tmp_path, runner_text):
 
 
 def verdict(told):
-    """Taken apart as what a runner sends: one byte when it is ready, then one report."""
+    """Taken apart as what a runner sends: one byte when it is ready, then a report, what its end waits for, and that it is over."""
     if told[:1] == b"I":
         return {"result": None, "error": None}
     assert told[:1] == b"P", told
-    report = told[1:]
-    if not report:
+    frames, left = [], told[1:]
+    while left:
+        size = int.from_bytes(left[1:9], "big")
+        frames.append((left[:1], left[9 : 9 + size]))
+        assert len(frames[-1][1]) == size, "whole frames"
+        left = left[9 + size :]
+    if not frames:
         return {"result": None, "error": None}
-    tag, size, content = report[:1], int.from_bytes(report[1:9], "big"), report[9:]
-    assert len(content) == size, "one frame, and nothing behind it"
-    assert tag in (b"R", b"E"), report
+    (tag, content), *waits = frames
+    assert tag in (b"r", b"e", b"X"), frames
+    if tag == b"X":
+        assert not waits
+        return {"result": None, "error": None, "exit_code": int(content)}
+    over = waits.pop()
+    assert over[0] == b"D" and all(kind == b"W" for kind, _ in waits)
     value = json.loads(content, parse_int=lambda digits: int(digits) if len(digits) < 100 else digits)
-    return {"result": value if tag == b"R" else None, "error": value if tag == b"E" else None, "text": content}
+    told = {"result": value if tag == b"r" else None, "error": value if tag == b"e" else None, "text": content}
+    return {**told, "notes": json.loads(over[1]), "waits": [text.decode() for _, text in waits]}
 
 
 @pytest.mark.parametrize(("expression", "expected"), [
@@ -63,7 +73,7 @@ def verdict(told):
 ])
 def test_a_result_is_one_frame_of_json(run, expression, expected):
     done = run(f"def main():\n    return {expression}\n")
-    assert (done.text, done.code, done.told[1:2], done.stderr) == (expected, 0, b"R", "")
+    assert (done.text, done.code, done.told[1:2], done.stderr) == (expected, 0, b"r", "")
 
 
 def test_arguments_are_passed_and_numbers_of_any_size(run):

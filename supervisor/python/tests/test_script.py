@@ -8,6 +8,7 @@ import pytest
 
 from runner import script as part
 from runner.compiled import no_main
+from runner.ends import Start
 from runner.script import run
 
 
@@ -20,7 +21,8 @@ def as_before(monkeypatch, tmp_path):
 
 
 def told(script, **fields):
-    frame = run({"script": script, "result_bytes": 1000, **fields})
+    frame = run({"script": script, "result_bytes": 1000, **fields}, Start(), notes := [])
+    told.notes = notes
     assert frame[:1] in (b"R", b"E") and int.from_bytes(frame[1:9], "big") == len(frame) - 9
     return frame[:1], json.loads(frame[9:])
 
@@ -108,6 +110,9 @@ def test_a_forked_child_ends_as_its_interpreter_would(monkeypatch, capfd, end, c
     processes = iter([1, *[2] * 9])
     monkeypatch.setattr(part, "os_getpid", lambda: next(processes))
     monkeypatch.setattr(part, "os_exit", ended)
+    over = []
+    monkeypatch.setattr(part, "end", over.append)
     with pytest.raises(Ended):
-        run({"script": "def main():\n    pass\n" + end, "result_bytes": 100})
+        run({"script": "def main():\n    pass\n" + end, "result_bytes": 100}, ended_with := Start(), [])
+    assert over == [ended_with]
     assert codes[0][0] == code and codes[0][1].endswith(printed) and bool(codes[0][1]) == bool(printed)

@@ -36,6 +36,7 @@ def served(monkeypatch):
     monkeypatch.setattr(part, "os_write", lambda fd, data: told.append((fd, bytes(data))) or len(data))
     monkeypatch.setattr(part, "send", told.append)
     monkeypatch.setattr(part, "os_exit", end)
+    monkeypatch.setattr(part, "end", lambda start, tell=None: told.append("ended"))
 
     def serve(request, run=None, **options):
         body = json.dumps(request).encode()
@@ -51,12 +52,30 @@ def served(monkeypatch):
 
 
 def test_it_is_ready_then_begins_then_reports(served):
-    ready, begun, report = served({"script": "x"}, run=lambda request: b"told " + request["script"].encode())
-    assert (ready, begun, report) == ((3, b"P"), "begun", b"told x")
+    def run(request, start, notes):
+        notes.append("a note")
+        return b"Told " + request["script"].encode()
+
+    ready, begun, report, ended, over = served({"script": "x"}, run=run)
+    assert (ready, begun, report, ended) == ((3, b"P"), "begun", b"told x", "ended")
+    assert over == b"D" + (10).to_bytes(8, "big") + b'["a note"]'
+
+
+def test_what_a_program_exited_with_is_told_when_its_end_is_over(served):
+    told = served({"script": "x"}, run=lambda request, start, notes: b"X...")
+    assert told[-2:] == ["ended", b"X..."]
+
+
+def test_an_end_that_breaks_is_over(served, monkeypatch):
+    def broken(start, tell):
+        raise RecursionError
+
+    monkeypatch.setattr(part, "end", broken)
+    assert served({"script": "x"}, run=lambda request, start, notes: b"R")[-1][:1] == b"D"
 
 
 def test_what_breaks_the_runner_itself_is_told_as_a_failure(served):
-    def broken(request):
+    def broken(request, start, notes):
         raise RecursionError
 
     report = served({"script": "x"}, run=broken)[-1]
@@ -65,7 +84,7 @@ def test_what_breaks_the_runner_itself_is_told_as_a_failure(served):
 
 
 def test_an_end_in_the_middle_is_still_an_answer(served):
-    def ends(request):
+    def ends(request, start, notes):
         raise KeyboardInterrupt
 
     assert b"KeyboardInterrupt" in served({"script": "x"}, run=ends)[-1]
@@ -73,7 +92,7 @@ def test_an_end_in_the_middle_is_still_an_answer(served):
 
 def test_numbers_have_as_many_digits_as_they_like(served):
     seen = []
-    served({"script": "x"}, run=lambda request: seen.append(sys.get_int_max_str_digits()) or b"")
+    served({"script": "x"}, run=lambda request, start, notes: seen.append(sys.get_int_max_str_digits()) or b"R")
     assert seen == [0]
 
 
@@ -86,7 +105,7 @@ def test_what_is_done_meanwhile_is_done_until_the_request_comes(served, monkeypa
             done.append(calm)
 
     monkeypatch.setattr(part, "waiting", waiting := Polled(looks=2))
-    served({"script": "x"}, run=lambda request: b"", meanwhile=meanwhile())
+    served({"script": "x"}, run=lambda request, start, notes: b"R", meanwhile=meanwhile())
     assert done == [2, 15] and waiting.waited == [2, 15, 15]
 
 

@@ -60,9 +60,15 @@ def test_an_import_that_fails_is_told_with_its_name():
 
 
 def test_libraries_start_no_threads_while_they_are_imported_and_scripts_are_not_told_so():
-    code = "os.environ['OMP_NUM_THREADS'] = '7'\nseen = []\nsys.meta_path.insert(0, type('F', (), {'find_spec': staticmethod(lambda *a: seen.append(dict(os.environ)))}))\n" \
-           "assert zygote.warm_up(['decimal']) is None\nprint(seen[0]['OMP_NUM_THREADS'], seen[0]['OPENBLAS_NUM_THREADS'], os.environ['OMP_NUM_THREADS'], 'OPENBLAS_NUM_THREADS' in os.environ)"
+    code = "os.environ['MKL_NUM_THREADS'] = '7'\nseen = []\nsys.meta_path.insert(0, type('F', (), {'find_spec': staticmethod(lambda *a: seen.append(dict(os.environ)))}))\n" \
+           "assert zygote.warm_up(['decimal']) is None\nprint(seen[0]['MKL_NUM_THREADS'], seen[0]['OPENBLAS_NUM_THREADS'], os.environ['MKL_NUM_THREADS'], 'OPENBLAS_NUM_THREADS' in os.environ)"
     assert alone(code) == "1 1 7 False"
+
+
+def test_a_thread_that_is_about_to_end_is_waited_for():
+    timer = "import threading\ntimer = threading.Timer(60, print)\ntimer.start()\ntimer.cancel()\n"
+    assert alone(timer + "zygote.let_threads_end()\nprint(zygote.left_behind())") == "None"
+    assert alone("zygote.ENDING = 2\n" + timer.replace("timer.cancel()", "") + "zygote.let_threads_end()\nprint(zygote.left_behind())\ntimer.cancel()").startswith("started threads")
 
 
 def test_the_state_of_a_generator_is_found_where_it_lies():

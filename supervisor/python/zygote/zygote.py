@@ -15,12 +15,22 @@ import sys
 import time
 import types
 
-# While importing, numeric libraries are told to start no threads; a forked child could not use them.
-SINGLE = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+# While importing, numeric libraries that start their threads at once are told to start none; a forked child could not use them.
+# Those of jemalloc, as pyarrow and others bring it, would be gone after a fork, where it does their work itself.
+ALONE = {
+    "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMEXPR_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false", "_RJEM_MALLOC_CONF": "background_thread:false",
+}
+
+# By which OpenBLAS is told how many it may have after all, as it calls this here and in builds of its own for wheels.
+OPENBLAS = [f"{prefix}openblas_set_num_threads{suffix}" for prefix in ("", "scipy_") for suffix in ("", "64_")]
 
 # An interpreter adapts code to what runs through it, some rounds long; a child that did so itself would
 # copy each page of code that it touches.
 ROUNDS = 20
+
+# How many hundredths of a second a thread has that an import has told to end.
+ENDING = 200
 
 # Milliseconds after which a parked child takes it that few requests come at all.
 CALM = 15
@@ -40,6 +50,7 @@ def main():
         sys.exit(1)
     runner = types.ModuleType("cloister_runner")
     exec(compile(sys.argv[1], "runner", "exec"), runner.__dict__)
+    runner.load_late()
     runner.load_native(kept)
     sys.argv[:] = ["script.py"]
     sys.orig_argv[:] = sys.orig_argv[:1]
@@ -108,13 +119,14 @@ def open_streams(runner):
 
 def warm_up(modules):
     """Import the modules; what went wrong, if something did."""
-    before = {name: os.environ.get(name) for name in SINGLE}
-    os.environ.update(dict.fromkeys(SINGLE, "1"))
+    before = dict(os.environ)
+    os.environ.update(ALONE)
     for name in modules:
         try:
             importlib.import_module(name)
         except BaseException as error:
             return f"import {name}: {type(error).__name__}: {error}"
+        let_threads_end()
         unfit = left_behind()
         if unfit:
             return f"import {name} {unfit}; take it out of the profile's warm imports"
@@ -125,12 +137,40 @@ def warm_up(modules):
     unfit = left_behind()
     if unfit:
         return f"the use of what is imported {unfit}; take it out of the profile's warm imports"
-    for name, value in before.items():
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value
+    # What modules have set for themselves is not the environment of a job either, which may never use them.
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+    os.environ.update(before)
+    allow_threads()
     return None
+
+
+def let_threads_end():
+    """Wait for threads that are about to end, such as a timer that was called off."""
+    for _ in range(ENDING):
+        if len(os.listdir("/proc/self/task")) == 1:
+            break
+        time.sleep(0.01)
+
+
+def allow_threads():
+    """Let OpenBLAS have the threads that the environment allows: each child starts them itself, when it first needs some."""
+    allowed = os.environ.get("OPENBLAS_NUM_THREADS", "1")
+    if not allowed.isdecimal() or int(allowed) < 2:
+        return
+    with open("/proc/self/maps") as maps:
+        libraries = {line.split(maxsplit=5)[5].rstrip("\n") for line in maps if "openblas" in line}
+    for library in libraries:
+        loaded = ctypes.CDLL(library)
+        for name in OPENBLAS:
+            if hasattr(loaded, name):
+                getattr(loaded, name)(int(allowed))
+    # It has started them now; a fork ends them where it is made, and notes how many there are to be.
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    let_threads_end()
 
 
 def left_behind():

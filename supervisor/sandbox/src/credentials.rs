@@ -28,6 +28,10 @@ const SECUREBITS_LOCKED: libc::c_ulong = (libc::SECBIT_NOROOT
     | libc::SECBIT_NO_CAP_AMBIENT_RAISE
     | libc::SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED) as libc::c_ulong;
 
+/// Where the launcher's root has an empty directory for the kernel settings of user namespaces, which a zygote's
+/// confinement of its jobs needs and its `/proc` lacks.
+pub(crate) const SYSCTLS: &str = "/lower/user";
+
 /// Maps a child's ids from 0 up to `range`, from outside its user namespace.
 ///
 /// # Errors
@@ -92,13 +96,13 @@ pub fn forbid_user_namespaces(sysctls: impl AsFd) -> Result<()> {
     File::from(file).write_all(b"0").doing(|| "write 0 to /proc/sys/user/max_user_namespaces")
 }
 
-/// Opens `/proc/sys/user` for [`forbid_user_namespaces`].
+/// Opens `/proc/sys/user` for [`forbid_user_namespaces`]: as `/proc` has it, or where a zygote has it instead.
 ///
 /// # Errors
 /// The call that failed.
 pub fn open_user_sysctls() -> Result<OwnedFd> {
-    nix::fcntl::open("/proc/sys/user", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-        .doing(|| "open /proc/sys/user")
+    let open = |path| nix::fcntl::open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
+    open("/proc/sys/user").or_else(|_| open(SYSCTLS)).doing(|| "open /proc/sys/user")
 }
 
 /// The capabilities that this kernel knows of: what [`drop_capabilities`] takes out of the bounding set.

@@ -28,7 +28,7 @@ use crate::spec::Slot;
 use crate::sys::{self, Forked};
 use crate::weaker::{Layer, Plan, Weaker};
 use crate::wire::{self, Entry, Notice, Order, Wire, exactly};
-use crate::{cell, credentials, devices, loopback, root};
+use crate::{cell, credentials, devices, loopback, root, zygote_place};
 
 /// The namespaces that a launcher is born into. Not a cgroup namespace: where those bound what was
 /// delegated (`nsdelegate`, as systemd mounts the hierarchy) nothing can be born into a group that its
@@ -101,7 +101,8 @@ fn run(wire: &Wire, spec: Plan, mut fds: Vec<OwnedFd>) -> Result<()> {
     // Still with the host's root's id, whose files they are.
     let interpreter = overlay::open_interpreter(&spec);
     let devices = devices::open(&spec)?;
-    let library = fds.pop().map(Library::copy).transpose()?;
+    // An interpreter can do without.
+    let library = fds.pop().and_then(|library| Library::copy(library).ok());
     credentials::become_namespace_root()?;
     // The change of ids cleared it: prctl(2), PR_SET_PDEATHSIG.
     die_with_parent()?;
@@ -246,6 +247,7 @@ impl Launcher {
             heed_signals();
             let placed = SigSet::empty().thread_set_mask().doing(|| "unblock signals").and_then(|()| {
                 wire::announce(&wire)?;
+                zygote_place::enter(self.forker.confinement().plan())?;
                 #[cfg(feature = "leave-out")]
                 self.forker.confinement().plan().weaker().hand_on()?;
                 // SAFETY: this process is about to exec; nothing of the launcher's is used again.

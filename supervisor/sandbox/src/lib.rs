@@ -18,6 +18,7 @@ pub mod credentials;
 pub mod devices;
 pub mod enter;
 mod error;
+pub mod etc;
 pub mod forker;
 pub mod landlock;
 pub mod launcher;
@@ -35,5 +36,6 @@ pub mod spec;
 pub mod sys;
 pub mod weaker;
 pub mod wire;
+mod zygote_place;
 
 pub use error::{Context, Error, Result, is_shortage};

@@ -9,10 +9,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
-use cloister_terms::{Mount, Network};
+use cloister_terms::Mount;
 
+use crate::credentials::SYSCTLS;
 use crate::devices::{LINKS, NODES, SHM};
 use crate::error::{Context, Error, Result};
+use crate::etc;
 use crate::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
 use crate::overlay::{self, EMPTY, LOWER, Tree};
 use crate::spec::{Slot, Spec, Tmpfs};
@@ -23,12 +25,6 @@ const CELL: &str = "/cell";
 
 /// Where the launcher's root has the slots' own device nodes; no job sees another's.
 const DEVICES: &str = "/lower/devices";
-
-/// Where names are looked up that no name service is asked for. hosts(5).
-const HOSTS: &str = "/etc/hosts";
-
-/// All the names that a network of a job's own has.
-const LOCAL_NAMES: &str = "127.0.0.1 localhost\n::1 localhost\n";
 
 /// Moves the launcher into a root of its own. The runtime's paths lie where a job will see them,
 /// `/proc` is whole (a job's is not), and `/cell` is empty. Returns what cells show of it. A copy is kept of an
@@ -59,7 +55,7 @@ pub fn enter_launcher_root(spec: &Plan, interpreter: Option<fs::File>, devices: 
     let stage = staging_directory()?;
     let root = mount::new("tmpfs", &small_tmpfs(256), NOSUID | NODEV)?;
     mount::attach(&root, stage)?;
-    for directory in ["proc", "dev", "tmp", "cell", &EMPTY[1..]] {
+    for directory in ["proc", "dev", "tmp", "cell", &EMPTY[1..], &SYSCTLS[1..]] {
         make_directory(&stage.join(directory))?;
     }
     let mut aside = Vec::new();
@@ -79,8 +75,8 @@ pub fn enter_launcher_root(spec: &Plan, interpreter: Option<fs::File>, devices: 
         attach_inside(stage, &inside, &tree, is_directory)?;
     }
     make_links(stage, spec)?;
-    make_hosts(stage, spec)?;
-    mount::attach(mount::new("proc", &[], NOSUID | NODEV | NOEXEC)?, &stage.join("proc"))?;
+    etc::make_for_launcher(stage, spec)?;
+    mount::attach(whole_proc()?, &stage.join("proc"))?;
     mount::restrict_alone(&root, RDONLY)?;
     mount::pivot_into(stage)?;
     overlay::trees(spec, aside)
@@ -107,7 +103,7 @@ pub fn enter_cell_root(spec: &Plan, trees: &[Tree], slot: Slot) -> Result<()> {
         }
     }
     make_links(stage, spec)?;
-    make_hosts(stage, spec)?;
+    etc::make(stage, spec)?;
     mount::attach(mount::copy(&devices_of(spec, slot))?, &stage.join("dev"))?;
     let writable = NOSUID | NODEV | NOEXEC;
     mount::attach(mount::new("tmpfs", &job_tmpfs(spec.shm, slot), writable)?, &stage.join("dev/shm"))?;
@@ -115,10 +111,8 @@ pub fn enter_cell_root(spec: &Plan, trees: &[Tree], slot: Slot) -> Result<()> {
     if let Some(own) = &spec.own_directory {
         share_tmp(stage, own, slot)?;
     }
-    // Only what concerns the job's own processes: no kernel settings, no host statistics. proc(5).
-    let proc = [("subset", "pid".to_owned()), ("hidepid", "invisible".to_owned())];
-    let proc = if spec.leaves_out(Layer::ProcSubset) { &[] } else { &proc[..] };
-    mount::attach(mount::new("proc", proc, NOSUID | NODEV | NOEXEC)?, &stage.join("proc"))?;
+    let proc = if spec.leaves_out(Layer::ProcSubset) { whole_proc() } else { proc_of_processes() };
+    mount::attach(proc?, &stage.join("proc"))?;
     if !spec.leaves_out(Layer::ReadOnlyRoot) {
         mount::restrict_alone(&root, RDONLY)?;
     }
@@ -140,6 +134,16 @@ fn share_tmp(stage: &Path, own: &Path, slot: Slot) -> Result<()> {
     attach_inside(stage, own, &other, true)
 }
 
+fn whole_proc() -> Result<OwnedFd> {
+    mount::new("proc", &[], NOSUID | NODEV | NOEXEC)
+}
+
+/// A `/proc` of processes alone, and of them only one's own: no kernel settings, no host statistics. proc(5).
+pub(crate) fn proc_of_processes() -> Result<OwnedFd> {
+    let options = [("subset", "pid".to_owned()), ("hidepid", "invisible".to_owned())];
+    mount::new("proc", &options, NOSUID | NODEV | NOEXEC)
+}
+
 /// What of the host appears: the profile's mounts and nothing else.
 fn shown(spec: &Plan) -> Vec<Mount> {
     let mut mounts = spec.mounts.clone();
@@ -152,15 +156,13 @@ fn shown(spec: &Plan) -> Vec<Mount> {
 /// Every path that a job can read and not write, for the Landlock ruleset.
 #[must_use]
 pub fn read_only_paths(spec: &Spec) -> Vec<&Path> {
-    let hosts = has_hosts(spec).then_some(Path::new(HOSTS));
-    spec.mounts.iter().map(|mount| mount.inside.as_path()).chain(hosts).collect()
+    spec.mounts.iter().map(|mount| mount.inside.as_path()).chain(etc::readable(spec)).collect()
 }
 
-/// Whether a sandbox gets a list of names: where there is a network, and the profile shows nothing of its own there.
-fn has_hosts(spec: &Spec) -> bool {
-    let shown = spec.mounts.iter().any(|mount| Path::new(HOSTS).starts_with(&mount.inside));
-    let led_elsewhere = spec.links.iter().any(|(name, _)| name == "etc");
-    spec.network == Network::Loopback && !shown && !led_elsewhere
+/// What lies there: the profile's mounts, and the files that are made up.
+#[must_use]
+pub fn read_only_files(spec: &Spec) -> Vec<&Path> {
+    spec.mounts.iter().map(|mount| mount.inside.as_path()).chain(etc::files(spec)).collect()
 }
 
 /// All slots' device nodes, in sets.
@@ -207,14 +209,6 @@ fn attach_inside(root: &Path, inside: &Path, tree: &OwnedFd, is_directory: bool)
 
 fn make_links(root: &Path, spec: &Spec) -> Result<()> {
     spec.links.iter().try_for_each(|(name, target)| make_link(&root.join(name), target))
-}
-
-fn make_hosts(root: &Path, spec: &Spec) -> Result<()> {
-    if !has_hosts(spec) {
-        return Ok(());
-    }
-    make_directory(&root.join("etc"))?;
-    fs::write(root.join("etc/hosts"), LOCAL_NAMES).doing(|| format!("write {HOSTS}"))
 }
 
 fn make_link(path: &Path, target: &Path) -> Result<()> {

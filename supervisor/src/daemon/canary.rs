@@ -173,7 +173,7 @@ fn arguments(spec: &Spec) -> Box<RawValue> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     // What a link in the root leads to is the profile's own doing too.
     let links = spec.links.iter().map(|(name, _)| format!("/{name}"));
-    let shown: Vec<_> = root::read_only_paths(spec).into_iter().map(text).chain(links).collect();
+    let shown: Vec<_> = root::read_only_files(spec).into_iter().map(text).chain(links).collect();
     // Of two with one name an interpreter takes the first.
     let pairs = spec.environment.iter().rev().filter_map(|pair| pair.split_once('='));
     let environment: BTreeMap<_, _> = pairs.collect();

@@ -87,13 +87,16 @@ impl Parts {
     }
 
     fn take(outcome: Outcome, id: JobId) -> Self {
-        let Outcome { verdict, stdout, stderr, truncated, files, usage, .. } = outcome;
+        let Outcome { verdict, stdout, stderr, truncated, files, beside, usage, .. } = outcome;
         let (missing, left, more) = (outcome.files_missing, outcome.files_left, outcome.files_left_more);
         let mut parts = Self::default();
         match verdict {
             Ok(result) => {
                 parts.json(format!("{{\"id\":\"{id}\",\"result\":"));
                 parts.push(Part::Result(bytes_of(result)));
+                if let Some(code) = beside.exit_code {
+                    parts.json(format!(",\"exit_code\":{code}"));
+                }
             }
             Err(error) => parts.json(format!("{{\"id\":\"{id}\",\"error\":{}", text_of(&error))),
         }
@@ -120,6 +123,12 @@ impl Parts {
         }
         if more > 0 {
             parts.json(format!(",\"files_left_more\":{more}"));
+        }
+        if let Some(unfinished) = &beside.unfinished {
+            parts.json(format!(",\"unfinished\":{}", text_of(unfinished)));
+        }
+        if !beside.notes.is_empty() {
+            parts.json(format!(",\"notes\":{}", text_of(&beside.notes)));
         }
         parts.json(format!(",\"usage\":{}}}", text_of(&usage)));
         parts

@@ -83,6 +83,8 @@ mod tests {
             files_missing: &[],
             files_left: &[],
             files_left_more: 0,
+            unfinished: None,
+            notes: &[],
             usage,
         };
         let names: Vec<_> = trailers(&answer).keys().map(|name| name.as_str().to_owned()).collect();

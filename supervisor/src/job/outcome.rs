@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloister_protocol::{Answer, Failure, JobId, LeftFile, OutputFile, Stream, Usage};
+use cloister_protocol::{Answer, Beside, Failure, JobId, LeftFile, OutputFile, Stream, Usage};
 use cloister_sandbox::cgroup;
 use serde_json::value::RawValue;
 
@@ -25,6 +25,8 @@ pub struct Outcome {
     pub files_left: Vec<LeftFile>,
     /// How many more files that is.
     pub files_left_more: u64,
+    /// What is told beside the verdict.
+    pub beside: Beside,
     /// What was used.
     pub usage: Usage,
     /// What the kernel counted.
@@ -37,10 +39,13 @@ impl Outcome {
     pub fn answer(&self, id: JobId) -> Answer<'_> {
         let Self { stdout, stderr, truncated, files, files_missing, files_left, files_left_more, usage, .. } = self;
         let (files_left_more, usage) = (*files_left_more, *usage);
+        let Beside { exit_code, unfinished, notes } = &self.beside;
+        let (exit_code, unfinished) = (*exit_code, unfinished.as_deref());
         match &self.verdict {
             Ok(result) => Answer::Returned {
                 id,
                 result,
+                exit_code,
                 stdout,
                 stderr,
                 truncated,
@@ -48,6 +53,8 @@ impl Outcome {
                 files_missing,
                 files_left,
                 files_left_more,
+                unfinished,
+                notes,
                 usage,
             },
             Err(error) => Answer::Failed {
@@ -60,6 +67,8 @@ impl Outcome {
                 files_missing,
                 files_left,
                 files_left_more,
+                unfinished,
+                notes,
                 usage,
             },
         }

@@ -12,7 +12,9 @@ use cloister_protocol::{ExecuteRequest, Stream};
 use cloister_sandbox::cgroup::Limits;
 use cloister_sandbox::spec::Spec;
 use cloister_sandbox::wire::{End, Entry};
+use rustix::fs::{Mode, fchmod};
 use rustix::pipe::{PipeFlags, pipe_with};
+use tokio::io::BufReader;
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
@@ -24,10 +26,10 @@ use crate::job::outcome::{Outcome, usage};
 use crate::job::output::{Output, Printed};
 use crate::job::output_files::Left;
 use crate::job::prepare_error::PrepareError;
-use crate::job::report::{self, NotReady};
+use crate::job::report::{self, Ahead, NotReady};
 use crate::job::running::Running;
 use crate::job::slots::{Lease, Slots};
-use crate::job::verdict::{self, Stop};
+use crate::job::verdict::{self, Stopped};
 use crate::link::connection::JobFds;
 use crate::link::event_loop::watch;
 use crate::link::forkers::Forkers;
@@ -35,6 +37,9 @@ use crate::link::launcher_error::LauncherError;
 
 /// How long an interpreter may take to start; its imports are not the script's time.
 pub const START_TIME: Duration = Duration::from_secs(30);
+
+/// How much of a job's report is read at once: most are shorter.
+const REPORT: usize = 1024;
 
 /// A job's process, confined and waiting for its request.
 #[derive(Debug)]
@@ -147,7 +152,9 @@ impl Prepared {
         printed: &Printed,
     ) -> Result<Outcome, PrepareError> {
         let Self { mut cell, pipes, process, ended, oom } = self;
-        let Pipes { stdin, stdout, stderr, mut result } = pipes;
+        let Pipes { stdin, stdout, stderr, result } = pipes;
+        let mut result = BufReader::with_capacity(REPORT, result);
+        let ahead = Ahead::default();
         let mut stdout = Output::new(stdout, bounds.stdout_bytes, Arc::clone(&printed.stdout));
         let mut stderr = Output::new(stderr, bounds.stderr_bytes, Arc::clone(&printed.stderr));
         cell.restart_count()?;
@@ -157,7 +164,7 @@ impl Prepared {
         let started = Instant::now();
         let stop = {
             let mut running = Running { cell: &mut cell, process: &process, oom: oom.as_ref(), bounds, wall };
-            let mut report = pin!(report::read(&mut result, bounds.result_bytes));
+            let mut report = pin!(report::read(&mut result, bounds.result_bytes, &ahead));
             let pump = pump(feed(stdin, &message, request), &mut stdout, &mut stderr);
             tokio::select! {
                 biased;
@@ -167,24 +174,42 @@ impl Prepared {
         };
         stdout.read_available();
         stderr.read_available();
-        collect(cell, stop, started, stdout, stderr, bounds).await
+        collect(
+            cell,
+            Stopped { stop, heard: ahead.into_heard(), program: request.entry == cloister_protocol::Entry::Program },
+            started,
+            stdout,
+            stderr,
+            bounds,
+        )
+        .await
     }
 }
 
 impl Pipes {
     fn new() -> io::Result<(Self, JobFds)> {
-        let receiver = || -> io::Result<_> {
-            let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+        let receiver = |pair: io::Result<(OwnedFd, OwnedFd)>| -> io::Result<_> {
+            let (ours, theirs) = pair?;
             Ok((pipe::Receiver::from_owned_fd(ours)?, theirs))
         };
-        let (stdin_theirs, stdin) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (stdin_theirs, stdin) = pipe_to_open()?;
         let stdin = pipe::Sender::from_owned_fd(stdin)?;
-        let ((stdout, stdout_theirs), (stderr, stderr_theirs), (result, result_theirs)) =
-            (receiver()?, receiver()?, receiver()?);
+        let (stdout, stdout_theirs) = receiver(pipe_to_open())?;
+        let (stderr, stderr_theirs) = receiver(pipe_to_open())?;
+        // Nobody has a reason to open this one by a path.
+        let (result, result_theirs) = receiver(pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from))?;
         let theirs =
             JobFds { stdin: stdin_theirs, stdout: stdout_theirs, stderr: stderr_theirs, result: result_theirs };
         Ok((Self { stdin, stdout, stderr, result }, theirs))
     }
+}
+
+/// A pipe that whoever has an end of it can open again, as `/dev/stdin` or `/proc/self/fd/1`: the pipe is the host's root's,
+/// and an id of its own would be refused. Nobody else comes by it, for no other path leads there.
+fn pipe_to_open() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+    fchmod(&read, Mode::from_raw_mode(0o666))?;
+    Ok((read, write))
 }
 
 /// Starts the job's process: a pidfd, and its end when it comes.
@@ -211,7 +236,7 @@ async fn pump(feed: impl Future<Output = ()>, stdout: &mut Output, stderr: &mut 
 /// Takes what a job that is dead has left, and says what it came to.
 async fn collect(
     cell: Cell,
-    stop: Stop,
+    stopped: Stopped,
     started: Instant,
     stdout: Output,
     stderr: Output,
@@ -226,7 +251,19 @@ async fn collect(
     let (stderr, cut) = stderr.into_text().await;
     truncated.extend(cut.then_some(Stream::Stderr));
     truncated.extend(left.truncated.then_some(Stream::Files));
-    let verdict = verdict::of(stop, &used, bounds).await;
+    let (verdict, beside) = verdict::of(stopped, &used, bounds).await;
     let Left { files, missing: files_missing, unasked: files_left, unasked_more: files_left_more, .. } = left;
-    Ok(Outcome { verdict, stdout, stderr, truncated, files, files_missing, files_left, files_left_more, usage, used })
+    Ok(Outcome {
+        verdict,
+        stdout,
+        stderr,
+        truncated,
+        files,
+        files_missing,
+        files_left,
+        files_left_more,
+        beside,
+        usage,
+        used,
+    })
 }

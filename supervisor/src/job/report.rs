@@ -2,8 +2,9 @@
 //! [`cloister_protocol::report`], when the job is dead.
 
 use std::io;
+use std::sync::{Mutex, MutexGuard};
 
-use cloister_protocol::report::{LARGEST_ERROR, Report, failure, result};
+use cloister_protocol::report::{LARGEST_ERROR, LARGEST_NOTES, Report, exit_code, failure, notes, result, wait};
 use cloister_protocol::{ErrorCode, Failure};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -15,7 +16,10 @@ const READY: u8 = b'P';
 /// The byte by which it says that an import of the profile's failed; a message follows.
 const IMPORT_FAILED: u8 = b'I';
 
-/// What a job said at its end, as it came.
+/// How many times a job may say what its end waits for.
+const MOST_WAITS: usize = 64;
+
+/// What a job said, as it came.
 #[derive(Debug)]
 pub enum Said {
     /// A result.
@@ -24,6 +28,10 @@ pub enum Said {
     TooLarge(u64, u64),
     /// An error report.
     Error(Vec<u8>),
+    /// The code that a program exited with.
+    Exited(u8),
+    /// That its end is over, after a verdict that it gave [`Ahead`] of it.
+    Over,
     /// Something that the runner would not write: the script did.
     Garbled,
     /// Nothing before every writer was gone.
@@ -47,8 +55,35 @@ impl Said {
                 ErrorCode::ResultTooLarge,
                 format!("the result is {length} bytes of JSON, above the profile's limit of {most}"),
             )),
-            Self::Garbled | Self::Nothing => Report::Garbled,
+            Self::Exited(_) | Self::Over | Self::Garbled | Self::Nothing => Report::Garbled,
         }
+    }
+}
+
+/// What a job has said by now, while its end goes on: its verdict is told when that is over, or cut short.
+#[derive(Debug, Default)]
+pub struct Ahead(Mutex<Heard>);
+
+/// What was heard of a job before it was over.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// Its verdict; none if it had not come to its end.
+    pub said: Option<Said>,
+    /// What its end waits for, if it has said so.
+    pub waits_for: String,
+    /// What it wants to be told beside the verdict.
+    pub notes: Vec<String>,
+}
+
+impl Ahead {
+    /// All of it.
+    #[must_use]
+    pub fn into_heard(self) -> Heard {
+        self.0.into_inner().expect("nothing panics while it holds this lock")
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        self.0.lock().expect("nothing panics while it holds this lock")
     }
 }
 
@@ -92,18 +127,45 @@ async fn message(pipe: &mut (impl AsyncRead + Unpin)) -> String {
     String::from_utf8_lossy(&message).into_owned()
 }
 
-/// Reads one report. Ends as soon as it is complete, or when every writer is gone.
-pub async fn read(pipe: &mut (impl AsyncRead + Unpin), result_bytes: u64) -> Said {
-    read_frame(pipe, result_bytes).await.unwrap_or(Said::Nothing)
+/// Reads reports until one ends the job, or every writer is gone. `R`, `E` and `X` do at once. In small letters they
+/// are the verdict ahead of the end, of which `W` tells what it waits for, and `D` that it is over. Whatever else comes
+/// after a verdict is taken for that.
+pub async fn read(pipe: &mut (impl AsyncRead + Unpin), result_bytes: u64, ahead: &Ahead) -> Said {
+    read_frames(pipe, result_bytes, ahead).await.unwrap_or(Said::Nothing)
 }
 
-async fn read_frame(pipe: &mut (impl AsyncRead + Unpin), result_bytes: u64) -> io::Result<Said> {
+async fn read_frames(pipe: &mut (impl AsyncRead + Unpin), result_bytes: u64, ahead: &Ahead) -> io::Result<Said> {
     let tag = pipe.read_u8().await?;
+    let verdict = read_verdict(tag, pipe, result_bytes).await?;
+    match verdict {
+        said @ (Said::Result(_) | Said::Error(_)) if tag.is_ascii_lowercase() => ahead.lock().said = Some(said),
+        said => return Ok(said),
+    }
+    for _ in 0..MOST_WAITS {
+        let (tag, length) = (pipe.read_u8().await?, pipe.read_u64().await?);
+        match tag {
+            b'W' if length <= LARGEST_NOTES => {
+                let text = wait(&payload(pipe, length).await?);
+                ahead.lock().waits_for = text;
+            }
+            b'D' if length <= LARGEST_NOTES => {
+                let notes = notes(&payload(pipe, length).await?);
+                ahead.lock().notes = notes;
+                break;
+            }
+            _ => break,
+        }
+    }
+    Ok(Said::Over)
+}
+
+async fn read_verdict(tag: u8, pipe: &mut (impl AsyncRead + Unpin), result_bytes: u64) -> io::Result<Said> {
     let length = pipe.read_u64().await?;
     match tag {
-        b'R' if length > result_bytes => Ok(Said::TooLarge(length, result_bytes)),
-        b'R' => Ok(Said::Result(payload(pipe, length).await?)),
-        b'E' if length <= LARGEST_ERROR => Ok(Said::Error(payload(pipe, length).await?)),
+        b'R' | b'r' if length > result_bytes => Ok(Said::TooLarge(length, result_bytes)),
+        b'R' | b'r' => Ok(Said::Result(payload(pipe, length).await?)),
+        b'E' | b'e' if length <= LARGEST_ERROR => Ok(Said::Error(payload(pipe, length).await?)),
+        b'X' if length <= 3 => Ok(exit_code(&payload(pipe, length).await?).map_or(Said::Garbled, Said::Exited)),
         _ => Ok(Said::Garbled),
     }
 }
@@ -119,7 +181,18 @@ async fn payload(pipe: &mut (impl AsyncRead + Unpin), length: u64) -> io::Result
 mod tests {
     use cloister_protocol::report::Report;
 
-    use super::{NotReady, Said, read, wait_until_ready};
+    use super::{Ahead, Heard, MOST_WAITS, NotReady, Said, wait_until_ready};
+
+    /// What a job that writes this says, with what was heard before.
+    async fn hear(written: &[u8], result_bytes: u64) -> (Said, Heard) {
+        let ahead = Ahead::default();
+        let said = super::read(&mut &*written, result_bytes, &ahead).await;
+        (said, ahead.into_heard())
+    }
+
+    async fn read(pipe: &mut &[u8], result_bytes: u64) -> Said {
+        hear(pipe, result_bytes).await.0
+    }
 
     fn frame(tag: u8, payload: &[u8]) -> Vec<u8> {
         let mut frame = vec![tag];
@@ -155,6 +228,46 @@ mod tests {
         let whole = frame(b'R', b"[1, 2]");
         let said = read(&mut whole.as_slice(), 6).await;
         assert!(matches!(said.read(), Report::Result(json) if json.get() == "[1, 2]"));
+    }
+
+    #[tokio::test]
+    async fn a_verdict_ahead_of_the_end_is_kept_until_that_is_over() {
+        let verdict = frame(b'r', b"[1]");
+        let (said, heard) = hear(&verdict, 1000).await;
+        assert!(matches!((said, heard.said), (Said::Nothing, Some(Said::Result(json))) if json == b"[1]"));
+        let waits = [verdict.clone(), frame(b'W', b"threads"), frame(b'W', b"callbacks")].concat();
+        let (said, heard) = hear(&waits, 1000).await;
+        assert!(matches!(said, Said::Nothing) && heard.said.is_some() && heard.waits_for == "callbacks");
+        let (said, heard) = hear(&[waits, frame(b'W', b""), frame(b'D', br#"["a", "b"]"#)].concat(), 1000).await;
+        assert!(matches!(said, Said::Over) && heard.waits_for.is_empty() && heard.notes == ["a", "b"]);
+        let (said, heard) = hear(&[frame(b'e', b"{}"), frame(b'D', b"")].concat(), 1000).await;
+        assert!(matches!((said, heard.said), (Said::Over, Some(Said::Error(_)))) && heard.notes.is_empty());
+    }
+
+    #[tokio::test]
+    async fn whatever_else_comes_after_a_verdict_ends_the_job_with_it() {
+        let forever = frame(b'W', b"x").repeat(MOST_WAITS + 1);
+        for rest in [
+            frame(b'r', b"2"),
+            frame(b'R', b"2"),
+            frame(b'e', b"{}"),
+            frame(b'X', b"0"),
+            [&b"W"[..], &u64::MAX.to_be_bytes()].concat(),
+            [&b"D"[..], &u64::MAX.to_be_bytes()].concat(),
+            frame(b'?', b""),
+            forever,
+        ] {
+            let (said, heard) = hear(&[frame(b'r', b"1"), rest.clone()].concat(), 1000).await;
+            assert!(matches!((&said, &heard.said), (Said::Over, Some(Said::Result(json))) if json == b"1"), "{rest:?}");
+        }
+        for first in
+            [frame(b'D', b"[]"), frame(b'W', b"x"), frame(b'x', b"0"), frame(b'X', b"256"), frame(b'X', b"1234")]
+        {
+            let (said, heard) = hear(&[first.clone(), frame(b'R', b"1")].concat(), 1000).await;
+            assert!(matches!(said, Said::Garbled) && heard.said.is_none(), "{first:?}");
+        }
+        assert!(matches!(hear(&frame(b'X', b"3"), 0).await, (Said::Exited(3), Heard { said: None, .. })));
+        assert!(matches!(hear(&frame(b'r', b"123"), 2).await, (Said::TooLarge(3, 2), Heard { said: None, .. })));
     }
 
     #[tokio::test]

@@ -4,15 +4,15 @@
 use std::time::Duration;
 
 use cloister_protocol::report::Report;
-use cloister_protocol::{Denial, Details, ErrorCode, Failure, Layer, Reason};
+use cloister_protocol::{Beside, Denial, Details, ErrorCode, Failure, Layer, Reason};
 use cloister_sandbox::cgroup::Usage;
 use cloister_sandbox::wire::End;
 use nix::sys::signal::Signal;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::job::bounds::Bounds;
 use crate::job::locks::MOST;
-use crate::job::report::Said;
+use crate::job::report::{Heard, Said};
 
 /// What stopped a job.
 #[derive(Debug)]
@@ -31,20 +31,67 @@ pub enum Stop {
     TooManyLocks,
 }
 
-/// The verdict on a job that stopped like this. A long report is read beside the event loop, which others need.
-///
-/// # Errors
-/// The failure, when there is no result.
-pub async fn of(stop: Stop, used: &Usage, bounds: &Bounds) -> Result<Box<RawValue>, Failure> {
-    if !matches!(&stop, Stop::Said(said) if said.is_large()) {
-        return judge(stop, used, bounds);
-    }
-    let (used, bounds) = (*used, *bounds);
-    let judged = tokio::task::spawn_blocking(move || judge(stop, &used, &bounds));
-    judged.await.expect("reading a report neither panics nor is cancelled")
+/// What stopped a job, and what it had said by then.
+#[derive(Debug)]
+pub struct Stopped {
+    /// What stopped it.
+    pub stop: Stop,
+    /// What it had said.
+    pub heard: Heard,
+    /// Whether it was a program, which comes to an exit code.
+    pub program: bool,
 }
 
-fn judge(stop: Stop, used: &Usage, bounds: &Bounds) -> Result<Box<RawValue>, Failure> {
+/// The verdict: a result, or the failure.
+pub type Verdict = Result<Box<RawValue>, Failure>;
+
+/// The verdict on a job that stopped like this, with what is told beside it. A long report is read beside the event
+/// loop, which others need.
+pub async fn of(stopped: Stopped, used: &Usage, bounds: &Bounds) -> (Verdict, Beside) {
+    let Stopped { stop, heard, program } = stopped;
+    if let Some(code) = exit_code(&stop, used, bounds).filter(|_| program) {
+        let null = to_raw_value(&()).expect("nothing has a form in JSON");
+        return (Ok(null), Beside { exit_code: Some(code), ..Beside::default() });
+    }
+    let Heard { said, waits_for, notes } = heard;
+    let (stop, unfinished) = match said {
+        // What it has said of itself holds, whatever becomes of its end.
+        Some(said) => (Stop::Said(said), unfinished(stop, &waits_for, used, bounds)),
+        None => (stop, None),
+    };
+    let verdict = if matches!(&stop, Stop::Said(said) if said.is_large()) {
+        let (used, bounds) = (*used, *bounds);
+        let judged = tokio::task::spawn_blocking(move || judge(stop, &used, &bounds));
+        judged.await.expect("reading a report neither panics nor is cancelled")
+    } else {
+        judge(stop, used, bounds)
+    };
+    (verdict, Beside { exit_code: None, unfinished, notes })
+}
+
+/// What a program came to, if it ended of its own accord.
+fn exit_code(stop: &Stop, used: &Usage, bounds: &Bounds) -> Option<u8> {
+    match stop {
+        Stop::Said(Said::Exited(code)) => Some(*code),
+        Stop::Ended(End::Code(code)) if used.oom_kills == 0 && used.cpu < bounds.cpu => u8::try_from(*code).ok(),
+        _ => None,
+    }
+}
+
+/// How the end of a job that had given its verdict was cut short, if it was.
+fn unfinished(stop: Stop, waits_for: &str, used: &Usage, bounds: &Bounds) -> Option<String> {
+    let what = match stop {
+        Stop::Said(_) => return None,
+        Stop::Ended(End::Code(code)) if used.oom_kills == 0 && used.cpu < bounds.cpu => {
+            format!("the script ended its process with exit code {code}")
+        }
+        stop => judge(stop, used, bounds).err()?.message,
+    };
+    let waited = if waits_for.is_empty() { "what is done at the end, such as finalizers" } else { waits_for };
+    Some(format!("{what}; by then it had come to its end, which waited for {waited}"))
+}
+
+fn judge(stop: Stop, used: &Usage, bounds: &Bounds) -> Verdict {
     match stop {
         Stop::Said(said) => match said.read() {
             Report::Result(json) => Ok(json),

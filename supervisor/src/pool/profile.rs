@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use cloister_policy::{Children, Policy, Profile, WRITABLE, Warm};
+use cloister_policy::{Children, Policy, Profile, Runtime, WRITABLE, Warm};
 use cloister_protocol::OUT;
 use cloister_sandbox::cgroup::Limits;
 use cloister_sandbox::devices::Devices;
+use cloister_sandbox::etc::ACCOUNT;
 use cloister_sandbox::spec::{Mount, Spec, Tmpfs};
 
 use crate::job::bounds::Bounds;
@@ -15,9 +16,6 @@ use crate::link::launcher::IMPORT_TIME;
 /// What the launcher of a profile is told.
 pub fn spec(policy: &Policy, profile: &Profile, devices: Option<&Devices>) -> Spec {
     let runtime = &policy.runtimes[&profile.runtime];
-    let mut environment: Vec<String> =
-        ["PATH=/usr/bin", "HOME=/tmp", "TMPDIR=/tmp", "LANG=C.UTF-8"].map(str::to_owned).to_vec();
-    environment.extend(runtime.environment.iter().map(|(name, value)| format!("{name}={value}")));
     // Whole seconds, and a second line only: the exact limit is enforced on the group.
     let mut cpu_seconds = profile.cpu_time.as_secs() + 2;
     let ahead = kept(profile.warm.as_ref(), Children::Started).map(|warm| (warm, cpu_seconds));
@@ -28,7 +26,7 @@ pub fn spec(policy: &Policy, profile: &Profile, devices: Option<&Devices>) -> Sp
     let place = place(&profile.working_directory, &mounts);
     Spec {
         command: interpreter::command(runtime, ahead),
-        environment,
+        environment: environment(runtime, profile),
         out: place.files.join(OUT),
         own_directory: place.own,
         mounts,
@@ -64,6 +62,29 @@ fn place(working_directory: &Path, mounts: &[Mount]) -> Place {
     } else {
         Place { files: directory.clone(), own: Some(directory) }
     }
+}
+
+/// Variables by which libraries are told how many threads or processes are of use to them.
+const THREADS: [&str; 7] = [
+    "LOKY_MAX_CPU_COUNT",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_MAX_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "RAYON_NUM_THREADS",
+];
+
+/// The environment of every job: what is always set, and the runtime's own, which comes before what is usual.
+fn environment(runtime: &Runtime, profile: &Profile) -> Vec<String> {
+    let always = [("PATH", "/usr/bin"), ("HOME", "/tmp"), ("TMPDIR", "/tmp"), ("LANG", "C.UTF-8")];
+    // More threads than there is time for are in each other's way, on a host with many processors by far.
+    let threads = profile.cpus.0.div_ceil(1000).to_string();
+    let usual = [("USER", ACCOUNT), ("LOGNAME", ACCOUNT)];
+    let usual = usual.into_iter().chain(THREADS.map(|name| (name, threads.as_str())));
+    let own = runtime.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let usual = usual.filter(|(name, _)| !runtime.environment.contains_key(*name));
+    always.into_iter().chain(usual).chain(own).map(|(name, value)| format!("{name}={value}")).collect()
 }
 
 /// What is kept warm, if its children come to be in this way.

@@ -3,6 +3,7 @@
 import pytest
 
 from cases_of import load, problems, request_of
+from service import WARM
 
 # Each file with its kind of script. What was right before the others were is in the first.
 FILES = {
@@ -33,7 +34,8 @@ def services(start_for_module):
     return start_for_module(policy=STARTED)
 
 
-@pytest.mark.parametrize("profile", ["default", "started"])
+# The profile `default` is warm or cold, as all of the suite is.
+@pytest.mark.parametrize("profile", ["default", "started"] if WARM else ["default"])
 @pytest.mark.parametrize("case", [pytest.param(case, id=f"{name}-{case['id']}") for name, case in CASES])
 def test_what_people_write_gives_what_is_right(services, case, profile):
     request = {"profile": profile, **request_of(case)}

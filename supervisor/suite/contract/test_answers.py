@@ -182,7 +182,7 @@ def test_the_main_guard_does_not_run_main_twice(execute):
     assert (answer.result, answer.body["stdout"]) == ("__main__", "once\n")
 
 
-def test_when_main_returns_the_job_is_over(execute):
+def test_what_does_not_end_is_told_with_the_result(execute):
     def script():
         import atexit
         import threading
@@ -191,11 +191,12 @@ def test_when_main_returns_the_job_is_over(execute):
         atexit.register(print, "never")
 
         def main():
-            threading.Thread(target=time.sleep, args=(600,)).start()
+            threading.Thread(target=time.sleep, args=(600,), name="sleeper").start()
             return "done"
 
-    answer = execute(script)
+    answer = execute(script, timeout_ms=500)
     assert (answer.result, answer.body["stdout"]) == ("done", "")
+    assert "0.5 s" in answer.body["unfinished"] and answer.body["unfinished"].endswith("threads that were still running: sleeper")
 
 
 def test_threading_may_be_busy_when_main_returns(execute):
@@ -211,7 +212,7 @@ def test_threading_may_be_busy_when_main_returns(execute):
                     print(end="")
 
             for _ in range(4):
-                threading.Thread(target=work).start()
+                threading.Thread(target=work, daemon=True).start()
             return threading.active_count()
 
     assert execute(script).result == 5

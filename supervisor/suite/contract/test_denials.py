@@ -66,7 +66,7 @@ def test_a_write_outside_tmp(execute):
     layer, what, hint = only(execute(failing("os.mkdir('/srv')")))
     assert (layer, what) == ("filesystem", "write to /srv") and "/tmp and /dev/shm" in hint
     # Relative to where the script is, and by way of another directory.
-    assert only(execute(failing("os.chdir('/'); os.mkdir('tmp/../etc')")))[1] == "write to /etc"
+    assert only(execute(failing("os.chdir('/'); os.mkdir('tmp/../var')")))[1] == "write to /var"
     assert only(execute(failing("os.rename('/usr/bin', '/usr/bin2')")))[0] == "filesystem"
     assert only(execute(failing("os.listdir('/')")))[:2] == ("filesystem", "access to /")
 
@@ -74,10 +74,26 @@ def test_a_write_outside_tmp(execute):
 def test_what_a_job_forbids_itself_is_no_denial(execute):
     assert denials(execute(failing("os.mkdir('d', 0); os.mkdir('d/e')"))) == []
     assert denials(execute(failing("open('/tmp/none')"))) == []
+    assert denials(execute(failing("open('/proc/self/none')"))) == []
     assert denials(execute(failing("os.kill(1, 9)"))) == []
     assert denials(execute(failing("raise ValueError(1)"))) == []
     assert denials(execute("def main() return")) == []
     assert denials(execute("def main(): return {1, 2}")) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "instead"),
+    [
+        ("/proc/meminfo", "; a job has the profile's memory, 512MiB"),
+        ("/sys/fs/cgroup/memory.max", "; a job has the profile's memory, 512MiB"),
+        ("/proc/cpuinfo", "; a job has the profile's cpus, 1, and os.cpu_count() and os.times() are there"),
+        ("/proc/uptime", "; time.monotonic() is there"),
+        ("/sys/class/net", ""),
+    ],
+)
+def test_files_of_the_kernels_that_tell_of_the_host(execute, path, instead):
+    rule = "profile 'default' shows of /proc a job's own processes alone, and nothing of /sys"
+    assert only(execute(failing(f"open({path!r})"))) == ("filesystem", f"access to {path}", rule + instead)
 
 
 def test_a_tmpfs_that_is_full(execute):
@@ -128,7 +144,7 @@ def test_a_job_that_copes_is_told_nothing(execute):
 
         def main():
             met = []
-            for call, arguments in ((socket.socket, ()), (os.setuid, (0,)), (os.mkdir, ("/etc",)), (open, ("/usr/x", "w"))):
+            for call, arguments in ((socket.socket, ()), (os.setuid, (0,)), (os.mkdir, ("/var",)), (open, ("/usr/x", "w"))):
                 try:
                     call(*arguments)
                 except OSError as error:
@@ -149,14 +165,14 @@ def test_refusals_behind_other_exceptions(execute):
     assert answer.code == "exit" and only(answer)[1] == "socket(AF_INET)"
     group = """
     errors = []
-    for call in (socket.socket, lambda: os.setuid(0), lambda: os.mkdir("/etc"), socket.socket):
+    for call in (socket.socket, lambda: os.setuid(0), lambda: os.mkdir("/var"), socket.socket):
         try:
             call()
         except OSError as error:
             errors.append(error)
     raise ExceptionGroup("all of it", errors)
     """
-    assert [denial["what"] for denial in denials(execute(failing(group)))] == ["socket(AF_INET)", "setuid", "write to /etc"]
+    assert [denial["what"] for denial in denials(execute(failing(group)))] == ["socket(AF_INET)", "setuid", "write to /var"]
 
 
 def test_a_flood_is_bounded_and_slows_nobody(execute):
@@ -203,6 +219,7 @@ def test_forged_claims_say_nothing_that_is_not_so(execute):
         {"errno": "EPERM", "call": "read"}, {"errno": "EPERM", "call": "socket", "arguments": [1]}, {"errno": "EPERM", "call": "socket"},
         {"errno": "EPERM", "call": "rm -rf"}, {"errno": "EPERM", "call": "ioctl", "arguments": [0, 0x5401]}, {"errno": "EPERM", "call": "clone", "arguments": [0]},
         {"errno": "EROFS", "path": "/tmp/x"}, {"errno": "EACCES", "path": "/usr/../dev/shm/x"}, {"errno": "ENOENT", "path": "/etc"},
+        {"errno": "ENOENT", "path": "/proc/self/x"}, {"errno": "ENOENT", "path": "/proc/1/x"}, {"errno": "ENOENT", "path": "/proc/../tmp/x"}, {"errno": "ENOENT", "path": "/sysx"},
         # Space that the kernel never gave out.
         {"errno": "ENOSPC", "full": "tmp_bytes"}, {"errno": "ENOSPC", "full": "shm_bytes"}, {"errno": "ENOSPC", "full": "disk"}, {"errno": "ENOSPC"},
     ]
@@ -252,3 +269,21 @@ def test_hostile_exceptions_cost_only_their_own_denials(execute):
     assert {denial["what"] for denial in denials(execute(failing(endless)))} == {"access to /etc", "write to /srv"}
     surrogates = r"open('/\udcff\ud800', 'w')"
     assert execute(failing(surrogates)).code == "exception"
+
+
+@pytest.mark.parametrize(("path", "words"), [
+    ("/proc/meminfo", ["512MiB"]), ("/proc/cpuinfo", ["os.cpu_count()"]), ("/proc/stat", ["os.cpu_count()"]), ("/proc/uptime", ["time.monotonic()"]),
+    ("/proc/version", ["platform.uname()"]), ("/proc/sys/kernel/hostname", []), ("/proc/../proc/./filesystems", []),
+])
+def test_what_every_host_has_below_proc_is_told_to_be_missing(execute, path, words):
+    error = execute("def main(path):\n    return open(path).read()", args=[path]).error
+    assert error["exception"] == "FileNotFoundError"
+    [denial] = error["denials"]
+    assert denial["layer"] == "filesystem" and "shows of /proc a job's own processes alone" in denial["hint"]
+    assert all(word in denial["hint"] for word in words), denial
+
+
+@pytest.mark.parametrize("path", ["/proc/self/nothing", "/proc/99999/status", "/proc/1/maps", "missing", "/etc/shadow", "/process"])
+def test_what_is_merely_not_there_is_no_denial(execute, path):
+    error = execute("def main(path):\n    return open(path).read()", args=[path]).error
+    assert error["exception"] == "FileNotFoundError" and "denials" not in error

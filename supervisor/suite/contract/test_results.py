@@ -45,10 +45,10 @@ def test_numpy_is_converted(execute, value, expected):
         ("b'x'", "result", "a bytes", "decode"),
         ("{'a': {(1, 2): 3}}", 'result["a"]', "a tuple as key", "str(key)"),
         ("[float('nan')]", "result[0]", "NaN", "None"),
-        ("float('inf')", "result", "infinite", "None"),
+        ("float('inf')", "result", "infinite", "math.isfinite"),
         ("'x\\ud800'", "result", "lone surrogate", "replace"),
         ("{'d': __import__('datetime').date(2020, 1, 1)}", 'result["d"]', "a date", "isoformat"),
-        ("__import__('decimal').Decimal(1)", "result", "a Decimal", "float"),
+        ("__import__('decimal').Decimal(1)", "result", "a Decimal", "return str(value)"),
         ("1j", "result", "a complex", "real"),
         ("(x for x in [1])", "result", "a generator", "list"),
         ("main", "result", "a function", "call"),
@@ -56,6 +56,7 @@ def test_numpy_is_converted(execute, value, expected):
         ("[__import__('pandas').Series([1])]", "result[0]", "a Series", "to_list"),
         ("__import__('numpy').array([1.0, float('nan')])", "result[1]", "NaN", "None"),
         ("__import__('numpy').float64('nan')", "result", "NaN", "None"),
+        ("__import__('numpy').array([[1, 2]], dtype='datetime64[ns]')", "result[0][0]", "a datetime64", "array.astype(str)"),
     ],
 )
 def test_what_is_not_json_is_named_with_its_path_and_a_hint(execute, value, path, what, hint):
@@ -63,6 +64,27 @@ def test_what_is_not_json_is_named_with_its_path_and_a_hint(execute, value, path
     assert (answer.status, answer.code) == (422, "result_not_json"), answer
     assert answer.error["path"] == path and hint in answer.error["hint"]
     assert answer.error["message"].startswith(path + " is ") and what in answer.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("float('nan')", None),
+        ("{'a': [1.5, float('inf'), (float('-inf'),)], 'nan': 'nan'}", {"a": [1.5, None, [None]], "nan": "nan"}),
+        ("np.array([[1.0, np.nan]])", [[1.0, None]]),
+        ("[pd.NA, pd.NaT, np.datetime64('NaT'), np.float32('nan')]", [None] * 4),
+        ("pd.DataFrame({'a': [1.0, np.nan], 't': [pd.NaT, pd.NaT]}).to_dict('records')", [{"a": 1.0, "t": None}, {"a": None, "t": None}]),
+        ("[1, 'x']", [1, "x"]),
+    ],
+)
+def test_with_nan_as_null_there_is_null_in_place_of_numbers_that_are_none(execute, value, expected):
+    """README.md: "with `"nan": "null"` in the request they are null at every depth"."""
+    assert execute(f"import numpy as np, pandas as pd\ndef main(): return {value}", nan="null").result == expected
+
+
+@pytest.mark.parametrize("value", ["{1}", "{float('nan'): 1}", "[...]", "object()"])
+def test_with_nan_as_null_all_else_is_refused_as_ever(execute, value):
+    assert execute(f"def main(): return {value}", nan="null").code == "result_not_json"
 
 
 def test_depth_and_circles_are_refused(execute):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-HOST_PATHS = ["/etc/passwd", "/etc/shadow", "/root", "/home", "/var", "/sys", "/boot", "/run", "/proc/1/environ", "/proc/kcore", "/proc/sys",
+HOST_PATHS = ["/etc/shadow", "/etc/hostname", "/etc/machine-id", "/etc/os-release", "/etc/ssl", "/root", "/home", "/var", "/sys", "/boot", "/run", "/proc/1/environ", "/proc/kcore", "/proc/sys",
               "/proc/sysrq-trigger", "/proc/kallsyms", "/proc/meminfo", "/proc/net/tcp", "/proc/keys", "/dev/mem", "/dev/kmsg", "/dev/vda", "/dev/sda",
               "/dev/pts", "/dev/tty", "/dev/ptmx", "/dev/fuse", "/dev/kvm"]
 
@@ -16,6 +16,12 @@ HOST_PATHS = ["/etc/passwd", "/etc/shadow", "/root", "/home", "/var", "/sys", "/
 def test_nothing_of_the_host_is_there(attempt):
     tried = attempt("def main(paths): return {p: attempt(os.stat, p) for p in paths}", args=[HOST_PATHS])
     assert set(tried.values()) <= {"ENOENT", "EACCES"}, tried
+
+
+@pytest.mark.layer("mount namespace")
+def test_of_accounts_there_is_the_jobs_own_and_none_of_the_hosts(attempt):
+    read = "def main(): return [open('/etc/passwd').read(), open('/etc/group').read(), sorted(os.listdir('/etc'))]"
+    assert attempt(read) == ["sandbox:x:1000:1000::/tmp:/usr/sbin/nologin\n", "sandbox:x:1000:\n", ["group", "passwd"]]
 
 
 @pytest.mark.layer("mount namespace")
@@ -125,7 +131,7 @@ def main():
     os.fchdir(directory)
     for _ in range(64): os.chdir("..")
     tried.append(attempt(os.listdir, "."))
-    tried.append(sorted(n for n in ("etc", "home", "var", "root", "sys", "cell") if os.path.exists(n)))
+    tried.append(sorted(n for n in ("home", "var", "root", "sys", "cell") if os.path.exists(n)))
     return tried
 """
 
@@ -287,5 +293,8 @@ def test_descriptors_are_four_pipes_and_lead_nowhere(attempt):
 @pytest.mark.layer("environment")
 def test_environment_is_the_sandboxes_own(attempt):
     seen = attempt("def main(): return dict(os.environ)")
-    assert set(seen) - {"LC_CTYPE"} == {"PATH", "HOME", "TMPDIR", "LANG"}
-    assert not set(seen.values()) & set(os.environ.values()) - {"C.UTF-8"}
+    threads = {name for name in seen if name.endswith(("_NUM_THREADS", "_MAX_THREADS", "_MAX_CPU_COUNT"))}
+    assert set(seen) - {"LC_CTYPE"} - threads == {"PATH", "HOME", "TMPDIR", "LANG", "USER", "LOGNAME"}
+    assert {seen[name] for name in threads} == {"1"} and len(threads) == 7
+    # Of what the host has by the same names.
+    assert not {seen[name] for name in set(seen) - threads} & set(os.environ.values()) - {"C.UTF-8"}

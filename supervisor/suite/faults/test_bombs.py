@@ -85,6 +85,37 @@ def test_in_an_error_report(victim):
     assert (answer.status, answer.code) == (422, "exit"), answer
 
 
+LATE = WRITE.replace("os._exit(0)", "") + """
+def send_late(*frames):
+    send(b"r", b"1")
+    for tag, payload in frames:
+        send(tag, payload)
+    os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("frames", [
+    '(b"D", b"[" + bomb(50_000).encode() + b"]")', '(b"D", bomb(50_000).encode())', '(b"D", b"[" * 60_000)', '(b"D", b"x" * 10_000_000)', '(b"W", b"x" * 10_000_000)',
+    '(b"r", b"2")', '(b"R", b"2")', '(b"e", b"{}")', '(b"X", b"3")', '(b"D", b"[]"), (b"R", b"2")', '*[(b"W", b"\\xff" * 60_000)] * 1000', '(b"?", b"")',
+    '(b"D", b\'["a", 1, {"b": ["c"]}]\')', '',
+])
+def test_in_what_comes_after_a_verdict_ahead_of_the_end(victim, frames):
+    answer = victim.client.execute(LATE + f"send_late({frames})\ndef main(): pass")
+    assert (answer.status, answer.result) == (200, 1), answer
+    assert len(str(answer.body.get("notes", ""))) < 40_000 and len(answer.body.get("unfinished", "")) < 10_000
+
+
+@pytest.mark.parametrize("frame", ['b"D", b"[]"', 'b"W", b"x"', 'b"x", b"0"', 'b"X", b"0"', 'b"X", b"999"', 'b"e", b"["'])
+def test_in_what_is_no_verdict(victim, frame):
+    answer = victim.client.execute(WRITE + f"send({frame})\ndef main(): pass")
+    assert (answer.status, answer.code) == (422, "exit"), answer
+
+
+def test_a_flood_of_waits_ends_with_the_verdict(victim):
+    script = LATE + "send(b'r', b'1')\nwhile True: send(b'W', b'x' * 1000)\ndef main(): pass"
+    assert victim.client.execute(script).result == 1
+
+
 def test_in_a_result_that_a_script_writes_itself(victim):
     answer = victim.client.execute(WRITE + f'send(b"R", bomb({SIZE}).encode())\ndef main(): pass')
     assert (answer.status, answer.code) == (422, "result_not_json"), answer

@@ -28,7 +28,7 @@ filesystem.read_only = ["{data}/certificates:/etc/ssl/own", "{data}/models:/var/
         import os
 
         shown = [open(path).read() for path in ("/etc/ssl/own/file", "/var/lib/models/file")]
-        return shown + [path for path in ("/etc/passwd", "/etc/hostname", "/var/log", "/run", "/home") if os.path.exists(path)]
+        return shown + [path for path in ("/etc/shadow", "/etc/hostname", "/var/log", "/run", "/home") if os.path.exists(path)]
 
     assert service.client.execute(main, profile="shows").result == ["certificates", "models"]
     assert service.client.execute(main).error["exception"] == "FileNotFoundError"

@@ -1,6 +1,13 @@
-"""Nothing of the host that an import found out ahead is remembered in a job: not its name, nor that of its domain."""
+"""Nothing of the host that an import found out ahead is remembered in a job: not its name, nor that of its domain, nor what
+only a host's `/proc` tells. What an import wrote is nobody's.
+"""
 
 import sys
+
+import pytest
+
+from client import eventually
+from facts import compared, facts
 
 # Starts a program on a host of these names.
 ELSEWHERE = """
@@ -58,3 +65,80 @@ def test_no_job_remembers_the_hosts_name(start_service, own_module):
         for _ in range(3):
             told = service.client.execute(look, profile=profile).result
             assert told == {"node": "cloister", "uname": "cloister", "socket": "cloister", "domain": "(none)", "found": []}
+
+
+# A module that looks where a job would find nothing, and writes wherever it can.
+PLACED = """
+import getpass, os, pathlib, pwd, tempfile, time, uuid
+def tell(ask):
+    try:
+        return ask()
+    except Exception as error:
+        return type(error).__name__
+PATHS = ["/proc/meminfo", "/proc/cpuinfo", "/proc/stat", "/proc/uptime", "/proc/version", "/proc/loadavg", "/proc/sys/kernel/random/boot_id", "/proc/sys/kernel/hostname",
+         "/proc/sys/kernel/osrelease", "/proc/cmdline", "/proc/mounts", "/etc/hostname", "/etc/machine-id", "/etc/localtime", "/etc/os-release", "/sys", "/run", "/dev/tty"]
+WRITTEN = ["/tmp", "/dev/shm", os.path.expanduser("~/.cache"), tempfile.gettempdir()]
+found = {
+    "paths": [path for path in PATHS if os.path.exists(path)], "user": tell(getpass.getuser), "account": tell(lambda: pwd.getpwuid(os.getuid()).pw_name),
+    "home": tell(lambda: str(pathlib.Path.home())), "directory": os.getcwd(), "temporary": tempfile.gettempdir(), "zone": time.tzname,
+    # But for those by which libraries are kept from starting threads while they are imported.
+    "environment": sorted(set(os.environ) - {"LC_CTYPE", "NUMEXPR_NUM_THREADS", "JE_ARROW_MALLOC_CONF", "_RJEM_MALLOC_CONF"}),
+}
+if os.getuid() == 0:
+    before = [sorted(os.listdir(place)) for place in ("/tmp", "/dev/shm")]
+    token = uuid.uuid4().hex
+    for place in WRITTEN:
+        os.makedirs(place, exist_ok=True)
+        pathlib.Path(place, "marker-" + token).write_text(token)
+    refused = [tell(lambda: pathlib.Path(place, "marker").write_text("x")) for place in ("/", "/usr", "/etc", "/dev", "/lower", "/lower/user", "/cell", "/proc")]
+    filled = tell(lambda: pathlib.Path("/tmp/large").write_bytes(bytes(64 << 20)))
+    pathlib.Path("/tmp/large").unlink(missing_ok=True)
+"""
+
+
+def placed():
+    import importlib
+    import os
+    import wsgiref
+
+    def main():
+        first = {name: getattr(wsgiref, name) for name in ("before", "token", "refused", "filled", "found")}
+        own = [sorted(os.listdir(place)) for place in ("/tmp", "/dev/shm")]
+        return {"zygote": first, "own": own, "job": importlib.reload(wsgiref).found}
+
+
+@pytest.fixture
+def other(own_module):
+    """The profile of another with the same module, and what is the same of both."""
+    return own_module.profile(PLACED, options=', renew = "1s"') + own_module.profile(PLACED).replace("[profile.own]", "[profile.other]")
+
+
+def test_an_import_finds_what_a_job_would_and_what_it_writes_is_nobodys(start_service, other):
+    service = start_service(policy=other)
+    ask = lambda profile: service.client.execute(placed, profile=profile).result
+    told = [ask("own"), ask("other"), ask("own")]
+    first = told[0]["zygote"]["token"]
+    # The next zygote of the same profile, too.
+    eventually(lambda: (told.append(ask("own")) or told[-1]["zygote"]["token"]) != first)
+    for job in told:
+        assert job["own"][1] == [] and set(job["own"][0]) <= {"out", "script.py"}, "what an import wrote is in a job"
+        assert job["zygote"]["before"] == [[], []], "what an import wrote is in another zygote"
+        assert job["zygote"]["found"] == job["job"] and job["job"]["paths"] == []
+        assert set(job["zygote"]["refused"]) <= {"OSError", "PermissionError", "FileNotFoundError"}, job["zygote"]
+        assert job["zygote"]["filled"] == "OSError"
+    assert len({job["zygote"]["token"] for job in told}) > 2
+
+
+# Modules that look at the machine, the process or the time when they are imported, or when they are first used.
+LOOKING = ["asyncio", "concurrent.futures", "getpass", "locale", "logging", "mimetypes", "multiprocessing", "numpy", "pandas", "platform", "random", "socket",
+           "ssl", "tempfile", "uuid", "zoneinfo"]
+
+
+def test_modules_remember_nothing_that_a_cold_job_would_not_find(start_service):
+    ahead = f'{{ imports = {LOOKING}, parked = 1 }}'.replace("'", '"')
+    profile = '[profile.{}]\nextends = "default"\nmemory = "2GiB"\nwall_time = "60s"\ncpu_time = "60s"\nwarm = {}\n'
+    service = start_service(policy=profile.format("ahead", ahead) + profile.format("cold", "false"), warm=False)
+    warm, cold = ([facts(service.client, LOOKING, profile=name) for _ in range(2)] for name in ("ahead", "cold"))
+    assert min(map(len, (*warm, *cold))) > 10_000, "little was looked at"
+    remembered, different = compared(warm, cold)
+    assert remembered == {} and different == {}

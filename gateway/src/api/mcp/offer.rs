@@ -93,9 +93,13 @@ impl<'a> Offer<'a> {
             return input;
         }
         let told: Vec<_> = self.profiles.iter().map(|(name, info)| self.differs(name, info)).collect();
-        let unasked = if self.default.is_some() { "Left out: default. " } else { "" };
+        let told = match (self.default, self.profiles.len()) {
+            (Some(_), 1) => "Limits and packages. Left out: default.".to_owned(),
+            (Some(_), _) => format!("Limits and packages. Left out: default. {}.", told.join("; ")),
+            (None, _) => format!("Limits and packages. {}.", told.join("; ")),
+        };
         let names = self.profiles.iter().map(|(name, _)| *name);
-        input = input.property("profile", words(names).description(Some(format!("{unasked}{}", told.join("; ")))));
+        input = input.property("profile", words(names).description(Some(told)));
         if self.default.is_none() { input.required("profile") } else { input }
     }
 

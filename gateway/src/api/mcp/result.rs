@@ -207,6 +207,10 @@ mod tests {
                     "denials": [{"layer": "seccomp", "what": "w", "hint": "r"}]}, "stdout": "a\n"}"#,
                 "error: exception: E: no\nT\nrefused: w: r\nhint: h\nstdout:\na",
             ),
+            (
+                r#"{"error": {"code": "exception", "message": "E: no", "traceback": "T\n  L\nE: no\n"}}"#,
+                "error: exception\nT\n  L\nE: no",
+            ),
             (r#"{"error": {"code": "overloaded", "message": "wait", "ran": false}}"#, "error: overloaded: wait"),
             (
                 r#"{"result": 1, "files": [{"name": "a b"}, {"name": "c", "omitted": "large"}], "truncated": ["files"]}"#,

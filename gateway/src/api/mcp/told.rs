@@ -81,9 +81,15 @@ impl Told<'_> {
 fn tell_error(lines: &mut Lines<'_, '_>, error: &Fields<'_>) -> fmt::Result {
     let field = |name: &str| error.text(name).unwrap_or_default();
     let (message, traceback) = (field("message"), field("traceback"));
-    lines.line(format_args!("error: {}: {message}", field("code")))?;
+    let traceback = traceback.trim_end_matches('\n');
+    // Python's own last line says it, too.
+    if traceback.ends_with(&*message) && !message.is_empty() {
+        lines.line(format_args!("error: {}", field("code")))?;
+    } else {
+        lines.line(format_args!("error: {}: {message}", field("code")))?;
+    }
     if !traceback.is_empty() {
-        lines.line(format_args!("{}", traceback.trim_end_matches('\n')))?;
+        lines.line(format_args!("{traceback}"))?;
     }
     for denial in error.read::<Vec<Fields<'_>>>("denials").into_iter().flatten() {
         let [what, hint] = ["what", "hint"].map(|name| denial.text(name).unwrap_or_default());

@@ -8,15 +8,17 @@ use cloister_policy::danger;
 use super::recorder::Want;
 
 /// What the C library and its loader look for in any program, and do without: `ld.so(8)`, `tzset(3)`,
-/// `locale(7)`, `iconv(3)`.
-const PROBED: [&str; 7] = [
+/// `locale(7)`, `iconv(3)`, `nsswitch.conf(5)`, `nscd(8)`.
+const PROBED: [&str; 9] = [
     "/etc/ld.so.cache",
     "/etc/ld.so.nohwcap",
     "/etc/ld.so.preload",
     "/etc/localtime",
+    "/etc/nsswitch.conf",
     "/usr/lib/locale",
     "/usr/lib/x86_64-linux-gnu/gconv",
     "/usr/share/locale",
+    "/var/run/nscd",
 ];
 
 /// How many names a comment lists.

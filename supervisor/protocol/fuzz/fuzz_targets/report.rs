@@ -5,11 +5,13 @@
 
 mod common;
 
-use cloister_protocol::report::{Report, failure};
+use cloister_protocol::report::{Report, exit_code, failure, notes, wait};
 use cloister_protocol::{Answer, JobId, Usage};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
+    let kept = common::on_a_small_stack(|| (notes(bytes), wait(bytes), exit_code(bytes)));
+    assert!(kept.0.len() <= 8 && kept.0.iter().chain([&kept.1]).all(|text| text.len() <= 4096));
     match common::on_a_small_stack(|| failure(bytes)) {
         Report::Result(_) => panic!("an error report is no result"),
         Report::Garbled => {}
@@ -19,7 +21,9 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(failure.details.signal.is_none() && failure.code.status() == 422);
             let (id, usage) = (JobId::random(), Usage::default());
             let (stdout, stderr, truncated, files) = ("", "", &[][..], &[][..]);
-            let answer = Answer::Failed { id, error: &failure, stdout, stderr, truncated, files, usage };
+            let (notes, unfinished) = (&kept.0[..], Some(kept.1.as_str()));
+            let answer =
+                Answer::Failed { id, error: &failure, stdout, stderr, truncated, files, unfinished, notes, usage };
             common::is_plain(std::str::from_utf8(&answer.to_json()).expect("UTF-8"));
         }
     }

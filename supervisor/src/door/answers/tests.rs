@@ -1,4 +1,4 @@
-use cloister_protocol::{Details, Encoded, ErrorCode, Failure, JobId, LeftFile, OutputFile, Stream, Usage};
+use cloister_protocol::{Beside, Details, Encoded, ErrorCode, Failure, JobId, LeftFile, OutputFile, Stream, Usage};
 use serde_json::value::RawValue;
 
 use super::Parts;
@@ -14,6 +14,8 @@ fn outcomes() -> Vec<Outcome> {
         content_base64: content.map(Encoded::new),
         omitted: content.is_none().then(|| "it is \"large\"".to_owned()),
     };
+    let beside =
+        Beside { exit_code: Some(3), unfinished: Some("a \"thread\"".to_owned()), notes: vec![text.to_owned()] };
     let outcome = |verdict, stdout: String, files: Vec<OutputFile>| Outcome {
         verdict,
         stdout,
@@ -23,6 +25,7 @@ fn outcomes() -> Vec<Outcome> {
         files_left: files.iter().map(|file| LeftFile { path: file.name.repeat(2), size: 7 }).collect(),
         files_left_more: files.len() as u64,
         files,
+        beside: beside.clone(),
         usage: Usage { wall_ms: 1.5, cpu_ms: 0.25, memory_peak_bytes: 4096 },
         used: cloister_sandbox::cgroup::Usage::default(),
     };

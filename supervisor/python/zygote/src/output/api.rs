@@ -91,6 +91,7 @@ unsafe extern "C" {
     pub fn PyBuffer_Release(view: *mut View);
     pub fn PyUnicode_InternFromString(text: *const c_char) -> Pointer;
     pub fn PyUnicode_Concat(one: Pointer, other: Pointer) -> Pointer;
+    pub fn PyUnicode_AsUTF8AndSize(text: Pointer, size: *mut isize) -> *const c_char;
     pub fn PyUnicode_CompareWithASCIIString(text: Pointer, other: *const c_char) -> c_int;
     pub fn PyTuple_Size(tuple: Pointer) -> isize;
     pub fn PyTuple_GetItem(tuple: Pointer, index: isize) -> Pointer;

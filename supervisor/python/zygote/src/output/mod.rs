@@ -12,13 +12,11 @@ mod state;
 
 use std::ffi::c_void;
 use std::ptr::{null, null_mut};
-use std::sync::atomic::Ordering;
 
 use crate::output::api::{Fast, Head, METH_FASTCALL, METH_O, Method, Module, Pointer, PyModuleDef_Init};
 use crate::output::descriptor::Descriptor;
-use crate::output::print::Line;
 use crate::output::python::Object;
-use crate::output::state::{State, Stream};
+use crate::output::state::{Line, State, Stream};
 
 /// A definition that Python reads and writes under its lock.
 struct Definition<T>(std::cell::UnsafeCell<T>);
@@ -64,8 +62,10 @@ unsafe extern "C" fn take_over(_: Pointer, arguments: *const Pointer, count: isi
         python::fail(c"take_over takes five arguments");
         return null_mut();
     }
-    // SAFETY: as the caller vouches: five objects.
-    let argument = |index| unsafe { Object::shared(*arguments.add(index)) };
+    // SAFETY: as the caller vouches: five of them.
+    let arguments = unsafe { std::slice::from_raw_parts(arguments, 5) };
+    // SAFETY: as the caller vouches: they are objects.
+    let argument = |index: usize| unsafe { Object::shared(arguments[index]) };
     let taken = || {
         let (class, builtins, system) = (argument(0)?, argument(1)?, argument(2)?);
         let original = builtins.attribute(c"print")?;
@@ -89,11 +89,9 @@ unsafe extern "C" fn take_over(_: Pointer, arguments: *const Pointer, count: isi
     taken().map_or(null_mut(), Object::give)
 }
 
-/// `leave(buffer)`: the buffer is closed, or no longer one of a file: what that means for its `write` it knows itself.
-extern "C" fn leave(_: Pointer, buffer: Pointer) -> Pointer {
-    if let Some(stream) = State::get().stream_of(buffer) {
-        stream.left.store(true, Ordering::Relaxed);
-    }
+/// `leave(object)`: a stream or its buffer is closed, taken apart or set up anew: what that means it knows itself.
+extern "C" fn leave(_: Pointer, object: Pointer) -> Pointer {
+    State::get().leave(object);
     Object::none()
 }
 
@@ -103,8 +101,10 @@ extern "C" fn leave(_: Pointer, buffer: Pointer) -> Pointer {
 /// For the interpreter to call.
 unsafe extern "C" fn write(this: Pointer, data: Pointer) -> Pointer {
     let written = || {
-        // SAFETY: as the caller vouches: both are objects.
-        let (this, data) = unsafe { (Object::shared(this)?, Object::shared(data)?) };
+        // SAFETY: as the caller vouches: it is an object.
+        let this = unsafe { Object::shared(this) }?;
+        // SAFETY: as above.
+        let data = unsafe { Object::shared(data) }?;
         Line::write_begun()?;
         let asked;
         let descriptor = match State::get().stream_of(this.pointer()) {

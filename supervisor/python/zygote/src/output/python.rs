@@ -1,7 +1,6 @@
-//! What the output of a job does with Python's objects, and references that are given back.
-//!
-//! All of it is for threads that hold the interpreter's lock, as whoever is called by the interpreter does. `None` in the
-//! place of what a function should return says that an exception is set.
+//! What the output of a job does with Python's objects, and references that are given back. All of it is for threads that
+//! hold the interpreter's lock, as whoever is called by the interpreter does. `None` in the place of what a function
+//! should return says that an exception is set.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::{NonNull, null_mut};
@@ -63,7 +62,7 @@ impl Object {
         pointer
     }
 
-    /// What `str()` makes of it, which may be anything's doing.
+    /// What `str()` makes of it.
     pub fn text(&self) -> Option<Self> {
         // SAFETY: it is an object.
         let text = unsafe { PyObject_Str(self.pointer()) };
@@ -80,9 +79,9 @@ impl Object {
     }
 
     pub fn attribute(&self, name: &CStr) -> Option<Self> {
-        // SAFETY: an object and a text that is read within the call.
+        // SAFETY: an object and a text that is read within the call; the reference is new.
         let attribute = unsafe { PyObject_GetAttrString(self.pointer(), name.as_ptr()) };
-        // SAFETY: the reference is new.
+        // SAFETY: as above.
         unsafe { Self::owned(attribute) }
     }
 
@@ -118,6 +117,19 @@ impl Object {
         // SAFETY: it is an object.
         let number = unsafe { PyObject_AsFileDescriptor(self.pointer()) };
         (number >= 0).then_some(number)
+    }
+
+    /// The UTF-8 of a text; none if there is none for it, as for half a surrogate pair, and no exception is set then.
+    pub fn utf8(&self) -> Option<&[u8]> {
+        let mut size = 0;
+        // SAFETY: it is an object, and a place for a number.
+        let start = unsafe { PyUnicode_AsUTF8AndSize(self.pointer(), &raw mut size) };
+        if start.is_null() {
+            PyErr_Clear();
+            return None;
+        }
+        // SAFETY: so many bytes lie there for as long as the text exists, and never change.
+        Some(unsafe { std::slice::from_raw_parts(start.cast(), usize::try_from(size).unwrap_or(0)) })
     }
 
     /// Calls a function with the bytes that it lends, which stay as long and where they are meanwhile.
@@ -162,12 +174,10 @@ pub fn truth(pointer: Pointer) -> Option<bool> {
     (pointer == &raw mut _Py_FalseStruct).then_some(false)
 }
 
-/// The kind of an object.
-///
 /// # Safety
 /// It points to an object.
 unsafe fn kind(pointer: Pointer) -> *const c_void {
-    // SAFETY: as the caller vouches; every object begins with this.
+    // SAFETY: as the caller vouches.
     unsafe { (*pointer).kind }
 }
 
@@ -194,7 +204,7 @@ pub unsafe fn is_plain(pointer: Pointer) -> bool {
 ///
 /// # Safety
 /// It is null or points to a tuple, which stays for as long as what is returned is used.
-pub unsafe fn names(tuple: Pointer) -> impl Iterator<Item = Pointer> {
+pub unsafe fn names(tuple: Pointer) -> impl ExactSizeIterator<Item = Pointer> {
     // SAFETY: as the caller vouches.
     let count = if tuple.is_null() { 0 } else { unsafe { PyTuple_Size(tuple) } };
     // SAFETY: there are so many.
@@ -255,10 +265,8 @@ pub fn fail(message: &CStr) {
 
 /// Sets an `OSError` by what a call has told.
 pub fn fail_by_errno(error: &std::io::Error) {
-    // SAFETY: this thread's own.
-    let place = unsafe { libc::__errno_location() };
-    // SAFETY: as above. The lock may have been had back by calls that set it.
-    unsafe { *place = error.raw_os_error().unwrap_or(libc::EIO) };
+    // The lock may have been had back by calls that set it.
+    nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)).set();
     // SAFETY: set for as long as the interpreter exists.
     let kind = unsafe { PyExc_OSError };
     // SAFETY: an exception's class.
@@ -279,7 +287,7 @@ pub fn unlocked<T>(call: impl FnOnce() -> T) -> T {
     returned
 }
 
-/// Does something while an exception is set, and has that set again.
+/// Does something, and has the exception that is set now set again.
 pub fn aside(call: impl FnOnce() -> Option<()>) {
     let (mut kind, mut value, mut trace) = (null_mut(), null_mut(), null_mut());
     // SAFETY: three places for references, which are handed over.
@@ -287,6 +295,6 @@ pub fn aside(call: impl FnOnce() -> Option<()>) {
     if call().is_none() {
         PyErr_Clear();
     }
-    // SAFETY: those references.
+    // SAFETY: as above.
     unsafe { PyErr_Restore(kind, value, trace) };
 }

@@ -12,7 +12,8 @@ use crate::seccomp;
 /// What the supervisor works from.
 pub(crate) fn build(tables: &Tables, digest: String) -> Policy {
     let runtimes = tables.runtimes.iter().map(|(name, values)| (name.clone(), build_runtime(values))).collect();
-    let profiles = tables.profiles.iter().map(|(name, values)| (name.clone(), build_profile(name, values))).collect();
+    let profiles =
+        tables.profiles.iter().map(|(name, values)| (name.clone(), build_profile(tables, name, values))).collect();
     Policy { supervisor: build_supervisor(&tables.supervisor), runtimes, profiles, digest }
 }
 
@@ -36,14 +37,16 @@ fn build_runtime(values: &Values<runtime::Runtime>) -> Runtime {
         mounts: plain(values.of(runtime::MOUNTS).unwrap_or_default()),
         links: values.of(runtime::LINKS).iter().map(link).collect(),
         environment: values.of(runtime::ENVIRONMENT).clone(),
-        working_directory: PathBuf::from(values.of(runtime::WORKING_DIRECTORY)),
     }
 }
 
-fn build_profile(name: &str, values: &Values<key::Profile>) -> Profile {
+fn build_profile(tables: &Tables, name: &str, values: &Values<key::Profile>) -> Profile {
+    let directory = values.of(key::WORKING_DIRECTORY);
+    let runtimes = tables.runtimes.get(values.of(key::RUNTIME)).map(|runtime| runtime.of(runtime::WORKING_DIRECTORY));
     Profile {
         name: name.to_owned(),
         runtime: values.of(key::RUNTIME).to_owned(),
+        working_directory: PathBuf::from(directory.or(runtimes).unwrap_or_default()),
         wall_time: values.of(key::WALL_TIME),
         cpu_time: values.of(key::CPU_TIME),
         memory: values.of(key::MEMORY),

@@ -35,7 +35,7 @@ mod units;
 
 pub use cloister_terms::{
     Access, Action, Bytes, CallRule, Children, Comparison, Condition, DEFAULT_PROFILE, Filesystem, Millicpus, Mount,
-    Network, PathRule, Policy, Profile, Rlimits, Runner, Runtime, Supervisor, Uid, Warm,
+    Network, PathRule, Policy, Profile, Rlimits, Runner, Runtime, Supervisor, Uid, WRITABLE, Warm,
 };
 pub use danger::{Danger, danger};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};

@@ -32,8 +32,8 @@ OPENS, LISTS, SOCKETS = (2, 257), (2, 257, 217), (41,)
 FIRST_PROBED, PROBED = 424, (435, 437)
 
 
-def main(hostname, loopback, shown, environment, namespaces, filters, rules):
-    """`shown`: paths that the profile itself shows. `namespaces`: those of the supervisor. `filters`: how many it
+def main(hostname, loopback, shown, environment, namespaces, filters, rules, directory=None):
+    """`shown`: paths that the profile itself shows. `directory`: one that is made for the job, beside /tmp. `namespaces`: those of the supervisor. `filters`: how many it
     is under. `rules`: what the profile's own
     rules answer to calls, by their numbers: errors, and 0 for death."""
     now = status()
@@ -55,7 +55,7 @@ def main(hostname, loopback, shown, environment, namespaces, filters, rules):
 
     def is_shown(path):
         """Whether the profile itself shows this path, something below it, or what it lies in."""
-        return any(f"{path}/".startswith(f"{mount}/") or mount.startswith(f"{path}/") for mount in shown)
+        return any(f"{path}/".startswith(f"{mount}/") or mount.startswith(f"{path}/") for mount in shown) or is_made(path, directory)
 
     def no_family(*kinds):
         return first_broken({str(kind): outcome(lambda: socket.socket(*kind), SOCKETS, errno.EPERM) for kind in kinds})
@@ -69,7 +69,7 @@ def main(hostname, loopback, shown, environment, namespaces, filters, rules):
         "namespaces: none is the host's": lambda: equal([kind for kind, inode in namespaces.items() if os.stat(f"/proc/self/ns/{kind}").st_ino == inode], []),
         "UTS namespace: the host's name is not seen": lambda: equal(os.uname().nodename, hostname),
         "cgroup namespace: the group is the root": lambda: equal({line.split(":", 2)[2] for line in read("/proc/self/cgroup").splitlines()}, {"/"}),
-        "mount namespace: nothing of the host": lambda: equal([p for p in HOST if os.path.exists(p) and not is_shown(p)], []),
+        "mount namespace: nothing of the host": lambda: equal([p for p in (*HOST, *parts(directory)) if os.path.exists(p) and not is_shown(p)], []),
         # The kernel looks for the place before it looks for the power to mount there.
         "mount namespace: mount refused": lambda: filtered(165, text(b"none"), text(b"/tmp/nowhere"), text(b"tmpfs"), 0, None),
         "root: read-only": lambda: outcome(lambda: open("/x", "w"), OPENS, errno.EROFS),
@@ -120,6 +120,20 @@ def packages():
             if kind in (".dist-info", ".egg-info") and version:
                 found.add(f"{name.replace('_', '-').lower()} {version.split('-')[0]}")
     return sorted(found)
+
+
+def is_made(path, directory):
+    """Whether this is the directory that was made for the job, or what that lies in: of the sandbox's own file systems, none of the host's."""
+    if not directory or not f"{directory}/".startswith(f"{path}/"):
+        return False
+    return os.stat(path).st_dev == os.stat("/tmp" if path == directory else "/").st_dev
+
+
+def parts(path):
+    """A path and what it lies in."""
+    while path and path != "/":
+        yield path
+        path = os.path.dirname(path)
 
 
 def said(attempt):

@@ -118,7 +118,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     use cloister_protocol::event::{EVENT_STREAM, Printed};
-    use cloister_protocol::{Answer, Denial, Details, Encoded, ErrorCode, Failure, JobId, Layer, OutputFile, Usage};
+    use cloister_protocol::{
+        Answer, Denial, Details, Encoded, ErrorCode, Failure, JobId, Layer, LeftFile, OutputFile, Usage,
+    };
     use serde_json::Value;
 
     use super::{Versions, document};
@@ -144,7 +146,12 @@ mod tests {
         let (unfinished, notes) = (Some("a thread"), &["a note".to_owned()][..]);
         let content_base64 = Some(Encoded::new(b"x"));
         let (name, media_type, omitted) = ("a.txt".to_owned(), "text/plain", Some("why".to_owned()));
-        let files = &[OutputFile { name, size: 1, media_type, content_base64, omitted }][..];
+        let path = Some(name.clone());
+        let files = &[OutputFile { name, path, size: 1, media_type, content_base64, omitted }][..];
+        let (files_missing, files_left_more) = (&["b".to_owned()][..], 1);
+        let files_left = &[LeftFile { path: "c".to_owned(), size: 1 }][..];
+        let beside = ["exit_code", "unfinished", "notes"];
+        let optional = [&["files", "files_missing", "files_left", "files_left_more"][..], &beside].concat();
         for (name, answer) in [
             (
                 "Returned",
@@ -156,12 +163,31 @@ mod tests {
                     stderr,
                     truncated,
                     files,
+                    files_missing,
+                    files_left,
+                    files_left_more,
                     unfinished,
                     notes,
                     usage,
                 },
             ),
-            ("Failed", Answer::Failed { id, error, stdout, stderr, truncated, files, unfinished, notes, usage }),
+            (
+                "Failed",
+                Answer::Failed {
+                    id,
+                    error,
+                    stdout,
+                    stderr,
+                    truncated,
+                    files,
+                    files_missing,
+                    files_left,
+                    files_left_more,
+                    unfinished,
+                    notes,
+                    usage,
+                },
+            ),
             ("Refused", Answer::Refused { error, id }),
         ] {
             let answer: Value = serde_json::from_slice(&answer.to_json()).expect("JSON");
@@ -172,12 +198,14 @@ mod tests {
                 .flatten()
                 .filter_map(|key| Some(key.as_str()?.to_owned()))
                 .collect();
-            let always: BTreeSet<_> = keys(&answer).into_iter().filter(|key| key != "files").collect();
+            let always: BTreeSet<_> = keys(&answer).into_iter().filter(|key| !optional.contains(&&**key)).collect();
             assert_eq!(always, required, "{name}");
         }
         let file = serde_json::to_value(&files[0]).expect("JSON");
         assert_eq!(keys(&file), keys(&schema("ReturnedFile")["properties"]));
         assert_eq!(schema("ReturnedFile")["required"], serde_json::json!(["name", "size", "media_type"]));
+        let left = serde_json::to_value(&files_left[0]).expect("JSON");
+        assert_eq!(keys(&left), keys(&schema("LeftFile")["properties"]));
         assert_eq!(keys(&serde_json::to_value(usage).expect("JSON")), keys(&schema("Usage")["properties"]));
         let codes = ErrorCode::ALL.map(|code| Value::from(code.name()));
         assert_eq!(schema("ErrorCode")["enum"].as_array().map(Vec::as_slice), Some(&codes[..]));
@@ -209,9 +237,20 @@ mod tests {
             Failure::new(ErrorCode::Exception, "an end").with(Details { line: Some(3), ..Details::default() });
         failure.denials = layers.map(denial).to_vec();
         let (id, usage) = (JobId::random(), Usage::default());
-        let (stdout, stderr, truncated, files) = ("", "", &[][..], &[][..]);
-        let (error, unfinished, notes) = (&failure, None, &[][..]);
-        let answer = Answer::Failed { id, error, stdout, stderr, truncated, files, unfinished, notes, usage };
+        let answer = Answer::Failed {
+            id,
+            error: &failure,
+            stdout: "",
+            stderr: "",
+            truncated: &[],
+            files: &[],
+            files_missing: &[],
+            files_left: &[],
+            files_left_more: 0,
+            unfinished: None,
+            notes: &[],
+            usage,
+        };
         let answer: Value = serde_json::from_slice(&answer.to_json()).expect("JSON");
         let (error, said) = (&answer["error"], schema("JobError"));
         assert_eq!(keys(error), ["code", "denials", "line", "message"].map(str::to_owned).into());

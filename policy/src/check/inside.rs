@@ -1,11 +1,12 @@
 //! Whether what a policy puts into a sandbox has its place there: mounts, links, and rules for paths. What is refused
 //! here would keep each sandbox from being built; what is warned of would do nothing. Only what the file tells.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use cloister_terms::{Access, Mount, OUT, PathRule, WRITABLE};
 
-use super::shown::{at, is_own, warning_at};
+use super::place;
+use super::shown::{at, first, is_own, shown, warning_at};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::keys::{profile, runtime};
 use crate::read::{Placed, Tables, Values};
@@ -33,26 +34,12 @@ pub(super) fn check(tables: &Tables, problems: &mut Diagnostics) {
     }
 }
 
-/// What a profile's sandboxes show, the runtime's mounts first, as they are attached.
-pub(super) fn shown<'a>(
-    runtime: &'a Values<runtime::Runtime>,
-    profile: &'a Values<profile::Profile>,
-) -> Vec<&'a Mount> {
-    let own = profile.of(profile::FILESYSTEM_READ_ONLY);
-    runtime.of(runtime::MOUNTS).unwrap_or_default().iter().chain(own).map(|item| &item.value).collect()
-}
-
 /// Where on the host that is which lies at a path inside; of two mounts at one place the later covers the other.
 pub(super) fn host_path(shown: &[&Mount], inside: &Path) -> Option<PathBuf> {
     let around = shown.iter().filter(|mount| inside.starts_with(&mount.inside));
     let mount = around.max_by_key(|mount| mount.inside.components().count())?;
     let rest = inside.strip_prefix(&mount.inside).ok()?;
     Some(if rest.as_os_str().is_empty() { mount.host.clone() } else { mount.host.join(rest) })
-}
-
-/// The name in the root that a path begins with.
-fn first(path: &Path) -> Option<&str> {
-    path.components().find_map(|part| if let Component::Normal(name) = part { name.to_str() } else { None })
 }
 
 fn links(runtime: &Values<runtime::Runtime>, problems: &mut Diagnostics) {
@@ -114,7 +101,7 @@ fn path_rules(runtime: &Values<runtime::Runtime>, profile: &Values<profile::Prof
             // What is in no sandbox at all was told.
             continue;
         }
-        if own && !is_made(runtime, path) {
+        if own && !is_made(runtime, profile, path) {
             let message = format!("{} does not exist when a job begins", path.display());
             let help =
                 "rules are for what is there before the script: /tmp, /dev/shm, the working directory and out/ in it";
@@ -136,10 +123,10 @@ fn path_rules(runtime: &Values<runtime::Runtime>, profile: &Values<profile::Prof
 }
 
 /// Whether a path on a job's own file systems is there before its script is.
-fn is_made(runtime: &Values<runtime::Runtime>, path: &Path) -> bool {
-    let directory = Path::new(runtime.of(runtime::WORKING_DIRECTORY));
-    let own = is_own(directory);
-    let out = if own { directory } else { Path::new("/tmp") }.join(OUT);
+fn is_made(runtime: &Values<runtime::Runtime>, profile: &Values<profile::Profile>, path: &Path) -> bool {
+    let directory = place::directory(runtime, profile);
+    let elsewhere = is_own(directory) || place::made(runtime, profile).is_some();
+    let out = if elsewhere { directory } else { Path::new("/tmp") }.join(OUT);
     out.starts_with(path) || WRITABLE.iter().any(|own| path == Path::new(own))
 }
 

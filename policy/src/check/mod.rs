@@ -5,5 +5,6 @@ mod found;
 pub(crate) mod host;
 mod inside;
 mod mounts;
+mod place;
 mod shown;
 pub(crate) mod whole;

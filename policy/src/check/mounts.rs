@@ -9,7 +9,7 @@ use cloister_terms::Mount;
 
 use super::found::Found;
 use super::inside;
-use super::shown::{Shown, at, warning_at};
+use super::shown::{Shown, at, shown, warning_at};
 use crate::danger::danger;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::keys::{Of, profile, runtime};
@@ -120,7 +120,7 @@ pub(super) fn ruled(
     profile: &Values<profile::Profile>,
     problems: &mut Diagnostics,
 ) {
-    let shown = inside::shown(runtime, profile);
+    let shown = shown(runtime, profile);
     for item in profile.of(profile::LANDLOCK_RULES) {
         let path = &item.value.path;
         let Some(host) = inside::host_path(&shown, path) else { continue };

@@ -1,6 +1,6 @@
 //! Mounts of a runtime or of a profile, with the host paths that it says are shown although they are dangerous.
 
-use std::path::Path;
+use std::path::{Component, Path};
 
 use cloister_terms::Mount;
 
@@ -59,4 +59,18 @@ pub(super) fn warning_at<T>(item: &Placed<T>, message: String, label: &str) -> D
 /// Whether a path is on a file system of the job's own.
 pub(super) fn is_own(path: &Path) -> bool {
     cloister_terms::WRITABLE.iter().any(|own| path.starts_with(own))
+}
+
+/// What a profile's sandboxes show, the runtime's mounts first, as they are attached.
+pub(super) fn shown<'a>(
+    runtime: &'a Values<runtime::Runtime>,
+    profile: &'a Values<profile::Profile>,
+) -> Vec<&'a Mount> {
+    let own = profile.of(profile::FILESYSTEM_READ_ONLY);
+    runtime.of(runtime::MOUNTS).unwrap_or_default().iter().chain(own).map(|item| &item.value).collect()
+}
+
+/// The name in the root that a path begins with.
+pub(super) fn first(path: &Path) -> Option<&str> {
+    path.components().find_map(|part| if let Component::Normal(name) = part { name.to_str() } else { None })
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use cloister_terms::{Action, LAST, Mount, READER};
 
-use super::inside;
 use super::shown::{Shown, at, is_mounted, is_own};
+use super::{inside, place};
 use crate::danger::{Danger, danger};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::keys::profile::LOOPBACK;
@@ -20,7 +20,6 @@ pub(crate) fn check(tables: &Tables, problems: &mut Diagnostics) {
     for values in tables.runtimes.values() {
         mounts(&Shown::by_runtime(values), problems);
         interpreter(values, problems);
-        working_directory(values, problems);
     }
     for (name, values) in &tables.profiles {
         mounts(&Shown::by_profile(values), problems);
@@ -30,6 +29,7 @@ pub(crate) fn check(tables: &Tables, problems: &mut Diagnostics) {
         path_rules(tables, values, problems);
         warm(tables, name, values, problems);
     }
+    place::check(tables, problems);
     inside::check(tables, problems);
 }
 
@@ -112,16 +112,6 @@ fn interpreter(values: &Values<runtime::Runtime>, problems: &mut Diagnostics) {
     let message = format!("the interpreter {} is in none of the runtime's mounts", path.display());
     let problem = Diagnostic::error(values.place(runtime::INTERPRETER), message, "a path inside the sandbox");
     problems.push(problem.help("mount the directory that it is in, or name it as the sandbox has it"));
-}
-
-fn working_directory(values: &Values<runtime::Runtime>, problems: &mut Diagnostics) {
-    let path = Path::new(values.of(runtime::WORKING_DIRECTORY));
-    if is_own(path) || is_mounted(values.of(runtime::MOUNTS).unwrap_or_default(), path) {
-        return;
-    }
-    let message = format!("the working directory {} is not in the sandbox", path.display());
-    let problem = Diagnostic::error(values.place(runtime::WORKING_DIRECTORY), message, "a path inside the sandbox");
-    problems.push(problem.help("choose /tmp, a directory below it, or one in the runtime's mounts"));
 }
 
 /// Sums that cannot be: a limit that another one makes unreachable.

@@ -7,8 +7,8 @@ use cloister_terms::{Bytes, Millicpus};
 use super::key::More;
 use super::typed::{
     CallRules, KIB, MIB, Mounts, PathRules, Text, Words, absent, call_rules, calls, choice, choices, cpus, host_name,
-    key, modules, mounts, path_rules, paths, size, size_from, size_or_unlimited, small, switch, table, table_name,
-    time, whole, whole_or_unlimited,
+    key, modules, mounts, path, path_rules, paths, size, size_from, size_or_unlimited, small, switch, table,
+    table_name, time, whole, whole_or_unlimited,
 };
 
 /// The choice of a network in which the loopback interface is up.
@@ -29,6 +29,12 @@ PROFILE of Profile {
         "The profile whose values hold where this one says nothing; without it the defaults do.",
     );
     RUNTIME: Text = key("runtime", table_name(), "\"python\"", More::Neither, "The interpreter: the NAME of a [runtime.NAME].");
+    WORKING_DIRECTORY: Option<Text> = absent(
+        "working_directory",
+        path(),
+        "Where a job starts, in place of the runtime's `working_directory`: such as /mnt/data or /home/user, where \
+         scripts were told to look for their files. It is made, and shares the bounds of /tmp.",
+    );
     WALL_TIME: Duration = key(
         "wall_time",
         time(1, 24),
@@ -98,7 +104,7 @@ PROFILE of Profile {
         whole(0, 4096),
         "64",
         More::Looser,
-        "Files that a script leaves in `out` and that are returned. Beyond it they are named without their content, and \
+        "Files that a script leaves in `out`, or that `files_out` of a request names, and that are returned. Beyond it they are named without their content, and \
          the answer says so.",
     );
     FILES_OUT_BYTES: Bytes = key("files_out_bytes", size_from(0), "\"8MiB\"", More::Looser, "What is in them together, likewise.");
@@ -136,7 +142,7 @@ PROFILE of Profile {
         "How often the process that children are forked from is replaced, and the address-space layout with it. For \
          children that are started there is none.",
     );
-    FILESYSTEM_TMP: Bytes = key("filesystem.tmp", size_from(4 * KIB), "\"64MiB\"", More::Looser, "Size of /tmp: working directory and home.");
+    FILESYSTEM_TMP: Bytes = key("filesystem.tmp", size_from(4 * KIB), "\"64MiB\"", More::Looser, "Size of /tmp: working directory and home. A working directory elsewhere counts in it too.");
     FILESYSTEM_TMP_INODES: u64 = key("filesystem.tmp_inodes", whole(8, 100_000_000), "4096", More::Looser, "Files and directories in /tmp.");
     FILESYSTEM_SHM: Bytes = key(
         "filesystem.shm",

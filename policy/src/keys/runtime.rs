@@ -41,7 +41,8 @@ RUNTIME of Runtime {
         path(),
         "\"/tmp\"",
         More::Neither,
-        "Where a job starts. Below /tmp and /dev/shm it is made; elsewhere it has to lie in one of the mounts.",
+        "Where a job starts, unless its profile says. In one of the mounts it is read-only, and files and `out` are in /tmp; \
+         anywhere else it is made, such as /mnt/data or /home/user, and shares the bounds of /tmp.",
     );
     ALLOW_DANGEROUS: Words = key(
         "allow_dangerous",

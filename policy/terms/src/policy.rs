@@ -68,8 +68,6 @@ pub struct Runtime {
     pub links: Vec<(String, PathBuf)>,
     /// Environment of every job, beside PATH, HOME, TMPDIR and LANG, and in place of what is else usual.
     pub environment: BTreeMap<String, String>,
-    /// Where a job starts.
-    pub working_directory: PathBuf,
 }
 
 /// Who serves a request in an interpreter.
@@ -89,6 +87,8 @@ pub struct Profile {
     pub name: String,
     /// A key of [`Policy::runtimes`].
     pub runtime: String,
+    /// Where a job starts: what the profile says, or else its runtime.
+    pub working_directory: PathBuf,
     /// Time from request to verdict.
     pub wall_time: Duration,
     /// CPU time of all processes together.

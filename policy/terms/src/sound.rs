@@ -109,7 +109,7 @@ impl Supervisor {
 
 impl Runtime {
     fn check(&self) -> Result<(), Unsound> {
-        [&self.interpreter, &self.working_directory].into_iter().try_for_each(|path| inside(path))?;
+        inside(&self.interpreter)?;
         self.mounts.iter().try_for_each(Mount::check)
     }
 }
@@ -121,6 +121,7 @@ impl Profile {
         }
         let renewed = self.warm.as_ref().map_or(Duration::ZERO, |warm| warm.renew);
         [self.wall_time, self.cpu_time, renewed].into_iter().try_for_each(|time| within(time, name))?;
+        inside(&self.working_directory)?;
         self.filesystem.read_only.iter().try_for_each(Mount::check)?;
         self.path_rules.iter().try_for_each(|rule| inside(&rule.path))?;
         let permitted = self.call_rules.iter().filter(|rule| rule.action.permits());

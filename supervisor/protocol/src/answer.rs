@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::failure::Failure;
-use crate::file::OutputFile;
+use crate::file::{LeftFile, OutputFile};
 use crate::id::JobId;
 
 /// What a job used, as the kernel counted it.
@@ -78,9 +78,20 @@ pub enum Answer<'a> {
         stderr: &'a str,
         /// What was not returned whole.
         truncated: &'a [Stream],
-        /// What the script left in `out`; not there if that is nothing.
+        /// What the script left in `out` and what `files_out` named; not there if that is nothing.
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         files: &'a [OutputFile],
+        /// What `files_out` named and nothing is; not there if that is nothing.
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        files_missing: &'a [String],
+        /// Files that were left in the working directory and not asked for, a few of them if there are many; not there
+        /// if none was.
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        files_left: &'a [LeftFile],
+        /// How many more there are; not there if none.
+        #[serde(skip_serializing_if = "is_none")]
+        #[cfg_attr(feature = "openapi", schema(required = false))]
+        files_left_more: u64,
         /// What had not ended when the job was ended, and by what; not there if all had.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "openapi", schema(required = false, nullable = false))]
@@ -105,9 +116,20 @@ pub enum Answer<'a> {
         stderr: &'a str,
         /// What was not returned whole.
         truncated: &'a [Stream],
-        /// What the script left in `out`; not there if that is nothing.
+        /// What the script left in `out` and what `files_out` named; not there if that is nothing.
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         files: &'a [OutputFile],
+        /// What `files_out` named and nothing is; not there if that is nothing.
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        files_missing: &'a [String],
+        /// Files that were left in the working directory and not asked for, a few of them if there are many; not there
+        /// if none was.
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        files_left: &'a [LeftFile],
+        /// How many more there are; not there if none.
+        #[serde(skip_serializing_if = "is_none")]
+        #[cfg_attr(feature = "openapi", schema(required = false))]
+        files_left_more: u64,
         /// What had not ended when the job was ended, and by what; not there if all had.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "openapi", schema(required = false, nullable = false))]
@@ -128,6 +150,10 @@ pub enum Answer<'a> {
         #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[0-9a-f]{32}$"))]
         id: JobId,
     },
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 fn with_ran<S: Serializer>(error: &Failure, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,5 +1,9 @@
 //! One field of a request before its type is known, and the sentence that tells what is wrong with it.
 
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -34,6 +38,53 @@ pub(crate) fn string(field: &str, value: &RawValue) -> Result<String, InvalidReq
     }
     serde_json::from_str(value.get())
         .map_err(|error| InvalidRequest::new(format!("{field} is not valid Unicode text: {error}")))
+}
+
+/// The items of an array, each made of its JSON and told its name: `field[3]`. They are read one after another, so that
+/// no list of what they might be is ever made, and none behind the `most`th is looked at.
+pub(crate) fn items<T>(
+    field: &str,
+    value: &RawValue,
+    most: usize,
+    make: impl FnMut(&str, &RawValue) -> Result<T, InvalidRequest>,
+) -> Result<Vec<T>, InvalidRequest> {
+    let mut json = serde_json::Deserializer::from_str(value.get());
+    let items = Items { field, most, make, made: PhantomData };
+    json.deserialize_seq(items).map_err(|error| InvalidRequest::new(format!("{field}: {error}")))?
+}
+
+struct Items<'a, T, F> {
+    field: &'a str,
+    most: usize,
+    make: F,
+    made: PhantomData<T>,
+}
+
+impl<'de, T, F: FnMut(&str, &RawValue) -> Result<T, InvalidRequest>> Visitor<'de> for Items<'_, T, F> {
+    type Value = Result<Vec<T>, InvalidRequest>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<Self::Value, A::Error> {
+        let (mut made, field) = (Vec::new(), self.field);
+        while let Some(item) = items.next_element::<&RawValue>()? {
+            let one = if made.len() == self.most {
+                Err(InvalidRequest::new(format!("{field} has more than the {} items that it may have", self.most)))
+            } else {
+                (self.make)(&format!("{field}[{}]", made.len()), item)
+            };
+            match one {
+                Ok(one) => made.push(one),
+                Err(wrong) => {
+                    while items.next_element::<IgnoredAny>()?.is_some() {}
+                    return Ok(Err(wrong));
+                }
+            }
+        }
+        Ok(Ok(made))
+    }
 }
 
 /// A field is not what it should be.

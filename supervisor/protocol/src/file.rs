@@ -57,9 +57,13 @@ impl InputFile {
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ReturnedFile))]
 pub struct OutputFile {
-    /// Its name below `out`, with slashes.
+    /// Its name below `out`, with slashes; of a file that `files_out` named, its path.
     #[cfg_attr(feature = "openapi", schema(example = "plot.png"))]
     pub name: String,
+    /// Where it is, relative to the working directory, of one that `files_out` named. Those of `out` have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false, example = "plots/a.png"))]
+    pub path: Option<String>,
     /// Its size in bytes.
     pub size: u64,
     /// What it is, by its name.
@@ -73,6 +77,17 @@ pub struct OutputFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub omitted: Option<String>,
+}
+
+/// A file that a script left in its working directory, and nobody asked for.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LeftFile {
+    /// Where it is, relative to the working directory.
+    #[cfg_attr(feature = "openapi", schema(example = "report.csv"))]
+    pub path: String,
+    /// Its size in bytes.
+    pub size: u64,
 }
 
 /// Bytes as base64, ready to be part of an answer: there may be megabytes of it, which are then only copied.

@@ -1,15 +1,13 @@
 //! Reads the files that a request brings: each at a place of its own, and none that leads out of where files are put.
 
 use std::collections::HashSet;
-use std::fmt;
 
 use cloister_terms::OUT;
 use data_encoding::BASE64;
 use serde::Deserialize;
-use serde::de::{Deserializer as _, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::field::{InvalidRequest, present, string, wrong_type};
+use crate::field::{InvalidRequest, items, present, string, wrong_type};
 use crate::file::{Decoded, InputFile, directories};
 
 /// The longest path of a file that a request brings, in bytes.
@@ -38,35 +36,9 @@ pub(crate) fn parse(value: &RawValue) -> Result<Vec<InputFile>, InvalidRequest> 
     if !value.get().starts_with('[') {
         return Err(wrong_type("files", "an array", value));
     }
-    let mut items = serde_json::Deserializer::from_str(value.get());
-    let files = items.deserialize_seq(Files).map_err(|error| InvalidRequest::new(format!("files: {error}")))??;
+    let files = items("files", value, usize::MAX, |field, item| file(field, item))?;
     one_place_each(&files)?;
     Ok(files)
-}
-
-/// Reads one file after another, so that no list of what they might be is ever made.
-struct Files;
-
-impl<'de> Visitor<'de> for Files {
-    type Value = Result<Vec<InputFile>, InvalidRequest>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of files")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        let mut files = Vec::new();
-        while let Some(item) = items.next_element::<&RawValue>()? {
-            match file(&format!("files[{}]", files.len()), item) {
-                Ok(file) => files.push(file),
-                Err(wrong) => {
-                    while items.next_element::<IgnoredAny>()?.is_some() {}
-                    return Ok(Err(wrong));
-                }
-            }
-        }
-        Ok(Ok(files))
-    }
 }
 
 fn file(field: &str, item: &RawValue) -> Result<InputFile, InvalidRequest> {
@@ -103,7 +75,7 @@ fn decode(field: &str, text: &str) -> Result<Decoded, InvalidRequest> {
 
 /// What is wrong with a path, as the rest of a sentence.
 #[derive(Debug, thiserror::Error)]
-enum Misplaced<'a> {
+pub(crate) enum Misplaced<'a> {
     #[error("is {0} bytes long, expected at most {LONGEST_PATH}")]
     Long(usize),
     #[error("is \"{}\", expected one relative to the working directory", .0.escape_debug())]
@@ -121,15 +93,24 @@ enum Misplaced<'a> {
 }
 
 fn check_path(path: &str) -> Result<(), Misplaced<'_>> {
+    check_relative(path)?;
+    check_name_parts(path)?;
+    if path.split('/').next() == Some(OUT) { Err(Misplaced::Out) } else { Ok(()) }
+}
+
+/// Whether a path may be one of the working directory's.
+pub(crate) fn check_relative(path: &str) -> Result<(), Misplaced<'_>> {
     if path.len() > LONGEST_PATH {
         return Err(Misplaced::Long(path.len()));
     }
     if path.starts_with('/') {
         return Err(Misplaced::Absolute(path));
     }
-    if path.contains('\0') {
-        return Err(Misplaced::Nul(path));
-    }
+    if path.contains('\0') { Err(Misplaced::Nul(path)) } else { Ok(()) }
+}
+
+/// Whether there are names between the slashes of a path, and not too many.
+pub(crate) fn check_name_parts(path: &str) -> Result<(), Misplaced<'_>> {
     let parts: Vec<_> = path.split('/').collect();
     if let Some(part) = parts.iter().find(|part| matches!(**part, "" | "." | "..")) {
         return Err(Misplaced::NoName { path, part });
@@ -137,10 +118,7 @@ fn check_path(path: &str) -> Result<(), Misplaced<'_>> {
     if let Some(part) = parts.iter().find(|part| part.len() > LONGEST_PART) {
         return Err(Misplaced::LongPart(part.len()));
     }
-    if parts.len() > DEEPEST + 1 {
-        return Err(Misplaced::Deep(parts.len() - 1));
-    }
-    if parts[0] == OUT { Err(Misplaced::Out) } else { Ok(()) }
+    if parts.len() > DEEPEST + 1 { Err(Misplaced::Deep(parts.len() - 1)) } else { Ok(()) }
 }
 
 /// No two files at the same place, and none where another needs a directory.

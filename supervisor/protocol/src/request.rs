@@ -8,6 +8,7 @@ use crate::field::{InvalidRequest, kind_of, present, string, wrong_type};
 use crate::file::InputFile;
 use crate::files;
 use crate::json::check;
+use crate::pattern::{self, Pattern};
 
 /// A script to run, and what it is run with.
 #[derive(Debug, Default, Serialize)]
@@ -50,6 +51,11 @@ pub struct ExecuteRequest {
     #[cfg_attr(feature = "openapi", schema(required = false))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<InputFile>,
+    /// What comes back of the working directory beside what is in `out`: paths relative to it, such as `report.csv`,
+    /// `plots/*.png`, `results` (a directory with all in it) or `**/*.csv`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, required = false, max_items = 32, examples(json!(["report.csv", "plots/*.png"]))))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files_out: Vec<Pattern>,
     /// `null`: NaN and infinities of the result become `null`. Absent: they are an error, `result_not_json`.
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,7 +107,7 @@ macro_rules! raw {
     };
 }
 
-raw!(script, entry, args, kwargs, argv, stdin, profile, timeout_ms, files, nan);
+raw!(script, entry, args, kwargs, argv, stdin, profile, timeout_ms, files, files_out, nan);
 
 impl ExecuteRequest {
     /// Parses a body that a client wrote.
@@ -141,6 +147,7 @@ impl ExecuteRequest {
             profile: raw.profile.map(profile).transpose()?,
             timeout_ms: raw.timeout_ms.map(milliseconds).transpose()?,
             files: raw.files.map(files::parse).transpose()?.unwrap_or_default(),
+            files_out: raw.files_out.map(pattern::parse).transpose()?.unwrap_or_default(),
             nan: raw.nan.map(Nan::parse).transpose()?,
         };
         if request.script.trim().is_empty() {

@@ -8,6 +8,7 @@ import sys
 
 from .captured import LIBRARY_FD, RESULT_FD, os_exit, os_times, os_write, sys_modules
 from .encode import dump
+from .figures import look_for_figures
 from .receive import read_standard_input, receive
 from .report import ahead_of_end, done_frame, encode_error, frame, send, tell_wait
 from .main_module import remove_script
@@ -131,6 +132,7 @@ def serve_ahead(cpu_seconds, modules):
     serve(begun, rehearse_early())
 
 
+look_for_figures()
 if __name__ == "__main__":
     load_native(LIBRARY_FD)
     if sys.argv[1:2] == ["ahead"]:

@@ -71,7 +71,7 @@ fn failed(said: &str) -> Error {
 /// Opens the file system of the job's files, which only the cell's processes see, by way of its init. That is
 /// still ours alone, waited for by nobody else, so that its id is its own.
 fn open_files(spec: &Spec, init: Pid) -> Result<OwnedFd> {
-    let root = root::writable_root(&spec.out).expect("a job may write where it leaves its files");
+    let (root, _) = spec.own_file_system(&spec.out).expect("a job may write where it leaves its files");
     let path = format!("/proc/{init}/root{}", root.display());
     nix::fcntl::open(path.as_str(), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
         .doing(|| format!("open {path}"))

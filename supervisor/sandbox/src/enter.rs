@@ -4,7 +4,7 @@
 //! The order matters: each step needs a power that a later one takes away.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use caps::Capability;
 use nix::sched::{CloneFlags, setns, unshare};
@@ -14,7 +14,7 @@ use seccompiler::BpfProgram;
 
 use crate::error::{Context, Result};
 use crate::library::{Library, NUMBER};
-use crate::spec::Slot;
+use crate::spec::{Slot, Spec};
 use crate::weaker::{Layer, Plan};
 use crate::{credentials, landlock, limits, root, seccomp, sys};
 
@@ -24,7 +24,6 @@ pub struct Confinement {
     filter: BpfProgram,
     capabilities: Vec<Capability>,
     user_sysctls: OwnedFd,
-    writable: [PathBuf; 2],
 }
 
 /// The descriptors of a job, at these numbers: standard input, output, error and the result pipe.
@@ -40,7 +39,7 @@ impl Confinement {
         let filter = compile(&plan)?;
         let user_sysctls = credentials::open_user_sysctls()?;
         let capabilities = credentials::known_capabilities();
-        Ok(Self { plan, filter, capabilities, user_sysctls, writable: root::writable_paths() })
+        Ok(Self { plan, filter, capabilities, user_sysctls })
     }
 
     /// The profile, as it is carried out.
@@ -82,7 +81,7 @@ impl Confinement {
         }
         // As the job, which may not go everywhere that its launcher may.
         make_directory(&spec.out)?;
-        go_to(&spec.working_directory)?;
+        go_to(spec, &spec.working_directory)?;
         if alone && !leaves_out(Layer::UsernsLimit) {
             credentials::forbid_user_namespaces(self.user_sysctls.as_fd())?;
         }
@@ -99,7 +98,7 @@ impl Confinement {
 
         // Landlock opens the paths it speaks of, so it comes before the last descriptors are closed.
         if !leaves_out(Layer::Landlock) {
-            let writable = [self.writable[0].as_path(), self.writable[1].as_path()];
+            let writable: Vec<_> = spec.writable().map(|(path, _)| path).collect();
             landlock::restrict(spec, &root::read_only_paths(spec), &writable)?;
         }
         self.close_others(library)?;
@@ -128,8 +127,8 @@ impl Confinement {
 }
 
 /// Makes the working directory, where that is on a file system of the job's own, and goes there.
-fn go_to(directory: &Path) -> Result<()> {
-    if root::writable_root(directory).is_some() {
+fn go_to(spec: &Spec, directory: &Path) -> Result<()> {
+    if spec.own_file_system(directory).is_some() {
         make_directory(directory)?;
     }
     chdir(directory).doing(|| format!("chdir {}", directory.display()))

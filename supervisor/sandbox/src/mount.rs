@@ -115,6 +115,14 @@ pub fn attach(mount: impl AsFd, path: &Path) -> Result<()> {
         .doing(|| format!("move_mount to {}", path.display()))
 }
 
+/// Takes what is mounted at `path` away from there; copies of it stay.
+///
+/// # Errors
+/// The call that failed.
+pub fn detach(path: &Path) -> Result<()> {
+    unmount(path, UnmountFlags::DETACH).doing(|| format!("umount {}", path.display()))
+}
+
 /// Makes the mount at `path` the root and takes the old root out of sight for good: `pivot_root(2)`,
 /// with the old root stacked on the new one and detached from there.
 ///

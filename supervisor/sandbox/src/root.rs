@@ -6,10 +6,10 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{DirBuilderExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
-use cloister_terms::{Mount, WRITABLE};
+use cloister_terms::Mount;
 
 use crate::credentials::SYSCTLS;
 use crate::devices::{LINKS, NODES, SHM};
@@ -108,12 +108,30 @@ pub fn enter_cell_root(spec: &Plan, trees: &[Tree], slot: Slot) -> Result<()> {
     let writable = NOSUID | NODEV | NOEXEC;
     mount::attach(mount::new("tmpfs", &job_tmpfs(spec.shm, slot), writable)?, &stage.join("dev/shm"))?;
     mount::attach(mount::new("tmpfs", &job_tmpfs(spec.tmp, slot), writable)?, &stage.join("tmp"))?;
+    if let Some(own) = &spec.own_directory {
+        share_tmp(stage, own, slot)?;
+    }
     let proc = if spec.leaves_out(Layer::ProcSubset) { whole_proc() } else { proc_of_processes() };
     mount::attach(proc?, &stage.join("proc"))?;
     if !spec.leaves_out(Layer::ReadOnlyRoot) {
         mount::restrict_alone(&root, RDONLY)?;
     }
     mount::pivot_into(stage)
+}
+
+/// Has `/tmp` and another directory be two of one file system, so that its bounds are those of both together.
+fn share_tmp(stage: &Path, own: &Path, slot: Slot) -> Result<()> {
+    let tmp = stage.join("tmp");
+    let halves = ["tmp", "own"].map(|name| tmp.join(name));
+    for half in &halves {
+        fs::DirBuilder::new().mode(0o700).create(half).doing(|| format!("mkdir {}", half.display()))?;
+        chown(half, Some(slot.id()), Some(slot.id())).doing(|| format!("chown {}", half.display()))?;
+    }
+    let [half, other] = halves.map(|half| mount::copy_alone(&half));
+    let (half, other) = (half?, other?);
+    mount::detach(&tmp)?;
+    mount::attach(half, &tmp)?;
+    attach_inside(stage, own, &other, true)
 }
 
 fn whole_proc() -> Result<OwnedFd> {
@@ -238,16 +256,4 @@ fn job_tmpfs(tmpfs: Tmpfs, slot: Slot) -> [(&'static str, String); 5] {
         ("uid", slot.id().to_string()),
         ("gid", slot.id().to_string()),
     ]
-}
-
-/// The root of the job's own file system that a path lies on, if it lies on one.
-#[must_use]
-pub fn writable_root(path: &Path) -> Option<PathBuf> {
-    writable_paths().into_iter().find(|writable| path.starts_with(writable))
-}
-
-/// The directories that a job may write to.
-#[must_use]
-pub fn writable_paths() -> [PathBuf; 2] {
-    WRITABLE.map(PathBuf::from)
 }

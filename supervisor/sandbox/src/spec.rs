@@ -1,7 +1,8 @@
 //! What a launcher is told once about its profile: plain data, already checked by the policy.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use cloister_terms::WRITABLE;
 pub use cloister_terms::{Action, Bytes, CallRule, Mount, Network, PathRule, Rlimits, Uid};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,9 @@ pub struct Spec {
     pub cpu_seconds: u64,
     /// Where a job starts.
     pub working_directory: PathBuf,
+    /// That directory, if it is one of the job's own that lies neither in `/tmp` nor in `/dev/shm`. It shares the bounds of
+    /// `/tmp`.
+    pub own_directory: Option<PathBuf>,
     /// The directory in which what a job leaves is found, on a file system of its own.
     pub out: PathBuf,
     /// The network that a job sees.
@@ -45,6 +49,19 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// The directories that a job may write to, each with the bounds of its file system.
+    pub fn writable(&self) -> impl Iterator<Item = (&Path, Tmpfs)> {
+        let [tmp, shm] = WRITABLE.map(Path::new);
+        let own = self.own_directory.as_deref().map(|own| (own, self.tmp));
+        [(tmp, self.tmp), (shm, self.shm)].into_iter().chain(own)
+    }
+
+    /// Of these the one that a path lies in, if it lies in one.
+    #[must_use]
+    pub fn own_file_system(&self, path: &Path) -> Option<(&Path, Tmpfs)> {
+        self.writable().find(|(writable, _)| path.starts_with(writable))
+    }
+
     /// The same, without a word of where things are on the host: for a zygote, whose memory its jobs can read.
     #[must_use]
     pub fn inside(mut self) -> Self {

@@ -198,6 +198,7 @@ fn arguments(spec: &Spec) -> Box<RawValue> {
         namespaces,
         filters: own_filters(),
         rules,
+        directory: spec.own_directory.as_deref(),
     };
     serde_json::value::to_raw_value(&all).expect("texts and numbers have a form in JSON")
 }
@@ -219,6 +220,8 @@ struct Arguments<'a> {
     namespaces: BTreeMap<&'a str, u64>,
     filters: u32,
     rules: BTreeMap<i64, Vec<u16>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    directory: Option<&'a Path>,
 }
 
 /// Past the places, which are for requests: a canary neither waits for a place nor takes one from anybody.

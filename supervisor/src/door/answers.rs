@@ -69,8 +69,9 @@ pub fn largest_while_made(bounds: &Bounds) -> u64 {
 pub fn held(outcome: &Outcome) -> u64 {
     let Outcome { verdict, stdout, stderr, files, .. } = outcome;
     let result = verdict.as_ref().map_or(0, |result| result.get().len());
-    let content =
-        |file: &OutputFile| file.name.len() + file.content_base64.as_ref().map_or(0, |content| content.json().len());
+    let content = |file: &OutputFile| {
+        2 * file.name.len() + file.content_base64.as_ref().map_or(0, |content| content.json().len())
+    };
     (result + stdout.len() + stderr.len() + files.iter().map(content).sum::<usize>()) as u64
 }
 
@@ -78,7 +79,8 @@ impl Parts {
     /// The answer of a job. Beside the event loop, if there may be much to write: what is handed over as it is weighs
     /// nothing, but a failure may have a long traceback, and there may be many names of files.
     pub async fn of(outcome: Outcome, id: JobId) -> Self {
-        if outcome.verdict.is_ok() && outcome.files.len() < MANY_FILES {
+        let names = outcome.files.len() + outcome.files_missing.len() + outcome.files_left.len();
+        if outcome.verdict.is_ok() && names < MANY_FILES {
             return Self::take(outcome, id);
         }
         tokio::task::spawn_blocking(move || Self::take(outcome, id)).await.expect("taking it apart does not panic")
@@ -86,6 +88,7 @@ impl Parts {
 
     fn take(outcome: Outcome, id: JobId) -> Self {
         let Outcome { verdict, stdout, stderr, truncated, files, beside, usage, .. } = outcome;
+        let (missing, left, more) = (outcome.files_missing, outcome.files_left, outcome.files_left_more);
         let mut parts = Self::default();
         match verdict {
             Ok(result) => {
@@ -111,6 +114,15 @@ impl Parts {
         }
         if count > 0 {
             parts.json("]");
+        }
+        if !missing.is_empty() {
+            parts.json(format!(",\"files_missing\":{}", text_of(&missing)));
+        }
+        if !left.is_empty() {
+            parts.json(format!(",\"files_left\":{}", text_of(&left)));
+        }
+        if more > 0 {
+            parts.json(format!(",\"files_left_more\":{more}"));
         }
         if let Some(unfinished) = &beside.unfinished {
             parts.json(format!(",\"unfinished\":{}", text_of(unfinished)));

@@ -73,9 +73,20 @@ mod tests {
     fn a_trailer_has_the_fields_that_are_announced() {
         let (id, usage) = (JobId::random(), Usage::default());
         let error = &Failure::new(ErrorCode::Exit, "an end");
-        let (stdout, stderr, truncated, files) = ("", "", &[][..], &[][..]);
-        let (unfinished, notes) = (None, &[][..]);
-        let answer = Answer::Failed { id, error, stdout, stderr, truncated, files, unfinished, notes, usage };
+        let answer = Answer::Failed {
+            id,
+            error,
+            stdout: "",
+            stderr: "",
+            truncated: &[],
+            files: &[],
+            files_missing: &[],
+            files_left: &[],
+            files_left_more: 0,
+            unfinished: None,
+            notes: &[],
+            usage,
+        };
         let names: Vec<_> = trailers(&answer).keys().map(|name| name.as_str().to_owned()).collect();
         assert!(
             names.len() == 2 && names.iter().all(|name| TRAILERS.split(", ").any(|said| said == name)),

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
+use cloister_protocol::ExecuteRequest;
 use cloister_sandbox::cgroup::{Limits, SlotCgroup};
 use cloister_sandbox::spec::{Slot, Spec};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -105,10 +106,11 @@ impl Cell {
         &self.forkers
     }
 
-    /// Where the files of a request are put.
-    #[must_use]
-    pub fn files_directory(&self) -> &Path {
-        self.files.as_ref().expect("taken only at the end").directory()
+    /// Looks at what is there in front of a request. Returns where its files are put.
+    pub fn begin(&mut self, request: &ExecuteRequest) -> &Path {
+        let files = self.files.as_mut().expect("taken only at the end");
+        files.begin(request);
+        files.directory()
     }
 
     /// Ends when its processes are seen to hold too many record locks.
@@ -127,15 +129,16 @@ impl Cell {
         all_dead(&self.parts().1, &self.forkers).await;
     }
 
-    /// Whether the job has left no file that would be returned. Where what it has is little, that is closed then: it is
+    /// Whether the job has left no file that would be returned or told of. Where what it has is little, that is closed then: it is
     /// the cell's end that frees the rest.
     #[must_use]
     pub fn left_nothing(&mut self) -> bool {
-        let nothing = self.files.as_ref().is_none_or(JobFiles::is_empty);
-        if nothing {
-            drop(self.files.take_if(|files| files.is_light()));
+        let Some(files) = &self.files else { return true };
+        let nothing = files.nothing();
+        if nothing == Some(true) {
+            self.files = None;
         }
-        nothing
+        nothing.is_some()
     }
 
     /// Takes what the job left, once all in it are dead. What is begun goes to its end even if nobody waits

@@ -27,6 +27,7 @@ const SLACK: u64 = 1 << 20;
 pub struct Rules {
     profile: Profile,
     read_only: Vec<PathBuf>,
+    writable: Vec<PathBuf>,
     filter: Filter,
 }
 
@@ -37,7 +38,8 @@ impl Rules {
     /// When its filter cannot be compiled.
     pub fn new(profile: &Profile, spec: &Spec) -> cloister_sandbox::Result<Self> {
         let read_only = root::read_only_paths(spec).into_iter().map(Path::to_owned).collect();
-        Ok(Self { profile: profile.clone(), read_only, filter: seccomp::compile(spec)? })
+        let writable = spec.writable().map(|(path, _)| path.to_owned()).collect();
+        Ok(Self { profile: profile.clone(), read_only, writable, filter: seccomp::compile(spec)? })
     }
 
     /// The number of instructions in the filter.
@@ -138,18 +140,24 @@ impl Rules {
     /// A path that no job of the profile can write to, or not see.
     fn path(&self, claim: &Claim) -> Option<Denial> {
         let path = plain(Path::new(claim.path.as_deref()?));
-        if root::writable_paths().iter().any(|writable| path.starts_with(writable)) {
+        if self.writable.iter().any(|writable| path.starts_with(writable)) {
             return None;
         }
         let access = if claim.errno == "EROFS" { "write to" } else { "access to" };
         let what = format!("{access} {}", clip(&path.to_string_lossy()));
         let rule = match self.read_only.iter().find(|shown| path.starts_with(shown)) {
-            Some(shown) => format!("shows {} read-only; /tmp and /dev/shm can be written", shown.display()),
+            Some(shown) => format!("shows {} read-only; {} can be written", shown.display(), self.writable()),
             None => {
-                "lets its jobs read the runtime and filesystem.read_only, and write below /tmp and /dev/shm".to_owned()
+                format!("lets its jobs read the runtime and filesystem.read_only, and write below {}", self.writable())
             }
         };
         Some(self.denial(Layer::Filesystem, what, &rule))
+    }
+
+    /// Where jobs can write, in words.
+    fn writable(&self) -> String {
+        let paths: Vec<_> = self.writable.iter().map(|path| path.to_string_lossy()).collect();
+        paths.join(" and ")
     }
 
     /// A file of `/proc` or `/sys` that tells of the host: none is shown, and what tells a job of itself.

@@ -1,10 +1,9 @@
 //! Whether the files of a request fit where its job is to find them.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use cloister_protocol::{ErrorCode, Failure, InputFile, directories};
-use cloister_sandbox::spec::{Spec, Tmpfs};
+use cloister_sandbox::spec::Spec;
 
 use crate::job::bounds::Bounds;
 
@@ -33,26 +32,23 @@ pub fn check(files: &[InputFile], bounds: &Bounds, spec: &Spec, profile: &str) -
     if files.is_empty() {
         return Ok(());
     }
-    let (place, room) = place(spec);
+    let (place, room) = spec.own_file_system(&spec.out).expect("a job may write where it leaves its files");
+    let name = place.display();
     let needed = sizes().map(|size| size.next_multiple_of(PAGE)).sum::<u64>();
     if needed > room.bytes.0 {
         let most = room.bytes.0;
-        return too_large(format!("files take {needed} bytes, {place} of profile {profile:?} has {most}"));
+        return too_large(format!("files take {needed} bytes, {name} of profile {profile:?} has {most}"));
     }
     let made: HashSet<_> = files.iter().flat_map(|file| directories(file.path())).collect();
-    // The file system's root, and the directories from there to `out`.
-    let beside = spec.out.components().count() as u64 - Path::new(place).components().count() as u64 + 1;
+    // The file system's root, and the directories from there to `out`; its two halves, where it is shared.
+    let shared = if spec.own_directory.is_some() && room == spec.tmp { 2 } else { 0 };
+    let beside = spec.out.components().count() as u64 - place.components().count() as u64 + 1 + shared;
     let needed = count + made.len() as u64 + beside;
     if needed > room.inodes {
         let most = room.inodes;
         return too_large(format!(
-            "files need {needed} files and directories, {place} of profile {profile:?} has {most}"
+            "files need {needed} files and directories, {name} of profile {profile:?} has {most}"
         ));
     }
     Ok(())
-}
-
-/// The job's own file system that its files are on.
-fn place(spec: &Spec) -> (&'static str, Tmpfs) {
-    if spec.out.starts_with("/dev/shm") { ("/dev/shm", spec.shm) } else { ("/tmp", spec.tmp) }
 }

@@ -85,7 +85,6 @@ mod tests {
             mounts: Vec::new(),
             links: Vec::new(),
             environment: std::collections::BTreeMap::new(),
-            working_directory: PathBuf::from("/tmp"),
         }
     }
 

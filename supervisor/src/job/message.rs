@@ -84,7 +84,6 @@ mod tests {
             mounts: Vec::new(),
             links: Vec::new(),
             environment: std::collections::BTreeMap::new(),
-            working_directory: "/tmp".into(),
         };
         Bounds {
             wall: Duration::ZERO,

@@ -2,6 +2,7 @@
 //! Nothing that a job tells of itself is trusted.
 
 pub mod bounds;
+pub(crate) mod brought;
 pub(crate) mod cell;
 pub mod denial;
 pub(crate) mod input_files;
@@ -15,6 +16,10 @@ pub(crate) mod output_files;
 pub mod prepare_error;
 pub mod prepared;
 pub(crate) mod report;
+pub(crate) mod returned;
 pub(crate) mod running;
 pub mod slots;
+pub(crate) mod tree;
+pub(crate) mod unasked;
 pub(crate) mod verdict;
+pub(crate) mod wanted;

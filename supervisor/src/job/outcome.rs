@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloister_protocol::{Answer, Beside, Failure, JobId, OutputFile, Stream, Usage};
+use cloister_protocol::{Answer, Beside, Failure, JobId, LeftFile, OutputFile, Stream, Usage};
 use cloister_sandbox::cgroup;
 use serde_json::value::RawValue;
 
@@ -17,8 +17,14 @@ pub struct Outcome {
     pub stderr: String,
     /// What is not here whole.
     pub truncated: Vec<Stream>,
-    /// What the job left in `out`.
+    /// What the job left in `out` and where it was asked for.
     pub files: Vec<OutputFile>,
+    /// What was asked for and is not there.
+    pub files_missing: Vec<String>,
+    /// What it left elsewhere, or some of that.
+    pub files_left: Vec<LeftFile>,
+    /// How many more files that is.
+    pub files_left_more: u64,
     /// What is told beside the verdict.
     pub beside: Beside,
     /// What was used.
@@ -31,15 +37,40 @@ impl Outcome {
     /// The answer that tells it.
     #[must_use]
     pub fn answer(&self, id: JobId) -> Answer<'_> {
-        let Self { stdout, stderr, truncated, files, usage, .. } = self;
-        let usage = *usage;
+        let Self { stdout, stderr, truncated, files, files_missing, files_left, files_left_more, usage, .. } = self;
+        let (files_left_more, usage) = (*files_left_more, *usage);
         let Beside { exit_code, unfinished, notes } = &self.beside;
         let (exit_code, unfinished) = (*exit_code, unfinished.as_deref());
         match &self.verdict {
-            Ok(result) => {
-                Answer::Returned { id, result, exit_code, stdout, stderr, truncated, files, unfinished, notes, usage }
-            }
-            Err(error) => Answer::Failed { id, error, stdout, stderr, truncated, files, unfinished, notes, usage },
+            Ok(result) => Answer::Returned {
+                id,
+                result,
+                exit_code,
+                stdout,
+                stderr,
+                truncated,
+                files,
+                files_missing,
+                files_left,
+                files_left_more,
+                unfinished,
+                notes,
+                usage,
+            },
+            Err(error) => Answer::Failed {
+                id,
+                error,
+                stdout,
+                stderr,
+                truncated,
+                files,
+                files_missing,
+                files_left,
+                files_left_more,
+                unfinished,
+                notes,
+                usage,
+            },
         }
     }
 }

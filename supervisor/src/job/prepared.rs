@@ -24,6 +24,7 @@ use crate::job::cell::{Cell, has_ended};
 use crate::job::message::{encode, feed};
 use crate::job::outcome::{Outcome, usage};
 use crate::job::output::{Output, Printed};
+use crate::job::output_files::Left;
 use crate::job::prepare_error::PrepareError;
 use crate::job::report::{self, Ahead, NotReady};
 use crate::job::running::Running;
@@ -158,7 +159,7 @@ impl Prepared {
         let mut stderr = Output::new(stderr, bounds.stderr_bytes, Arc::clone(&printed.stderr));
         cell.restart_count()?;
         let wall = request.timeout_ms.map_or(bounds.wall, |asked| bounds.wall.min(Duration::from_millis(asked)));
-        let message = encode(request, bounds, cell.files_directory());
+        let message = encode(request, bounds, cell.begin(request));
 
         let started = Instant::now();
         let stop = {
@@ -251,5 +252,18 @@ async fn collect(
     truncated.extend(cut.then_some(Stream::Stderr));
     truncated.extend(left.truncated.then_some(Stream::Files));
     let (verdict, beside) = verdict::of(stopped, &used, bounds).await;
-    Ok(Outcome { verdict, stdout, stderr, truncated, files: left.files, beside, usage, used })
+    let Left { files, missing: files_missing, unasked: files_left, unasked_more: files_left_more, .. } = left;
+    Ok(Outcome {
+        verdict,
+        stdout,
+        stderr,
+        truncated,
+        files,
+        files_missing,
+        files_left,
+        files_left_more,
+        beside,
+        usage,
+        used,
+    })
 }

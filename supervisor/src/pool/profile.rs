@@ -1,14 +1,13 @@
 //! From a policy's profile to what the sandbox, the control group and a job's driver need of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cloister_protocol::OUT;
 use cloister_sandbox::cgroup::Limits;
 use cloister_sandbox::devices::Devices;
 use cloister_sandbox::etc::ACCOUNT;
-use cloister_sandbox::root;
-use cloister_sandbox::spec::{Spec, Tmpfs};
-use cloister_terms::{Children, Policy, Profile, Runtime, Warm};
+use cloister_sandbox::spec::{Mount, Spec, Tmpfs};
+use cloister_terms::{Children, Policy, Profile, Runtime, WRITABLE, Warm};
 
 use crate::job::bounds::Bounds;
 use crate::job::interpreter;
@@ -23,10 +22,14 @@ pub fn spec(policy: &Policy, profile: &Profile, devices: Option<&Devices>) -> Sp
     if ahead.is_some() {
         cpu_seconds += IMPORT_TIME.as_secs();
     }
+    let mounts: Vec<_> = runtime.mounts.iter().chain(&profile.filesystem.read_only).cloned().collect();
+    let place = place(&profile.working_directory, &mounts);
     Spec {
         command: interpreter::command(runtime, ahead),
         environment: environment(runtime, profile),
-        mounts: runtime.mounts.iter().chain(&profile.filesystem.read_only).cloned().collect(),
+        out: place.files.join(OUT),
+        own_directory: place.own,
+        mounts,
         links: runtime.links.clone(),
         devices: devices.map(|devices| devices.directory().to_owned()),
         hostname: profile.hostname.clone(),
@@ -34,13 +37,30 @@ pub fn spec(policy: &Policy, profile: &Profile, devices: Option<&Devices>) -> Sp
         shm: Tmpfs { bytes: profile.filesystem.shm, inodes: profile.filesystem.shm_inodes },
         rlimits: profile.rlimits,
         cpu_seconds,
-        working_directory: runtime.working_directory.clone(),
-        out: files_directory(&runtime.working_directory).join(OUT),
+        working_directory: profile.working_directory.clone(),
         network: profile.network,
         syscalls: profile.syscalls.iter().map(|call| call.number()).collect(),
         call_rules: profile.call_rules.clone(),
         path_rules: profile.path_rules.clone(),
         landlock_min_abi: policy.supervisor.landlock_min_abi,
+    }
+}
+
+/// Where the files of a request are put, and whether that is a directory made for them.
+struct Place {
+    files: PathBuf,
+    own: Option<PathBuf>,
+}
+
+/// They are put into the working directory, if that is one of the job's own.
+fn place(working_directory: &Path, mounts: &[Mount]) -> Place {
+    let directory = working_directory.to_owned();
+    if WRITABLE.iter().any(|writable| directory.starts_with(writable)) {
+        Place { files: directory, own: None }
+    } else if mounts.iter().any(|mount| directory.starts_with(&mount.inside)) {
+        Place { files: PathBuf::from(WRITABLE[0]), own: None }
+    } else {
+        Place { files: directory.clone(), own: Some(directory) }
     }
 }
 
@@ -65,11 +85,6 @@ fn environment(runtime: &Runtime, profile: &Profile) -> Vec<String> {
     let own = runtime.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let usual = usual.filter(|(name, _)| !runtime.environment.contains_key(*name));
     always.into_iter().chain(usual).chain(own).map(|(name, value)| format!("{name}={value}")).collect()
-}
-
-/// Where the files of a request are put: the working directory, if that is on a file system of the job's own.
-fn files_directory(working_directory: &Path) -> &Path {
-    if root::writable_root(working_directory).is_some() { working_directory } else { Path::new("/tmp") }
 }
 
 /// What is kept warm, if its children come to be in this way.

@@ -23,7 +23,7 @@ rlimits = { file_size = "2TiB" }
 @pytest.fixture(scope="module")
 def vast(start_for_module):
     service = start_for_module(policy=POLICY)
-    return lambda script: service.client.execute(script, profile="vast")
+    return lambda script, **fields: service.client.execute(script, profile="vast", **fields)
 
 
 @pytest.fixture
@@ -227,6 +227,145 @@ def main():
         assert answer.status == 200 and [file["name"] for file in answer.files] == ["file"]
         assert set(returned(answer).values()) <= {b"plain", b""} and set(omitted(answer).values()) <= {"it is not a regular file"}
         assert secret.read_text() not in str(answer.body)
+
+
+def left(answer):
+    return {file["path"]: file["size"] for file in answer.body.get("files_left", [])}
+
+
+EVERYTHING = ["**", "*", "**/*", ".*", "d", "link", "link/passwd", "link/**", "up/**", "file"]
+
+
+def test_what_is_asked_for_is_not_followed(execute, secret):
+    script = f"""
+import os, socket
+def main():
+    os.mkdir("d")
+    for number, target in enumerate(["{secret}", "/etc/passwd", "/proc/self/root/etc/passwd", "../../..{secret}", "d", "itself"]):
+        os.symlink(target, f"{{number:02}}")
+        os.symlink(target, f"d/{{number:02}}")
+    os.symlink("/etc", "link")
+    os.symlink("{secret.parent}", "up")
+    os.symlink("/", "d/root")
+    os.symlink("itself", "itself")
+    socket.socket(socket.AF_UNIX).bind("socket")
+    open("file", "w").write("x")
+"""
+    answer = execute(script, files_out=[*EVERYTHING, f"up/{secret.name}", "d/root/etc/passwd"])
+    assert answer.status == 200 and answer.body["truncated"] == ["files"] and returned(answer) == {"file": b"x"} and left(answer) == {}
+    assert set(omitted(answer).values()) == {"it is not a regular file"} and len(omitted(answer)) == 17
+    assert answer.body["files_missing"] == [".*", "link/passwd", "link/**", "up/**", f"up/{secret.name}", "d/root/etc/passwd"]
+    assert secret.read_text() not in str(answer.body) and "root:" not in str(answer.body)
+
+
+@pytest.mark.parametrize("target", ["HOST", "/", "/etc", "/proc/self/root/etc", "/dev/shm", "..", "."])
+@pytest.mark.parametrize("replaced", ["d", "d/e"])
+def test_a_directory_that_became_a_link_leads_nowhere(execute, secret, target, replaced):
+    target = target.replace("HOST", str(secret.parent))
+    script = f"import os\ndef main():\n    os.makedirs('d/e')\n    os.removedirs('d/e') if {replaced!r} == 'd' else os.rmdir('d/e')\n    os.symlink({target!r}, {replaced!r})"
+    answer = execute(script, files_out=["d/e/f", "d/*/*", "d/**", f"d/{secret.name}", f"d/e/{secret.name}", "d/passwd", "d/e/passwd"])
+    assert answer.status == 200 and returned(answer) == {} and left(answer) == {}
+    assert secret.read_text() not in str(answer.body)
+
+
+def test_files_of_a_request_that_became_links_are_not_looked_at_elsewhere(execute, secret):
+    # Of the same size as what is behind the link.
+    files = [{"path": "d/f", "content": secret.read_text()}]
+    for change in (f"os.remove('d/f')\n    os.symlink('{secret}', 'd/f')",
+                   f"os.remove('d/f')\n    os.rmdir('d')\n    os.symlink('{secret.parent}', 'd')"):
+        answer = execute(f"import os\ndef main():\n    {change}", files=files, files_out=["d/f"])
+        assert answer.status == 200 and returned(answer) == {} and left(answer) == {}
+
+
+def test_names_of_every_kind_are_left_or_asked_for(execute):
+    script = """
+import os
+def main():
+    os.mkdir(b"\\xff\\xff")
+    for name in (b"caf\\xe9.txt", b"\\xff\\xff/x", "new\\nline", "quote\\"", "\u202e"):
+        open(name, "w").close()
+"""
+    answer = execute(script)
+    assert set(left(answer)) == {"caf\ufffd.txt", "\ufffd\ufffd/x", "new\nline", "quote\"", "\u202e"}
+    answer = execute(script, files_out=["**"])
+    assert set(returned(answer)) == {"new\nline", "quote\"", "\u202e"} and omitted(answer) == {"caf\ufffd.txt": "its name is not UTF-8"}
+    assert set(left(answer)) == {"\ufffd\ufffd/x"}
+
+
+@pytest.mark.parametrize("pattern", ["*" * 64, "*a" * 32, "*[!b]" * 12 + "b", "?*" * 31 + "b", "**/" * 16 + "*", "**/*a*a*a*b/**/x"])
+def test_no_pattern_wears_the_supervisor_out(vast, pattern):
+    def script():
+        import os
+
+        def main():
+            for directory in ("", "d/", "d/d/"):
+                os.makedirs(directory or ".", exist_ok=True)
+                for number in range(5000):
+                    open(directory + "a" * 250 + f"{number:05}", "w").close()
+
+    answer = vast(script, files_out=[pattern] * 32)
+    assert answer.status == 200 and answer.body["files_left_more"] > 1000 and len(answer.files) <= 128
+
+
+def test_giants_and_trees_without_end_are_bounded(vast):
+    def script():
+        import os
+
+        def main():
+            for name in ("giant", "out/giant", "left"):
+                open(name, "w").close()
+                os.truncate(name, 1 << 40)
+            for one in range(200):
+                for other in range(200):
+                    os.makedirs(f"wide/{one}/{other}")
+            open("wide/199/199/last", "w").close()
+            for number in range(3000):
+                if number in (14, 15, 16, 2999):
+                    open("f", "w").close()
+                os.mkdir("d")
+                os.chdir("d")
+
+    answer = vast(script, files_out=["giant", "wide/199/199/last", "**/f", "**/last"])
+    assert answer.status == 200 and answer.body["truncated"] == ["files"]
+    assert set(returned(answer)) == {"wide/199/199/last", *("d/" * depth + "f" for depth in (14, 15, 16))}
+    assert set(omitted(answer)) == {"giant"} and [file["size"] for file in answer.files if "omitted" in file] == [1 << 40] * 2
+    # Nobody looks so far for the last of them.
+    assert left(answer) == {"left": 1 << 40} and answer.body["files_missing"] == ["**/last"]
+
+
+def test_what_is_asked_for_is_read_when_all_are_dead(execute, secret):
+    script = f"""
+import os, time
+def main():
+    ready, tell = os.pipe()
+    open("file", "w").write("plain")
+    os.mkdir("d")
+    open("d/f", "w").write("plain")
+    for child in range(4):
+        if os.fork() == 0:
+            os.setsid()
+            os.write(tell, b"x")
+            while True:
+                for target in ("{secret}", "{secret.parent}"):
+                    try:
+                        os.symlink(target, f"link{{child}}")
+                        os.rename(f"link{{child}}", "file")
+                        open(f"plain{{child}}", "w").write("plain")
+                        os.rename(f"plain{{child}}", "file")
+                        os.rename("d", f"d{{child}}")
+                        os.symlink(target, "d")
+                        os.remove("d")
+                        os.rename(f"d{{child}}", "d")
+                    except OSError:
+                        pass
+    for child in range(4):
+        os.read(ready, 1)
+    time.sleep(0.02)
+"""
+    for _ in range(10):
+        answer = execute(script, files_out=["file", "d/*", "**"])
+        assert answer.status == 200 and set(returned(answer).values()) <= {b"plain", b""}
+        assert set(omitted(answer).values()) <= {"it is not a regular file"} and secret.read_text() not in str(answer.body)
 
 
 def test_nothing_of_it_stays_with_the_supervisor(start_service):

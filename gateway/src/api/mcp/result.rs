@@ -148,7 +148,9 @@ fn block<'a>(file: &Fields<'a>) -> Option<Block<'a>> {
     if PICTURES.contains(&&*media_type) {
         return Some(Block::Image { data: base64, media_type });
     }
-    let uri = format!("file:///out/{}", utf8_percent_encode(&file.text("name")?, IN_PATHS));
+    // Of a file that the request named beside `out` there is its path.
+    let (name, place) = file.text("path").map_or((file.text("name")?, "out/"), |path| (path, ""));
+    let uri = format!("file:///{place}{}", utf8_percent_encode(&name, IN_PATHS));
     let bytes = BASE64.decode(file.text(CONTENT)?.as_bytes()).ok();
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
     let text = text.filter(|text| !text.contains(|letter: char| letter.is_control() && !"\n\r\t".contains(letter)));

@@ -83,7 +83,7 @@ async fn record(policy: &Policy, of: &Profile, request: &ExecuteRequest) -> Resu
     let group = format!("cloister-learn-{}", std::process::id());
     let devices = devices::make(policy, &group)?;
     let spec = profile::spec(policy, of, devices.as_ref());
-    let recorder = Arc::new(Recorder::new(Judge::new(&spec)?, of.path_rules.clone()));
+    let recorder = Arc::new(Recorder::new(Judge::new(&spec)?, &spec));
     let bounds = profile::bounds(policy, of);
     let size = request.script.len() as u64;
     if size > bounds.script_bytes {

@@ -12,7 +12,7 @@ use cloister_policy::seccomp::Syscall;
 use cloister_policy::{Access, PathRule};
 use cloister_sandbox::paths::{Asks, PATHS, PathArgument};
 use cloister_sandbox::recorder::{Call, Listener};
-use cloister_sandbox::root;
+use cloister_sandbox::spec::Spec;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use tokio::io::unix::AsyncFd;
 
@@ -80,6 +80,7 @@ pub struct Seen {
 pub struct Recorder {
     judge: Judge,
     path_rules: Vec<PathRule>,
+    writable: Vec<PathBuf>,
     script_runs: AtomicBool,
     seen: Mutex<Seen>,
 }
@@ -87,8 +88,15 @@ pub struct Recorder {
 impl Recorder {
     /// One that has seen nothing.
     #[must_use]
-    pub fn new(judge: Judge, path_rules: Vec<PathRule>) -> Self {
-        Self { judge, path_rules, script_runs: AtomicBool::new(false), seen: Mutex::default() }
+    pub fn new(judge: Judge, spec: &Spec) -> Self {
+        let writable = spec.writable().map(|(path, _)| path.to_owned()).collect();
+        Self {
+            judge,
+            path_rules: spec.path_rules.clone(),
+            writable,
+            script_runs: AtomicBool::new(false),
+            seen: Mutex::default(),
+        }
     }
 
     /// Takes the listener of a process whose filter is about to be in force, and answers from then on.
@@ -172,7 +180,7 @@ impl Recorder {
 
     fn keep_path(&self, listener: &Listener, call: &Call, argument: &PathArgument) {
         let Some(path) = absolute(call, argument).filter(|_| listener.waits(call)) else { return };
-        let own = root::writable_paths().iter().any(|own| path.starts_with(own))
+        let own = self.writable.iter().any(|own| path.starts_with(own))
             || path.starts_with("/dev")
             || OWN.iter().any(|own| path.starts_with(own));
         let found = find_inside(call, &path);

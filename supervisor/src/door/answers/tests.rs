@@ -1,4 +1,4 @@
-use cloister_protocol::{Beside, Details, Encoded, ErrorCode, Failure, JobId, OutputFile, Stream, Usage};
+use cloister_protocol::{Beside, Details, Encoded, ErrorCode, Failure, JobId, LeftFile, OutputFile, Stream, Usage};
 use serde_json::value::RawValue;
 
 use super::Parts;
@@ -8,6 +8,7 @@ fn outcomes() -> Vec<Outcome> {
     let text = "a\"\\\u{0}\u{1f}\n\r\t\u{7f}\u{e9}\u{20ac}\u{1f600}\u{2028}";
     let file = |name: &str, content: Option<&[u8]>| OutputFile {
         name: name.to_owned(),
+        path: content.map(|_| format!("d/{name}")),
         size: 3,
         media_type: "text/plain",
         content_base64: content.map(Encoded::new),
@@ -15,11 +16,14 @@ fn outcomes() -> Vec<Outcome> {
     };
     let beside =
         Beside { exit_code: Some(3), unfinished: Some("a \"thread\"".to_owned()), notes: vec![text.to_owned()] };
-    let outcome = |verdict, stdout: String, files| Outcome {
+    let outcome = |verdict, stdout: String, files: Vec<OutputFile>| Outcome {
         verdict,
         stdout,
         stderr: text.repeat(3),
         truncated: vec![Stream::Stdout],
+        files_missing: files.iter().map(|file| format!("{}\n\"*", file.name)).collect(),
+        files_left: files.iter().map(|file| LeftFile { path: file.name.repeat(2), size: 7 }).collect(),
+        files_left_more: files.len() as u64,
         files,
         beside: beside.clone(),
         usage: Usage { wall_ms: 1.5, cpu_ms: 0.25, memory_peak_bytes: 4096 },

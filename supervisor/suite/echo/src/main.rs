@@ -4,7 +4,8 @@
 //! What any runtime is to the supervisor is here in full. Started as a job is, it writes `P` to descriptor 3 when it is
 //! ready. From descriptor 0 it reads eight bytes of length, big-endian, and so much JSON: `script`, `args`, `kwargs`,
 //! `files` (each a path and a size) and `result_bytes`; then the files' content, one behind the other, then the script's
-//! standard input. To descriptor 3 it writes one report: `R` for a result or `E` for a failure, eight bytes of length,
+//! standard input. It writes each file, and sets the time of its last change to a whole second, which is how a file that a
+//! script has not changed is known. To descriptor 3 it writes one report: `R` for a result or `E` for a failure, eight bytes of length,
 //! and JSON. It must know two scripts, see `canary`.
 
 mod canary;
@@ -15,7 +16,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -56,7 +57,11 @@ fn put(files: &Value, input: &mut impl Read) -> io::Result<()> {
         fs::create_dir_all(path.parent().unwrap_or(path))?;
         let mut content = Vec::new();
         input.by_ref().take(file[1].as_u64().unwrap_or_default()).read_to_end(&mut content)?;
-        fs::write(path, content)?;
+        let mut made = fs::File::create(path)?;
+        made.write_all(&content)?;
+        // As it was brought: see `files` in docs/files.md.
+        let put = made.metadata()?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        made.set_modified(UNIX_EPOCH + Duration::from_secs(put))?;
     }
     Ok(())
 }

@@ -1,0 +1,30 @@
+"""Finds out that a script draws with matplotlib where there is no display, whatever draws with that (pandas, seaborn).
+
+Nothing is imported for it: the module for drawing without a display is changed once matplotlib itself imports it.
+"""
+
+import sys
+
+from .captured import sys_modules
+
+AGG = "matplotlib.backends.backend_agg"
+
+
+class AggFinder:
+    """Stands in front of those who find modules, and knows one alone."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == AGG:
+            from .pictures import find_agg
+
+            return find_agg(path)
+        return None
+
+
+def look_for_figures():
+    sys.meta_path.insert(0, AggFinder)
+    if AGG in sys_modules:
+        from .pictures import change_agg
+
+        change_agg(sys_modules[AGG])

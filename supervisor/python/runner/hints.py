@@ -193,7 +193,8 @@ def for_groups(value):
 
 def for_polars(df):
     plain_kinds = ("Int", "UInt", "Float", "String", "Utf8", "Boolean")
-    if all(str(kind).startswith(plain_kinds) for kind in df.dtypes):
+    numbers = [column for column in df.get_columns() if str(column.dtype).startswith("Float")]
+    if all(str(kind).startswith(plain_kinds) for kind in df.dtypes) and all(column.is_finite().all() for column in numbers):
         return "return df.to_dicts()"
     return "import json; return json.loads(df.write_json())"
 

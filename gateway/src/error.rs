@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use caps::CapSet;
 use caps::errors::CapsError;
+use cloister_program::log::NoJournal;
 use landlock::PathFdError;
 use rustls::pki_types::pem;
 
@@ -18,8 +19,8 @@ pub enum Error {
     #[error("{0}")]
     Manual(String),
     /// There is no log to write to.
-    #[error("{0}")]
-    Log(String),
+    #[error(transparent)]
+    Log(#[from] NoJournal),
     /// A certificate without its key, or the other way around.
     #[error("of the credentials {certificate} and {key} only one was passed: pass both, or neither")]
     HalfOfPair {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cloister_program::log;
+use tracing::level_filters::LevelFilter;
 
 use crate::admission::body_budget::THREADS;
 use crate::admission::caller::Admission;
@@ -34,7 +35,7 @@ use crate::watch::{self, Watched};
 pub fn serve(mut arguments: Serve) -> Result<(), Error> {
     credentials::adopt(&mut arguments)?;
     // It tells of every message, and what is in some.
-    log::start(arguments.log_format, ["rmcp=off".parse().expect("a directive")]).map_err(Error::Log)?;
+    log::start(arguments.log_format, |filter| filter.with_target("rmcp", LevelFilter::OFF))?;
     let open = arguments.no_auth || arguments.keys.is_some();
     let passed = sockets::listeners()?;
     let listener = match passed.clients {

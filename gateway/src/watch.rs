@@ -117,7 +117,7 @@ mod tests {
                 let text = fs::read_to_string(&file).map_err(Error::Listen)?;
                 applied.send(text.clone()).expect("the test waits");
                 assert!(text != "panics", "a bug");
-                if text == "fails" { Err(Error::Log(text)) } else { Ok(()) }
+                if text == "fails" { Err(Error::Manual(text)) } else { Ok(()) }
             }
         });
         start(vec![watched]).expect("signals");

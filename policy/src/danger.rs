@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use cloister_terms::Mount;
-
-/// The kernel's own: a sandbox has its own of these and never the host's.
-const NEVER: [&str; 3] = ["/proc", "/sys", "/dev"];
+use cloister_terms::KERNELS;
 
 /// Secrets and the host's state: neither these, nor what is in them, nor what they are in.
 const SECRET: [&str; 16] = [
@@ -34,9 +31,6 @@ const NOT_WHOLE: [&str; 7] = ["/", "/etc", "/home", "/tmp", "/var", "/var/lib", 
 const SECRET_NAMES: [&str; 8] =
     [".aws", ".docker", ".gnupg", ".kube", ".netrc", ".ssh", "containerd.sock", "docker.sock"];
 
-/// Where a sandbox's own file systems lie.
-const TAKEN_INSIDE: [&str; 5] = ["/", "/dev", "/proc", "/tmp", "/cell"];
-
 /// What showing a host path to a job would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Danger {
@@ -46,16 +40,10 @@ pub enum Danger {
     Exposes,
 }
 
-/// Whether a mount can have its place inside at all.
-pub(crate) fn has_place(mount: &Mount) -> bool {
-    !TAKEN_INSIDE.iter().any(|taken| mount.inside == Path::new(taken))
-        && !TAKEN_INSIDE[1..].iter().any(|taken| mount.inside.starts_with(taken))
-}
-
 /// What showing this path would do, as far as its name tells.
 #[must_use]
 pub fn danger(host: &Path) -> Option<Danger> {
-    if NEVER.iter().any(|closed| host.starts_with(closed)) {
+    if KERNELS.iter().any(|closed| host.starts_with(closed)) {
         return Some(Danger::Never);
     }
     let secret = SECRET.iter().any(|closed| host.starts_with(closed) || Path::new(closed).starts_with(host))

@@ -1,7 +1,8 @@
-//! Cloister's policy file: its types, parsing, checks and messages.
+//! Cloister's policy file: its keys, parsing, checks and messages.
 //!
-//! A file is parsed into a [`Policy`] in one step: [`Policy::load`] reports everything that is wrong
+//! A file is parsed into a [`Policy`] in one step: [`Checked::parse`] reports everything that is wrong
 //! with it at once, each problem with its place in the file, and returns a policy only when nothing is.
+//! It is none of the supervisor's: that has the policy from a process that reads it here, without a privilege.
 //!
 //! ```
 //! let text = r#"
@@ -12,35 +13,33 @@
 //! [profile.default]
 //! memory = "512"
 //! "#;
-//! let problems = cloister_policy::Policy::parse(text, "policy.toml".as_ref()).unwrap_err();
+//! let problems = cloister_policy::Checked::parse(text, "policy.toml".as_ref()).unwrap_err();
 //! assert!(problems.to_string().contains("a size needs a unit"));
 //! ```
 
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_types, reason = "what is made here is told of the operator's own file")]
 
+mod build;
 mod check;
 mod danger;
 mod diagnostic;
 pub mod keys;
 mod load;
-mod model;
 mod read;
 pub mod seccomp;
 mod suggest;
 #[cfg(feature = "text")]
 mod text;
-mod trust;
 mod units;
 
 pub use cloister_terms::{
-    Access, Action, Bytes, CallRule, Comparison, Condition, DEFAULT_PROFILE, Millicpus, Mount, Network, PathRule,
-    Rlimits, Uid,
+    Access, Action, Bytes, CallRule, Children, Comparison, Condition, DEFAULT_PROFILE, Filesystem, Millicpus, Mount,
+    Network, PathRule, Policy, Profile, Rlimits, Runner, Runtime, Supervisor, Uid, Warm,
 };
 pub use danger::{Danger, danger};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use load::{Checked, PolicyError};
-pub use model::{Children, Filesystem, Policy, Profile, Runner, Runtime, Supervisor, Warm};
+pub use load::{Checked, PolicyError, missing_on_host};
 #[cfg(feature = "text")]
 pub use text::{Explanation, NoProfile, diff, reference, schema};
 

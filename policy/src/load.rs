@@ -1,62 +1,32 @@
-//! From a file, or its text, to a policy or everything that is wrong with it.
+//! From a file's text to a policy or everything that is wrong with it.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::{fmt, io};
 
+use cloister_terms::Policy;
 use sha2::{Digest, Sha256};
 
+use crate::build::build;
 use crate::check::{host, whole};
 use crate::diagnostic::Diagnostics;
-use crate::model::{self, Policy};
 use crate::read::Tables;
-use crate::trust::{is_trusted, open_to_others};
+
+/// The longest file that is read, in bytes. What is shipped, with all its comments, is a hundredth of it.
+const LONGEST: u64 = 1 << 20;
 
 /// Why there is no policy.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// The file cannot be read.
+    #[error("read the policy {path}: {1}: give another with --policy", path = .0.display())]
     Read(PathBuf, io::Error),
-    /// Others than its owner and root could have written it.
-    Writable(PathBuf, u32),
-    /// It belongs to another account than root and the one that reads it.
-    Owner(PathBuf, u32),
-    /// Others than root and the one that reads it could put another in its place, for they may write to this directory.
-    Directory(PathBuf, PathBuf),
+    /// It is longer than any policy.
+    #[error("the policy {} is longer than the {LONGEST} bytes that are read: is it the right file?", .0.display())]
+    TooLong(PathBuf),
     /// It is a policy with mistakes.
-    Invalid(Diagnostics),
+    #[error(transparent)]
+    Invalid(#[from] Diagnostics),
 }
-
-impl fmt::Display for PolicyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read(path, error) => {
-                write!(f, "read the policy {}: {error}: give another with --policy", path.display())
-            }
-            Self::Writable(path, mode) => write!(
-                f,
-                "the policy {0} may be written by others than its owner (mode {mode:04o}): chmod go-w {0}",
-                path.display()
-            ),
-            Self::Owner(path, uid) => write!(
-                f,
-                "the policy {0} belongs to uid {uid}, who could change it at any time: chown root {0}",
-                path.display()
-            ),
-            Self::Directory(path, directory) => write!(
-                f,
-                "the policy {} lies in {1}, where others could put another in its place: chown root {1}; chmod go-w {1}",
-                path.display(),
-                directory.display()
-            ),
-            Self::Invalid(diagnostics) => diagnostics.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for PolicyError {}
 
 /// A policy with what is known of its file: where each value was said, and what is doubtful.
 #[derive(Clone, Debug)]
@@ -69,30 +39,28 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// Reads a policy file.
+    /// Reads a policy from its file; `name` is what the messages call it. Nothing else on the host is looked at.
     ///
     /// # Errors
     /// [`PolicyError`], displayed as sentences for a person.
-    pub fn load(path: &Path) -> Result<Self, PolicyError> {
-        let read = |error| PolicyError::Read(path.to_owned(), error);
-        // Opened once: what is looked at is what is read.
-        let mut file = File::open(path).map_err(read)?;
-        let metadata = file.metadata().map_err(read)?;
-        let mode = metadata.mode() & 0o7777;
-        if metadata.is_file() && mode & 0o022 != 0 {
-            return Err(PolicyError::Writable(path.to_owned(), mode));
-        }
-        if !is_trusted(metadata.uid()) {
-            return Err(PolicyError::Owner(path.to_owned(), metadata.uid()));
-        }
-        if metadata.is_file()
-            && let Some(open) = open_to_others(path).map_err(read)?
-        {
-            return Err(PolicyError::Directory(path.to_owned(), open));
-        }
+    pub fn read(file: impl Read, name: &Path) -> Result<Self, PolicyError> {
         let mut text = String::new();
-        file.read_to_string(&mut text).map_err(read)?;
-        Self::parse(&text, path).map_err(PolicyError::Invalid)
+        let read = file.take(LONGEST + 1).read_to_string(&mut text);
+        // Cut off, it may end within a character.
+        if text.len() as u64 > LONGEST || read.as_ref().is_ok_and(|read| *read as u64 > LONGEST) {
+            return Err(PolicyError::TooLong(name.to_owned()));
+        }
+        read.map_err(|error| PolicyError::Read(name.to_owned(), error))?;
+        Ok(Self::parse(&text, name)?)
+    }
+
+    /// The policy, if on this host nothing stands against it, see [`check_host`](Self::check_host).
+    ///
+    /// # Errors
+    /// [`PolicyError`], displayed as sentences for a person.
+    pub fn for_host(self) -> Result<Policy, PolicyError> {
+        let found = self.check_host();
+        if found.has_errors() { Err(found.into()) } else { Ok(self.policy) }
     }
 
     /// Reads a policy from its text; `name` is what the messages call it. Nothing on the host is looked at.
@@ -107,7 +75,7 @@ impl Checked {
             return Err(problems);
         }
         let digest = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { policy: model::build(&tables, digest), warnings: problems, tables })
+        Ok(Self { policy: build(&tables, digest), warnings: problems, tables })
     }
 
     /// Looks at this host for what the policy names: paths that are not there or lead to sockets and
@@ -121,45 +89,17 @@ impl Checked {
     }
 }
 
-impl Policy {
-    /// Reads a policy file.
-    ///
-    /// # Errors
-    /// [`PolicyError`], displayed as sentences for a person.
-    pub fn load(path: &Path) -> Result<Self, PolicyError> {
-        Checked::load(path).map(|checked| checked.policy)
-    }
-
-    /// Reads a policy file and looks at this host for what it names, see [`Checked::check_host`].
-    ///
-    /// # Errors
-    /// [`PolicyError`], displayed as sentences for a person.
-    pub fn load_for_host(path: &Path) -> Result<Self, PolicyError> {
-        let checked = Checked::load(path)?;
-        let found = checked.check_host();
-        if found.has_errors() { Err(PolicyError::Invalid(found)) } else { Ok(checked.policy) }
-    }
-
-    /// Reads a policy from its text; `name` is what the messages call it. Nothing on the host is looked at.
-    ///
-    /// # Errors
-    /// Every problem, in the order of the text.
-    pub fn parse(text: &str, name: &Path) -> Result<Self, Diagnostics> {
-        Checked::parse(text, name).map(|checked| checked.policy)
-    }
-
-    /// Looks at this host for what the policy names: paths that are not there.
-    #[must_use]
-    pub fn missing_on_host(&self) -> Vec<String> {
-        let runtimes = self.runtimes.values().flat_map(|runtime| &runtime.mounts);
-        let extra = self.profiles.values().flat_map(|profile| &profile.filesystem.read_only);
-        let mut missing: Vec<String> = runtimes
-            .chain(extra)
-            .filter(|mount| !mount.host.exists())
-            .map(|mount| format!("{} does not exist on this host", mount.host.display()))
-            .collect();
-        missing.sort();
-        missing.dedup();
-        missing
-    }
+/// What of a policy's paths is not there on this host.
+#[must_use]
+pub fn missing_on_host(policy: &Policy) -> Vec<String> {
+    let runtimes = policy.runtimes.values().flat_map(|runtime| &runtime.mounts);
+    let extra = policy.profiles.values().flat_map(|profile| &profile.filesystem.read_only);
+    let mut missing: Vec<String> = runtimes
+        .chain(extra)
+        .filter(|mount| !mount.host.exists())
+        .map(|mount| format!("{} does not exist on this host", mount.host.display()))
+        .collect();
+    missing.sort();
+    missing.dedup();
+    missing
 }

@@ -9,7 +9,7 @@
 //! 5. [`link`]: orders and descriptors to launchers and zygotes.
 //!
 //! Above is the operator's program, the crate `cloister-command`, which uses these rooms and is not in the daemon. Below are
-//! the crates `cloister-sandbox`, `cloister-protocol` and `cloister-policy`.
+//! the crates `cloister-sandbox`, `cloister-protocol` and `cloister-terms`.
 
 pub mod daemon;
 pub mod door;

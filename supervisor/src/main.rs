@@ -3,17 +3,15 @@
 use std::process::ExitCode;
 
 use cloister_supervisor::daemon::args::{Arguments, Command, ELSEWHERE};
-use cloister_supervisor::daemon::lifecycle;
+use cloister_supervisor::daemon::lifecycle::{self, ServeError};
 
 fn main() -> ExitCode {
     let done = match cloister_program::parse::<Arguments>(&ELSEWHERE).command {
         Command::Serve(arguments) => lifecycle::serve(&arguments),
-        Command::Launcher => {
-            cloister_sandbox::launcher::guard().map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())
-        }
+        Command::Launcher => cloister_sandbox::launcher::guard().map(|()| ExitCode::SUCCESS).map_err(ServeError::from),
     };
-    done.unwrap_or_else(|message| {
-        eprintln!("cloister-supervisor: {message}");
+    done.unwrap_or_else(|error| {
+        eprintln!("cloister-supervisor: {error}");
         ExitCode::FAILURE
     })
 }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Found {
     pub(super) sockets: Vec<PathBuf>,
     pub(super) pipes: Vec<PathBuf>,
+    /// A directory that jobs may pass and not list: nor may who looks here without a privilege.
+    pub(super) unlisted: Option<PathBuf>,
     /// A directory that others than its owner may write to.
     pub(super) open: Option<PathBuf>,
     /// Whether all of it was looked at.
@@ -17,7 +19,7 @@ pub(super) struct Found {
 impl Found {
     pub(super) fn below(path: &Path, most_files: usize) -> Self {
         const MOST: usize = 3;
-        let mut found = Self { sockets: Vec::new(), pipes: Vec::new(), open: None, complete: true };
+        let mut found = Self { sockets: Vec::new(), pipes: Vec::new(), unlisted: None, open: None, complete: true };
         let (mut looked_at, mut waiting) = (0, vec![path.to_owned()]);
         while let Some(path) = waiting.pop() {
             let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
@@ -29,6 +31,9 @@ impl Found {
             } else if kind.is_dir() {
                 if found.open.is_none() && is_open(&metadata) {
                     found.open = Some(path.clone());
+                }
+                if found.unlisted.is_none() && metadata.mode() & 0o005 == 0o001 {
+                    found.unlisted = Some(path.clone());
                 }
                 for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
                     looked_at += 1;

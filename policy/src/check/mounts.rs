@@ -1,6 +1,7 @@
 //! What mounts and the rules for paths name, as this host has it.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -21,9 +22,13 @@ const MOST_FILES: usize = 100_000;
 pub(super) fn lead(all: &Shown<'_>, problems: &mut Diagnostics) {
     for item in all.mounts {
         let host = &item.value.host;
-        let Ok(real) = fs::canonicalize(host) else {
-            problems.push(missing(item));
-            continue;
+        let real = match fs::canonicalize(host) {
+            Ok(real) => real,
+            Err(error) => {
+                let closed = (error.kind() == ErrorKind::PermissionDenied).then(|| closed_above(host)).flatten();
+                problems.push(closed.map_or_else(|| missing(item), |directory| unreachable(item, host, directory)));
+                continue;
+            }
         };
         // What its own name told was told already; here is where links lead.
         let hidden = real != *host && danger(&real).is_some();
@@ -46,6 +51,10 @@ pub(super) fn lead(all: &Shown<'_>, problems: &mut Diagnostics) {
                 let message = format!("{} is {what}", door.display());
                 problems.push(all.leads_to(item, message, door));
             }
+        }
+        if let Some(unlisted) = found.unlisted.filter(|unlisted| !all.allows(unlisted)) {
+            let message = format!("{} cannot be listed, and a socket in it would not be seen here", unlisted.display());
+            problems.push(all.leads_to(item, message, &unlisted));
         }
         if let Some(open) = &found.open {
             let message = format!("others than the owner may write to {}, which every job sees", open.display());
@@ -124,16 +133,28 @@ pub(super) fn ruled(
 
 /// What sandboxes are built from is looked up with ids that have no rights on the host but those that all have.
 fn reachable(item: &Placed<Mount>, real: &Path, problems: &mut Diagnostics) {
-    let lacks = |path: &Path, bits| fs::metadata(path).is_ok_and(|metadata| metadata.mode() & bits != bits);
-    if let Some(closed) = real.ancestors().skip(1).find(|directory| lacks(directory, 0o001)) {
-        let message = format!("{} lies in {}, through which only some may pass", real.display(), closed.display());
-        let help = format!("jobs' ids have no rights of their own: chmod o+x {}, or move it", closed.display());
-        problems.push(at(item, message, "cannot be mounted").help(help));
+    if let Some(closed) = closed_above(real) {
+        problems.push(unreachable(item, real, closed));
     } else if lacks(real, if real.is_dir() { 0o005 } else { 0o004 }) {
         let message = format!("{} may not be read by everybody, and so by no job", real.display());
         let help = format!("jobs' ids have no rights of their own: chmod o+rX {}", real.display());
         problems.push(warning_at(item, message, "closed to jobs").help(help));
     }
+}
+
+fn lacks(path: &Path, bits: u32) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.mode() & bits != bits)
+}
+
+/// The directory above a path, the lowest that can be seen, through which only some may pass.
+fn closed_above(path: &Path) -> Option<&Path> {
+    path.ancestors().skip(1).find(|directory| lacks(directory, 0o001))
+}
+
+fn unreachable(item: &Placed<Mount>, path: &Path, closed: &Path) -> Diagnostic {
+    let message = format!("{} lies in {}, through which only some may pass", path.display(), closed.display());
+    let help = format!("jobs' ids have no rights of their own: chmod o+x {}, or move it", closed.display());
+    at(item, message, "cannot be mounted").help(help)
 }
 
 fn missing(item: &Placed<Mount>) -> Diagnostic {

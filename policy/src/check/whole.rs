@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use cloister_terms::{Action, Mount};
+use cloister_terms::{Action, LAST, Mount, READER};
 
 use super::inside;
 use super::shown::{Shown, at, is_mounted, is_own};
-use crate::danger::{Danger, danger, has_place};
+use crate::danger::{Danger, danger};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::keys::profile::LOOPBACK;
 use crate::keys::{profile, runtime, supervisor};
@@ -48,10 +48,14 @@ fn ids(tables: &Tables, problems: &mut Diagnostics) {
         let problem = Diagnostic::error(span, message, format!("the range has {count}"));
         problems.push(problem.help("raise uid_count, or lower slots or what is parked"));
     }
-    // The last two are not ids: setresuid(2) reads the last as "leave it", and 2^32 - 2 is often nobody's.
-    if base + count > u64::from(u32::MAX) - 1 {
+    if base + count > u64::from(LAST.0) + 1 {
         let message = format!("{count} ids from {base} on go beyond the last id that there is");
         problems.push(Diagnostic::error(supervisor.place(supervisor::UID_BASE), message, "lower it"));
+    } else if (base..base + count).contains(&READER.0.into()) {
+        let message = format!("the id {READER} is the one as which policies are read, and so no job's");
+        let problem =
+            Diagnostic::error(supervisor.place(supervisor::UID_BASE), message, format!("{count} ids from here"));
+        problems.push(problem.help("choose a uid_base above it"));
     }
 }
 
@@ -72,7 +76,7 @@ fn mounts(all: &Shown<'_>, problems: &mut Diagnostics) {
             }
             _ => {}
         }
-        if !has_place(&item.value) {
+        if !item.value.has_place() {
             let message = format!("{} is a file system of the sandbox's own", item.value.inside.display());
             let help = format!("for example \"{shown}:/data\"");
             problems.push(at(item, message, "choose another place inside").help(help));

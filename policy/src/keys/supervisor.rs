@@ -2,16 +2,10 @@
 
 use std::time::Duration;
 
-use cloister_terms::Bytes;
+use cloister_terms::{Bytes, LEAST, MOST_SLOTS, MOST_WAITING};
 
 use super::key::More;
 use super::typed::{key, size_from, small, table, time};
-
-/// The least host id that may be used: below lie accounts, system and human.
-const LEAST_ID: u32 = 100_000;
-
-/// Slots at most; each has a host id and a control group.
-const MOST_SLOTS: u32 = 4096;
 
 table! {
 /// The keys of `[supervisor]`.
@@ -19,7 +13,7 @@ SUPERVISOR of Supervisor {
     SLOTS: u32 = key("slots", small(1, MOST_SLOTS), "32", More::Looser, "Jobs at once.");
     QUEUE: u32 = key(
         "queue",
-        small(0, 1_000_000),
+        small(0, MOST_WAITING),
         "1024",
         More::Neither,
         "Requests that wait for a slot, no more than half of them of one key or address; beyond that they get 429 at once.",
@@ -34,7 +28,7 @@ SUPERVISOR of Supervisor {
     );
     UID_BASE: u32 = key(
         "uid_base",
-        small(LEAST_ID, u32::MAX - 4 * MOST_SLOTS),
+        small(LEAST.0, u32::MAX - 4 * MOST_SLOTS),
         "1879048192",
         More::Neither,
         "First host uid and gid of the range that jobs run as. No account may have one of them.",

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use cloister_terms::Mount;
 
 use super::section::Entry;
-use crate::danger::{danger, has_place};
+use crate::danger::danger;
 
 /// Reads `"/host/path"` or `"/host/path:/path/inside"`.
 pub(super) fn read_only(entry: Entry<'_>, text: &str) -> Option<Mount> {
@@ -13,7 +13,7 @@ pub(super) fn read_only(entry: Entry<'_>, text: &str) -> Option<Mount> {
     let (host, inside) = (absolute(entry, host)?, absolute(entry, inside)?);
     let mount = Mount { host, inside };
     // Of a dangerous path it is told elsewhere, and more to the point, why it may not be shown.
-    if has_place(&mount) || (mount.host == mount.inside && danger(&mount.host).is_some()) {
+    if mount.has_place() || (mount.host == mount.inside && danger(&mount.host).is_some()) {
         return Some(mount);
     }
     let message = format!("{} is a file system of the sandbox's own", mount.inside.display());

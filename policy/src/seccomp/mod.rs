@@ -5,12 +5,9 @@
 
 mod groups;
 mod named;
-mod never;
 mod resolve;
-mod syscall;
 
+pub use cloister_terms::{NEVER, Syscall};
 pub use groups::GROUPS;
 pub use named::NAMED;
-pub use never::NEVER;
 pub use resolve::{group, resolve};
-pub use syscall::Syscall;

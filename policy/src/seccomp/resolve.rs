@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use cloister_terms::Syscall;
+
 use super::groups::GROUPS;
-use super::syscall::Syscall;
 
 /// The members of a group, those of groups inside it included.
 #[must_use]
@@ -41,10 +42,10 @@ pub fn resolve<'a>(entries: impl IntoIterator<Item = &'a str>) -> Vec<Syscall> {
 
 #[cfg(test)]
 mod tests {
+    use cloister_terms::{NEVER, Syscall};
+
     use super::super::groups::GROUPS;
     use super::super::named::NAMED;
-    use super::super::never::NEVER;
-    use super::super::syscall::Syscall;
     use super::group;
 
     #[test]

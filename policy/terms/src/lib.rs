@@ -1,4 +1,4 @@
-//! What a job may do and use, in the terms that the policy and the sandbox share.
+//! What a job may do and use, in the terms that the policy and the sandbox share, and the policy that is made of them.
 //!
 //! Plain data, and nothing is asked of anybody here: the policy's reader makes it from a file, without a privilege, and
 //! what builds sandboxes is told it.
@@ -8,23 +8,21 @@
 mod amount;
 mod call;
 mod id;
+mod network;
+mod never;
 mod path;
+mod policy;
 mod rlimits;
+mod sound;
+mod syscall;
 
 pub use amount::{Bytes, Millicpus, UNLIMITED};
 pub use call::{Action, CallRule, Comparison, Condition};
-pub use id::Uid;
-pub use path::{Access, Mount, OUT, PathRule, WRITABLE};
+pub use id::{LAST, LEAST, READER, Uid};
+pub use network::Network;
+pub use never::NEVER;
+pub use path::{Access, KERNELS, Mount, OUT, PathRule, WRITABLE};
+pub use policy::{Children, DEFAULT_PROFILE, Filesystem, Policy, Profile, Runner, Runtime, Supervisor, Warm};
 pub use rlimits::{Bound, Rlimits};
-
-/// The profile of a request that names none.
-pub const DEFAULT_PROFILE: &str = "default";
-
-/// The network that a job sees. In neither is there anything but what the job itself brings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Network {
-    /// A namespace of its own with no interface up, and no family of sockets but Unix.
-    None,
-    /// A namespace of its own in which the loopback interface is up, with TCP and UDP.
-    Loopback,
-}
+pub use sound::{MOST_SLOTS, MOST_WAITING, Unsound};
+pub use syscall::{NoSyscall, Syscall};

@@ -1,12 +1,15 @@
 //! What of the host a sandbox shows, and what may be done there.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 /// The file systems of a job's own, the only ones that it may write to.
 pub const WRITABLE: [&str; 2] = ["/tmp", "/dev/shm"];
+
+/// The kernel's own places: a sandbox has its own of these and never the host's.
+pub const KERNELS: [&str; 3] = ["/proc", "/sys", "/dev"];
 
 /// The directory, in the one where files are put, in which those that a script leaves are found.
 pub const OUT: &str = "out";
@@ -18,6 +21,17 @@ pub struct Mount {
     pub host: PathBuf,
     /// Absolute path inside.
     pub inside: PathBuf,
+}
+
+/// Where a sandbox's own file systems lie.
+const OWN: [&str; 5] = ["/", "/dev", "/proc", "/tmp", "/cell"];
+
+impl Mount {
+    /// Whether it can have its place inside at all.
+    #[must_use]
+    pub fn has_place(&self) -> bool {
+        self.inside != Path::new(OWN[0]) && !OWN[1..].iter().any(|own| self.inside.starts_with(own))
+    }
 }
 
 /// What Landlock grants at and below a path, in place of what it would.

@@ -126,6 +126,18 @@ fn a_named_pipe_is_refused_as_a_socket_is() {
 }
 
 #[test]
+fn a_directory_that_can_be_passed_and_not_listed_is_refused_unless_it_is_named() {
+    let place = Place::new("unlisted");
+    fs::create_dir_all(place.0.join("app/run")).expect("writable");
+    fs::set_permissions(place.0.join("app/run"), fs::Permissions::from_mode(0o711)).expect("ours");
+    let (app, path) = (place.file("app"), place.file("app/run"));
+    let said = place.said("", &format!("read_only = [\"{app}:/app\"]"));
+    assert!(said.contains("app/run cannot be listed"), "{said}");
+    let said = place.said("", &format!("read_only = [\"{app}:/app\"], allow_dangerous = [\"{path}\"]"));
+    assert_eq!(said, "policy.toml: no problems");
+}
+
+#[test]
 fn a_directory_that_others_may_write_to_is_a_warning() {
     let place = Place::new("open");
     fs::create_dir_all(place.0.join("app/inbox")).expect("writable");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloister_policy::{Bytes, Network, Policy};
+use cloister_policy::{Bytes, Checked, Network, Policy};
 
 const BASE: &str = r#"
 version = 1
@@ -20,7 +20,7 @@ landlock = { rules = [{ path = "/usr", access = ["read", "execute"] }, { path = 
 
 fn policy(more: &str) -> Policy {
     let text = format!("{BASE}{more}");
-    Policy::parse(&text, "policy.toml".as_ref()).unwrap_or_else(|problems| panic!("{problems}"))
+    Checked::parse(&text, "policy.toml".as_ref()).unwrap_or_else(|problems| panic!("{problems}")).policy
 }
 
 #[test]

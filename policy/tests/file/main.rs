@@ -7,3 +7,4 @@ mod host;
 mod inheritance;
 mod messages;
 mod shipped;
+mod sound;

@@ -6,14 +6,17 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::ExitCode;
 
+use cloister_policy::missing_on_host;
 use cloister_sandbox::cgroup::Layout;
 use cloister_sandbox::landlock;
 
 use crate::args::Doctor;
 use crate::beside::stand_beside;
+use crate::error::Error;
 use crate::layer;
+use crate::policy::for_host;
 use cloister_supervisor::daemon::confine::{self, require_root};
-use cloister_supervisor::daemon::needs::{has_loopback, load_policy};
+use cloister_supervisor::daemon::needs::has_loopback;
 use cloister_supervisor::daemon::{canary, devices, start};
 use cloister_supervisor::link::event_loop::runtime;
 
@@ -32,16 +35,16 @@ struct Row {
 /// Prints the table. Exit codes: 0 everything holds, 1 something does not.
 ///
 /// # Errors
-/// What kept it from looking, for a person.
-pub fn doctor(arguments: &Doctor) -> Result<ExitCode, String> {
+/// What kept it from looking.
+pub fn doctor(arguments: &Doctor) -> Result<ExitCode, Error> {
     require_root()?;
-    let mut policy = load_policy(&arguments.common.policy)?;
+    let mut policy = for_host(&arguments.common.policy)?;
     let first = policy.supervisor.uid_base.0;
     let mut rows = host(policy.supervisor.landlock_min_abi, first..=first + (policy.supervisor.uid_count - 1));
-    rows.extend(policy.missing_on_host().into_iter().map(|missing| row("runtime", "its paths", missing, false)));
+    rows.extend(missing_on_host(&policy).into_iter().map(|missing| row("runtime", "its paths", missing, false)));
     if rows.iter().all(|row| row.holds) {
         // Beside the ids that a running supervisor uses.
-        let claim = stand_beside(&mut policy, 2).map_err(|error| error.to_string())?;
+        let claim = stand_beside(&mut policy, 2)?;
         let group = format!("cloister-doctor-{}", std::process::id());
         let devices = devices::make(&policy, &group)?;
         rows.push(device_nodes(devices.is_some()));

@@ -136,11 +136,11 @@ pub fn recorded() -> Guard {
 /// Is such a launcher's guard.
 ///
 /// # Errors
-/// The step that failed, for a person.
-pub fn launcher(arguments: &Launcher) -> Result<(), String> {
+/// The step that failed.
+pub fn launcher(arguments: &Launcher) -> cloister_sandbox::Result<()> {
     let without = arguments.without.iter().map(|&layer| layer.into()).collect();
     let weaker = Weaker { without, recorded: arguments.recorded, environment: parents_environment() };
-    guard_weaker(weaker).map_err(|error| error.to_string())
+    guard_weaker(weaker)
 }
 
 /// What the program that started this one was given, `proc_pid_environ(5)`: for the build that tests the canary alone.

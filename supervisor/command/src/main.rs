@@ -6,6 +6,7 @@
 mod args;
 mod beside;
 mod doctor;
+mod error;
 mod keys;
 mod layer;
 mod learn;
@@ -28,10 +29,10 @@ fn main() -> ExitCode {
         Command::Keys(keys) => Ok(keys::keys(keys).tell()),
         Command::Completions(of) => Ok(manual::completions(&of).tell()),
         Command::Man(pages) => Ok(manual::man(&pages).tell()),
-        Command::Launcher(arguments) => layer::launcher(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Launcher(arguments) => layer::launcher(&arguments).map(|()| ExitCode::SUCCESS).map_err(Into::into),
     };
-    done.unwrap_or_else(|message| {
-        eprintln!("cloister: {message}");
+    done.unwrap_or_else(|error: error::Error| {
+        eprintln!("cloister: {error}");
         ExitCode::FAILURE
     })
 }

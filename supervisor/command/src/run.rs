@@ -9,24 +9,26 @@ use tracing::level_filters::LevelFilter;
 
 use crate::args;
 use crate::beside::stand_beside;
+use crate::error::Error;
 use crate::layer::{self, LayerName};
+use crate::policy::for_host;
 use crate::script::read;
 use cloister_supervisor::daemon::confine::{self, require_root};
-use cloister_supervisor::daemon::needs::{has_loopback, load_policy};
+use cloister_supervisor::daemon::needs::has_loopback;
 use cloister_supervisor::daemon::{devices, start};
 use cloister_supervisor::link::event_loop::runtime;
 
 /// Runs the script and prints its answer. Exit codes: 0 a result, 1 anything else.
 ///
 /// # Errors
-/// What kept it from running, for a person.
-pub fn run(arguments: &args::Run) -> Result<ExitCode, String> {
+/// What kept it from running.
+pub fn run(arguments: &args::Run) -> Result<ExitCode, Error> {
     require_root()?;
     // What a client is not told, an operator is.
-    log::start(LogFormat::Text, [LevelFilter::ERROR.into()])?;
-    let mut policy = load_policy(&arguments.common.policy)?;
+    log::start(LogFormat::Text, |filter| filter.with_default(LevelFilter::ERROR))?;
+    let mut policy = for_host(&arguments.common.policy)?;
     // Of its own: beside a running supervisor neither ids nor control groups may be shared.
-    let claim = stand_beside(&mut policy, 1).map_err(|error| error.to_string())?;
+    let claim = stand_beside(&mut policy, 1)?;
     if let Some(profile) = &arguments.profile {
         policy.profiles.retain(|name, _| name == profile || name == DEFAULT_PROFILE);
     }
@@ -49,9 +51,7 @@ pub fn run(arguments: &args::Run) -> Result<ExitCode, String> {
         false => confine::confine(has_loopback(&policy))?,
     }
     runtime()?.block_on(async {
-        let mut engine = start::start(&policy, &claim, &group, devices, layer::without(without))
-            .await
-            .map_err(|error| error.to_string())?;
+        let mut engine = start::start(&policy, &claim, &group, devices, layer::without(without)).await?;
         let id = JobId::random();
         let outcome = async {
             let place = engine.enter(Tenant::default()).await?;

@@ -1,5 +1,5 @@
 //! What Cloister's programs do alike, each thing in one place: reading the command line, manual pages and completions
-//! from its definition, the log, the count of what bodies take of memory, and the order of threads.
+//! from its definition, the log, opening the policy, the count of what bodies take of memory, and the order of threads.
 //!
 //! Nothing here knows what a program is for, or holds any privilege.
 
@@ -18,6 +18,8 @@ mod manual;
 mod parse;
 #[cfg(feature = "daemon")]
 mod thread;
+#[cfg(feature = "daemon")]
+mod trust;
 
 #[cfg(feature = "daemon")]
 pub use body::{ReadError, read_whole};
@@ -28,6 +30,8 @@ pub use manual::{Completions, Man, Shell, completions};
 pub use parse::parse;
 #[cfg(feature = "daemon")]
 pub use thread::stand_behind;
+#[cfg(feature = "daemon")]
+pub use trust::{Untrusted, open_policy};
 
 /// Prints a program's output. A reader that goes away early, such as `head`, is no failure.
 pub fn print(text: &str) {

@@ -1,9 +1,12 @@
 //! Where log lines go: for people, as JSON, or to the journal with a field for each value.
 
+use std::io;
+
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::Directive;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// How log lines are written.
@@ -17,23 +20,28 @@ pub enum LogFormat {
     Journal,
 }
 
-/// Starts the log. `CLOISTER_LOG` filters it, and so do these directives, whatever it says.
+/// There is no journal to write to.
+#[derive(Debug, thiserror::Error)]
+#[error("write to the journal: {0}: choose another --log-format")]
+pub struct NoJournal(io::Error);
+
+/// Starts the log. `CLOISTER_LOG` filters it: a level, or levels of modules, `info,hyper=debug`. What is done to the filter
+/// here is so whatever that says.
 ///
 /// # Errors
-/// When there is no journal to write to, for a person.
-pub fn start(format: LogFormat, always: impl IntoIterator<Item = Directive>) -> Result<(), String> {
-    let filter = EnvFilter::try_from_env("CLOISTER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let filter = always.into_iter().fold(filter, EnvFilter::add_directive);
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
-    match format {
-        LogFormat::Text => log.with_env_filter(filter).with_ansi(false).init(),
-        LogFormat::Json => log.with_env_filter(filter).json().flatten_event(true).init(),
+/// When there is no journal to write to.
+pub fn start(format: LogFormat, always: impl FnOnce(Targets) -> Targets) -> Result<(), NoJournal> {
+    let asked = std::env::var("CLOISTER_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let filter = always(asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO)));
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
+    let log: Box<dyn Layer<Registry> + Send + Sync> = match format {
+        LogFormat::Text => lines.with_ansi(false).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
         LogFormat::Journal => {
-            let journal = tracing_journald::layer()
-                .map_err(|error| format!("write to the journal: {error}: choose another --log-format"))?
-                .with_field_prefix(Some("CLOISTER".to_owned()));
-            tracing_subscriber::registry().with(filter).with(journal).init();
+            let journal = tracing_journald::layer().map_err(NoJournal)?;
+            journal.with_field_prefix(Some("CLOISTER".to_owned())).boxed()
         }
-    }
+    };
+    tracing_subscriber::registry().with(log.with_filter(filter)).init();
     Ok(())
 }

@@ -144,7 +144,7 @@ pub struct Details {
     pub path: Option<String>,
     /// Why, in a word for programs; not there where the script itself is the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(inline))]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub reason: Option<Reason>,
     /// The signal that ended it.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -33,10 +33,10 @@ class LastValue:
         return code.replace(co_consts=tuple(self if const == PLACE_OF_LAST else const for const in code.co_consts))
 
 
-def plain_result(value, notes):
+def plain_result(value, notes, nan=None):
     """The value, or as it is shown where code is typed in, for it need not be meant as a result."""
     try:
-        encode_result(value)
+        encode_result(value, nan)
     except NotJson as error:
         notes.append(f"the value of the last expression is {error.what}, which has no form in JSON; the result is its repr()")
         return clip(text_of(Shown(value)))

@@ -6,6 +6,7 @@ The words that programs go by are a closed list, `Reason` of the protocol: the s
 import os
 import sys
 
+from .captured import FILE_NAME
 from .describe import OURS
 from .modules import missing_module
 from .programs import failed_install, last_frame, missing_program
@@ -65,16 +66,16 @@ def missing_path(error):
     if path.startswith(("/proc/", "/sys/")):
         return "missing_path", "of /proc a job sees its own processes alone, and nothing of /sys"
     if not f"{path}/".startswith((f"{here}/", *(f"{place}/" for place in WRITABLE))):
-        there = f": open({name!r}) finds this one" if os.path.lexists(os.path.join(here, name)) else f" ({listed(here)})"
+        there = f": open({name!r}) finds this one" if os.path.lexists(os.path.join(here, name)) else f" ({contents_of(here)})"
         return "missing_path", clip(f"there is no {path} here: {PLACES}{there}; files {OUT}")
     if not os.path.isdir(folder):
         return "missing_path", clip(f"the folder {os.path.relpath(folder, here)!r} is not there: os.makedirs() makes it")
     there = f"open({name!r}) finds one of that name in the working directory" if os.path.lexists(os.path.join(here, name)) else ""
-    return "missing_path", clip(there or f"{PLACES} ({listed(here)})")
+    return "missing_path", clip(there or f"{PLACES} ({contents_of(here)})")
 
 
-def listed(folder):
-    names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+def contents_of(folder):
+    names = sorted(name for name in os.listdir(folder) if not name.startswith(".") and name.lstrip("_") not in (FILE_NAME, "out"))
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return f"it has {', '.join(names[:MOST_NAMES])}{more}" if names else "it is empty"
 

@@ -78,7 +78,7 @@ def value_of(request, notes):
         return value
     main = module.__dict__.get("main")
     if last and not callable(main):
-        return plain_result(wait_for(last.value), notes)
+        return plain_result(wait_for(last.value), notes, request.get("nan"))
     if not callable(main):
         raise Stop("no_main", no_main(main, "main" in module.__dict__))
     return wait_for(main(*given[0], **given[1]))

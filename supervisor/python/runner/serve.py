@@ -100,12 +100,17 @@ def serve_ahead(cpu_seconds, modules):
     set_name = ctypes.CDLL(None).prctl  # with PR_SET_NAME, prctl(2)
 
     def do_imports():
+        before = dict(os.environ)
         for name in modules:
             try:
                 importlib.import_module(name)
             except BaseException as error:
                 send(frame(b"I", f"import {name}: {type(error).__name__}: {error}".encode("utf-8", "replace")))
                 os_exit(1)
+        # What modules have set for themselves is not the environment of a job, which may never use them.
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+        os.environ.update(before)
 
     # Made before the imports, so that one which keeps a stream has the script's. What an import prints is nobody's.
     open_streams()

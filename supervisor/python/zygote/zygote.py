@@ -119,7 +119,7 @@ def open_streams(runner):
 
 def warm_up(modules):
     """Import the modules; what went wrong, if something did."""
-    before = {name: os.environ.get(name) for name in ALONE}
+    before = dict(os.environ)
     os.environ.update(ALONE)
     for name in modules:
         try:
@@ -137,11 +137,10 @@ def warm_up(modules):
     unfit = left_behind()
     if unfit:
         return f"the use of what is imported {unfit}; take it out of the profile's warm imports"
-    for name, value in before.items():
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value
+    # What modules have set for themselves is not the environment of a job either, which may never use them.
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+    os.environ.update(before)
     allow_threads()
     return None
 

@@ -101,7 +101,8 @@ fn run(wire: &Wire, spec: Plan, mut fds: Vec<OwnedFd>) -> Result<()> {
     // Still with the host's root's id, whose files they are.
     let interpreter = overlay::open_interpreter(&spec);
     let devices = devices::open(&spec)?;
-    let library = fds.pop().map(Library::copy).transpose()?;
+    // An interpreter can do without.
+    let library = fds.pop().and_then(|library| Library::copy(library).ok());
     credentials::become_namespace_root()?;
     // The change of ids cleared it: prctl(2), PR_SET_PDEATHSIG.
     die_with_parent()?;

@@ -29,7 +29,9 @@ impl Library {
     pub fn copy(library: OwnedFd) -> Result<Self> {
         let doing = || "copy the library of interpreters";
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        let mut copy = File::from(memfd_create(c"cloister", flags).doing(doing)?);
+        // Not to be run as a program, which Linux knows since 6.3 and some hosts insist on: sysctl vm.memfd_noexec.
+        let made = memfd_create(c"cloister", flags | MemfdFlags::NOEXEC_SEAL);
+        let mut copy = File::from(made.or_else(|_| memfd_create(c"cloister", flags)).doing(doing)?);
         io::copy(&mut File::from(library), &mut copy).doing(doing)?;
         fcntl_add_seals(&copy, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)
             .doing(doing)?;

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::job::bounds::Bounds;
 use crate::job::outcome::Outcome;
+use crate::job::prepare_error::PrepareError;
 use crate::pool::Pool;
 
 /// What has to be tried in every profile, in the order in which it is told.
@@ -113,7 +114,7 @@ async fn in_profile(pool: &Arc<Pool>) -> Vec<Attempt> {
             let trace = failure.details.traceback.unwrap_or_default();
             vec![attempt("interpreter: runs a script", Some(format!("{}: {trace} {stderr}", failure.message)))]
         }
-        Err(message) => vec![attempt("sandbox: can be built", Some(message))],
+        Err(error) => vec![attempt("sandbox: can be built", Some(error.to_string()))],
     };
     if attempts.iter().all(|attempt| attempt.broken.is_none()) {
         let outlast = run(pool, pool.bounds.language.outlast, None, Some(300)).await;
@@ -124,7 +125,7 @@ async fn in_profile(pool: &Arc<Pool>) -> Vec<Attempt> {
                 None
             }
             Ok(other) => Some(format!("ended with {other:?}")),
-            Err(message) => Some(message),
+            Err(error) => Some(error.to_string()),
         };
         attempts.push(attempt(DEADLINE, broken));
     }
@@ -226,7 +227,7 @@ async fn run(
     script: &str,
     kwargs: Option<Box<RawValue>>,
     timeout_ms: Option<u64>,
-) -> Result<Outcome, String> {
+) -> Result<Outcome, PrepareError> {
     let request = ExecuteRequest {
         script: script.to_owned(),
         kwargs,
@@ -238,7 +239,7 @@ async fn run(
     let most = |own: Duration| own.max(Duration::from_secs(45));
     let Bounds { wall, cpu, result_bytes, .. } = pool.bounds;
     let bounds = Bounds { wall: most(wall), cpu: most(cpu), result_bytes: result_bytes.max(64 << 10), ..pool.bounds };
-    Arc::clone(pool).execute(&request, &bounds).await.map_err(|error| error.to_string())
+    Arc::clone(pool).execute(&request, &bounds).await
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cloister_policy::{Policy, Supervisor};
+use cloister_terms::{Policy, Supervisor};
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::daemon::canary;

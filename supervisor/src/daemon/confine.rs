@@ -3,8 +3,10 @@
 //! Launchers start below it and inherit the filter; their capabilities are those of a user namespace
 //! of their own, whatever is given up here.
 
+use caps::errors::CapsError;
 use caps::{CapSet, Capability};
 use cloister_sandbox::seccomp;
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 
 /// Capabilities that remain: to map ids into launchers' namespaces, to end processes of other ids, to
@@ -18,6 +20,25 @@ const KEPT: [Capability; 6] = [
     Capability::CAP_SETUID,
     Capability::CAP_SETPCAP,
 ];
+
+/// Why this process is not confined.
+#[derive(Debug, thiserror::Error)]
+pub enum NotConfined {
+    /// It is in the host's network.
+    #[error("leave the host's network: {0}: start it in one of its own (PrivateNetwork=yes)")]
+    Network(#[from] Errno),
+    /// It has capabilities that it should not.
+    #[error("give up capabilities: {0}")]
+    Capabilities(#[from] CapsError),
+    /// It has no filter.
+    #[error(transparent)]
+    Filter(#[from] cloister_sandbox::Error),
+}
+
+/// This process is not root's.
+#[derive(Debug, thiserror::Error)]
+#[error("this needs root, to map ids and to make control groups: run it with sudo")]
+pub struct NotRoot;
 
 /// Whether whoever started this process has put it into a network of its own already.
 fn has_no_network() -> bool {
@@ -33,46 +54,38 @@ fn has_no_network() -> bool {
 /// empty one. Its socket is a file, which is found all the same.
 ///
 /// # Errors
-/// The step that failed, for a person.
-pub fn confine(loopback: bool) -> Result<(), String> {
+/// The step that failed.
+pub fn confine(loopback: bool) -> Result<(), NotConfined> {
     give_up(loopback)?;
-    seccomp::apply(&seccomp::compile_supervisor(loopback).map_err(|error| error.to_string())?)
-        .map_err(|error| error.to_string())
+    Ok(seccomp::apply(&seccomp::compile_supervisor(loopback)?)?)
 }
 
 /// The part of it that is no filter.
 ///
 /// # Errors
 /// As [`confine`].
-pub fn give_up(loopback: bool) -> Result<(), String> {
+pub fn give_up(loopback: bool) -> Result<(), NotConfined> {
     if loopback && !has_no_network() {
-        let failed =
-            |errno| format!("leave the host's network: {errno}: start it in one of its own (PrivateNetwork=yes)");
-        unshare(CloneFlags::CLONE_NEWNET).map_err(failed)?;
+        unshare(CloneFlags::CLONE_NEWNET)?;
     }
-    let failed = |error: caps::errors::CapsError| format!("give up capabilities: {error}");
     let kept = KEPT.into_iter().collect();
     for given_up in caps::all().difference(&kept) {
         // One that the bounding set lacks already is no loss, and one this kernel lacks cannot be had.
         if caps::has_cap(None, CapSet::Bounding, *given_up).unwrap_or(false) {
-            caps::drop(None, CapSet::Bounding, *given_up).map_err(failed)?;
+            caps::drop(None, CapSet::Bounding, *given_up)?;
         }
     }
-    caps::clear(None, CapSet::Ambient).map_err(failed)?;
-    caps::clear(None, CapSet::Inheritable).map_err(failed)?;
-    let held = caps::read(None, CapSet::Permitted).map_err(failed)?.intersection(&kept).copied().collect();
-    caps::set(None, CapSet::Effective, &held).map_err(failed)?;
-    caps::set(None, CapSet::Permitted, &held).map_err(failed)
+    caps::clear(None, CapSet::Ambient)?;
+    caps::clear(None, CapSet::Inheritable)?;
+    let held = caps::read(None, CapSet::Permitted)?.intersection(&kept).copied().collect();
+    caps::set(None, CapSet::Effective, &held)?;
+    Ok(caps::set(None, CapSet::Permitted, &held)?)
 }
 
 /// Sandboxes need root to begin with.
 ///
 /// # Errors
-/// Without it, for a person.
-pub fn require_root() -> Result<(), String> {
-    if nix::unistd::geteuid().is_root() {
-        Ok(())
-    } else {
-        Err("this needs root, to map ids and to make control groups: run it with sudo".to_owned())
-    }
+/// Without it.
+pub fn require_root() -> Result<(), NotRoot> {
+    if nix::unistd::geteuid().is_root() { Ok(()) } else { Err(NotRoot) }
 }

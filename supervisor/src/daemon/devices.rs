@@ -1,7 +1,7 @@
 //! The slots' own device nodes: how many are made, and what it means where none can be.
 
-use cloister_policy::Policy;
 use cloister_sandbox::devices::{Devices, Made};
+use cloister_terms::Policy;
 
 use crate::daemon::needs::slot_count;
 
@@ -11,9 +11,9 @@ const SPARE: u32 = 64;
 /// Makes them under a control group's name, as long as this process may: before it is confined.
 ///
 /// # Errors
-/// When another process has the name, for a person.
-pub fn make(policy: &Policy, group: &str) -> Result<Option<Devices>, String> {
-    match Devices::make(group, sets(policy)).map_err(|error| error.to_string())? {
+/// When another process has the name.
+pub fn make(policy: &Policy, group: &str) -> cloister_sandbox::Result<Option<Devices>> {
+    match Devices::make(group, sets(policy))? {
         Made::Own(devices) => Ok(Some(devices)),
         Made::Hosts(why) => {
             tracing::warn!(

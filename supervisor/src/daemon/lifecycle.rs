@@ -1,37 +1,94 @@
 //! The life of the daemon, from an empty host to an empty host.
 
+use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use cloister_policy::Policy;
-use cloister_program::log;
+use cloister_program::log::{self, NoJournal};
+use cloister_program::open_policy;
 use cloister_sandbox::devices::Devices;
+use cloister_terms::Policy;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinError;
 
 use crate::daemon::args::Serve;
 use crate::daemon::claim::{Claim, ClaimError};
-use crate::daemon::confine::{self, require_root};
-use crate::daemon::needs::{has_loopback, id_range, load_policy};
-use crate::daemon::open_files::allow_open_files;
-use crate::daemon::{canary, devices, notify, reload, start};
+use crate::daemon::confine::{self, NotConfined, NotRoot, require_root};
+use crate::daemon::needs::{has_loopback, id_range};
+use crate::daemon::open_files::{TooFewFiles, allow_open_files};
+use crate::daemon::reader::{NoPolicy, Reader};
+use crate::daemon::reload::Source;
+use crate::daemon::start::{self, StartError};
+use crate::daemon::{canary, devices, notify, reload};
 use crate::door::server::Server;
 use crate::door::socket;
-use crate::link::event_loop::runtime;
+use crate::link::event_loop::{NoEventLoop, runtime};
 use crate::link::launcher::Guard;
+
+/// What kept the daemon from starting, or ended it: each is a sentence for a person.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// There is no log.
+    #[error(transparent)]
+    Log(#[from] NoJournal),
+    /// It takes root.
+    #[error(transparent)]
+    NotRoot(#[from] NotRoot),
+    /// There is no policy.
+    #[error(transparent)]
+    Policy(#[from] NoPolicy),
+    /// It may not have as many open files as it needs.
+    #[error(transparent)]
+    Files(#[from] TooFewFiles),
+    /// There is no event loop.
+    #[error(transparent)]
+    EventLoop(#[from] NoEventLoop),
+    /// Signals do not reach it.
+    #[error("listen for signals: {0}")]
+    Signals(io::Error),
+    /// It is not confined.
+    #[error(transparent)]
+    NotConfined(#[from] NotConfined),
+    /// A step of the sandbox failed.
+    #[error(transparent)]
+    Sandbox(#[from] cloister_sandbox::Error),
+    /// The socket cannot be listened on.
+    #[error("listen on {path}: {1}", path = .0.display())]
+    Socket(PathBuf, io::Error),
+    /// Others have its ids.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// What serves jobs could not be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// An attempt that must fail did not.
+    #[error(
+        "the sandbox does not hold on this host, so nothing is served:\n  {}\n`cloister doctor` shows every layer",
+        .0.join("\n  ")
+    )]
+    Broken(Vec<String>),
+    /// What serves has ended by itself.
+    #[error("serve: {0}")]
+    Ended(#[from] JoinError),
+}
 
 /// Serves until SIGTERM or SIGINT; then lets running jobs finish within their limits.
 ///
 /// # Errors
-/// What kept it from starting, for a person.
-pub fn serve(arguments: &Serve) -> Result<ExitCode, String> {
-    log::start(arguments.log_format, [])?;
+/// What kept it from starting.
+pub fn serve(arguments: &Serve) -> Result<ExitCode, ServeError> {
+    log::start(arguments.log_format, |filter| filter)?;
     require_root()?;
-    let policy = load_policy(&arguments.common.policy)?;
-    allow_open_files(&policy)?;
-    cloister_sandbox::sys::give_back_large_blocks();
+    let (reader, path) = (Reader::find()?, &arguments.common.policy);
     // Outlives the event loop, and so all that runs with these ids: nobody else has them before.
     let mut claim = None;
     let runtime = runtime()?;
+    // On this thread: one that was there before the confinement would be outside of it.
+    let file = open_policy(path).map_err(NoPolicy::from)?;
+    let policy = runtime.block_on(reader.read(file, path))?;
+    allow_open_files(&policy)?;
+    cloister_sandbox::sys::give_back_large_blocks();
     // First of all: until they are listened for, signals end the process, and leave what it has begun.
     let (hangup, stop) = {
         let _inside = runtime.enter();
@@ -39,40 +96,37 @@ pub fn serve(arguments: &Serve) -> Result<ExitCode, String> {
     };
     let devices = devices::make(&policy, &arguments.cgroup)?;
     confine::confine(has_loopback(&policy))?;
-    runtime.block_on(run(arguments, &policy, &mut claim, devices, hangup, stop))
+    runtime.block_on(run(arguments, &policy, reader, &mut claim, devices, (hangup, stop)))
 }
 
 async fn run(
     arguments: &Serve,
     policy: &Policy,
+    reader: Reader,
     claim: &mut Option<Claim>,
     devices: Option<Devices>,
-    hangup: Signal,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> Result<ExitCode, String> {
+    (hangup, stop): (Signal, impl Future<Output = ()> + Send + 'static),
+) -> Result<ExitCode, ServeError> {
     let mut stop = Box::pin(stop);
-    let failed = |error| format!("listen on {}: {error}", arguments.socket.display());
+    let failed = |error| ServeError::Socket(arguments.socket.clone(), error);
     let passed = socket::passed().map_err(failed)?;
     let owns_socket = passed.is_none();
     let listener =
         passed.map_or_else(|| socket::listen(&arguments.socket, &arguments.gateway_uid), Ok).map_err(failed)?;
-    let claim = claim.insert(take_claim(arguments, policy).map_err(|error| error.to_string())?);
+    let claim = claim.insert(take_claim(arguments, policy)?);
     let start = start::start(policy, claim, &arguments.cgroup, devices, Guard::default());
     let engine = tokio::select! {
-        started = notify::while_starting(start) => started.map_err(|error| error.to_string())?,
+        started = notify::while_starting(start) => started?,
         // What was started so far ends with it.
         () = &mut stop => return Ok(ExitCode::SUCCESS),
     };
-    engine.bound_memory().map_err(|error| error.to_string())?;
+    engine.bound_memory()?;
     let engine = Arc::new(engine);
     let server = Arc::new(Server::new(Arc::clone(&engine), arguments.gateway_uid.clone()));
     let serving = tokio::spawn(Arc::clone(&server).serve(listener, stop));
 
     if let Err(broken) = notify::while_starting(canary::all_hold(&engine.pools())).await {
-        let broken = broken.join("\n  ");
-        return Err(format!(
-            "the sandbox does not hold on this host, so nothing is served:\n  {broken}\n`cloister doctor` shows every layer"
-        ));
+        return Err(ServeError::Broken(broken));
     }
     server.set_ready();
     notify::ready();
@@ -84,9 +138,9 @@ async fn run(
         cgroup = %engine.cgroup_version(),
         "ready"
     );
-    let policy_file = arguments.common.policy.clone();
-    let reloads = tokio::spawn(reload::at_each(hangup, Arc::clone(&engine), Arc::clone(&server), policy_file));
-    serving.await.map_err(|error| format!("serve: {error}"))?;
+    let source = Source { path: arguments.common.policy.clone(), reader };
+    let reloads = tokio::spawn(reload::at_each(hangup, Arc::clone(&engine), Arc::clone(&server), source));
+    serving.await?;
     // One that is under way is given up; what it has started goes with it.
     reloads.abort();
     let _ = reloads.await;
@@ -110,7 +164,7 @@ fn take_claim(arguments: &Serve, policy: &Policy) -> Result<Claim, ClaimError> {
 }
 
 /// Completes at the first request to stop.
-fn stop_signal() -> Result<impl Future<Output = ()>, String> {
+fn stop_signal() -> Result<impl Future<Output = ()>, ServeError> {
     let (mut terminate, mut interrupt) = (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {
@@ -122,6 +176,6 @@ fn stop_signal() -> Result<impl Future<Output = ()>, String> {
     })
 }
 
-fn listen_for(kind: SignalKind) -> Result<Signal, String> {
-    signal(kind).map_err(|error| format!("listen for signals: {error}"))
+fn listen_for(kind: SignalKind) -> Result<Signal, ServeError> {
+    signal(kind).map_err(ServeError::Signals)
 }

@@ -11,5 +11,6 @@ pub mod lifecycle;
 pub mod needs;
 pub(crate) mod notify;
 pub(crate) mod open_files;
+pub mod reader;
 pub(crate) mod reload;
 pub mod start;

@@ -1,10 +1,9 @@
 //! What a policy needs of its host: ids, slots, a network.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use cloister_policy::{Network, Policy, Profile};
 use cloister_sandbox::spec::IdRange;
+use cloister_terms::{Network, Policy, Profile};
 
 /// The host ids of a policy's launchers: root's, and one for each slot.
 #[must_use]
@@ -28,12 +27,4 @@ pub fn has_loopback(policy: &Policy) -> bool {
 #[must_use]
 pub fn parked(profiles: &BTreeMap<String, Profile>) -> u32 {
     profiles.values().filter_map(|profile| profile.warm.as_ref()).map(|warm| warm.parked).sum()
-}
-
-/// Reads a policy for a daemon: errors are complete sentences for a person.
-///
-/// # Errors
-/// Everything that is wrong with the file.
-pub fn load_policy(path: &Path) -> Result<Policy, String> {
-    Policy::load_for_host(path).map_err(|error| error.to_string())
 }

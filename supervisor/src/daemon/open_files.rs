@@ -1,11 +1,32 @@
 //! How many files this process may have open, and how many it needs.
 
-use cloister_policy::Policy;
+use cloister_terms::Policy;
+use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::daemon::needs::slot_count;
 use crate::door::connections::SPARE;
 use crate::door::shares::MOST_UNREAD;
+
+/// Why this process may not have as many open files as it needs.
+#[derive(Debug, thiserror::Error)]
+pub enum TooFewFiles {
+    /// How many it may have is not known.
+    #[error("read the limit on open files: {0}")]
+    Unread(Errno),
+    /// The kernel gives no more.
+    #[error(
+        "the policy's slots need {needed} open files and this process may have {hard}: lower slots, or raise fs.nr_open and the unit's LimitNOFILE ({error})"
+    )]
+    Refused {
+        /// For all slots together.
+        needed: u64,
+        /// The limit as it is.
+        hard: u64,
+        /// What the kernel said.
+        error: Errno,
+    },
+}
 
 /// What a slot takes at most: ten files of its cgroup, seven of a job in it, the job's file system, and its connection.
 const FILES_A_SLOT: u64 = 19;
@@ -24,17 +45,14 @@ pub fn open_files(slots: u32, queue: u32) -> u64 {
 /// `fs.nr_open`.
 ///
 /// # Errors
-/// When that is more than the kernel gives, for a person.
-pub fn allow_open_files(policy: &Policy) -> Result<(), String> {
+/// When that is more than the kernel gives.
+pub fn allow_open_files(policy: &Policy) -> Result<(), TooFewFiles> {
     let (slots, queue) = (slot_count(policy), policy.supervisor.queue);
     let needed = open_files(slots, queue);
-    let (_, hard) =
-        getrlimit(Resource::RLIMIT_NOFILE).map_err(|error| format!("read the limit on open files: {error}"))?;
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(TooFewFiles::Unread)?;
     let allow = |limit| setrlimit(Resource::RLIMIT_NOFILE, limit, limit);
     if allow(open_files(2 * slots, queue).max(hard)).is_ok() {
         return Ok(());
     }
-    allow(needed.max(hard)).map_err(|error| {
-        format!("the policy's slots need {needed} open files and this process may have {hard}: lower slots, or raise fs.nr_open and the unit's LimitNOFILE ({error})")
-    })
+    allow(needed.max(hard)).map_err(|error| TooFewFiles::Refused { needed, hard, error })
 }

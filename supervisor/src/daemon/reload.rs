@@ -1,13 +1,14 @@
 //! Reload: at each SIGHUP the policy file is read again and put in force, whole or not at all.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use cloister_policy::Policy;
+use cloister_program::open_policy;
+use cloister_terms::Policy;
 use tokio::signal::unix::Signal;
 
 use crate::daemon::change::{Reloaded, change};
-use crate::daemon::needs::load_policy;
+use crate::daemon::reader::{NoPolicy, Reader};
 use crate::daemon::start::StartError;
 use crate::door::engine::Engine;
 use crate::door::readiness::ReloadState;
@@ -16,8 +17,10 @@ use crate::door::server::Server;
 /// Why a file was refused.
 #[derive(Debug, thiserror::Error)]
 enum ReloadError {
-    #[error("{0}")]
-    File(String),
+    #[error(transparent)]
+    Policy(#[from] NoPolicy),
+    #[error("opening the policy panicked, which is a bug of ours")]
+    Panicked,
     #[error(transparent)]
     Start(#[from] StartError),
 }
@@ -26,7 +29,10 @@ impl ReloadError {
     /// For anyone who can reach `/readyz`: what kind of thing is wrong. The log has the rest.
     fn in_public(&self) -> &'static str {
         match self {
-            Self::File(_) => "the policy file cannot be read or has mistakes; the supervisor's log tells which",
+            Self::Policy(why) if why.is_of_the_file() => {
+                "the policy file cannot be read or has mistakes; the supervisor's log tells which"
+            }
+            Self::Policy(_) | Self::Panicked => "the policy could not be read; the supervisor's log tells why",
             Self::Start(StartError::Broken(_)) => {
                 "the sandbox does not hold under the new policy; the supervisor's log tells where"
             }
@@ -43,9 +49,9 @@ impl ReloadError {
 
 /// Reads the file again at each hangup, for ever. Those that come while one is dealt with make one more
 /// reload together: a [`Signal`] remembers that it came, not how often.
-pub async fn at_each(mut hangup: Signal, engine: Arc<Engine>, server: Arc<Server>, path: PathBuf) {
+pub async fn at_each(mut hangup: Signal, engine: Arc<Engine>, server: Arc<Server>, source: Source) {
     while hangup.recv().await.is_some() {
-        server.set_reload(match reload(&engine, &path).await {
+        server.set_reload(match reload(&engine, &source).await {
             Ok(done) => {
                 tell(&done);
                 (!done.needs_restart.is_empty()).then_some(ReloadState::NeedsRestart(done.needs_restart))
@@ -59,17 +65,28 @@ pub async fn at_each(mut hangup: Signal, engine: Arc<Engine>, server: Arc<Server
     }
 }
 
-async fn reload(engine: &Engine, path: &Path) -> Result<Reloaded, ReloadError> {
-    tracing::info!(path = %path.display(), "reload: reading the policy again");
-    Ok(change(engine, &read(path).await?).await?)
+async fn reload(engine: &Engine, source: &Source) -> Result<Reloaded, ReloadError> {
+    tracing::info!(path = %source.path.display(), "reload: reading the policy again");
+    Ok(change(engine, &source.read().await?).await?)
 }
 
-/// Reads the file beside the event loop: a file system that hangs keeps no request waiting.
-async fn read(path: &Path) -> Result<Policy, ReloadError> {
-    let path = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || load_policy(&path)).await;
-    read.unwrap_or_else(|_| Err("reading the policy panicked, which is a bug of ours".to_owned()))
-        .map_err(ReloadError::File)
+/// Where the policy comes from.
+#[derive(Debug)]
+pub struct Source {
+    /// Its file.
+    pub path: PathBuf,
+    /// Who reads it.
+    pub reader: Reader,
+}
+
+impl Source {
+    /// Opens the file beside the event loop: a file system that hangs keeps no request waiting.
+    async fn read(&self) -> Result<Policy, ReloadError> {
+        let path = self.path.clone();
+        let opened = tokio::task::spawn_blocking(move || open_policy(&path)).await;
+        let file = opened.map_err(|_| ReloadError::Panicked)?.map_err(NoPolicy::from)?;
+        Ok(self.reader.read(file, &self.path).await?)
+    }
 }
 
 fn tell(done: &Reloaded) {

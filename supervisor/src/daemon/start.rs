@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloister_policy::{Policy, Profile};
 use cloister_sandbox::cgroup::Tree;
 use cloister_sandbox::devices::Devices;
+use cloister_terms::{Policy, Profile};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 

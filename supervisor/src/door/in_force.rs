@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cloister_policy::Supervisor;
 use cloister_protocol::{DEFAULT_PROFILE, ErrorCode, ExecuteRequest, Failure};
+use cloister_terms::Supervisor;
 
 use crate::door::answers;
 use crate::door::shares::Room;

@@ -6,13 +6,12 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use cloister_policy::seccomp::{NEVER, Syscall};
-use cloister_policy::{Network, Profile};
 use cloister_protocol::{Claim, Denial, ErrorCode, Failure, Layer};
 use cloister_sandbox::cgroup::Usage;
 use cloister_sandbox::seccomp::{self, Filter};
 use cloister_sandbox::spec::Spec;
 use cloister_sandbox::{bpf, root};
+use cloister_terms::{NEVER, Network, Profile, Syscall};
 
 /// How many denials an answer carries.
 const MOST: usize = 16;

@@ -4,8 +4,8 @@
 //! What passes through its pipes is the same for all: a request as [`message`](crate::job::message) writes it, a report as
 //! [`report`](crate::job::report) reads it.
 
-use cloister_policy::{Runner, Runtime, Warm};
 use cloister_python as python;
+use cloister_terms::{Runner, Runtime, Warm};
 
 /// What is said to, and of, the scripts of a runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ mod tests {
     use std::path::PathBuf;
     use std::time::Duration;
 
-    use cloister_policy::{Children, Runner, Runtime, Warm};
+    use cloister_terms::{Children, Runner, Runtime, Warm};
 
     use super::{command, language};
 

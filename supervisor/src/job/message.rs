@@ -63,8 +63,8 @@ mod tests {
     use std::path::Path;
     use std::time::Duration;
 
-    use cloister_policy::{Runner, Runtime};
     use cloister_protocol::{ExecuteRequest, Writer};
+    use cloister_terms::{Runner, Runtime};
 
     use super::{Bounds, encode};
     use crate::job::interpreter::language;

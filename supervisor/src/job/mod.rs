@@ -7,6 +7,7 @@ pub mod denial;
 pub(crate) mod input_files;
 pub mod interpreter;
 pub(crate) mod locks;
+pub(crate) mod media_type;
 pub(crate) mod message;
 pub mod outcome;
 pub mod output;

@@ -17,6 +17,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, StatF
 use rustix::path::Arg;
 
 use crate::job::bounds::Bounds;
+use crate::job::media_type::media_type;
 
 /// How many names below `out` are looked at.
 const MOST_SEEN: usize = 4096;
@@ -202,11 +203,6 @@ impl Walk<'_> {
 
 fn size(stat: &Stat) -> u64 {
     u64::try_from(stat.st_size).unwrap_or(0)
-}
-
-/// What a file is, as far as its name tells.
-fn media_type(name: &str) -> &'static str {
-    mime_guess::from_path(name).first_raw().unwrap_or("application/octet-stream")
 }
 
 /// The names in a directory, without those of itself and of the one above.

@@ -13,18 +13,23 @@ pub const LARGE: usize = 128 * 1024;
 /// Threads beside the event loop, for what would hold it up: parsing, writing, reading and freeing files.
 const THREADS: usize = 16;
 
+/// The event loop cannot be started.
+#[derive(Debug, thiserror::Error)]
+#[error("start the event loop: {0}")]
+pub struct NoEventLoop(io::Error);
+
 /// One thread does all else: it only waits and passes bytes on, and launchers die with the thread that
 /// started them (`PR_SET_PDEATHSIG`), which must therefore be the one that lives longest.
 ///
 /// # Errors
-/// Why it cannot be started, for a person.
-pub fn runtime() -> Result<Runtime, String> {
+/// The kernel's refusal.
+pub fn runtime() -> Result<Runtime, NoEventLoop> {
     Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(THREADS)
         .on_thread_start(cloister_program::stand_behind)
         .build()
-        .map_err(|error| format!("start the event loop: {error}"))
+        .map_err(NoEventLoop)
 }
 
 /// Registers an owned descriptor with the event loop.

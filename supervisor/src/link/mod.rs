@@ -6,5 +6,6 @@ pub mod event_loop;
 pub mod forkers;
 pub mod launcher;
 pub mod launcher_error;
+pub mod program;
 pub(crate) mod replies;
 pub(crate) mod silence;

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use cloister_policy::Warm;
 use cloister_python::ZYGOTE_LIBRARY;
 use cloister_sandbox::cgroup::Tree;
 use cloister_sandbox::spec::{IdRange, Spec};
+use cloister_terms::Warm;
 
 use crate::job::interpreter;
 use crate::link::connection::Connection;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloister_policy::{Children, Policy, Profile};
 use cloister_sandbox::cgroup::Limits;
 use cloister_sandbox::spec::Spec;
+use cloister_terms::{Children, Policy, Profile};
 use tokio::sync::Semaphore;
 
 use crate::job::interpreter;

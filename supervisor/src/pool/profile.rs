@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use cloister_policy::{Children, Policy, Profile, Runtime, Warm};
 use cloister_protocol::OUT;
 use cloister_sandbox::cgroup::Limits;
 use cloister_sandbox::devices::Devices;
 use cloister_sandbox::etc::ACCOUNT;
 use cloister_sandbox::root;
 use cloister_sandbox::spec::{Spec, Tmpfs};
+use cloister_terms::{Children, Policy, Profile, Runtime, Warm};
 
 use crate::job::bounds::Bounds;
 use crate::job::interpreter;

@@ -6,9 +6,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use cloister_policy::{Children, Policy, Profile, Warm};
 use cloister_protocol::{ExecuteRequest, Interpreter, ProfileInfo, ProfileStats, Tenant};
 use cloister_sandbox::spec::{Network, Spec};
+use cloister_terms::{Children, Policy, Profile, Warm};
 
 use crate::job::bounds::Bounds;
 use crate::job::denial::Rules;

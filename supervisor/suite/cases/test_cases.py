@@ -40,7 +40,8 @@ def services(start_for_module):
 def test_what_people_write_gives_what_is_right(services, case, profile):
     request = {"profile": profile, **request_of(case)}
     response = services.client.http.post("/execute", json=request)
-    assert problems(case["expect"], response.status_code, response.json()) == []
+    wrong = problems(case["expect"], response.status_code, response.json())
+    assert not wrong, "\n".join(wrong)
 
 
 def test_no_two_cases_have_one_name():

@@ -142,7 +142,7 @@ def hint_of(execute, value, profile):
 @pytest.mark.parametrize(("value", "place", "expected"), VALUES)
 def test_a_hint_gives_what_it_promises(execute, value, place, expected):
     hint = hint_of(execute, value, "default")
-    script = f"{SETUP}\nasync def main():\n    whole = {value}\n    value = df = series = index = array = {place}\n    {hint}"
+    script = f"{SETUP}\ndef made():\n    return {value}\n\nasync def main():\n    whole = made()\n    value = df = series = index = array = {place}\n    {hint}"
     answer = execute(script)
     assert (answer.status, answer.body.get("result")) == (200, expected), (hint, answer)
 

@@ -73,6 +73,30 @@ def test_a_failure_is_something_to_read(speak):
     assert "unknown field `source`" in text(wrong)
 
 
+@pytest.mark.parametrize(("call", "expected"), [
+    ({"code": "1 + 1"}, "result: 2"),
+    ({"script": "import math\nprint('hi')\nmath.comb(4, 2)"}, "result: 6\nstdout:\nhi"),
+    ({"code": "x = 3\nprint(x)"}, "result: null\nstdout:\n3"),
+    ({"code": "def main(): return 5\n7"}, "result: 5"),
+    ({"code": "import sys\nprint(sys.argv[1:])\nsys.exit(3)", "entry": "program", "argv": ["-n", "é"]}, "exit_code: 3\nstdout:\n['-n', 'é']"),
+    ({"code": "[1, float('nan')]", "nan": "null"}, "result: [1,null]"),
+])
+def test_plain_code_is_enough(speak, call, expected):
+    answer = speak(lambda session: session.call_tool("execute_python", call))
+    assert not answer.is_error and text(answer).replace(", null", ",null") == expected, answer
+
+
+@pytest.mark.parametrize(("call", "code", "expected"), [
+    ({"code": "1 / 0"}, "exception", "line 1, in <module>"),
+    ({"code": "1 +"}, "syntax_error", "line 1"),
+    ({"code": "x = 1", "entry": "main"}, "no_main", "main()"),
+    ({"code": "x = 1", "script": "x = 1"}, "invalid_request", "two names of one field"),
+])
+def test_what_is_wrong_with_plain_code_is_told(speak, call, code, expected):
+    answer = speak(lambda session: session.call_tool("execute_python", call))
+    assert answer.is_error and answer.meta["cloister/code"] == code and expected in text(answer), answer
+
+
 def test_files_go_in_and_come_back(speak):
     picture = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
@@ -94,9 +118,9 @@ def test_files_go_in_and_come_back(speak):
 def test_calls_keep_nothing_between_them(speak):
     async def conversation(session):
         await session.call_tool("execute_python", {"script": "def main(): open('/tmp/kept', 'w').write('x')"})
-        return await session.call_tool("execute_python", {"script": "import os\ndef main(): return os.listdir()"})
+        return await session.call_tool("execute_python", {"code": "import os\nos.path.exists('/tmp/kept')"})
 
-    assert text(speak(conversation)) == 'result: ["out"]'
+    assert text(speak(conversation)) == "result: false"
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from client import eventually
+from facts import compared, facts
 
 # Starts a program on a host of these names.
 ELSEWHERE = """
@@ -120,9 +121,24 @@ def test_an_import_finds_what_a_job_would_and_what_it_writes_is_nobodys(start_se
     # The next zygote of the same profile, too.
     eventually(lambda: (told.append(ask("own")) or told[-1]["zygote"]["token"]) != first)
     for job in told:
-        assert job["own"] == [["out"], []], "what an import wrote is in a job"
+        assert job["own"][1] == [] and set(job["own"][0]) <= {"out", "script.py"}, "what an import wrote is in a job"
         assert job["zygote"]["before"] == [[], []], "what an import wrote is in another zygote"
         assert job["zygote"]["found"] == job["job"] and job["job"]["paths"] == []
         assert set(job["zygote"]["refused"]) <= {"OSError", "PermissionError", "FileNotFoundError"}, job["zygote"]
         assert job["zygote"]["filled"] == "OSError"
     assert len({job["zygote"]["token"] for job in told}) > 2
+
+
+# Modules that look at the machine, the process or the time when they are imported, or when they are first used.
+LOOKING = ["asyncio", "concurrent.futures", "getpass", "locale", "logging", "mimetypes", "multiprocessing", "numpy", "pandas", "platform", "random", "socket",
+           "ssl", "tempfile", "uuid", "zoneinfo"]
+
+
+def test_modules_remember_nothing_that_a_cold_job_would_not_find(start_service):
+    ahead = f'{{ imports = {LOOKING}, parked = 1 }}'.replace("'", '"')
+    profile = '[profile.{}]\nextends = "default"\nmemory = "2GiB"\nwall_time = "60s"\ncpu_time = "60s"\nwarm = {}\n'
+    service = start_service(policy=profile.format("ahead", ahead) + profile.format("cold", "false"), warm=False)
+    warm, cold = ([facts(service.client, LOOKING, profile=name) for _ in range(2)] for name in ("ahead", "cold"))
+    assert min(map(len, (*warm, *cold))) > 10_000, "little was looked at"
+    remembered, different = compared(warm, cold)
+    assert remembered == {} and different == {}

@@ -19,14 +19,16 @@ use cloister_sandbox::cgroup::Tree;
 
 use crate::args;
 use crate::beside::stand_beside;
+use crate::error::Error;
 use crate::layer;
 use crate::learn::judge::Judge;
 use crate::learn::recorder::Recorder;
 use crate::learn::snippet::Snippet;
+use crate::policy::for_host;
 use crate::script::read;
 use cloister_supervisor::daemon::confine::require_root;
 use cloister_supervisor::daemon::devices;
-use cloister_supervisor::daemon::needs::{id_range, load_policy};
+use cloister_supervisor::daemon::needs::id_range;
 use cloister_supervisor::job::bounds::Bounds;
 use cloister_supervisor::job::outcome::Outcome;
 use cloister_supervisor::job::output::Printed;
@@ -45,25 +47,23 @@ const UNFINISHED: u8 = 3;
 /// codes: 0 the script came to a result, 3 it did not, 1 nothing was learned.
 ///
 /// # Errors
-/// What kept it from running, for a person.
-pub fn learn(arguments: &args::Learn) -> Result<ExitCode, String> {
+/// What kept it from running.
+pub fn learn(arguments: &args::Learn) -> Result<ExitCode, Error> {
     if arguments.socket.is_some() || std::env::var_os("LISTEN_FDS").is_some() {
-        return Err("learn starts a sandbox of its own, for an operator at a terminal: it lets pass what the policy \
-                    refuses, so it is never for the socket of a daemon that others use"
-            .to_owned());
+        return Err(Error::ForADaemon);
     }
     require_root()?;
     let file = &arguments.common.policy;
-    let mut policy = load_policy(file)?;
-    let text = std::fs::read_to_string(file).map_err(|error| format!("read {}: {error}", file.display()))?;
+    let mut policy = for_host(file)?;
+    let text = std::fs::read_to_string(file).map_err(|error| Error::Again(file.clone(), error))?;
     let name = arguments.profile.as_str();
     let known = policy.profiles.keys().cloned().collect::<Vec<_>>().join(", ");
     policy.profiles.retain(|profile, _| profile == name);
     // A warm interpreter has imported before it is confined, and what it did for that would be missing.
     policy.profiles.values_mut().for_each(|profile| profile.warm = None);
-    let _claim = stand_beside(&mut policy, 1).map_err(|error| error.to_string())?;
+    let _claim = stand_beside(&mut policy, 1)?;
     let Some(profile) = policy.profiles.get(name) else {
-        return Err(format!("there is no profile {name:?}, expected one of: {known}"));
+        return Err(Error::NoProfile { name: name.to_owned(), known });
     };
     let request = ExecuteRequest { script: read(&arguments.script)?, ..ExecuteRequest::default() };
     let (outcome, recorder) = runtime()?.block_on(record(&policy, profile, &request))?;
@@ -79,30 +79,28 @@ pub fn learn(arguments: &args::Learn) -> Result<ExitCode, String> {
 }
 
 /// Runs the script in a sandbox that differs from the profile's in its filter alone.
-async fn record(policy: &Policy, of: &Profile, request: &ExecuteRequest) -> Result<(Outcome, Arc<Recorder>), String> {
+async fn record(policy: &Policy, of: &Profile, request: &ExecuteRequest) -> Result<(Outcome, Arc<Recorder>), Error> {
     let group = format!("cloister-learn-{}", std::process::id());
     let devices = devices::make(policy, &group)?;
     let spec = profile::spec(policy, of, devices.as_ref());
-    let told = |error: cloister_sandbox::Error| error.to_string();
-    let recorder = Arc::new(Recorder::new(Judge::new(&spec).map_err(told)?, of.path_rules.clone()));
+    let recorder = Arc::new(Recorder::new(Judge::new(&spec)?, of.path_rules.clone()));
     let bounds = profile::bounds(policy, of);
     let size = request.script.len() as u64;
     if size > bounds.script_bytes {
-        return Err(format!("script is {size} bytes, profile {:?} accepts {}", of.name, bounds.script_bytes));
+        return Err(Error::LongScript { size, profile: of.name.clone(), most: bounds.script_bytes });
     }
-    let tree = Arc::new(Tree::create(&group).map_err(told)?);
+    let tree = Arc::new(Tree::create(&group)?);
     let ids = id_range(policy);
-    tree.delegate_to(ids.base).map_err(told)?;
-    let slots = Arc::new(Slots::new(Arc::clone(&tree), ids, devices.as_ref(), 1).map_err(told)?);
+    tree.delegate_to(ids.base)?;
+    let slots = Arc::new(Slots::new(Arc::clone(&tree), ids, devices.as_ref(), 1)?);
     let adopt = |pid| tree.adopt_launcher(pid);
-    let launcher =
-        Launcher::start(&layer::recorded(), spec.clone(), ids, None, adopt).await.map_err(|error| error.to_string())?;
+    let launcher = Launcher::start(&layer::recorded(), spec.clone(), ids, None, adopt).await?;
     let forkers = Forkers::cold(Arc::new(launcher));
     let lease = slots.lease().await;
     let begun = Begun::new(&forkers, &spec, profile::limits(of), lease, &slots).await;
     let outcome = match begun {
         Ok(begun) => run_recorded(begun, &recorder, request, &bounds).await,
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error.into()),
     };
     drop(forkers);
     slots.wait_for_all().await;
@@ -114,16 +112,16 @@ async fn run_recorded(
     recorder: &Arc<Recorder>,
     request: &ExecuteRequest,
     bounds: &Bounds,
-) -> Result<Outcome, String> {
+) -> Result<Outcome, Error> {
     let ready = async {
         let attached = Arc::clone(recorder).attach(begun.process()).await;
-        attached.map_err(|error| format!("take the job's seccomp listener: {error}"))?;
-        begun.ready().await.map_err(|error| error.to_string())
+        attached.map_err(Error::Listener)?;
+        Ok::<_, Error>(begun.ready().await?)
     };
-    let late = |_| Err(PrepareError::TooSlow(START_TIME).to_string());
+    let late = |_| Err(PrepareError::TooSlow(START_TIME).into());
     let prepared = tokio::time::timeout(START_TIME, ready).await.unwrap_or_else(late)?;
     recorder.begin_script();
-    prepared.run(request, bounds, &Printed::default()).await.map_err(|error| error.to_string())
+    Ok(prepared.run(request, bounds, &Printed::default()).await?)
 }
 
 fn answer(outcome: &Outcome) -> Vec<u8> {

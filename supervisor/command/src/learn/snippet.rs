@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use crate::error::Error;
 use cloister_policy::seccomp::Syscall;
 use cloister_policy::{Checked, Danger, Policy, Profile, Severity, danger};
 
@@ -49,7 +50,7 @@ impl Snippet<'_> {
     ///
     /// # Errors
     /// When it would be no policy below the one that it is for.
-    pub fn write(&self, seen: &Seen, finished: bool) -> Result<String, String> {
+    pub fn write(&self, seen: &Seen, finished: bool) -> Result<String, Error> {
         let mut lines = Lines::default();
         calls(seen, &mut lines);
         self.paths(seen, &mut lines);
@@ -65,7 +66,7 @@ impl Snippet<'_> {
                 let _ = writeln!(piece, "#   and {} more", notes.len() - MOST_NOTES);
             }
         }
-        self.refusal(&piece).map_or(Ok(piece), |why| Err(format!("what was learned is no policy: {why}")))
+        self.refusal(&piece).map_or(Ok(piece), |why| Err(Error::Unlearned(why)))
     }
 
     fn heading(&self, lines: &Lines, name: &str, finished: bool, incomplete: Option<&str>) -> String {

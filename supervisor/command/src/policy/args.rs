@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use cloister_supervisor::daemon::args::INSTALLED;
+use cloister_supervisor::daemon::reader::RESOLVE;
 
 /// Arguments of `policy`.
 #[derive(Debug, Args)]
@@ -40,6 +41,13 @@ pub enum Command {
     },
     /// Print a commented file to start from.
     Init,
+    /// Read a policy from standard input and print what it comes to; started by the supervisor, as nobody.
+    #[command(name = RESOLVE, hide = true)]
+    Resolve {
+        /// What messages call the file.
+        #[arg(long)]
+        name: PathBuf,
+    },
     /// Print the reference of every key that docs/policy.md holds.
     #[command(hide = true)]
     Reference,

@@ -2,19 +2,45 @@
 
 use std::path::Path;
 
-use cloister_policy::{Checked, Diagnostics, PolicyError, Severity};
+use cloister_policy::{Checked, Diagnostics, Policy, PolicyError, Severity};
+use cloister_program::{Untrusted, open_policy};
 use serde_json::{Value as Json, json};
 
 use crate::said::{PROBLEMS, Said};
 
+/// Why there is no policy to work from.
+#[derive(Debug, thiserror::Error)]
+pub enum NoPolicy {
+    /// Its file is not gone by.
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
+    /// Its text is none.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+}
+
+/// Reads a policy to work from on this host.
+///
+/// # Errors
+/// Everything that is wrong with the file.
+pub fn for_host(file: &Path) -> Result<Policy, NoPolicy> {
+    Ok(checked(file)?.for_host()?)
+}
+
 /// Reads a policy, or says everything that is wrong with it.
 pub fn load(file: &Path, json: bool) -> Result<Checked, Said> {
-    Checked::load(file).map_err(|error| match &error {
-        PolicyError::Invalid(diagnostics) if json => Said::json(&as_json(diagnostics, true), PROBLEMS),
+    checked(file).map_err(|error| match &error {
+        NoPolicy::Policy(PolicyError::Invalid(diagnostics)) if json => {
+            Said::json(&as_json(diagnostics, true), PROBLEMS)
+        }
         _ if json => Said::json(&unreadable(file, &error.to_string()), PROBLEMS),
-        PolicyError::Invalid(diagnostics) => Said::problem(diagnostics.to_string()),
+        NoPolicy::Policy(PolicyError::Invalid(diagnostics)) => Said::problem(diagnostics.to_string()),
         _ => Said::problem(format!("error: {error}")),
     })
+}
+
+fn checked(file: &Path) -> Result<Checked, NoPolicy> {
+    Ok(Checked::read(open_policy(file)?, file)?)
 }
 
 /// Diagnostics for machines: `{"file", "ok", "problems": [{"severity", "message", "label", "help", "line",

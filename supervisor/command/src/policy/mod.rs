@@ -6,8 +6,10 @@ mod describe;
 mod diff;
 mod explain;
 mod file;
+mod resolve;
 
 pub use args::Policy;
+pub use file::{NoPolicy, for_host};
 
 use crate::said::Said;
 use args::Command;
@@ -21,6 +23,7 @@ pub fn policy(command: &Command) -> Said {
         Command::Schema => describe::schema(),
         Command::Syscalls { group, output } => describe::syscalls(group.as_deref(), *output),
         Command::Init => describe::init(),
+        Command::Resolve { name } => resolve::resolve(name),
         Command::Reference => describe::reference(),
     }
 }

@@ -62,8 +62,10 @@ unsafe extern "C" fn take_over(_: Pointer, arguments: *const Pointer, count: isi
         python::fail(c"take_over takes five arguments");
         return null_mut();
     }
-    // SAFETY: as the caller vouches: five objects.
-    let argument = |index| unsafe { Object::shared(*arguments.add(index)) };
+    // SAFETY: as the caller vouches: five of them.
+    let arguments = unsafe { std::slice::from_raw_parts(arguments, 5) };
+    // SAFETY: as the caller vouches: they are objects.
+    let argument = |index: usize| unsafe { Object::shared(arguments[index]) };
     let taken = || {
         let (class, builtins, system) = (argument(0)?, argument(1)?, argument(2)?);
         let original = builtins.attribute(c"print")?;
@@ -99,8 +101,10 @@ extern "C" fn leave(_: Pointer, object: Pointer) -> Pointer {
 /// For the interpreter to call.
 unsafe extern "C" fn write(this: Pointer, data: Pointer) -> Pointer {
     let written = || {
-        // SAFETY: as the caller vouches: both are objects.
-        let (this, data) = unsafe { (Object::shared(this)?, Object::shared(data)?) };
+        // SAFETY: as the caller vouches: it is an object.
+        let this = unsafe { Object::shared(this) }?;
+        // SAFETY: as above.
+        let data = unsafe { Object::shared(data) }?;
         Line::write_begun()?;
         let asked;
         let descriptor = match State::get().stream_of(this.pointer()) {

@@ -2,7 +2,7 @@
 //!
 //! It is for the streams of the job alone, and for what it knows: everything else is Python's own `print`'s.
 
-use std::ptr::null;
+use std::ptr::null_mut;
 
 use crate::output::api::Pointer;
 use crate::output::python::{self, Object};
@@ -16,7 +16,7 @@ pub unsafe extern "C" fn print(this: Pointer, arguments: *const Pointer, count: 
     let state = State::get();
     // SAFETY: as the caller vouches.
     match unsafe { Call::read(state, arguments, count, names) } {
-        Some(call) => call.carry_out().map_or(std::ptr::null_mut(), |()| Object::none()),
+        Some(call) => call.carry_out().map_or(null_mut(), |()| Object::none()),
         // SAFETY: as the caller vouches.
         None => unsafe { (state.print)(this, arguments, count, names) },
     }
@@ -40,12 +40,16 @@ impl Call<'_> {
     unsafe fn read(state: &'static State, arguments: *const Pointer, count: isize, names: Pointer) -> Option<Self> {
         let count = usize::try_from(count).ok()?;
         // SAFETY: as the caller vouches.
-        let objects = if count == 0 { &[][..] } else { unsafe { std::slice::from_raw_parts(arguments, count) } };
-        let (mut separator, mut end, mut file, mut flush) = (None, None, null::<()>().cast_mut().cast(), false);
-        // SAFETY: as the caller vouches.
-        for (index, name) in unsafe { python::names(names) }.enumerate() {
-            // SAFETY: each name has a value, in its order.
-            let value = unsafe { *arguments.add(count + index) };
+        let names = unsafe { python::names(names) };
+        let all = if count + names.len() == 0 {
+            &[][..]
+        } else {
+            // SAFETY: as the caller vouches.
+            unsafe { std::slice::from_raw_parts(arguments, count + names.len()) }
+        };
+        let (objects, values) = all.split_at(count);
+        let (mut separator, mut end, mut file, mut flush) = (None, None, null_mut(), false);
+        for (name, value) in names.zip(values.iter().copied()) {
             // SAFETY: the names of arguments are texts.
             let is = |text| unsafe { python::reads(name, text) };
             if is(c"end") {

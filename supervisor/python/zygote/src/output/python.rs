@@ -204,7 +204,7 @@ pub unsafe fn is_plain(pointer: Pointer) -> bool {
 ///
 /// # Safety
 /// It is null or points to a tuple, which stays for as long as what is returned is used.
-pub unsafe fn names(tuple: Pointer) -> impl Iterator<Item = Pointer> {
+pub unsafe fn names(tuple: Pointer) -> impl ExactSizeIterator<Item = Pointer> {
     // SAFETY: as the caller vouches.
     let count = if tuple.is_null() { 0 } else { unsafe { PyTuple_Size(tuple) } };
     // SAFETY: there are so many.

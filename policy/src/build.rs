@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use cloister_terms::{Network, Rlimits, Uid};
+use cloister_terms::{Children, Filesystem, Network, Policy, Profile, Rlimits, Runner, Runtime, Supervisor, Uid, Warm};
 
-use super::policy::{Children, Filesystem, Policy, Profile, Runner, Runtime, Supervisor, Warm};
 use crate::keys::profile::{self as key, LOOPBACK, STARTED, TIMEOUT};
 use crate::keys::{runtime, supervisor};
 use crate::read::{Placed, Tables, Values};

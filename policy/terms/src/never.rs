@@ -7,7 +7,7 @@
 /// the kernel's own, or none at all on x86-64. A policy that names one is refused: no program that belongs in a
 /// sandbox needs it.
 ///
-/// Every call that is known is in a group, here or in [`NAMED`](super::NAMED), and a test sees to that: a newer table of calls is
+/// Every call that is known is in a group, here or in the policy library's `NAMED`, and a test sees to that: a newer table of calls is
 /// not taken before somebody has decided.
 pub const NEVER: &[&str] = &[
     "acct",

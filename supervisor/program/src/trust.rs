@@ -1,18 +1,84 @@
-//! Whether others than root and the one that reads a file could change it, or put another in its place.
+//! Opening the policy: a file that others than root and the one that reads it can neither change nor put another in the
+//! place of.
 
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::{fmt, fs, io};
+
+/// Why a policy is not gone by.
+#[derive(Debug)]
+pub enum Untrusted {
+    /// It cannot be opened.
+    Open(PathBuf, io::Error),
+    /// Others than its owner and root could have written it.
+    Writable(PathBuf, u32),
+    /// It belongs to another account than root and the one that reads it.
+    Owner(PathBuf, u32),
+    /// Others than root and the one that reads it could put another in its place, for they may write to this directory.
+    Directory(PathBuf, PathBuf),
+}
+
+/// Opens a policy, once: what is looked at is what is read.
+///
+/// # Errors
+/// [`Untrusted`], displayed as a sentence for a person.
+pub fn open_policy(path: &Path) -> Result<File, Untrusted> {
+    let failed = |error| Untrusted::Open(path.to_owned(), error);
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    let mode = metadata.mode() & 0o7777;
+    if metadata.is_file() && mode & 0o022 != 0 {
+        return Err(Untrusted::Writable(path.to_owned(), mode));
+    }
+    if !is_trusted(metadata.uid()) {
+        return Err(Untrusted::Owner(path.to_owned(), metadata.uid()));
+    }
+    if metadata.is_file()
+        && let Some(open) = open_to_others(path).map_err(failed)?
+    {
+        return Err(Untrusted::Directory(path.to_owned(), open));
+    }
+    Ok(file)
+}
+
+impl fmt::Display for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open(path, error) => {
+                write!(f, "read the policy {}: {error}: give another with --policy", path.display())
+            }
+            Self::Writable(path, mode) => write!(
+                f,
+                "the policy {0} may be written by others than its owner (mode {mode:04o}): chmod go-w {0}",
+                path.display()
+            ),
+            Self::Owner(path, uid) => write!(
+                f,
+                "the policy {0} belongs to uid {uid}, who could change it at any time: chown root {0}",
+                path.display()
+            ),
+            Self::Directory(path, directory) => write!(
+                f,
+                "the policy {} lies in {1}, where others could put another in its place: chown root {1}; chmod go-w {1}",
+                path.display(),
+                directory.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Untrusted {}
 
 /// Root, and the account that reads.
-pub(crate) fn is_trusted(uid: u32) -> bool {
+fn is_trusted(uid: u32) -> bool {
     uid == 0 || Some(uid) == own_uid()
 }
 
 /// The directory above a file in which others could put another in its place: above it as it was named, and as it is
 /// where links have led. In a sticky directory they cannot, for what lies in it is not theirs: `inode(7)`; nor in one that
 /// is mounted read-only, as container engines mount configuration, whatever its mode.
-pub(crate) fn open_to_others(path: &Path) -> io::Result<Option<PathBuf>> {
+fn open_to_others(path: &Path) -> io::Result<Option<PathBuf>> {
     let (named, real) = (std::path::absolute(path)?, fs::canonicalize(path)?);
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     for directory in named.ancestors().skip(1).chain(real.ancestors().skip(1)) {

@@ -1,17 +1,28 @@
-//! The validated policy: what the supervisor works from.
+//! The policy: what a file comes to, and what the supervisor works from.
 //!
-//! Nothing here can be built from a file that failed a check, so nobody checks again.
+//! Who reads a file makes one of it when nothing in it is wrong. It crosses a pipe to the supervisor, which looks again
+//! at what must hold of any ([`check`](Policy::check)).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cloister_terms::{Bytes, CallRule, Millicpus, Mount, Network, PathRule, Rlimits, Uid};
+use serde::{Deserialize, Serialize};
 
-use crate::seccomp::Syscall;
+use crate::amount::{Bytes, Millicpus};
+use crate::call::CallRule;
+use crate::id::Uid;
+use crate::network::Network;
+use crate::path::{Mount, PathRule};
+use crate::rlimits::Rlimits;
+use crate::syscall::Syscall;
+
+/// The profile of a request that names none.
+pub const DEFAULT_PROFILE: &str = "default";
 
 /// A whole policy file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Policy {
     /// What holds for all profiles together.
     pub supervisor: Supervisor,
@@ -24,7 +35,8 @@ pub struct Policy {
 }
 
 /// Slots, queue and the host ids that jobs run as.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Supervisor {
     /// Jobs at once, 1 to 4096.
     pub slots: u32,
@@ -43,7 +55,8 @@ pub struct Supervisor {
 }
 
 /// An interpreter and what of the host it needs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Runtime {
     /// The interpreter's path inside the sandbox.
     pub interpreter: PathBuf,
@@ -60,7 +73,7 @@ pub struct Runtime {
 }
 
 /// Who serves a request in an interpreter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Runner {
     /// Cloister's runner for Python, which the interpreter is started with.
     Python,
@@ -69,7 +82,8 @@ pub enum Runner {
 }
 
 /// What a job may do and use.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Profile {
     /// The profile's name.
     pub name: String,
@@ -126,7 +140,8 @@ pub struct Profile {
 }
 
 /// The writable and the extra read-only parts of a sandbox.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Filesystem {
     /// Size of `/tmp`.
     pub tmp: Bytes,
@@ -141,7 +156,8 @@ pub struct Filesystem {
 }
 
 /// Interpreters kept warm.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Warm {
     /// Modules imported ahead of requests.
     pub imports: Vec<String>,
@@ -154,7 +170,7 @@ pub struct Warm {
 }
 
 /// How parked children come to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Children {
     /// Each is an interpreter of its own, with a layout and a secret of `hash(str)` of its own.
     Started,

@@ -1,10 +1,38 @@
 //! System calls by name and by number.
 
+use serde::{Deserialize, Serialize};
 use syscalls::Sysno;
 
-/// A system call of x86-64.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+use crate::never::NEVER;
+
+/// A system call of x86-64. Where it is written down, it is its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
 pub struct Syscall(Sysno);
+
+/// No call has this number.
+#[derive(Debug)]
+pub struct NoSyscall(i64);
+
+impl std::fmt::Display for NoSyscall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "no system call has the number {}", self.0)
+    }
+}
+
+impl TryFrom<i64> for Syscall {
+    type Error = NoSyscall;
+
+    fn try_from(number: i64) -> Result<Self, NoSyscall> {
+        Self::by_number(number).ok_or(NoSyscall(number))
+    }
+}
+
+impl From<Syscall> for i64 {
+    fn from(call: Syscall) -> Self {
+        call.number()
+    }
+}
 
 impl Syscall {
     /// The call of this name, as the manual pages have it.
@@ -29,6 +57,12 @@ impl Syscall {
     #[must_use]
     pub fn number(self) -> i64 {
         i64::from(self.0.id())
+    }
+
+    /// Whether no policy may allow it.
+    #[must_use]
+    pub fn is_never_allowed(self) -> bool {
+        NEVER.contains(&self.name())
     }
 
     /// The names of all calls.

@@ -1,0 +1,77 @@
+//! What a policy comes to crosses a pipe, and is looked at again on the other side: `docs/security.md`, "The policy's reader".
+
+use std::fs;
+use std::path::Path;
+
+use cloister_policy::{Checked, Policy};
+use serde_json::{Value, json};
+
+fn shipped() -> Policy {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("policy.toml");
+    let text = fs::read_to_string(file).expect("part of the repository");
+    Checked::parse(&text, "policy.toml".as_ref()).unwrap_or_else(|problems| panic!("{problems}")).policy
+}
+
+/// Why this is not put in force; nothing, if it is.
+fn refused(policy: &Value) -> Option<String> {
+    match serde_json::from_value::<Policy>(policy.clone()) {
+        Err(error) => Some(error.to_string()),
+        Ok(policy) => policy.check().err().map(|unsound| unsound.to_string()),
+    }
+}
+
+#[test]
+fn what_is_shipped_crosses_whole() {
+    let policy = shipped();
+    let text = serde_json::to_string(&policy).expect("plain data");
+    let again: Policy = serde_json::from_str(&text).expect("the same types");
+    assert_eq!(again, policy);
+    assert_eq!(again.check(), Ok(()));
+}
+
+#[test]
+fn what_no_policy_may_say_is_refused_whoever_says_it() {
+    let whole = serde_json::to_value(shipped()).expect("plain data");
+    assert_eq!(refused(&whole), None);
+    let ptrace = 101;
+    let read = json!({ "number": ptrace, "when": [], "action": "Allow" });
+    for (place, value) in [
+        ("/supervisor/uid_base", json!(0)),
+        ("/supervisor/uid_base", json!(1000)),
+        ("/supervisor/uid_base", json!(0x6fff_ff00_u32)),
+        ("/supervisor/uid_base", json!(u32::MAX - 10)),
+        ("/supervisor/uid_count", json!(0)),
+        ("/supervisor/uid_count", json!(10)),
+        ("/supervisor/uid_count", json!(-1)),
+        ("/supervisor/slots", json!(0)),
+        ("/supervisor/slots", json!(5000)),
+        ("/supervisor/queue", json!(u32::MAX)),
+        ("/supervisor/queue_wait", json!({ "secs": u64::MAX, "nanos": 0 })),
+        ("/digest", json!("abc")),
+        ("/digest", json!("ä".repeat(32))),
+        ("/profiles", json!({})),
+        ("/profiles/default/name", json!("other")),
+        ("/profiles/default/runtime", json!("none")),
+        ("/profiles/default/wall_time", json!({ "secs": u64::MAX, "nanos": 0 })),
+        ("/profiles/default/syscalls", json!([0, ptrace])),
+        ("/profiles/default/syscalls", json!([9999])),
+        ("/profiles/default/call_rules", json!([read])),
+        ("/profiles/default/filesystem/read_only", json!([{ "host": "/proc/1/root", "inside": "/data" }])),
+        ("/profiles/default/filesystem/read_only", json!([{ "host": "/srv/../proc", "inside": "/data" }])),
+        ("/profiles/default/filesystem/read_only", json!([{ "host": "srv", "inside": "/data" }])),
+        ("/profiles/default/filesystem/read_only", json!([{ "host": "/srv/a\u{0}b", "inside": "/data" }])),
+        ("/profiles/default/filesystem/read_only", json!([{ "host": "/srv", "inside": "/cell/x" }])),
+        ("/profiles/default/filesystem/read_only", json!([{ "host": "/srv", "inside": "/" }])),
+        ("/profiles/default/path_rules", json!([{ "path": "../x", "access": ["Read"] }])),
+        ("/runtimes/python/mounts", json!([{ "host": "/sys", "inside": "/usr" }])),
+        ("/runtimes/python/interpreter", json!("python3")),
+        ("/runtimes/python/working_directory", json!("/tmp/../..")),
+    ] {
+        let mut changed = whole.clone();
+        *changed.pointer_mut(place).unwrap_or_else(|| panic!("{place} is there")) = value.clone();
+        assert!(refused(&changed).is_some(), "{place} = {value}");
+    }
+    let mut more = whole.clone();
+    more["profiles"]["default"]["privileged"] = json!(true);
+    assert!(refused(&more).is_some(), "what is not known is not passed over");
+}

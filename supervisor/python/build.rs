@@ -1,9 +1,9 @@
 //! Puts the parts of the runner together to the one text that an interpreter is started with.
 //!
 //! The order is that of `runner/parts`. What a part imports from others has to stand in front of it, and is left out:
-//! in the text it is there already. The parts of `runner/late` are in it as one string, `LATE`, in front of the last part:
-//! who imports from one of them in a function has them compiled by that, for what only failures need would cost each
-//! cold start its compilation.
+//! in the text it is there already. The parts of `runner/late` are in it as strings, in `LATE`, in front of the last part:
+//! who imports from one of them, in a function or in another such part, has it compiled by that, for what most jobs do not
+//! need would cost each cold start its compilation.
 
 use std::path::{Path, PathBuf};
 
@@ -15,45 +15,44 @@ fn main() {
 }
 
 fn put_together(folder: &Path) -> String {
-    let (parts, late) = (read(folder, "parts"), read(folder, "late"));
-    let (mut text, mut before) = (String::new(), Vec::new());
-    for part in parts.lines() {
-        if Some(part) == parts.lines().last() {
-            text.push_str(&literal(&put_behind(folder, late.lines(), &before)));
-        }
-        text.push_str(&put_behind(folder, std::iter::once(part), &before));
-        before.push(part);
+    let (early, late) = (read(folder, "parts"), read(folder, "late"));
+    let (early, late): (Vec<_>, Vec<_>) = (early.lines().collect(), late.lines().collect());
+    let (last, before) = early.split_last().expect("there are parts");
+    let mut text: String = before.iter().map(|part| alone(folder, part, &early, &late)).collect();
+    text.push_str("LATE = {\n");
+    for part in &late {
+        let alone = alone(folder, part, &early, &late);
+        assert!(!alone.contains("'''"), "runner/{part}.py holds what ends a raw string of three quotes");
+        text.push_str(&format!("{part:?}: r'''{alone}''',\n"));
     }
-    text
+    text.push_str("}\n");
+    text + &alone(folder, last, &early, &late)
 }
 
-/// The text of parts, behind that of others.
-fn put_behind<'a>(folder: &Path, parts: impl Iterator<Item = &'a str>, others: &[&'a str]) -> String {
-    let (mut text, mut before) = (String::new(), others.to_vec());
-    for part in parts {
-        for line in read(folder, &format!("{part}.py")).split_inclusive('\n') {
-            let code = line.trim_start();
-            match code.strip_prefix("from .").and_then(|rest| rest.split_once(" import ")) {
-                Some(_) if code.len() < line.len() => text.push_str(&line.replace(code, "load_late()\n")),
-                Some((from, names)) => {
-                    assert!(
-                        before.contains(&from),
-                        "runner/{part}.py imports from {from}, which is not in front of it"
-                    );
-                    assert!(!names.contains(['(', '\\']), "runner/{part}.py: an import from another part is one line");
-                }
-                None => text.push_str(line),
-            }
+/// The text of a part, with what it imports from others left out, or compiled where it is late.
+fn alone(folder: &Path, part: &str, early: &[&str], late: &[&str]) -> String {
+    let mut text = String::new();
+    for line in read(folder, &format!("{part}.py")).split_inclusive('\n') {
+        let code = line.trim_start();
+        let Some((from, names)) = code.strip_prefix("from .").and_then(|rest| rest.split_once(" import ")) else {
+            text.push_str(line);
+            continue;
+        };
+        assert!(!names.contains(['(', '\\']), "runner/{part}.py: an import from another part is one line");
+        if late.contains(&from) {
+            let needed = late.contains(&part) || code.len() < line.len();
+            assert!(needed, "runner/{part}.py imports from {from}, which is late, outside of a function");
+            text.push_str(&line.replace(code, &format!("load_late({from:?})\n")));
+        } else {
+            let at = |name| early.iter().position(|other| *other == name);
+            let there = at(from).is_some_and(|from| at(part).is_none_or(|part| from < part));
+            assert!(
+                there && code.len() == line.len(),
+                "runner/{part}.py imports from {from}, which is not in front of it"
+            );
         }
-        before.push(part);
     }
     text
-}
-
-/// A text as a literal of Python's.
-fn literal(text: &str) -> String {
-    assert!(!text.contains("'''"), "runner: a late part holds what ends a raw string of three quotes");
-    format!("LATE = r'''{text}'''\n")
 }
 
 fn read(folder: &Path, name: &str) -> String {

@@ -35,8 +35,8 @@ LIBRARY_FD = 4
 FILE_NAME = "script.py"
 
 
-def load_late():
-    """Have the parts that only failures need, whose text is `LATE`: a cold start compiles none of them."""
-    text = globals().pop("LATE", None)
+def load_late(part):
+    """Have a part that most jobs do not need, whose text is in `LATE`: a cold start compiles none of them."""
+    text = globals()["LATE"].pop(part, None)
     if text is not None:
         exec(compile(text, "runner", "exec"), globals())

@@ -70,3 +70,21 @@ def no_main(value, bound):
     if bound:
         return f"main is {a(type(value).__name__)}, which cannot be called; the script must define main() at its top level"
     return "the script must define main() at its top level"
+
+
+# A top level that calls nothing of the script's own, and what one may consist of that does not.
+HARMLESS = """'What it is.'
+import a, b.c as d
+from e import f, g as h
+i = 1
+j = None
+k = (1, 2), [3, 4, 5], {6: 7}
+def main(l=1, m='', *, n=2) -> 'o':
+    return l
+"""
+CALLS_NOTHING = frozenset(compile(HARMLESS, "", "exec").co_code[::2])
+
+
+def may_call_main(code):
+    """Whether a top level could call a `main` that it binds."""
+    return "main" in code.co_names and not CALLS_NOTHING.issuperset(code.co_code[::2])

@@ -9,7 +9,7 @@ OURS = globals()
 
 def describe(error):
     """The `error` object for an exception that nobody caught."""
-    described = describe_exit(error.code) if isinstance(error, SystemExit) else describe_exception(error)
+    described = describe_exit(error.code) if issubclass(type(error), SystemExit) else describe_exception(error)
     try:
         refused = refusals(error)
     except BaseException:  # a hostile exception; what it hides is its own loss
@@ -33,10 +33,10 @@ def describe_exception(error):
     name = full_name(type(error))
     message = clip(text_of(error))
     described = {"code": "exception", "message": f"{name}: {message}" if message else name, "exception": name}
-    if isinstance(error, MemoryError):
+    if issubclass(type(error), MemoryError):
         described["code"] = "memory_limit"
         described["message"] = "the script asked for more memory than there is (MemoryError)" + (f": {message}" if message else "")
-    if getattr(error, "errno", None) == 11 or "can't start new thread" in message:
+    if number_of_os(error) == 11 or "can't start new thread" in message:
         described["errno_hint"] = "EAGAIN"
     try:
         described["traceback"], line = traceback_of(error)
@@ -49,6 +49,11 @@ def describe_exception(error):
     except BaseException as broken:  # a hostile __str__ or a patched traceback module
         described["traceback"] = f"(no traceback: {name_of(broken)})"
     return described
+
+
+def number_of_os(error):
+    """The `errno` that C has set, whatever a class of the script's says of it."""
+    return OSError.errno.__get__(error) if issubclass(type(error), OSError) else None
 
 
 def full_name(kind):

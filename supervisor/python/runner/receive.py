@@ -3,7 +3,6 @@
 import os
 
 from .captured import json_scan, os_exit, os_read, os_write
-from .describe import describe
 from .report import Stop
 
 
@@ -43,6 +42,8 @@ def put_files(files):
             os.utime(file, (put, put))
             os.close(file)
         except OSError as error:
+            from .describe import describe
+
             described = describe(error)
             described["message"] = "a file of the request could not be put there: " + described["message"]
             raise Stop(**described) from None

@@ -3,15 +3,12 @@
 import sys
 
 from .captured import os_exit, os_getpid, os_write
-from .compiled import compile_script, compile_source, no_main, unfenced
-from .describe import describe, describe_exit
+from .compiled import compile_script, compile_source, may_call_main, no_main, unfenced
 from .ends import end
-from .entry import LastValue, plain_result
 from .main_module import become_main, file_name
 from .receive import put_files
 from .report import Stop, error_frame, frame, result_frame
 from .streams import flush_streams
-from .watch import TopLevel
 
 # The tag of what a program that asks for no `main` comes to: its exit code.
 EXITED = b"X"
@@ -36,8 +33,8 @@ def run(request, start, notes):
         if program or os_getpid() != owner:
             code = told_by_python(error)
         else:
-            told = error_frame(describe(error))
-            if sys.excepthook is not python_excepthook and not isinstance(error, SystemExit):
+            told = error_frame(described(error))
+            if sys.excepthook is not python_excepthook and not issubclass(type(error), SystemExit):
                 told_by_python(error)
     if os_getpid() != owner:
         # What the script forked ends as its interpreter would: the report is its parent's to give.
@@ -64,24 +61,48 @@ def value_of(request, notes):
     """What the first call of the script's `main` gives: its own call, or else one of ours."""
     script, files = unfenced(request["script"].removeprefix("\ufeff")), request.get("files", ())
     name = file_name(files)
-    last = LastValue(script, name) if request.get("entry") == "auto" else None
+    last = last_value(script, name) if request.get("entry") == "auto" else None
     code = last.code if last else compile_script(script, name)
     put_files(files)
     module = become_main(script, name)
-    top_level = TopLevel(code, script, last)
     given = request.get("args", ()), request.get("kwargs", {})
-    try:
-        called, value = run_top_level(top_level, module, given, notes)
-    finally:
-        top_level.close(module.__dict__)
-    if called:
-        return value
+    if not may_call_main(code):
+        exec(code, module.__dict__)
+    else:
+        called, value = watched((code, script, last), module, given, notes)
+        if called:
+            return value
     main = module.__dict__.get("main")
     if last and not callable(main):
+        from .entry import plain_result
+
         return plain_result(wait_for(last.value), notes, request.get("nan"))
     if not callable(main):
         raise Stop("no_main", no_main(main, "main" in module.__dict__))
     return wait_for(main(*given[0], **given[1]))
+
+
+def last_value(script, name):
+    from .entry import LastValue
+
+    return LastValue(script, name)
+
+
+def watched(source, module, given, notes):
+    """Runs a top level that may call `main`: whether it did, and what that gave."""
+    from .watch import TopLevel
+
+    top_level = TopLevel(*source)
+    try:
+        return run_top_level(top_level, module, given, notes)
+    finally:
+        top_level.close(module.__dict__)
+
+
+def described(error):
+    from .describe import describe
+
+    return describe(error)
 
 
 def run_top_level(top_level, module, given, notes):
@@ -105,8 +126,8 @@ def run_top_level(top_level, module, given, notes):
 def failed_afterwards(error, result, notes):
     """Tell of what ended the top level once its `main` had returned, as Python does, and beside the result."""
     code = told_by_python(error)
-    if not isinstance(error, SystemExit):
-        told = describe(error)
+    if not issubclass(type(error), SystemExit):
+        told = described(error)
         line = f" (line {told['line']})" if told.get("line") else ""
         notes.append(f"after main() had returned the script failed{line}: {told['message']}")
     elif code and error.code is not result:
@@ -116,7 +137,9 @@ def failed_afterwards(error, result, notes):
 def told_by_python(error):
     """Write to standard error what Python writes of what nobody caught; the exit code that it has then."""
     flush_streams()
-    if isinstance(error, SystemExit):
+    if issubclass(type(error), SystemExit):
+        from .describe import describe_exit
+
         return describe_exit(error.code)["exit_code"]
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_globals is globals():
@@ -124,7 +147,7 @@ def told_by_python(error):
     try:
         sys.excepthook(type(error), error.with_traceback(trace), trace)
     except BaseException:
-        os_write(2, (describe(error).get("traceback", "") + "\n").encode("utf-8", "backslashreplace"))
+        os_write(2, (described(error).get("traceback", "") + "\n").encode("utf-8", "backslashreplace"))
     return 1
 
 

@@ -15,23 +15,12 @@ import types
 from _thread import _count as thread_count
 
 from .captured import sys_exc_info, sys_getframe, sys_modules
+from .compiled import may_call_main
 
 GENERATOR, COROUTINE, ASYNC_GENERATOR, HAS_DOCSTRING = 0x20, 0x80, 0x200, 0x4000000
 VARARGS, VARKEYWORDS, OPTIMIZED = 0x4, 0x8, 0x1
 # The constant in whose place its watch comes into a code that stands in for another.
 PLACE = 0x10000
-
-# A top level that calls nothing of the script's own, and what one may consist of that does not.
-HARMLESS = """'What it is.'
-import a, b.c as d
-from e import f, g as h
-i = 1
-j = None
-k = (1, 2), [3, 4, 5], {6: 7}
-def main(l=1, m='', *, n=2) -> 'o':
-    return l
-"""
-CALLS_NOTHING = frozenset(compile(HARMLESS, "", "exec").co_code[::2])
 
 
 class Watch:
@@ -157,7 +146,7 @@ class TopLevel:
     def __init__(self, code, script, last=None):
         self.code, self.script, self.last, self.watches = code, script, last, []
         self.in_pieces = False
-        if "main" not in code.co_names or CALLS_NOTHING.issuperset(code.co_code[::2]):
+        if not may_call_main(code):
             return
         import opcode
 

@@ -13,13 +13,21 @@ PARTS = (FOLDER / "runner/parts").read_text().split()
 LATE = (FOLDER / "runner/late").read_text().split()
 
 
-def put_behind(parts):
-    lines = [line for part in parts for line in (FOLDER / f"runner/{part}.py").read_text().splitlines(keepends=True)]
-    return "".join(re.sub(r"(?<= )from \..*", "load_late()", line) for line in lines if not line.startswith("from ."))
+def alone(part):
+    text = ""
+    for line in (FOLDER / f"runner/{part}.py").read_text().splitlines(keepends=True):
+        imported = re.match(r"( *)from \.(\w+) import ", line)
+        if not imported:
+            text += line
+        elif imported[2] in LATE:
+            text += f'{imported[1]}load_late("{imported[2]}")\n'
+    return text
 
 
 def put_together():
-    return put_behind(PARTS[:-1]) + f"LATE = r'''{put_behind(LATE)}'''\n" + put_behind(PARTS[-1:])
+    *before, last = PARTS
+    late = "".join(f"{part!r}: r'''{alone(part)}''',\n" for part in LATE)
+    return "".join(map(alone, before)) + f"LATE = {{\n{late}}}\n" + alone(last)
 
 
 @pytest.fixture(scope="session")

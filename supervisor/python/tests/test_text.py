@@ -49,7 +49,7 @@ def test_each_part_can_be_imported_by_itself():
 
 def test_the_text_needs_nothing_beside_it(runner_text):
     late = next(ast.literal_eval(node.value) for node in ast.parse(runner_text).body if ast.unparse(node).startswith("LATE = "))
-    for text in (runner_text, late):
+    for text in (runner_text, *late.values()):
         for node in ast.walk(ast.parse(text)):
             assert not (isinstance(node, ast.ImportFrom) and node.level), ast.unparse(node)
 

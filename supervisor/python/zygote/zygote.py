@@ -50,7 +50,8 @@ def main():
         sys.exit(1)
     runner = types.ModuleType("cloister_runner")
     exec(compile(sys.argv[1], "runner", "exec"), runner.__dict__)
-    runner.load_late()
+    for part in [*runner.LATE]:
+        runner.load_late(part)
     runner.load_native(kept)
     sys.argv[:] = ["script.py"]
     sys.orig_argv[:] = sys.orig_argv[:1]

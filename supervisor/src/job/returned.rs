@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 
-use cloister_protocol::{DEEPEST, Encoded, OUT, OutputFile};
+use cloister_protocol::{DEEPEST, Encoded, OUT, OutputFile, Part};
 use rustix::fs::{AtFlags, Dir, FileType, Stat, fstat, statat};
 
 use crate::job::bounds::Bounds;
@@ -19,6 +19,9 @@ pub const MOST_SEEN: usize = 4096;
 
 /// How many for all that was asked for.
 const MOST_SEARCHED: usize = 4 * MOST_SEEN;
+
+/// How much comparing of names with patterns there may be for all of it: hundreds of letters a name, and a blink of an eye.
+const MOST_STEPS: u64 = 8 << 20;
 
 /// How many files are named whose content is left out.
 const MOST_OMITTED: usize = 64;
@@ -34,6 +37,8 @@ pub struct Returned<'a> {
     paths: HashSet<String>,
     /// Names that may still be looked at.
     names: usize,
+    /// Steps that may still be made in comparing them with what was asked for.
+    steps: u64,
     /// Files that may still be named without their content.
     unread: usize,
     /// How many files may still be returned.
@@ -63,6 +68,7 @@ impl<'a> Returned<'a> {
             truncated: false,
             paths: HashSet::new(),
             names: MOST_SEEN,
+            steps: MOST_STEPS,
             unread: MOST_OMITTED,
             room,
             bytes,
@@ -80,6 +86,13 @@ impl<'a> Returned<'a> {
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
         self.paths.contains(path)
+    }
+
+    /// Whether a part of a pattern says this name, as far as they may still be compared.
+    pub fn says(&mut self, part: &Part, name: &str) -> bool {
+        let says = part.says(name, &mut self.steps);
+        self.truncated |= self.steps == 0;
+        says
     }
 
     /// The names in a directory, in their order, as far as they may still be looked at.

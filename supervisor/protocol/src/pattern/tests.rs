@@ -11,7 +11,7 @@ fn one(pattern: &str) -> Pattern {
 }
 
 fn says(pattern: &str, name: &str) -> bool {
-    one(pattern).parts[0].says(name)
+    one(pattern).parts[0].says(name, &mut { u64::MAX })
 }
 
 #[test]
@@ -60,6 +60,26 @@ fn no_pattern_takes_long() {
             assert_eq!(says(&pattern, &name), !pattern.ends_with('b'));
         }
     }
+}
+
+#[test]
+fn steps_are_counted_and_none_is_made_beyond_them() {
+    let took = |pattern: &str, name: &str, most: u64| {
+        let mut left = most;
+        let says = one(pattern).parts[0].says(name, &mut left);
+        (says, most - left)
+    };
+    assert_eq!(took("plain", "plain", 0), (true, 0));
+    let (says, few) = took("*.csv", "table.csv", 1000);
+    assert!(says && few < 30, "{few}");
+    // Each letter is tried as the first of all behind the star.
+    let (pattern, name) = (format!("*{}[bc]", "a".repeat(58)), "a".repeat(255));
+    let (says, many) = took(&pattern, &name, u64::MAX);
+    assert!(!says && (10_000..20_000).contains(&many), "{many}");
+    assert_eq!(took(&pattern, &name, 100), (false, 100));
+    // A set costs what is in it.
+    let (_, set) = took(&format!("*[{}]x", "b".repeat(60)), &name, u64::MAX);
+    assert!(set > 60 * 255, "{set}");
 }
 
 #[test]

@@ -110,6 +110,7 @@ impl Supervisor {
 impl Runtime {
     fn check(&self) -> Result<(), Unsound> {
         inside(&self.interpreter)?;
+        self.links.iter().try_for_each(|(name, target)| link(name, target))?;
         self.mounts.iter().try_for_each(Mount::check)
     }
 }
@@ -149,6 +150,16 @@ fn inside(path: &Path) -> Result<(), Unsound> {
     let down = |part| matches!(part, Component::RootDir | Component::Normal(_));
     let plain = path.is_absolute() && path.components().all(down) && !path.as_os_str().as_bytes().contains(&0);
     if plain { Ok(()) } else { Err(Unsound::Path(path.to_owned())) }
+}
+
+/// A name in the root, and a target that leads down from there.
+fn link(name: &str, target: &Path) -> Result<(), Unsound> {
+    let is_plain = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
+    let (name, root) = (Path::new(name), Path::new("/"));
+    if !is_plain(name) || name.components().count() != 1 || !is_plain(target) {
+        return Err(Unsound::Path(root.join(name)));
+    }
+    inside(&root.join(name)).and_then(|()| inside(&root.join(target)))
 }
 
 fn within(time: Duration, name: &str) -> Result<(), Unsound> {

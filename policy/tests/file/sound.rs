@@ -64,6 +64,10 @@ fn what_no_policy_may_say_is_refused_whoever_says_it() {
         ("/profiles/default/filesystem/read_only", json!([{ "host": "/srv", "inside": "/" }])),
         ("/profiles/default/path_rules", json!([{ "path": "../x", "access": ["Read"] }])),
         ("/runtimes/python/mounts", json!([{ "host": "/sys", "inside": "/usr" }])),
+        ("/runtimes/python/links", json!([["../x", "usr"]])),
+        ("/runtimes/python/links", json!([["/tmp/x", "usr"]])),
+        ("/runtimes/python/links", json!([["lib", "/usr/lib"]])),
+        ("/runtimes/python/links", json!([["lib", "../usr/lib"]])),
         ("/runtimes/python/interpreter", json!("python3")),
         ("/runtimes/python/working_directory", json!("/tmp/../..")),
     ] {

@@ -66,12 +66,14 @@ impl Told<'_> {
         if self.files.is_empty() && !cut {
             return Ok(());
         }
-        lines.line(format_args!("files in out/, in the order in which they follow:"))?;
+        lines.line(format_args!("files, in the order in which they follow:"))?;
         for file in self.files {
-            let name = file.text("name").unwrap_or_default();
+            // Of a file that the request named beside `out` there is its path.
+            let named = file.text("path").map(|path| (path, ""));
+            let (name, place) = named.unwrap_or_else(|| (file.text("name").unwrap_or_default(), "out/"));
             match file.text("omitted") {
-                Some(why) => lines.line(format_args!("{name} (not here: {why})"))?,
-                None => lines.line(format_args!("{name}"))?,
+                Some(why) => lines.line(format_args!("{place}{name} (not here: {why})"))?,
+                None => lines.line(format_args!("{place}{name}"))?,
             }
         }
         if cut { lines.line(format_args!("(there were more)")) } else { Ok(()) }

@@ -7,7 +7,7 @@ from .texts import a
 # Names by which a script could bind `main` unseen; one of them, and only running it can tell.
 DYNAMIC = frozenset(
     "exec eval compile globals locals vars setattr __import__ importlib sys builtins inspect "
-    "__dict__ __main__ script types runpy ctypes gc".split()
+    "__dict__ __main__ types runpy ctypes gc".split()
 )
 
 

@@ -1,4 +1,4 @@
-"""The words for an exception that nobody caught, with the script's own part of its traceback."""
+"""The words for an exception that nobody caught, with its traceback but for the runner's frames."""
 
 from .captured import FILE_NAME, OURS, os_write
 from .refusals import refusals

@@ -70,12 +70,16 @@ impl<'a> Offer<'a> {
             .items(text("An argument."))
             .max_items(Some(MOST_ARGUMENTS))
             .description(Some(format!("For `program`: sys.argv[1:], of {} at most.", size(LONGEST_ARGUMENTS as u64))));
+        let wanted = ArrayBuilder::new()
+            .items(text("Relative to the working directory.").examples(["report.csv", "plots/*.png"]))
+            .description(Some(format!("Files to return beside those in {OUT}/: paths, or patterns with * and ?.")));
         let script = text("Python source.").min_length(Some(1)).examples(["import math\nmath.comb(40, 20)"]);
         let input = ObjectBuilder::new()
             .property("script", script)
             .required("script")
             .property("stdin", text("Text for standard input."))
             .property("files", self.files())
+            .property("files_out", wanted)
             .property("entry", entry)
             .property("argv", argv)
             .property("nan", nan);

@@ -32,18 +32,8 @@ def encode_result(value, nan=None):
     # Slowly: convert what can be converted, name what cannot.
     try:
         return dump(plain(value, "", 0, [], nan == "null"))
-    except NotJson as error:
-        if error.hint is None and error.culprit != ():
-            error.hint = hint_of(error)
-        raise
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
         raise NotJson("", f"something that pretends to be what it is not ({name_of(error)})") from None
-
-
-def hint_of(refusal):
-    from .hints import hint_for
-
-    return hint_for(refusal.culprit[0], refusal.above)
 
 
 def dump(value):

@@ -6,8 +6,7 @@ The words that programs go by are a closed list, `Reason` of the protocol: the s
 import os
 import sys
 
-from .captured import FILE_NAME
-from .describe import OURS
+from .captured import FILE_NAME, OURS
 from .modules import missing_module
 from .programs import failed_install, last_frame, missing_program
 from .refusals import all_of

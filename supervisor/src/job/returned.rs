@@ -97,7 +97,11 @@ impl<'a> Returned<'a> {
             self.truncated = true;
             return false;
         };
-        names.iter().fold(false, |any, name| self.entry(directory, name, at, false) || any)
+        let mut any = false;
+        for name in &names {
+            any |= self.entry(directory, name, at, false);
+        }
+        any
     }
 
     /// Takes what has this name, and of a directory all that is in it. A file of the request that is as it was brought
@@ -111,10 +115,11 @@ impl<'a> Returned<'a> {
         };
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind.is_dir() {
-            if text.is_ok() && at.depth < DEEPEST {
-                if let Ok(inner) = open_directory(&directory, name) {
-                    return self.directory(inner, At { prefix: &format!("{path}/"), depth: at.depth + 1 });
-                }
+            if text.is_ok()
+                && at.depth < DEEPEST
+                && let Ok(inner) = open_directory(&directory, name)
+            {
+                return self.directory(inner, At { prefix: &format!("{path}/"), depth: at.depth + 1 });
             }
             self.truncated = true;
             return false;

@@ -213,8 +213,8 @@ mod tests {
             ),
             (r#"{"error": {"code": "overloaded", "message": "wait", "ran": false}}"#, "error: overloaded: wait"),
             (
-                r#"{"result": 1, "files": [{"name": "a b"}, {"name": "c", "omitted": "large"}], "truncated": ["files"]}"#,
-                "result: 1\nfiles in out/, in the order in which they follow:\na b\nc (not here: large)\n(there were more)",
+                r#"{"result": 1, "files": [{"name": "a b"}, {"name": "d/c", "path": "d/c", "omitted": "large"}], "truncated": ["files"]}"#,
+                "result: 1\nfiles, in the order in which they follow:\nout/a b\nd/c (not here: large)\n(there were more)",
             ),
             (
                 r#"{"result": 1, "files": [{"name": "a"}, {"name": "b", "path": "p/b"}], "files_missing": ["x", "y*"],

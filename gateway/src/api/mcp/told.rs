@@ -80,19 +80,14 @@ impl Told<'_> {
         if self.files.is_empty() && !cut {
             return Ok(());
         }
-        // Of a file that the request named beside `out` there is its path.
-        let elsewhere = self.files.iter().any(|file| file.get("path").is_some());
-        let place = if elsewhere { "" } else { " in out/" };
-        lines.line(format_args!("files{place}, in the order in which they follow:"))?;
+        lines.line(format_args!("files, in the order in which they follow:"))?;
         for file in self.files {
-            let name = match file.text("path") {
-                Some(path) => path,
-                None if elsewhere => format!("out/{}", file.text("name").unwrap_or_default()).into(),
-                None => file.text("name").unwrap_or_default(),
-            };
+            // Of a file that the request named beside `out` there is its path.
+            let named = file.text("path").map(|path| (path, ""));
+            let (name, place) = named.unwrap_or_else(|| (file.text("name").unwrap_or_default(), "out/"));
             match file.text("omitted") {
-                Some(why) => lines.line(format_args!("{name} (not here: {why})"))?,
-                None => lines.line(format_args!("{name}"))?,
+                Some(why) => lines.line(format_args!("{place}{name} (not here: {why})"))?,
+                None => lines.line(format_args!("{place}{name}"))?,
             }
         }
         if cut { lines.line(format_args!("(there were more)")) } else { Ok(()) }

@@ -93,7 +93,7 @@ def plain(value, path, depth, above, null=False):
     if depth >= DEEPEST:
         raise NotJson(path[:200], f"nested deeper than {DEEPEST} levels", "flatten it")
     if any(value is outer for outer in above):
-        raise NotJson(path, "a reference to what it is inside of (circular)")
+        raise NotJson(path, "a reference to what it is inside of (circular)", "leave it out, or put what names it there, such as an id")
     above.append(value)
     try:
         if issubclass(kind, dict):

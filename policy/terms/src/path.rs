@@ -24,7 +24,7 @@ pub struct Mount {
 }
 
 /// Where a sandbox's own file systems lie.
-const OWN: [&str; 5] = ["/", "/dev", "/proc", "/tmp", "/cell"];
+const OWN: [&str; 6] = ["/", "/dev", "/proc", "/tmp", "/cell", "/lower"];
 
 impl Mount {
     /// Whether it can have its place inside at all.

@@ -102,6 +102,10 @@ fn what_no_policy_may_say_is_refused_whoever_says_it() {
         ("/runtimes/python/environment", json!({ "A=B": "c" })),
         ("/runtimes/python/environment", json!({ "A": "b\u{0}c" })),
         ("/runtimes/python/mounts", json!([{ "host": "/sys", "inside": "/usr" }])),
+        ("/runtimes/python/links", json!([["../x", "usr"]])),
+        ("/runtimes/python/links", json!([["/tmp/x", "usr"]])),
+        ("/runtimes/python/links", json!([["lib", "/usr/lib"]])),
+        ("/runtimes/python/links", json!([["lib", "../usr/lib"]])),
         ("/runtimes/python/interpreter", json!("python3")),
     ] {
         let mut changed = whole.clone();

@@ -1,5 +1,5 @@
 //! The files that a request wants back from its working directory: paths with wildcards, read once, and matched a name
-//! at a time, in steps that are counted: who asks says how many there may be.
+//! at a time without ever trying the same thing twice over.
 
 use std::str::Chars;
 
@@ -155,20 +155,22 @@ impl Pattern {
 }
 
 impl Part {
-    /// Whether it says this name. A wildcard means no hidden one, as in a shell. What comparing takes is taken from the
-    /// steps; where they are used up, there are none left and nothing is said.
+    /// How many steps it takes at most to say whether it says this name; few are not counted.
     #[must_use]
-    pub fn says(&self, name: &str, steps: &mut u64) -> bool {
+    pub fn steps(&self, name: &str) -> usize {
+        let Self::Wild(wildcards) = self else { return 0 };
+        wildcards.iter().map(Wildcard::steps).sum::<usize>() * name.len()
+    }
+
+    /// Whether it says this name. A wildcard means no hidden one, as in a shell.
+    #[must_use]
+    pub fn says(&self, name: &str) -> bool {
         match self {
             Self::Name(own) => own == name,
             Self::Directories => !is_hidden(name),
             Self::Wild(wildcards) => {
                 let asked = wildcards.first() == Some(&just('.'));
-                (asked || !is_hidden(name))
-                    && matches(wildcards, name, steps).unwrap_or_else(|| {
-                        *steps = 0;
-                        false
-                    })
+                (asked || !is_hidden(name)) && matches(wildcards, name)
             }
         }
     }
@@ -180,15 +182,14 @@ pub fn is_hidden(name: &str) -> bool {
     name.starts_with('.') || name == CACHE
 }
 
-/// Whether all of a name is what the wildcards stand for; nothing if the steps do not suffice to tell. Only the last `*` is
-/// ever tried again, for what an earlier one could take instead the last can take too.
-fn matches(wildcards: &[Wildcard], name: &str, steps: &mut u64) -> Option<bool> {
+/// Whether all of a name is what the wildcards stand for. Only the last `*` is ever tried again, for what an earlier one
+/// could take instead the last can take too.
+fn matches(wildcards: &[Wildcard], name: &str) -> bool {
     let (mut at, mut rest) = (0, name.chars());
     let mut again: Option<(usize, Chars<'_>)> = None;
     loop {
         let mut ahead = rest.clone();
         let letter = ahead.next();
-        *steps = steps.checked_sub(wildcards.get(at).map_or(1, Wildcard::steps))?;
         match (wildcards.get(at), letter) {
             (Some(Wildcard::Any), _) => {
                 at += 1;
@@ -199,25 +200,21 @@ fn matches(wildcards: &[Wildcard], name: &str, steps: &mut u64) -> Option<bool> 
                 (at, rest) = (at + 1, ahead);
                 continue;
             }
-            (None, None) => return Some(true),
+            (None, None) => return true,
             _ => {}
         }
         // Let the last `*` have a letter more.
-        let Some((behind, from)) = &mut again else { return Some(false) };
+        let Some((behind, from)) = &mut again else { return false };
         if from.next().is_none() {
-            return Some(false);
+            return false;
         }
         (at, rest) = (*behind, from.clone());
     }
 }
 
 impl Wildcard {
-    /// What one look at it takes.
-    fn steps(&self) -> u64 {
-        match self {
-            Self::Any | Self::One => 1,
-            Self::Of { ranges, .. } => ranges.len().max(1) as u64,
-        }
+    fn steps(&self) -> usize {
+        if let Self::Of { ranges, .. } = self { ranges.len() } else { 1 }
     }
 
     fn is(&self, letter: char) -> bool {

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 
-use cloister_protocol::{DEEPEST, Encoded, OUT, OutputFile, Part};
+use cloister_protocol::{DEEPEST, Encoded, OUT, OutputFile};
 use rustix::fs::{AtFlags, Dir, FileType, Stat, fstat, statat};
 
 use crate::job::bounds::Bounds;
@@ -20,8 +20,9 @@ pub const MOST_SEEN: usize = 4096;
 /// How many for all that was asked for.
 const MOST_SEARCHED: usize = 4 * MOST_SEEN;
 
-/// How much comparing of names with patterns there may be for all of it: hundreds of letters a name, and a blink of an eye.
-const MOST_STEPS: u64 = 8 << 20;
+/// How many steps are taken to match names, for all that was asked for: a fraction of a second, and what takes more is
+/// made to.
+const MOST_STEPS: usize = 64 << 20;
 
 /// How many files are named whose content is left out.
 const MOST_OMITTED: usize = 64;
@@ -37,8 +38,8 @@ pub struct Returned<'a> {
     paths: HashSet<String>,
     /// Names that may still be looked at.
     names: usize,
-    /// Steps that may still be made in comparing them with what was asked for.
-    steps: u64,
+    /// Steps that may still be taken to match them.
+    steps: usize,
     /// Files that may still be named without their content.
     unread: usize,
     /// How many files may still be returned.
@@ -88,11 +89,12 @@ impl<'a> Returned<'a> {
         self.paths.contains(path)
     }
 
-    /// Whether a part of a pattern says this name, as far as they may still be compared.
-    pub fn says(&mut self, part: &Part, name: &str) -> bool {
-        let says = part.says(name, &mut self.steps);
-        self.truncated |= self.steps == 0;
-        says
+    /// Whether so many steps may still be taken to match a name, which they then are.
+    pub fn may_match(&mut self, steps: usize) -> bool {
+        let left = self.steps.checked_sub(steps);
+        self.truncated |= left.is_none();
+        self.steps = left.unwrap_or(0);
+        left.is_some()
     }
 
     /// The names in a directory, in their order, as far as they may still be looked at.
@@ -110,7 +112,11 @@ impl<'a> Returned<'a> {
             self.truncated = true;
             return false;
         };
-        names.iter().fold(false, |any, name| self.entry(directory, name, at, false) || any)
+        let mut any = false;
+        for name in &names {
+            any |= self.entry(directory, name, at, false);
+        }
+        any
     }
 
     /// Takes what has this name, and of a directory all that is in it. A file of the request that is as it was brought
@@ -124,10 +130,11 @@ impl<'a> Returned<'a> {
         };
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind.is_dir() {
-            if text.is_ok() && at.depth < DEEPEST {
-                if let Ok(inner) = open_directory(&directory, name) {
-                    return self.directory(inner, At { prefix: &format!("{path}/"), depth: at.depth + 1 });
-                }
+            if text.is_ok()
+                && at.depth < DEEPEST
+                && let Ok(inner) = open_directory(&directory, name)
+            {
+                return self.directory(inner, At { prefix: &format!("{path}/"), depth: at.depth + 1 });
             }
             self.truncated = true;
             return false;

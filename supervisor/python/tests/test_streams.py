@@ -136,6 +136,9 @@ def test_streams_that_a_script_has_broken_are_passed_over(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Even())
     flush_streams()
     assert flushed == [True]
+    monkeypatch.delattr(sys, "stdout")
+    flush_streams()
+    assert flushed == [True, True]
 
 
 def test_descriptors_are_put_back():

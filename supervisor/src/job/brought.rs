@@ -1,6 +1,6 @@
 //! What lies in a job's working directory before its script begins, so that it is not taken for what the script left.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use cloister_protocol::{InputFile, directories};
 use rustix::fs::{FileType, Stat};
@@ -14,7 +14,7 @@ const SCRIPT: &str = "script.py";
 #[derive(Debug)]
 pub struct Brought {
     /// Where each is, relative to the working directory, and its size.
-    files: Vec<(String, u64)>,
+    files: HashMap<String, u64>,
     /// The directories that they are in.
     directories: usize,
     /// The file of the script.
@@ -23,7 +23,7 @@ pub struct Brought {
 
 impl Default for Brought {
     fn default() -> Self {
-        Self { files: Vec::new(), directories: 0, script: SCRIPT.to_owned() }
+        Self { files: HashMap::new(), directories: 0, script: SCRIPT.to_owned() }
     }
 }
 
@@ -42,7 +42,7 @@ impl Brought {
 
     /// Each with its size.
     #[must_use]
-    pub fn files(&self) -> &[(String, u64)] {
+    pub fn files(&self) -> &HashMap<String, u64> {
         &self.files
     }
 
@@ -61,7 +61,7 @@ impl Brought {
     /// Whether what is at this path is what was brought, or the script's file.
     #[must_use]
     pub fn is_unchanged(&self, path: &str, stat: &Stat) -> bool {
-        path == self.script || self.files.iter().any(|(own, bytes)| own == path && is_as_put(stat, *bytes))
+        path == self.script || self.files.get(path).is_some_and(|bytes| is_as_put(stat, *bytes))
     }
 }
 

@@ -113,7 +113,7 @@ impl JobFiles {
     /// Whether each file of the request is as it was, if they are few.
     fn is_as_brought(&self) -> bool {
         let files = self.brought.files();
-        let is_same = |(path, bytes): &(String, u64)| {
+        let is_same = |(path, bytes): (&String, &u64)| {
             let path = self.directory.1.join(path);
             stat_below(&self.root, &path).is_ok_and(|stat| is_as_put(&stat, *bytes))
         };

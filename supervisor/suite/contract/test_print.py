@@ -264,3 +264,9 @@ def test_nothing_of_how_it_is_done_is_left_for_the_script(execute):
         return [numbers, [path for path in opened if "memfd" in path], maps, [name for name in sys.modules if "cloister" in name]]
 
     assert execute(main).result == [[0, 1, 2, 3], [], [], []]
+
+
+@pytest.mark.parametrize("taken", ["del sys.stdout", "del sys.stderr, sys.__stdout__", "sys.stdout = None", "sys.stdout = 5"])
+def test_a_stream_that_a_script_takes_away_takes_no_result_with_it(execute, taken):
+    answer = execute(f"import sys\ndef main():\n    print('said')\n    {taken}\n    return 7")
+    assert (answer.result, answer.stdout) == (7, "said\n")

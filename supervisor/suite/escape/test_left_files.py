@@ -395,3 +395,25 @@ def test_nothing_of_it_stays_with_the_supervisor(start_service):
     service.settle()
     eventually(lambda: descriptors() == before)
     assert mounts() <= mounted
+
+
+def test_names_made_to_be_long_compared_are_compared_to_a_bound(execute):
+    """Each letter of each name could be the first of what stands behind the star, at each place of the pattern."""
+
+    def script():
+        import os
+
+        def main():
+            for _ in range(7):
+                os.mkdir("a" * 120 + "b")
+                os.chdir("a" * 120 + "b")
+            for number in range(3000):
+                os.close(os.open(f"{number:05}" + "a" * 250, os.O_CREAT | os.O_WRONLY))
+
+    pattern = "/".join(["**", "*" + "a" * 58 + "[bc]"] * 8)
+    answer = execute(script, files_out=[pattern])
+    assert answer.result is None and answer.body["files_missing"] == [pattern]
+    assert answer.body["truncated"] == ["files"]
+    # What is asked for in front of it is found.
+    answer = execute("def main(): open('x.csv', 'w').write('x')", files_out=["*.csv", pattern])
+    assert returned(answer) == {"x.csv": b"x"} and answer.body["truncated"] == []

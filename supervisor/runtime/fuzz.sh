@@ -21,7 +21,7 @@ fuzz=$(realpath "$target/fuzz")
 names=()
 for crate in "${crates[@]}"; do
     # With a target of its own, what runs while it is built is not instrumented.
-    RUSTFLAGS=$flags cargo build --quiet --release --manifest-path "$crate/fuzz/Cargo.toml" --target "$triple" --target-dir "$fuzz"
+    RUSTFLAGS=$flags cargo build --quiet --release --locked --manifest-path "$crate/fuzz/Cargo.toml" --target "$triple" --target-dir "$fuzz"
     for corpus in "$crate"/fuzz/corpus/*/; do
         names+=("$(basename "$corpus")=$corpus")
     done

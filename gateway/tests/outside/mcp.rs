@@ -168,7 +168,7 @@ fn files_come_back_as_what_they_are() -> Outcome {
             {"name":"c.bin","size":2,"media_type":"application/octet-stream","content_base64":"AP8="},
             {"name":"d.txt","size":2,"media_type":"text/plain","content_base64":"AP8="},
             {"name":"e.png","size":9,"media_type":"image/png","omitted":"too large"},
-            {"name":"f.txt","size":2,"media_type":"text/plain","content_base64":"QQE="}]}"#,
+            {"name":"f.txt","path":"f.txt","size":2,"media_type":"text/plain","content_base64":"QQE="}]}"#,
     )?;
     let gateway = Gateway::start(&supervisor.socket)?;
     let mut client = Client::connect(gateway.address)?;
@@ -178,8 +178,9 @@ fn files_come_back_as_what_they_are() -> Outcome {
     assert_eq!(request["files"], files);
 
     let content = result["content"].as_array().cloned().unwrap_or_default();
-    let names = "a/plot 1.png\nb.csv\nc.bin\nd.txt\ne.png (not here: too large)\nf.txt\n(there were more)";
-    assert_eq!(told(&result).0, format!("result: 1\nfiles in out/, in the order in which they follow:\n{names}"));
+    let names =
+        "out/a/plot 1.png\nout/b.csv\nout/c.bin\nout/d.txt\nout/e.png (not here: too large)\nf.txt\n(there were more)";
+    assert_eq!(told(&result).0, format!("result: 1\nfiles, in the order in which they follow:\n{names}"));
     let resource = |what| json!({"type": "resource", "resource": what});
     assert_eq!(
         content[1..],
@@ -188,7 +189,7 @@ fn files_come_back_as_what_they_are() -> Outcome {
             resource(json!({"uri": "file:///out/b.csv", "mimeType": "text/csv", "text": "é,1"})),
             resource(json!({"uri": "file:///out/c.bin", "mimeType": "application/octet-stream", "blob": "AP8="})),
             resource(json!({"uri": "file:///out/d.txt", "mimeType": "text/plain", "blob": "AP8="})),
-            resource(json!({"uri": "file:///out/f.txt", "mimeType": "text/plain", "blob": "QQE="})),
+            resource(json!({"uri": "file:///f.txt", "mimeType": "text/plain", "blob": "QQE="})),
         ]
     );
     let wrong = call(&mut client, "", json!({"script": "x", "files": [{"path": "../x", "content": ""}]}))?.json();

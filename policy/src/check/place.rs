@@ -8,7 +8,7 @@ use crate::keys::{profile, runtime};
 use crate::read::{Tables, Values};
 
 /// Names in the root below which nothing is made: the sandbox has something of its own there.
-const TAKEN: [&str; 5] = ["cell", "dev", "etc", "proc", "sys"];
+const TAKEN: [&str; 6] = ["cell", "dev", "etc", "lower", "proc", "sys"];
 
 /// Reports those that have no place. One that a profile has of its runtime is the profile's too, for the mounts of both.
 pub(super) fn check(tables: &Tables, problems: &mut Diagnostics) {

@@ -2,7 +2,7 @@
 //!
 //! The parser, `explain`, `diff`, the JSON Schema and the reference in `docs/policy.md` are made from this table, so that
 //! they cannot differ; what the supervisor works from is filled from its values in
-//! `model/build.rs`, which asks by the keys' constants. A key that is not here does not exist.
+//! `build.rs`, which asks by the keys' constants. A key that is not here does not exist.
 
 mod key;
 pub(crate) mod profile;

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod amount;
+mod amounts;
 mod call;
 mod id;
 mod network;
@@ -17,6 +18,7 @@ mod sound;
 mod syscall;
 
 pub use amount::{Bytes, Millicpus, UNLIMITED};
+pub use amounts::{MOST_SLOTS, MOST_WAITING};
 pub use call::{Action, CallRule, Comparison, Condition};
 pub use id::{LAST, LEAST, READER, Uid};
 pub use network::Network;
@@ -24,5 +26,5 @@ pub use never::NEVER;
 pub use path::{Access, KERNELS, Mount, OUT, PathRule, WRITABLE};
 pub use policy::{Children, DEFAULT_PROFILE, Filesystem, Policy, Profile, Runner, Runtime, Supervisor, Warm};
 pub use rlimits::{Bound, Rlimits};
-pub use sound::{MOST_SLOTS, MOST_WAITING, Unsound};
+pub use sound::Unsound;
 pub use syscall::{NoSyscall, Syscall};

@@ -24,14 +24,20 @@ pub struct Mount {
 }
 
 /// Where a sandbox's own file systems lie.
-const OWN: [&str; 5] = ["/", "/dev", "/proc", "/tmp", "/cell"];
+const OWN: [&str; 6] = ["/", "/dev", "/proc", "/tmp", "/cell", "/lower"];
 
 impl Mount {
     /// Whether it can have its place inside at all.
     #[must_use]
     pub fn has_place(&self) -> bool {
-        self.inside != Path::new(OWN[0]) && !OWN[1..].iter().any(|own| self.inside.starts_with(own))
+        !is_own(&self.inside)
     }
+}
+
+/// Whether a path inside is, or lies in, what every sandbox has of its own.
+#[must_use]
+pub(crate) fn is_own(inside: &Path) -> bool {
+    inside == Path::new(OWN[0]) || OWN[1..].iter().any(|own| inside.starts_with(own))
 }
 
 /// What Landlock grants at and below a path, in place of what it would.

@@ -1,24 +1,20 @@
 //! What must hold of any policy, whoever says that he has read it: a second look that needs no file.
 //!
 //! Where a policy comes from a process that read a file without a privilege, and that a file may have taken over, these
-//! keep it from more than it should have: ids of accounts, the kernel's own files, calls that no job may make. Whatever
-//! else it says is a policy that an operator could have written.
+//! keep it from more than it should have: ids of accounts, the kernel's own files, calls that no job may make, links that
+//! would be made elsewhere than in a sandbox, numbers that no file can have. Whatever else it says is a policy that an operator
+//! could have written.
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use crate::amounts::{beyond, of_profile, of_supervisor};
 use crate::id::{LAST, LEAST, READER, Uid};
-use crate::path::{KERNELS, Mount};
+use crate::path::{KERNELS, Mount, WRITABLE, is_own};
 use crate::policy::{DEFAULT_PROFILE, Policy, Profile, Runtime, Supervisor};
 use crate::syscall::Syscall;
-
-/// Jobs at once, at most: each has a host id and a control group.
-pub const MOST_SLOTS: u32 = 4096;
-
-/// Requests that wait, at most.
-pub const MOST_WAITING: u32 = 1_000_000;
 
 /// Longer than any time that a file may have.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
@@ -35,8 +31,10 @@ pub enum Unsound {
     NoDefault,
     /// A profile needs a runtime that is not there, or has another name than its own.
     Profile(String),
-    /// A number of `[supervisor]` is beyond what may be.
+    /// A number is beyond what may be.
     Amount(&'static str),
+    /// What becomes the name of something, or a variable, is no name.
+    Name(String),
     /// Jobs would run as accounts, as nobody, or as the one who reads policies.
     Ids(Uid, u32),
     /// A time is beyond what may be.
@@ -45,6 +43,8 @@ pub enum Unsound {
     Path(PathBuf),
     /// A call that no policy may allow.
     Call(&'static str),
+    /// A rule for a call that there is not.
+    NoCall(i64),
 }
 
 impl std::fmt::Display for Unsound {
@@ -54,10 +54,12 @@ impl std::fmt::Display for Unsound {
             Self::NoDefault => write!(f, "it has no profile {DEFAULT_PROFILE:?}"),
             Self::Profile(name) => write!(f, "its profile {name:?} is not whole"),
             Self::Amount(key) => write!(f, "its {key} is beyond what may be"),
+            Self::Name(name) => write!(f, "its {name:?} is no name"),
             Self::Ids(base, count) => write!(f, "its {count} ids from {base} on are not for jobs"),
             Self::Time(name) => write!(f, "a time of {name} is beyond what may be"),
             Self::Path(path) => write!(f, "{} may not be shown, or not there", path.display()),
             Self::Call(name) => write!(f, "it allows {name}, which no policy may"),
+            Self::NoCall(number) => write!(f, "it has a rule for call {number}, which is none"),
         }
     }
 }
@@ -77,6 +79,7 @@ impl Policy {
             return Err(Unsound::NoDefault);
         }
         self.supervisor.check()?;
+        self.profiles.keys().chain(self.runtimes.keys()).try_for_each(|name| named(name))?;
         self.check_ids()?;
         self.runtimes.values().try_for_each(Runtime::check)?;
         self.profiles.iter().try_for_each(|(name, profile)| profile.check(name, &self.runtimes))
@@ -97,11 +100,8 @@ impl Policy {
 
 impl Supervisor {
     fn check(&self) -> Result<(), Unsound> {
-        if !(1..=MOST_SLOTS).contains(&self.slots) {
-            return Err(Unsound::Amount("slots"));
-        }
-        if self.queue > MOST_WAITING {
-            return Err(Unsound::Amount("queue"));
+        if let Some(key) = beyond(of_supervisor(self)) {
+            return Err(Unsound::Amount(key));
         }
         within(self.queue_wait, "supervisor")
     }
@@ -110,7 +110,12 @@ impl Supervisor {
 impl Runtime {
     fn check(&self) -> Result<(), Unsound> {
         inside(&self.interpreter)?;
-        self.mounts.iter().try_for_each(Mount::check)
+        self.mounts.iter().try_for_each(Mount::check)?;
+        self.links.iter().try_for_each(|(name, target)| link(name, target))?;
+        let odd =
+            |(name, value): &(&String, &String)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0');
+        let odd = self.environment.iter().find(odd).map(|(name, _)| name.clone());
+        odd.map_or(Ok(()), |name| Err(Unsound::Name(name)))
     }
 }
 
@@ -119,11 +124,17 @@ impl Profile {
         if self.name != name || !runtimes.contains_key(&self.runtime) {
             return Err(Unsound::Profile(name.to_owned()));
         }
-        let renewed = self.warm.as_ref().map_or(Duration::ZERO, |warm| warm.renew);
-        [self.wall_time, self.cpu_time, renewed].into_iter().try_for_each(|time| within(time, name))?;
-        inside(&self.working_directory)?;
+        if let Some(key) = beyond(of_profile(self)) {
+            return Err(Unsound::Amount(key));
+        }
+        let renewed = self.warm.as_ref().map(|warm| warm.renew);
+        [self.wall_time, self.cpu_time].into_iter().chain(renewed).try_for_each(|time| within(time, name))?;
+        starts_in(&self.working_directory)?;
         self.filesystem.read_only.iter().try_for_each(Mount::check)?;
         self.path_rules.iter().try_for_each(|rule| inside(&rule.path))?;
+        if let Some(rule) = self.call_rules.iter().find(|rule| Syscall::by_number(rule.number).is_none()) {
+            return Err(Unsound::NoCall(rule.number));
+        }
         let permitted = self.call_rules.iter().filter(|rule| rule.action.permits());
         let permitted = permitted.filter_map(|rule| Syscall::by_number(rule.number));
         match self.syscalls.iter().copied().chain(permitted).find(|call| call.is_never_allowed()) {
@@ -151,6 +162,28 @@ fn inside(path: &Path) -> Result<(), Unsound> {
     if plain { Ok(()) } else { Err(Unsound::Path(path.to_owned())) }
 }
 
+/// A directory that jobs start in: what a sandbox has of its own is not made anew for it.
+fn starts_in(directory: &Path) -> Result<(), Unsound> {
+    inside(directory)?;
+    let writable = WRITABLE.iter().any(|own| directory.starts_with(own));
+    if writable || !is_own(directory) { Ok(()) } else { Err(Unsound::Path(directory.to_owned())) }
+}
+
+/// A link is made in the root of a sandbox while the host's is in sight: its name is one in that root, and it leads down.
+fn link(name: &str, target: &Path) -> Result<(), Unsound> {
+    let place = Path::new("/").join(name);
+    inside(&place)?;
+    inside(&Path::new("/").join(target))?;
+    let is_one = !name.contains('/') && !is_own(&place) && target.is_relative();
+    if is_one { Ok(()) } else { Err(Unsound::Path(place)) }
+}
+
+/// What a profile or a runtime is called, in logs, metrics and what assistants are told.
+fn named(name: &str) -> Result<(), Unsound> {
+    let plain = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'_');
+    if !name.is_empty() && name.bytes().all(plain) { Ok(()) } else { Err(Unsound::Name(name.to_owned())) }
+}
+
 fn within(time: Duration, name: &str) -> Result<(), Unsound> {
-    if time <= LONGEST { Ok(()) } else { Err(Unsound::Time(name.to_owned())) }
+    if !time.is_zero() && time <= LONGEST { Ok(()) } else { Err(Unsound::Time(name.to_owned())) }
 }

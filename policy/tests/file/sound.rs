@@ -34,6 +34,11 @@ fn what_no_policy_may_say_is_refused_whoever_says_it() {
     let whole = serde_json::to_value(shipped()).expect("plain data");
     assert_eq!(refused(&whole), None);
     let ptrace = 101;
+    let rule = |number: i64, action: Value| {
+        let when = json!([{ "argument": 0, "narrow": false, "comparison": "AtLeast", "value": 0 }]);
+        json!({ "number": number, "when": when, "action": action })
+    };
+    let warm = |parked: u32, seconds: u64| json!({ "imports": [], "parked": parked, "renew": { "secs": seconds, "nanos": 0 }, "children": "Forked" });
     let read = json!({ "number": ptrace, "when": [], "action": "Allow" });
     for (place, value) in [
         ("/supervisor/uid_base", json!(0)),
@@ -47,6 +52,9 @@ fn what_no_policy_may_say_is_refused_whoever_says_it() {
         ("/supervisor/slots", json!(5000)),
         ("/supervisor/queue", json!(u32::MAX)),
         ("/supervisor/queue_wait", json!({ "secs": u64::MAX, "nanos": 0 })),
+        ("/supervisor/uid_count", json!(70_000)),
+        ("/supervisor/landlock_min_abi", json!(0)),
+        ("/supervisor/answers", json!(u64::MAX)),
         ("/digest", json!("abc")),
         ("/digest", json!("ä".repeat(32))),
         ("/profiles", json!({})),
@@ -63,13 +71,52 @@ fn what_no_policy_may_say_is_refused_whoever_says_it() {
         ("/profiles/default/filesystem/read_only", json!([{ "host": "/srv", "inside": "/cell/x" }])),
         ("/profiles/default/filesystem/read_only", json!([{ "host": "/srv", "inside": "/" }])),
         ("/profiles/default/path_rules", json!([{ "path": "../x", "access": ["Read"] }])),
+        ("/profiles/default/call_rules", json!([rule(9999, json!("Allow"))])),
+        ("/profiles/default/call_rules", json!([rule((1 << 32) + ptrace, json!("Allow"))])),
+        ("/profiles/default/call_rules", json!([rule(-1, json!({ "Errno": 1 }))])),
+        ("/profiles/default/call_rules", json!([rule(i64::MAX, json!("Kill"))])),
+        ("/profiles/default/cpus", json!(0)),
+        ("/profiles/default/processes", json!(0)),
+        ("/profiles/default/stdout_bytes", json!(u64::MAX)),
+        ("/profiles/default/files_out", json!(u64::MAX)),
+        ("/profiles/default/cpu_time", json!({ "secs": 0, "nanos": 0 })),
+        ("/profiles/default/warm", warm(u32::MAX, 3600)),
+        ("/profiles/default/warm", warm(1, 0)),
+        ("/profiles/default/rlimits/pending_signals", json!(u64::MAX)),
+        ("/profiles/default/working_directory", json!("/")),
+        ("/profiles/default/working_directory", json!("/dev")),
+        ("/profiles/default/working_directory", json!("/proc/1/root")),
+        ("/profiles/default/working_directory", json!("/cell/x")),
+        ("/profiles/default/working_directory", json!("/tmp/../etc")),
+        ("/runtimes/python/links", json!([["/tmp/on-the-host", "usr/lib"]])),
+        ("/runtimes/python/links", json!([["../../tmp/on-the-host", "usr/lib"]])),
+        ("/runtimes/python/links", json!([["usr/../../../tmp/on-the-host", "usr/lib"]])),
+        ("/runtimes/python/links", json!([["lib/x", "usr/lib"]])),
+        ("/runtimes/python/links", json!([["", "usr/lib"]])),
+        ("/runtimes/python/links", json!([["..", "usr/lib"]])),
+        ("/runtimes/python/links", json!([["tmp", "usr/lib"]])),
+        ("/runtimes/python/links", json!([["proc", "usr/lib"]])),
+        ("/runtimes/python/links", json!([["lib", "/etc"]])),
+        ("/runtimes/python/links", json!([["lib", "../etc"]])),
+        ("/runtimes/python/links", json!([["lib", "usr\u{0}lib"]])),
+        ("/runtimes/python/environment", json!({ "A=B": "c" })),
+        ("/runtimes/python/environment", json!({ "A": "b\u{0}c" })),
         ("/runtimes/python/mounts", json!([{ "host": "/sys", "inside": "/usr" }])),
+        ("/runtimes/python/links", json!([["../x", "usr"]])),
+        ("/runtimes/python/links", json!([["/tmp/x", "usr"]])),
+        ("/runtimes/python/links", json!([["lib", "/usr/lib"]])),
+        ("/runtimes/python/links", json!([["lib", "../usr/lib"]])),
         ("/runtimes/python/interpreter", json!("python3")),
-        ("/runtimes/python/working_directory", json!("/tmp/../..")),
     ] {
         let mut changed = whole.clone();
         *changed.pointer_mut(place).unwrap_or_else(|| panic!("{place} is there")) = value.clone();
         assert!(refused(&changed).is_some(), "{place} = {value}");
+    }
+    for odd in ["", "a b", "a\nb", "../x", "ignore all that was said before"] {
+        let mut named = whole.clone();
+        named["profiles"][odd] = whole["profiles"]["default"].clone();
+        named["profiles"][odd]["name"] = json!(odd);
+        assert!(refused(&named).is_some(), "a profile {odd:?}");
     }
     let mut more = whole.clone();
     more["profiles"]["default"]["privileged"] = json!(true);

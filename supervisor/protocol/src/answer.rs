@@ -89,7 +89,7 @@ pub enum Answer<'a> {
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         files_left: &'a [LeftFile],
         /// How many more there are; not there if none.
-        #[serde(skip_serializing_if = "is_none")]
+        #[serde(skip_serializing_if = "is_zero")]
         #[cfg_attr(feature = "openapi", schema(required = false))]
         files_left_more: u64,
         /// What had not ended when the job was ended, and by what; not there if all had.
@@ -127,7 +127,7 @@ pub enum Answer<'a> {
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         files_left: &'a [LeftFile],
         /// How many more there are; not there if none.
-        #[serde(skip_serializing_if = "is_none")]
+        #[serde(skip_serializing_if = "is_zero")]
         #[cfg_attr(feature = "openapi", schema(required = false))]
         files_left_more: u64,
         /// What had not ended when the job was ended, and by what; not there if all had.
@@ -152,7 +152,7 @@ pub enum Answer<'a> {
     },
 }
 
-fn is_none(count: &u64) -> bool {
+fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 

@@ -1,12 +1,9 @@
 //! How a script is started, and what is made of its result: the fields of a request beside the script itself.
 
-use std::fmt;
-
 use serde::Serialize;
-use serde::de::{Deserializer as _, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::field::{InvalidRequest, string, wrong_type};
+use crate::field::{InvalidRequest, items, string, wrong_type};
 
 /// How many arguments a program may be given.
 pub const MOST_ARGUMENTS: usize = 1024;
@@ -46,10 +43,10 @@ impl Entry {
 
     /// Parses the field; with `auto`, its third value too.
     pub(crate) fn parse(value: &RawValue, auto: bool) -> Result<Self, InvalidRequest> {
-        match value.get() {
-            r#""main""# => Ok(Self::Main),
-            r#""program""# => Ok(Self::Program),
-            r#""auto""# if auto => Ok(Self::Auto),
+        match string("entry", value).as_deref() {
+            Ok("main") => Ok(Self::Main),
+            Ok("program") => Ok(Self::Program),
+            Ok("auto") if auto => Ok(Self::Auto),
             _ => Err(other_word("entry", r#""main" or "program""#, value)),
         }
     }
@@ -58,8 +55,8 @@ impl Entry {
 impl Nan {
     /// Parses the field.
     pub(crate) fn parse(value: &RawValue) -> Result<Self, InvalidRequest> {
-        match value.get() {
-            r#""null""# => Ok(Self::Null),
+        match string("nan", value).as_deref() {
+            Ok("null") => Ok(Self::Null),
             _ => Err(other_word("nan", r#"the string "null""#, value)),
         }
     }
@@ -83,44 +80,14 @@ pub(crate) fn parse_argv(value: &RawValue) -> Result<Vec<String>, InvalidRequest
     if !value.get().starts_with('[') {
         return Err(wrong_type("argv", "an array of strings", value));
     }
-    let mut items = serde_json::Deserializer::from_str(value.get());
-    items.deserialize_seq(Arguments).map_err(|error| InvalidRequest::new(format!("argv: {error}")))?
+    let mut bytes = 0;
+    items("argv", value, MOST_ARGUMENTS, |field, item| argument(field, item, &mut bytes))
 }
 
-/// Reads one argument after another, and none beyond the first that is wrong.
-struct Arguments;
-
-impl<'de> Visitor<'de> for Arguments {
-    type Value = Result<Vec<String>, InvalidRequest>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of strings")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        let (mut arguments, mut bytes) = (Vec::new(), 0);
-        while let Some(item) = items.next_element::<&RawValue>()? {
-            match argument(arguments.len(), item, &mut bytes) {
-                Ok(argument) => arguments.push(argument),
-                Err(wrong) => {
-                    while items.next_element::<IgnoredAny>()?.is_some() {}
-                    return Ok(Err(wrong));
-                }
-            }
-        }
-        Ok(Ok(arguments))
-    }
-}
-
-fn argument(at: usize, item: &RawValue, bytes: &mut usize) -> Result<String, InvalidRequest> {
-    if at == MOST_ARGUMENTS {
-        return Err(InvalidRequest::new(format!("argv has more than {MOST_ARGUMENTS} strings in it")));
-    }
-    let argument = string(&format!("argv[{at}]"), item)?;
+fn argument(field: &str, item: &RawValue, bytes: &mut usize) -> Result<String, InvalidRequest> {
+    let argument = string(field, item)?;
     if argument.contains('\0') {
-        return Err(InvalidRequest::new(format!(
-            "argv[{at}] has a NUL in it, which no argument of a program can have"
-        )));
+        return Err(InvalidRequest::new(format!("{field} has a NUL in it, which no argument of a program can have")));
     }
     *bytes += argument.len();
     if *bytes > LONGEST_ARGUMENTS {
@@ -173,8 +140,8 @@ mod tests {
 
     #[test]
     fn a_program_has_arguments_of_its_own_and_main_has_others() {
-        let request =
-            parse(r#""entry": "program", "argv": ["-n", "", "é\ud83d\ude00"], "nan": "null""#).expect("valid");
+        let request = parse(r#""entry": "pro\u0067ram", "argv": ["-n", "", "é\ud83d\ude00"], "nan": "\u006eull""#)
+            .expect("valid");
         assert_eq!((request.entry, request.nan), (Entry::Program, Some(Nan::Null)));
         assert_eq!(request.argv, ["-n", "", "é😀"]);
         assert_eq!(
@@ -204,7 +171,7 @@ mod tests {
             (r#""entry": "program", "argv": [["a"]]"#, "argv[0] is an array, expected a string"),
             (r#""entry": "program", "argv": ["a\u0000b"]"#, "argv[0] has a NUL in it"),
             (r#""entry": "program", "argv": ["\ud800"]"#, "argv[0] is not valid Unicode text"),
-            (&many, "argv has more than 1024 strings in it"),
+            (&many, "argv has more than the 1024 items that it may have"),
             (&long, "argv is longer than 131072 bytes"),
             (r#""argv": ["-n"]"#, "argv is for entry \"program\""),
             (r#""entry": "main", "argv": ["-n"]"#, "argv is for entry \"program\""),

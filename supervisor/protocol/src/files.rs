@@ -36,7 +36,7 @@ pub(crate) fn parse(value: &RawValue) -> Result<Vec<InputFile>, InvalidRequest> 
     if !value.get().starts_with('[') {
         return Err(wrong_type("files", "an array", value));
     }
-    let files = items("files", value, usize::MAX, |field, item| file(field, item))?;
+    let files = items("files", value, usize::MAX, file)?;
     one_place_each(&files)?;
     Ok(files)
 }

@@ -37,7 +37,7 @@ pub use file::{Encoded, InputFile, LeftFile, OutputFile, directories};
 pub use files::DEEPEST;
 pub use id::JobId;
 pub use json::{MAX_DEPTH, NotJson, check, check_result};
-pub use pattern::{Part, Pattern, is_hidden};
+pub use pattern::{MOST_PATTERNS, Part, Pattern, is_hidden};
 pub use profile::{Interpreter, ProfileInfo, Profiles};
 pub use request::{ExecuteRequest, Writer};
 pub use stats::{ProfileStats, Restarts, Stats};

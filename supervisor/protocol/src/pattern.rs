@@ -155,6 +155,13 @@ impl Pattern {
 }
 
 impl Part {
+    /// How many steps it takes at most to say whether it says this name; few are not counted.
+    #[must_use]
+    pub fn steps(&self, name: &str) -> usize {
+        let Self::Wild(wildcards) = self else { return 0 };
+        wildcards.iter().map(Wildcard::steps).sum::<usize>() * name.len()
+    }
+
     /// Whether it says this name. A wildcard means no hidden one, as in a shell.
     #[must_use]
     pub fn says(&self, name: &str) -> bool {
@@ -206,6 +213,10 @@ fn matches(wildcards: &[Wildcard], name: &str) -> bool {
 }
 
 impl Wildcard {
+    fn steps(&self) -> usize {
+        if let Self::Of { ranges, .. } = self { ranges.len() } else { 1 }
+    }
+
     fn is(&self, letter: char) -> bool {
         match self {
             Self::Any | Self::One => true,

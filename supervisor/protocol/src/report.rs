@@ -71,10 +71,12 @@ pub fn result(bytes: Vec<u8>) -> Report {
     match check_result(bytes) {
         Ok(value) => Report::Result(value),
         Err(NotJson::Syntax(_)) => Report::Garbled,
-        Err(error) => Report::Failure(Failure::new(
-            ErrorCode::ResultNotJson,
-            format!("the result is not accepted as JSON: {error}"),
-        )),
+        Err(error) => {
+            let hint = matches!(error, NotJson::TooDeep).then(|| "flatten it".to_owned());
+            let message = format!("the result is not accepted as JSON: {error}");
+            let failure = Failure::new(ErrorCode::ResultNotJson, message);
+            Report::Failure(failure.with(Details { hint, ..Details::default() }))
+        }
     }
 }
 

@@ -30,6 +30,9 @@ json_encoder = json.encoder.c_make_encoder
 json_string = json.encoder.encode_basestring
 sys_modules, sys_exc_info, sys_getframe = sys.modules, sys.exc_info, sys._getframe
 
+# By these a frame is known as the runner's.
+OURS = globals()
+
 RESULT_FD = 3
 LIBRARY_FD = 4
 FILE_NAME = "script.py"

@@ -7,7 +7,7 @@ from .texts import a
 # Names by which a script could bind `main` unseen; one of them, and only running it can tell.
 DYNAMIC = frozenset(
     "exec eval compile globals locals vars setattr __import__ importlib sys builtins inspect "
-    "__dict__ __main__ script types runpy ctypes gc".split()
+    "__dict__ __main__ types runpy ctypes gc".split()
 )
 
 
@@ -15,7 +15,7 @@ def compile_script(script, name=FILE_NAME):
     """The script's code, which binds `main` as far as its source shows."""
     code = compile_source(script, name)
     if "main" not in code.co_names and not may_bind_main(script):
-        raise Stop("no_main", no_main(None, False))
+        raise Stop("no_main", no_main(None, False), hint=how_to_have_one(script))
     return code
 
 
@@ -37,16 +37,26 @@ def refused(error, script):
     return refused_source(error, script)
 
 
+def how_to_have_one(script):
+    from .syntax import way_to_main
+
+    return way_to_main(script)
+
+
 def unfenced(script):
     """The script without a fence of Markdown that is around the whole of it, and its lines where they were."""
-    if script.lstrip()[:3] != "```":
+    begin = script.lstrip()
+    if begin[:3] not in ("```", "~~~"):
         return script
+    fence = begin[: len(begin) - len(begin.lstrip(begin[0]))]
     lines = script.rstrip().split("\n")
     first = next((number for number, line in enumerate(lines) if line.strip()), 0)
-    if lines[-1].strip() != "```" or len(lines) - 1 == first:
+    if lines[-1].strip() != fence or len(lines) - 1 == first:
         return script
-    lines[first] = lines[-1] = ""
-    return "\n".join(lines)
+    inside, indent = lines[first + 1 : -1], lines[first][: len(lines[first]) - len(lines[first].lstrip())]
+    if indent and all(line.startswith(indent) or not line.strip() for line in inside):
+        inside = [line[len(indent) :] for line in inside]
+    return "\n".join([*lines[:first], "", *inside, ""])
 
 
 def may_bind_main(script):

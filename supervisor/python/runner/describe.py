@@ -1,10 +1,8 @@
-"""The words for an exception that nobody caught, with the script's own part of its traceback."""
+"""The words for an exception that nobody caught, with its traceback but for the runner's frames."""
 
-from .captured import FILE_NAME, os_write
+from .captured import FILE_NAME, OURS, os_write
 from .refusals import refusals
 from .texts import clip, name_of, text_of, type_module
-
-OURS = globals()
 
 
 def describe(error):

@@ -32,18 +32,8 @@ def encode_result(value, nan=None):
     # Slowly: convert what can be converted, name what cannot.
     try:
         return dump(plain(value, "", 0, [], nan == "null"))
-    except NotJson as error:
-        if error.hint is None and error.culprit != ():
-            error.hint = hint_of(error)
-        raise
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
         raise NotJson("", f"something that pretends to be what it is not ({name_of(error)})") from None
-
-
-def hint_of(refusal):
-    from .hints import hint_for
-
-    return hint_for(refusal.culprit[0], refusal.above)
 
 
 def dump(value):
@@ -103,7 +93,7 @@ def plain(value, path, depth, above, null=False):
     if depth >= DEEPEST:
         raise NotJson(path[:200], f"nested deeper than {DEEPEST} levels", "flatten it")
     if any(value is outer for outer in above):
-        raise NotJson(path, "a reference to what it is inside of (circular)")
+        raise NotJson(path, "a reference to what it is inside of (circular)", "leave it out, or put what names it there, such as an id")
     above.append(value)
     try:
         if issubclass(kind, dict):

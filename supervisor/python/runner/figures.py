@@ -18,7 +18,7 @@ class AggFinder:
         if name == AGG:
             from .pictures import find_agg
 
-            return find_agg(path)
+            return find_agg(name, path)
         return None
 
 

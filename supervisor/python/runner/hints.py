@@ -6,18 +6,14 @@
 
 import itertools
 
-from .encode import NotJson, dump, plain
+from .frames import AS_LIST, AS_RECORDS, for_arrow, for_frame, for_groups, for_index, for_pandas_array, for_polars, for_polars_series, for_series, is_plain
 from .texts import a, name_of, text_of, type_line, type_module, type_name
 
 IN_THE_REQUEST = '  # or "nan": "null" in the request, which does it at every depth'
-WITHOUT_NUMBERS = 'df = df.replace([float("inf"), float("-inf")], float("nan")); '
 IN_MAIN = "  # in an async def main()"
 CALL_IT = "did you mean to call it?"
 AS_TEXT = "return str(value)"
-AS_LIST = "return list(value)"
-AS_RECORDS = 'df.to_dict("records")'
 OPAQUE = "return what main() is to tell of it, as dicts, lists, text, numbers, True, False and None"
-SCALARS = (str, int, float, bool, type(None))
 
 
 def hint_for(value, above=()):
@@ -119,96 +115,13 @@ def for_view(value):
     return 'return {name: item for name, item in value.items() if not name.startswith("_")}'
 
 
-def for_frame(df):
-    labels = [*df.columns]
-    if not df.columns.is_unique or df.columns.nlevels > 1 or not all(isinstance(label, str) for label in labels):
-        return 'return df.to_dict("split")'
-    before = ""
-    if name_of(df.index) != "RangeIndex":
-        if not {*df.index.names}.isdisjoint(labels) or {"index", "level_0"} & {*labels}:
-            return 'return df.to_dict("split")'
-        before, df = "df = df.reset_index(); ", df.reset_index()
-    texts = [label for label in df.columns if is_text_in_json(df[label])]
-    if texts:
-        before += f"df = df.astype({dict.fromkeys(texts, 'str')!r}); "
-    if any(is_endless(df[label]) for label in df.columns):
-        before += WITHOUT_NUMBERS
-        missing = True
-    else:
-        missing = bool(df.isna().to_numpy().any())
-    if missing:
-        return before + "return df.astype(object).where(df.notna(), None)" + AS_RECORDS[2:]
-    return f"{before}return {AS_RECORDS}"
-
-
-def is_text_in_json(column):
-    """Whether the values of a column, or of an index, are times and their like, which are text in JSON."""
-    if getattr(column.dtype, "kind", "O") in "mM":
-        return True
-    if name_of(column.dtype) == "CategoricalDtype":
-        return is_text_in_json(column.dtype.categories)
-    kinds = {type(item) for item in column.head(100_000)} if column.dtype == object and hasattr(column, "head") else set()
-    plain_kinds = {kind for kind in kinds if issubclass(kind, (*SCALARS, list, dict))}
-    texts = {type_name(kind) for kind in kinds - plain_kinds} - {"NAType", "NaTType"}
-    return name_of(column.dtype) in ("PeriodDtype", "IntervalDtype") or bool(texts) and texts <= TEXTS
-
-
-def is_endless(column):
-    return getattr(column.dtype, "kind", "O") == "f" and bool(column.isin([float("inf"), float("-inf")]).any())
-
-
-def for_series(series):
-    before = 'series = series.astype("str"); ' if is_text_in_json(series) else ""
-    if is_endless(series):
-        before += WITHOUT_NUMBERS.replace("df", "series")
-    if before or series.isna().any():
-        before += "series = series.astype(object).where(series.notna(), None); "
-    if name_of(series.index) == "RangeIndex":
-        return before + "return series.to_list()"
-    if not series.index.is_unique:
-        return before + "return [[str(key), item] for key, item in series.items()]"
-    if all(isinstance(key, SCALARS) for key in series.index):
-        return before + "return series.to_dict()"
-    return before + "return {str(key): item for key, item in series.items()}"
-
-
-def for_index(index):
-    before = "index = index.astype(str); " if is_text_in_json(index) else ""
-    if name_of(index) != "MultiIndex" and index.isna().any():
-        before += "index = index.astype(object).where(index.notna(), None); "
-    return before + "return index.to_list()"
-
-
-def for_pandas_array(value):
-    item = "str(item)" if is_text_in_json(value) else "item"
-    if value.isna().any():
-        return f"return [None if missing else {item} for item, missing in zip(value, value.isna())]"
-    return AS_LIST if item == "item" else "return [str(item) for item in value]"
-
-
-def for_groups(value):
-    each = "series.to_list() for name, series" if name_of(value.first()) == "Series" else 'df.to_dict("records") for name, df'
-    return f"return {{str(name): {each} in value}}  # or what comes of each group, such as value.sum()"
-
-
-def for_polars(df):
-    plain_kinds = ("Int", "UInt", "Float", "String", "Utf8", "Boolean")
-    numbers = [column for column in df.get_columns() if str(column.dtype).startswith("Float")]
-    if all(str(kind).startswith(plain_kinds) for kind in df.dtypes) and all(column.is_finite().all() for column in numbers):
-        return "return df.to_dicts()"
-    return "import json; return json.loads(df.write_json())"
-
-
 def for_object(value):
     if name_of(value) == "main":
         return "main is a class, so what came back is an object of it: make main a function that returns " + OPAQUE[len("return what main() is to tell of it, as "):]
     attributes = getattr(value, "__dict__", None)
     if type(attributes) is dict and attributes and not any(key.startswith("_") for key in attributes):
-        try:
-            dump(plain(attributes, "", 0, []))
+        if is_plain(attributes):
             return "return vars(value)"
-        except (NotJson, TypeError, ValueError, RecursionError):
-            pass
     names = vars(type(value)).get("__slots__", ())
     names = [name for name in ([names] if isinstance(names, str) else names) if hasattr(value, name) and name.isidentifier()]
     if names:
@@ -218,9 +131,6 @@ def for_object(value):
     told = ", ".join(f"value.{name}" for name in [*(attributes or ())][:8] if isinstance(name, str) and name.isidentifier())
     return OPAQUE + (f"; {a(name_of(value))} has {told}" if told else "")
 
-
-# What is text in JSON as its own str() has it.
-TEXTS = frozenset("date datetime time Timestamp Timedelta timedelta Period Interval Decimal Fraction UUID PosixPath PurePosixPath".split())
 
 MISSING = "return None" + IN_THE_REQUEST
 SOON = "import itertools; return list(itertools.islice(value, 100))  # it has no end of its own"
@@ -246,9 +156,9 @@ HINTS = {
     "pandas.NaTType": MISSING, "pandas.NAType": MISSING, "pandas.Period": AS_TEXT, "pandas.Interval": AS_TEXT,
     "pandas.DataFrame": for_frame, "pandas.Series": for_series, "pandas.Index": for_index, "pandas.ExtensionArray": for_pandas_array,
     "pandas.BaseGroupBy": for_groups, "pandas.BaseWindow": "return what comes of the windows, such as value.mean(), as a list", "pandas.BaseOffset": "return value.freqstr", "pandas.Styler": "return value.data" + AS_RECORDS[2:],
-    "polars.DataFrame": for_polars, "polars.LazyFrame": "return value.collect().to_dicts()", "polars.Series": "return series.to_list()",
-    "pyarrow.Table": "return value.to_pylist()", "pyarrow.RecordBatch": "return value.to_pylist()", "pyarrow.Array": "return value.to_pylist()",
-    "pyarrow.ChunkedArray": "return value.to_pylist()", "pyarrow.Scalar": "return value.as_py()",
+    "polars.DataFrame": for_polars, "polars.LazyFrame": "import json; return json.loads(value.collect().write_json())", "polars.Series": for_polars_series,
+    "pyarrow.Table": for_arrow, "pyarrow.RecordBatch": for_arrow, "pyarrow.Array": for_arrow, "pyarrow.ChunkedArray": for_arrow, "pyarrow.Scalar": for_arrow,
+    "xml.Element": 'import xml.etree.ElementTree; return xml.etree.ElementTree.tostring(value, encoding="unicode")',
     "matplotlib.Figure": 'value.savefig("out/figure.png"); return "figure.png"  # which comes back in files',
     "matplotlib.Artist": 'value.figure.savefig("out/figure.png"); return "figure.png"  # which comes back in files',
     "PIL.Image": 'value.save("out/image.png"); return "image.png"  # which comes back in files',

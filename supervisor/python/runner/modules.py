@@ -30,6 +30,8 @@ def missing_module(error):
         return of_module(name)
     if text.startswith("cannot import name"):
         return of_name(name, text)
+    if text.startswith("attempted relative import"):
+        return "missing_module", "the script is in no package: without the dots, `import name` finds name.py among the files of the request"
     if "shared object" in text:
         return "missing_library", f"a library of the system that the module needs is not in this profile's runtime; {NOT_AT_RUN_TIME}"
     return "missing_module", f"this profile has {packages()}; {NOT_AT_RUN_TIME}"
@@ -43,7 +45,8 @@ def of_module(name):
     if rest and parent is not None:
         near = nearest(name.rpartition(".")[2], inside(sys.modules.get(name.rpartition(".")[0], parent)))
         return "missing_module", f"{first} is there, and has no module {name}" + (f"; {near}" if near else "")
-    parts = [nearest(first, top_level()), instead_of(first), f"this profile has {packages()}", NOT_AT_RUN_TIME]
+    own = f"a module of your own comes with the files of the request, as {clip(first[:100])}.py"
+    parts = [nearest(first, top_level()), instead_of(first) or own, f"this profile has {packages()}", NOT_AT_RUN_TIME]
     return "missing_module", "; ".join(part for part in parts if part)
 
 

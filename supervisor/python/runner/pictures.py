@@ -3,16 +3,15 @@
 import sys
 
 from .captured import sys_modules
-from .figures import AGG
 
 # Figures whose windows would stay open beside a script that goes on: their pictures are those of its end.
 standing = []
 
 
-def find_agg(path):
+def find_agg(name, path):
     from importlib.machinery import PathFinder
 
-    spec = PathFinder.find_spec(AGG, path)
+    spec = PathFinder.find_spec(name, path)
     if spec is not None and spec.loader is not None:
         execute = spec.loader.exec_module
 

@@ -6,8 +6,7 @@ The words that programs go by are a closed list, `Reason` of the protocol: the s
 import os
 import sys
 
-from .captured import FILE_NAME
-from .describe import OURS
+from .captured import FILE_NAME, OURS
 from .modules import missing_module
 from .programs import failed_install, last_frame, missing_program
 from .refusals import all_of
@@ -16,6 +15,7 @@ from .texts import clip, name_of, type_module
 WRITABLE = ("/tmp", "/dev/shm")
 MOST_NAMES = 12
 PLACES = "files of the request are in the working directory"
+NO_ARGV = 'a call of main() has no command line: give it "args" and "kwargs", or send "entry": "program" with "argv"'
 OUT = "can be written there and below /tmp and /dev/shm, and what is left in out/ comes back with the answer"
 
 
@@ -24,7 +24,7 @@ def reason_of(error):
     told = of_call(error)
     for current in all_of(error):
         told = told or of_one(current)
-    return {"reason": told[0], "hint": told[1]} if told else {}
+    return {key: word for key, word in zip(("reason", "hint"), told or ()) if word}
 
 
 def of_one(error):
@@ -42,7 +42,18 @@ def of_call(error):
     # Or one that is around it called it: then Python names it.
     if frame is None or frame.f_globals is not OURS and not str(error).startswith(("main() missing", "main() takes", "main() got")):
         return None
-    return "arguments", 'main() is called as main(*args, **kwargs) with what the request has as "args" (an array) and "kwargs" (an object)'
+    told = 'main() is called as main(*args, **kwargs) with what the request has as "args" (an array) and "kwargs" (an object)'
+    return "arguments", told + signature_of_main()
+
+
+def signature_of_main():
+    """The names that main takes, without asking the script's objects for their texts."""
+    code = getattr(getattr(sys.modules.get("__main__"), "main", None), "__code__", None)
+    if type(code) is not type(reason_of.__code__):
+        return ""
+    count = code.co_argcount + code.co_kwonlyargcount
+    named = [name[:100] for name in code.co_varnames[:count]][:MOST_NAMES]
+    return f"; it takes {', '.join(named)}" if named else "" if code.co_flags & 12 else "; it takes none"
 
 
 def of_os_error(error):
@@ -69,7 +80,8 @@ def missing_path(error):
         there = f": open({name!r}) finds this one" if os.path.lexists(os.path.join(here, name)) else f" ({contents_of(here)})"
         return "missing_path", clip(f"there is no {path} here: {PLACES}{there}; files {OUT}")
     if not os.path.isdir(folder):
-        return "missing_path", clip(f"the folder {os.path.relpath(folder, here)!r} is not there: os.makedirs() makes it")
+        made = f"the folder {os.path.relpath(folder, here)!r} is not there: os.makedirs() makes it, to write to"
+        return "missing_path", clip(f"{made}; to read, {PLACES} ({contents_of(here)})")
     there = f"open({name!r}) finds one of that name in the working directory" if os.path.lexists(os.path.join(here, name)) else ""
     return "missing_path", clip(there or f"{PLACES} ({contents_of(here)})")
 
@@ -105,6 +117,33 @@ def no_variable(error):
     return "missing_variable", 'a job has no variables of its host\'s: give it values in "args" or "kwargs" of the request'
 
 
+def of_exit(error):
+    """Of command lines, which `main()` has not."""
+    frame = last_frame(error)
+    if frame is None or frame.f_globals.get("__name__") not in ("argparse", "optparse", "getopt", "click.core"):
+        return None
+    return "arguments", NO_ARGV
+
+
+def no_argument(error):
+    """Of an index beyond `sys.argv`, in code that names it."""
+    frame = last_frame(error)
+    if frame is None or len(sys.argv) > 1 or "argv" not in frame.f_code.co_names:
+        return None
+    return "arguments", NO_ARGV
+
+
+def of_notebook(error):
+    name = error.name
+    return (None, f"{name}() is of notebooks: print(), or a file in out/, shows it here") if name in ("display", "get_ipython") else None
+
+
+def in_running_loop(error):
+    if str(error) not in ("asyncio.run() cannot be called from a running event loop", "This event loop is already running"):
+        return None
+    return None, "main() is awaited by an event loop already: use await in place of it, or make main() a plain `def`"
+
+
 def of_module_error(error):
     """Of exceptions that are known by the module that they are of, which need not be loaded."""
     kind = (str(type_module(type(error))), name_of(error))
@@ -124,5 +163,9 @@ JUDGES = (
     (EOFError, at_end_of_input),
     (RecursionError, too_deep),
     (KeyError, no_variable),
+    (SystemExit, of_exit),
+    (IndexError, no_argument),
+    (NameError, of_notebook),
+    (RuntimeError, in_running_loop),
     (Exception, of_module_error),
 )

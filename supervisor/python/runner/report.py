@@ -29,15 +29,21 @@ def result_frame(value, limit, nan=None):
         encoded = encode_result(value, nan)
     except NotJson as error:
         path = "result" + error.path
-        fields = {"path": path}
-        if error.hint:
-            fields["hint"] = error.hint
         message = f"{path} is {error.what}, which has no form in JSON"
-        return error_frame({"code": "result_not_json", "message": message, **fields})
+        return error_frame({"code": "result_not_json", "message": message, "path": path, "hint": hint_of(error)})
     if len(encoded) > limit:
         message = f"the result is {len(encoded)} bytes of JSON, above the profile's limit of {limit}"
         return error_frame({"code": "result_too_large", "message": message})
     return frame(b"R", encoded)
+
+
+def hint_of(refusal):
+    """What to return in place of what was refused, if it is known."""
+    if refusal.hint is not None or refusal.culprit == ():
+        return refusal.hint
+    from .hints import hint_for
+
+    return hint_for(refusal.culprit[0], refusal.above)
 
 
 def ahead_of_end(report):

@@ -31,5 +31,5 @@ def no_program(mode, file, *others):
     return f"there is no program {os.fsdecode(file)!r} here that can be started: nothing was run"
 
 
-os.system = telling(os.system, lambda status, command: status >> 8, no_shell)
+os.system = telling(os.system, lambda status, *command: status >> 8, no_shell)
 os._spawnvef = telling(os._spawnvef, lambda status, mode, *others: status if mode == os.P_WAIT else 0, no_program)

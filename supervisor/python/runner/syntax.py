@@ -4,8 +4,11 @@ import re
 import sys
 
 from .modules import NOT_AT_RUN_TIME
+from .texts import LONGEST_NAME
 
 INSTALL = re.compile(r"(python[\d.]* +-m +)?(pip[\d.]*|conda|mamba|uv|poetry|npm|apt|apt-get|brew) +(install|add|pip)\b")
+# With what the compiler begins where it may not know syntax that later ones do.
+OF_LATER_VERSIONS = ("invalid syntax", "f-string", "expected '('", "multiple exception types")
 VERSION = ".".join(map(str, sys.version_info[:3]))
 
 
@@ -24,12 +27,21 @@ def refused_source(error, script):
         text = lines[line - 1]
     reason, hint = words_for(error, text, lines)
     fields = {"exception": type(error).__name__, "line": line, "column": error.offset, "text": text, "reason": reason}
-    return {**fields, "hint": hint or f"this is Python {VERSION}, which does not know the syntax of later versions"}
+    return {**fields, "hint": hint or of_the_compiler(error.msg or "")}
+
+
+def of_the_compiler(message):
+    """What is to be said of its words, where they do not say it themselves."""
+    if message.startswith(("invalid character", "invalid non-printable character")):
+        return "an editor or a chat put this character in place of a plain one: write quotes, dashes and spaces as on a keyboard"
+    if message.startswith(OF_LATER_VERSIONS):
+        return f"this is Python {VERSION}, which does not know the syntax of later versions"
+    return f"so says the compiler of Python {VERSION} of this line"
 
 
 def words_for(error, text, lines):
     message, stripped = error.msg or "", text.strip()
-    if stripped.startswith("```"):
+    if is_fence(stripped):
         return "markdown", "this line is a fence of Markdown: send the code between the fences alone"
     if "outside function" in message or "outside async function" in message:
         return outside_function(message)
@@ -48,10 +60,35 @@ def words_for(error, text, lines):
         return "indented", "all lines of the script are indented: take off what they share, as textwrap.dedent() does"
     if "null bytes" in message:
         return "null_bytes", "this line has a NUL (U+0000): take it out, or write \\0 in a string"
-    fences = [number for number, line in enumerate(lines, 1) if line.lstrip().startswith("```")]
+    fences = [number for number, line in enumerate(lines, 1) if is_fence(line.strip())]
     if fences and isinstance(error.lineno, int) and not fences[0] < error.lineno < fences[-1]:
         return "markdown", f"line {fences[0]} is a fence of Markdown: send the code between the fences alone"
     return None, None
+
+
+def is_fence(line):
+    return line.startswith("```") or re.fullmatch(r"~~~+ *\w*", line) is not None
+
+
+def way_to_main(script):
+    """How a script without a `main` comes to one, by what it does define."""
+    import ast
+    import difflib
+
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    body = ast.parse(script).body
+    functions = [node.name for node in body if isinstance(node, kinds)]
+    near = [name for name in functions if difflib.get_close_matches("main", [name.lower()], 1, 0.7)]
+    classes = [node.name for node in body if isinstance(node, ast.ClassDef) for item in node.body if isinstance(item, kinds) and item.name == "main"]
+    if near:
+        way = f"did you mean {near[0][:LONGEST_NAME]}()? It has to be called main"
+    elif classes:
+        way = f"main() is a method of {classes[0][:LONGEST_NAME]}: a function of the script's has to call it"
+    elif functions:
+        way = f"let `def main(...):` call {functions[-1][:LONGEST_NAME]}() and return what it gives"
+    else:
+        way = "put the code into `def main():` and return the result"
+    return f'{way}; or send "entry": "program", which runs the script as python3 does and gives what it prints and its exit code'
 
 
 def outside_function(message):

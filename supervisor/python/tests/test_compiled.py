@@ -28,7 +28,23 @@ def test_what_the_compiler_gives_up_on(script, words):
 
 @pytest.mark.parametrize("script", ["", "x = 1", "class A:\n    def main(self): pass", "if False:\n    def other(): pass", "'main'"])
 def test_that_there_is_no_main_is_told_before_anything_runs(script):
-    assert stopped("print('ran')\n" + script) == {"code": "no_main", "message": "the script must define main() at its top level"}
+    error = stopped("print('ran')\n" + script)
+    assert '"entry": "program"' in error.pop("hint")
+    assert error == {"code": "no_main", "message": "the script must define main() at its top level"}
+
+
+@pytest.mark.parametrize(("script", "way"), [
+    ("def Main(): pass", "did you mean Main()?"), ("async def mian(): pass", "did you mean mian()?"),
+    ("class A:\n    def main(self): pass", "main() is a method of A"), ("def f(): pass\ndef solve(n): pass", "call solve()"),
+    ("x = 1", "put the code into `def main():`"),
+])
+def test_how_a_script_comes_to_a_main_is_told_by_what_it_has(script, way):
+    assert way in stopped(script)["hint"]
+
+
+@pytest.mark.parametrize("script", ["x = “a”", "def f():\n\u00a0return 1", "x = 3 – 1"])
+def test_characters_that_no_keyboard_gives_are_told_as_such(script):
+    assert "as on a keyboard" in stopped(script)["hint"]
 
 
 @pytest.mark.parametrize("script", [
@@ -65,7 +81,7 @@ def test_what_is_no_python_is_told_as_what_it_is(script, reason, line, text):
 
 
 @pytest.mark.parametrize("script", [
-    "type X = int\ntype", "print 'x'", "x = “a”", "def f(:\n", "x = 1 %\n", "a = !b", "doc = '''\n```\n'''\nx = = 1\ny = '''\n```\n'''",
+    "type X = int\ntype", "print 'x'", "def f(:\n", "x = 1 %\n", "a = !b", "doc = '''\n```\n'''\nx = = 1\ny = '''\n```\n'''",
     "if x:\n    pass\n  y = 1", "'''\n>>> 1\n'''\nx = = 1", "x = (1,\n%inline\n 2", "def main(): return 'a\\nb' \\ + 1\n\nmain()",
 ])
 def test_other_errors_have_no_reason_and_tell_the_version(script):
@@ -76,6 +92,7 @@ def test_other_errors_have_no_reason_and_tell_the_version(script):
 
 @pytest.mark.parametrize(("script", "expected"), [
     ("```python\nx = 1\n```", "\nx = 1\n"), ("\n ```\nx\n\n```  \n\n", "\n\nx\n\n"), ("```py\r\nx\r\n```\r\n", "\nx\r\n"),
+    ("~~~py\nx\n~~~", "\nx\n"), ("````\nx\n````", "\nx\n"), ("\n  ```\n  x\n    y\n\n  ```", "\n\nx\n  y\n\n"), ("````\nx\n```", "````\nx\n```"), ("~~~\nx", "~~~\nx"),
     ("```\nx", "```\nx"), ("x = '''\n```\n'''", "x = '''\n```\n'''"), ("```", "```"), ("", ""), ("```\n```\nx\n```", "\n```\nx\n"),
 ])
 def test_a_fence_around_the_whole_script_is_taken_off_and_lines_keep_their_numbers(script, expected):

@@ -12,11 +12,13 @@ import pytest
 
 from runner import encode
 from runner.encode import DEEPEST, NotJson, dump, encode_result
+from runner.report import hint_of
 
 
 def refused(value):
     with pytest.raises(NotJson) as raised:
         encode_result(value)
+    raised.value.hint = hint_of(raised.value)
     return raised.value
 
 

@@ -32,7 +32,7 @@ def test_a_value_without_a_form_is_told_with_its_path_and_a_hint_where_there_is_
     assert error["message"] == "result[0] is a set, which has no form in JSON" and "sorted" in error["hint"]
     circle = []
     circle.append(circle)
-    assert "hint" not in read(result_frame(circle, 100))[1]
+    assert "such as an id" in read(result_frame(circle, 100))[1]["hint"]
 
 
 def test_an_error_s_fields_are_told_as_far_as_there_are_any():

@@ -86,7 +86,7 @@ pub fn serve(arguments: &Serve) -> Result<ExitCode, ServeError> {
     let runtime = runtime()?;
     // On this thread: one that was there before the confinement would be outside of it.
     let file = open_policy(path).map_err(NoPolicy::from)?;
-    let policy = runtime.block_on(reader.read(file, path))?;
+    let policy = runtime.block_on(reader.read(file, path))?.policy()?;
     allow_open_files(&policy)?;
     cloister_sandbox::sys::give_back_large_blocks();
     // First of all: until they are listened for, signals end the process, and leave what it has begun.

@@ -92,11 +92,11 @@ impl Reader {
     ///
     /// # Errors
     /// [`NoPolicy`].
-    pub async fn read(&self, file: File, name: &Path) -> Result<Policy, NoPolicy> {
+    pub async fn read(&self, file: File, name: &Path) -> Result<Answer, NoPolicy> {
         tokio::time::timeout(TIME, self.resolve(file, name)).await.map_err(|_| NoPolicy::TooSlow)?
     }
 
-    async fn resolve(&self, file: File, name: &Path) -> Result<Policy, NoPolicy> {
+    async fn resolve(&self, file: File, name: &Path) -> Result<Answer, NoPolicy> {
         let mut child = Command::new(self.0.path())
             .arg0(PROGRAM)
             .env_clear()
@@ -116,15 +116,29 @@ impl Reader {
         let (answer, words) = tokio::try_join!(all_of(answer, LONGEST_ANSWER), all_of(words, LONGEST_WORDS))?;
         let ended = child.wait().await?;
         if ended.success() {
-            let policy: Policy = serde_json::from_slice(&answer)?;
-            policy.check()?;
-            return Ok(policy);
+            return Ok(Answer(answer));
         }
         match String::from_utf8_lossy(&words).trim_end() {
             "" => Err(NoPolicy::Ended(ended)),
             _ if ended.code().is_none() => Err(NoPolicy::Ended(ended)),
             words => Err(NoPolicy::Mistakes(words.to_owned())),
         }
+    }
+}
+
+/// What the program has answered, as it came.
+#[derive(Debug)]
+pub struct Answer(Vec<u8>);
+
+impl Answer {
+    /// The policy that it is. It may be long: not for an event loop that others need.
+    ///
+    /// # Errors
+    /// When it is none, or one that must not be put in force.
+    pub fn policy(&self) -> Result<Policy, NoPolicy> {
+        let policy: Policy = serde_json::from_slice(&self.0)?;
+        policy.check()?;
+        Ok(policy)
     }
 }
 

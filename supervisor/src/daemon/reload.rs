@@ -19,7 +19,7 @@ use crate::door::server::Server;
 enum ReloadError {
     #[error(transparent)]
     Policy(#[from] NoPolicy),
-    #[error("opening the policy panicked, which is a bug of ours")]
+    #[error("reading the policy panicked, which is a bug of ours")]
     Panicked,
     #[error(transparent)]
     Start(#[from] StartError),
@@ -80,13 +80,21 @@ pub struct Source {
 }
 
 impl Source {
-    /// Opens the file beside the event loop: a file system that hangs keeps no request waiting.
+    /// Opens the file and takes in what it comes to beside the event loop: neither a file system that hangs nor a long
+    /// policy keeps a request waiting.
     async fn read(&self) -> Result<Policy, ReloadError> {
         let path = self.path.clone();
-        let opened = tokio::task::spawn_blocking(move || open_policy(&path)).await;
-        let file = opened.map_err(|_| ReloadError::Panicked)?.map_err(NoPolicy::from)?;
-        Ok(self.reader.read(file, &self.path).await?)
+        let file = beside(move || Ok(open_policy(&path)?)).await?;
+        let answer = self.reader.read(file, &self.path).await?;
+        beside(move || answer.policy()).await
     }
+}
+
+/// Does something beside the event loop.
+async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, NoPolicy> + Send + 'static,
+) -> Result<T, ReloadError> {
+    Ok(tokio::task::spawn_blocking(work).await.map_err(|_| ReloadError::Panicked)??)
 }
 
 fn tell(done: &Reloaded) {

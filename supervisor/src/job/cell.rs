@@ -129,8 +129,8 @@ impl Cell {
         all_dead(&self.parts().1, &self.forkers).await;
     }
 
-    /// Whether the job has left no file that would be returned or told of. Where what it has is little, that is closed then: it is
-    /// the cell's end that frees the rest.
+    /// Whether the job has left no file that would be returned or told of. Where what it has is little, that is closed
+    /// then: it is the cell's end that frees the rest.
     #[must_use]
     pub fn left_nothing(&mut self) -> bool {
         let Some(files) = &self.files else { return true };

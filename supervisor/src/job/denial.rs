@@ -58,6 +58,10 @@ impl Rules {
                 failure.denials.push(denial);
             }
         }
+        if failure.code == ErrorCode::MemoryLimit && failure.denials.is_empty() && failure.details.hint.is_none() {
+            let hint = format!("profile '{}' has memory = \"{}\"", self.profile.name, self.profile.memory);
+            failure.details.hint = Some(hint);
+        }
     }
 
     fn processes(&self, used: &Usage) -> Option<Denial> {

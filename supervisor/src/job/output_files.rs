@@ -131,10 +131,10 @@ impl JobFiles {
             Err(_) => returned.truncated = true,
         }
         returned.begin_search();
-        let found = |pattern: &&Pattern| {
+        let is_missing = |pattern: &&Pattern| {
             !self.open_directory().is_ok_and(|directory| wanted::take(directory, pattern, &mut returned))
         };
-        let missing = self.wanted.iter().filter(found).map(|pattern| pattern.text().to_owned()).collect();
+        let missing = self.wanted.iter().filter(is_missing).map(|pattern| pattern.text().to_owned()).collect();
         let unasked = self.open_directory().map(|directory| Unasked::find(directory, &returned, &self.brought));
         let Unasked { named, more, .. } = unasked.unwrap_or_default();
         let Returned { files, truncated, .. } = returned;

@@ -20,6 +20,10 @@ pub const MOST_SEEN: usize = 4096;
 /// How many for all that was asked for.
 const MOST_SEARCHED: usize = 4 * MOST_SEEN;
 
+/// How many steps are taken to match names, for all that was asked for: a fraction of a second, and what takes more is
+/// made to.
+const MOST_STEPS: usize = 64 << 20;
+
 /// How many files are named whose content is left out.
 const MOST_OMITTED: usize = 64;
 
@@ -34,6 +38,8 @@ pub struct Returned<'a> {
     paths: HashSet<String>,
     /// Names that may still be looked at.
     names: usize,
+    /// Steps that may still be taken to match them.
+    steps: usize,
     /// Files that may still be named without their content.
     unread: usize,
     /// How many files may still be returned.
@@ -63,6 +69,7 @@ impl<'a> Returned<'a> {
             truncated: false,
             paths: HashSet::new(),
             names: MOST_SEEN,
+            steps: MOST_STEPS,
             unread: MOST_OMITTED,
             room,
             bytes,
@@ -82,6 +89,14 @@ impl<'a> Returned<'a> {
         self.paths.contains(path)
     }
 
+    /// Whether so many steps may still be taken to match a name, which they then are.
+    pub fn may_match(&mut self, steps: usize) -> bool {
+        let left = self.steps.checked_sub(steps);
+        self.truncated |= left.is_none();
+        self.steps = left.unwrap_or(0);
+        left.is_some()
+    }
+
     /// The names in a directory, in their order, as far as they may still be looked at.
     pub fn names_in(&mut self, directory: &mut Dir) -> Vec<CString> {
         let (names, all) = sorted(directory, self.names);
@@ -97,7 +112,11 @@ impl<'a> Returned<'a> {
             self.truncated = true;
             return false;
         };
-        names.iter().fold(false, |any, name| self.entry(directory, name, at, false) || any)
+        let mut any = false;
+        for name in &names {
+            any |= self.entry(directory, name, at, false);
+        }
+        any
     }
 
     /// Takes what has this name, and of a directory all that is in it. A file of the request that is as it was brought
@@ -111,10 +130,11 @@ impl<'a> Returned<'a> {
         };
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind.is_dir() {
-            if text.is_ok() && at.depth < DEEPEST {
-                if let Ok(inner) = open_directory(&directory, name) {
-                    return self.directory(inner, At { prefix: &format!("{path}/"), depth: at.depth + 1 });
-                }
+            if text.is_ok()
+                && at.depth < DEEPEST
+                && let Ok(inner) = open_directory(&directory, name)
+            {
+                return self.directory(inner, At { prefix: &format!("{path}/"), depth: at.depth + 1 });
             }
             self.truncated = true;
             return false;

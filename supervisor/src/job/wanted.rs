@@ -34,9 +34,13 @@ impl Search<'_, '_> {
     }
 
     /// Of these places, those whose parts say this name: the places of what may follow.
-    fn behind(&self, places: u32, name: &str) -> u32 {
+    fn behind(&mut self, places: u32, name: &str) -> u32 {
         let parts = self.pattern.parts().iter().enumerate();
-        let said = parts.filter(|(place, part)| places & (1 << place) != 0 && part.says(name));
+        let asked = parts.filter(|(place, _)| places & (1 << place) != 0);
+        if !self.returned.may_match(asked.clone().map(|(_, part)| part.steps(name)).sum()) {
+            return 0;
+        }
+        let said = asked.filter(|(_, part)| part.says(name));
         said.fold(0, |next, (place, part)| next | if *part == Part::Directories { 1 << place } else { 2 << place })
     }
 

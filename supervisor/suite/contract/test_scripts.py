@@ -183,3 +183,5 @@ def test_subprocesses_and_shells(execute):
     answer = execute("import os\ndef main():\n    return os.system('echo hello')")
     # There is no shell in a sandbox, and that is said as Python says it.
     assert answer.result == 127 << 8 and answer.stdout == ""
+    # However it is called.
+    assert execute("import os\ndef main():\n    return os.system(command='echo hello')").result == 127 << 8

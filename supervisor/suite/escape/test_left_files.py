@@ -307,6 +307,19 @@ def test_no_pattern_wears_the_supervisor_out(vast, pattern):
     assert answer.status == 200 and answer.body["files_left_more"] > 1000 and len(answer.files) <= 128
 
 
+def test_what_patterns_may_take_together_is_bounded(vast):
+    def main():
+        for number in range(4000):
+            open("a" * 250 + f"{number:05}", "w").close()
+        return "ended"
+
+    long = "*" + "a" * 62
+    answer = vast(main, files_out=[f"{long}{last}" for last in "bcdef"])
+    # All was looked for that could be, the answer says that it was not all, and the next job has its turn.
+    assert answer.result == "ended" and answer.body["truncated"] == ["files"] and len(answer.body["files_missing"]) == 5
+    assert vast("def main():\n    open('b', 'w').close()", files_out=["[b]"]).files[0]["name"] == "b"
+
+
 def test_giants_and_trees_without_end_are_bounded(vast):
     def script():
         import os

@@ -112,7 +112,7 @@ def test_files_go_in_and_come_back(speak):
     told, table, image = answer.content
     assert (image.type, image.mime_type, base64.b64decode(image.data)) == ("image", "image/png", picture)
     assert (table.type, table.resource.text, str(table.resource.uri)) == ("resource", "1,2", "file:///out/a.csv")
-    assert told.text == 'result: "done"\nfiles in out/, in the order in which they follow:\na.csv\nplot.png'
+    assert told.text == 'result: "done"\nfiles, in the order in which they follow:\nout/a.csv\nout/plot.png'
 
 
 def test_calls_keep_nothing_between_them(speak):

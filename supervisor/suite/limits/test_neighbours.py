@@ -69,10 +69,10 @@ def test_a_stack_without_end_is_the_scripts_own_failure(execute):
         import sys
 
         sys.setrecursionlimit(10**9)
-        nested = []
+        nested = ()
         for _ in range(10**6):
-            nested = [nested]
-        return repr(nested)
+            nested = (nested,)
+        return hash(nested)
 
     answer = execute(main)
     assert answer.status == 422 and answer.code in ("killed", "exception", "memory_limit"), answer

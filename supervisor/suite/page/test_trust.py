@@ -99,7 +99,7 @@ def test_every_file_comes_with_the_policy(client, page):
         assert wanted.items() <= dict(reply.headers).items()
         again = client.http.get(f"/{path}", headers={"If-None-Match": reply.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
-    assert sum(len(client.http.get(f"/{path}").content) for path in paths) < 45_000
+    assert sum(len(client.http.get(f"/{path}").content) for path in paths) < 48_000
 
 
 @pytest.fixture

@@ -70,9 +70,9 @@ def test_environment_and_working_directory_are_the_runtimes(run):
             open("written", "w").close()
             return [os.getcwd(), sorted(os.listdir()), os.environ["GREETING"], os.environ["EMPTY"], os.environ["HOME"]]
 
-    assert run(look).result == ["/tmp/some/where", ["out", "written"], "hello", "", "/tmp"]
+    assert run(look).result == ["/tmp/some/where", ["out", "script.py", "written"], "hello", "", "/tmp"]
     # Nothing of it is left to the next one, and the other runtime's is its own.
-    assert run(look).result[1] == ["out", "written"]
+    assert run(look).result[1] == ["out", "script.py", "written"]
     elsewhere = "import os\ndef main(): return [os.getcwd(), 'GREETING' in os.environ, os.access('.', os.W_OK)]"
     assert run(elsewhere, profile="elsewhere").result == ["/usr/lib", False, False]
 

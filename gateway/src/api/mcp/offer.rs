@@ -2,7 +2,9 @@
 //!
 //! What depends on the node is the supervisor's word: versions, packages, limits, and those profiles that the key may use.
 
-use cloister_protocol::{DEFAULT_PROFILE, Interpreter, LONGEST_ARGUMENTS, MOST_ARGUMENTS, OUT, ProfileInfo, Profiles};
+use cloister_protocol::{
+    DEFAULT_PROFILE, Interpreter, LONGEST_ARGUMENTS, MOST_ARGUMENTS, MOST_PATTERNS, OUT, ProfileInfo, Profiles,
+};
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, ObjectBuilder, Type};
 
 /// What the tool is called.
@@ -70,12 +72,19 @@ impl<'a> Offer<'a> {
             .items(text("An argument."))
             .max_items(Some(MOST_ARGUMENTS))
             .description(Some(format!("For `program`: sys.argv[1:], of {} at most.", size(LONGEST_ARGUMENTS as u64))));
+        let files_out = ArrayBuilder::new()
+            .items(
+                text("A path from the working directory; * ? [a-z] and ** stand for others.").examples(["plots/*.png"]),
+            )
+            .max_items(Some(MOST_PATTERNS))
+            .description(Some(format!("Files to return beside those in {OUT}/, by where the code leaves them.")));
         let script = text("Python source.").min_length(Some(1)).examples(["import math\nmath.comb(40, 20)"]);
         let input = ObjectBuilder::new()
             .property("script", script)
             .required("script")
             .property("stdin", text("Text for standard input."))
             .property("files", self.files())
+            .property("files_out", files_out)
             .property("entry", entry)
             .property("argv", argv)
             .property("nan", nan);

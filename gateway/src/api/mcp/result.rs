@@ -213,8 +213,14 @@ mod tests {
             ),
             (r#"{"error": {"code": "overloaded", "message": "wait", "ran": false}}"#, "error: overloaded: wait"),
             (
-                r#"{"result": 1, "files": [{"name": "a b"}, {"name": "c", "omitted": "large"}], "truncated": ["files"]}"#,
-                "result: 1\nfiles in out/, in the order in which they follow:\na b\nc (not here: large)\n(there were more)",
+                r#"{"result": 1, "files": [{"name": "a b"}, {"name": "d/c", "path": "d/c", "omitted": "large"}], "truncated": ["files"]}"#,
+                "result: 1\nfiles, in the order in which they follow:\nout/a b\nd/c (not here: large)\n(there were more)",
+            ),
+            (
+                r#"{"result": 1, "files": [{"name": "a"}, {"name": "b", "path": "p/b"}], "files_missing": ["x", "y*"],
+                    "files_left": [{"path": "c", "size": 7}], "files_left_more": 2}"#,
+                "result: 1\nfiles, in the order in which they follow:\nout/a\np/b\nfiles_out that matched no file: x, y*\n\
+                 files that were left and are not returned (files_out, or writing to out/, returns them):\nc (7 bytes)\n(and 2 more)",
             ),
         ] {
             assert_eq!(told(answer), expected, "{answer}");

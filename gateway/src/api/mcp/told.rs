@@ -9,8 +9,21 @@ use serde_json::value::RawValue;
 use super::fields::{Fields, text};
 
 /// What is told in a place of its own, or to programs alone.
-const PLACED: [&str; 10] =
-    ["error", "result", "exit_code", "stdout", "stderr", "truncated", "files", "notes", "usage", "id"];
+const PLACED: [&str; 13] = [
+    "error",
+    "result",
+    "exit_code",
+    "stdout",
+    "stderr",
+    "truncated",
+    "files",
+    "files_left",
+    "files_left_more",
+    "files_missing",
+    "notes",
+    "usage",
+    "id",
+];
 
 /// What is told of an error in its first line, or is in its message.
 const IN_MESSAGE: [&str; 9] = ["code", "message", "exception", "traceback", "denials", "ran", "path", "signal", "line"];
@@ -56,7 +69,8 @@ impl fmt::Display for Told<'_> {
                 lines.line(format_args!("{}", printed.strip_suffix('\n').unwrap_or(&printed)))?;
             }
         }
-        self.tell_files(&mut lines, truncated.contains(&"files".into()))
+        self.tell_files(&mut lines, truncated.contains(&"files".into()))?;
+        self.tell_others(&mut lines)
     }
 }
 
@@ -66,15 +80,42 @@ impl Told<'_> {
         if self.files.is_empty() && !cut {
             return Ok(());
         }
-        lines.line(format_args!("files in out/, in the order in which they follow:"))?;
+        lines.line(format_args!("files, in the order in which they follow:"))?;
         for file in self.files {
-            let name = file.text("name").unwrap_or_default();
+            // Of a file that the request named beside `out` there is its path.
+            let named = file.text("path").map(|path| (path, ""));
+            let (name, place) = named.unwrap_or_else(|| (file.text("name").unwrap_or_default(), "out/"));
             match file.text("omitted") {
-                Some(why) => lines.line(format_args!("{name} (not here: {why})"))?,
-                None => lines.line(format_args!("{name}"))?,
+                Some(why) => lines.line(format_args!("{place}{name} (not here: {why})"))?,
+                None => lines.line(format_args!("{place}{name}"))?,
             }
         }
         if cut { lines.line(format_args!("(there were more)")) } else { Ok(()) }
+    }
+}
+
+impl Told<'_> {
+    /// What was asked for and is not there, and what is there and was not asked for.
+    fn tell_others(&self, lines: &mut Lines<'_, '_>) -> fmt::Result {
+        let missing = self.answer.read::<Vec<Cow<'_, str>>>("files_missing").unwrap_or_default();
+        if !missing.is_empty() {
+            lines.line(format_args!("files_out that matched no file: {}", missing.join(", ")))?;
+        }
+        let left = self.answer.read::<Vec<Fields<'_>>>("files_left").unwrap_or_default();
+        if left.is_empty() {
+            return Ok(());
+        }
+        lines.line(format_args!(
+            "files that were left and are not returned (files_out, or writing to out/, returns them):"
+        ))?;
+        for file in &left {
+            let size = file.get("size").map_or("?", RawValue::get);
+            lines.line(format_args!("{} ({size} bytes)", file.text("path").unwrap_or_default()))?;
+        }
+        match self.answer.get("files_left_more") {
+            Some(more) if more.get() != "0" => lines.line(format_args!("(and {} more)", more.get())),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -22,8 +22,21 @@ fuzz_target!(|bytes: &[u8]| {
             let (id, usage) = (JobId::random(), Usage::default());
             let (stdout, stderr, truncated, files) = ("", "", &[][..], &[][..]);
             let (notes, unfinished) = (&kept.0[..], Some(kept.1.as_str()));
-            let answer =
-                Answer::Failed { id, error: &failure, stdout, stderr, truncated, files, unfinished, notes, usage };
+            let (files_missing, files_left, files_left_more) = (&[][..], &[][..], 0);
+            let answer = Answer::Failed {
+                id,
+                error: &failure,
+                stdout,
+                stderr,
+                truncated,
+                files,
+                files_missing,
+                files_left,
+                files_left_more,
+                unfinished,
+                notes,
+                usage,
+            };
             common::is_plain(std::str::from_utf8(&answer.to_json()).expect("UTF-8"));
         }
     }

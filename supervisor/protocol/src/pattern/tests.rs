@@ -94,3 +94,10 @@ fn what_is_written_anew_is_the_same_request() {
     assert_eq!(parsed.iter().map(Pattern::path).collect::<Vec<_>>(), [Some("a"), None, None, Some("out"), Some("é\n")]);
     assert_eq!(one("**").parts, [Part::Directories]);
 }
+
+#[test]
+fn what_a_match_takes_is_known_before_it_is_tried() {
+    for (pattern, steps) in [("a*[0-9b]", 12), ("*", 3), ("plain", 0), ("**", 0)] {
+        assert_eq!(one(pattern).parts[0].steps("xyz"), steps, "{pattern}");
+    }
+}

@@ -74,10 +74,19 @@ pub fn attempts(given: &Value) -> Value {
     })
 }
 
-/// Whether it is there for what the profile shows, or lies in that.
+/// Whether it is there for what the profile shows, or lies in that, or for the directory that was made for the job.
 fn is_shown(given: &Value, path: &str) -> bool {
     let shown = given["shown"].as_array().into_iter().flatten().filter_map(Value::as_str).map(Path::new);
-    shown.into_iter().any(|mount| mount.starts_with(path) || Path::new(path).starts_with(mount))
+    shown.into_iter().any(|mount| mount.starts_with(path) || Path::new(path).starts_with(mount)) || is_made(given, path)
+}
+
+/// Whether it is that directory, or what that lies in: of the sandbox's own file systems, none of the host's.
+fn is_made(given: &Value, path: &str) -> bool {
+    let Some(directory) = given["directory"].as_str().filter(|own| Path::new(own).starts_with(path)) else {
+        return false;
+    };
+    let device = |path: &str| fs::metadata(path).ok().map(|metadata| metadata.dev());
+    device(path) == device(if path == directory { "/tmp" } else { "/" })
 }
 
 fn equal<T: PartialEq + Debug>(found: T, expected: T) -> String {

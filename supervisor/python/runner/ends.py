@@ -9,6 +9,7 @@ the job's handlers, `multiprocessing` joins the job's children, `weakref` calls 
 import atexit
 import gc
 import itertools
+import select
 import sys
 import types
 from _thread import _count as thread_count
@@ -18,9 +19,15 @@ from .captured import sys_modules
 from .streams import flush_streams
 
 # Captured, for a script may patch them.
-run_exit_handlers, count_exit_handlers, collect_garbage = atexit._run_exitfuncs, atexit._ncallbacks, gc.collect
+run_exit_handlers, count_exit_handlers = atexit._run_exitfuncs, atexit._ncallbacks
+collect_garbage, all_objects = gc.collect, gc.get_objects
 
 MOST_NAMED = 16
+# The descriptors that the first files of a script have. Nothing is waited for on them: those that are not open say so.
+FIRST_FILES = range(4, 36)
+first_files = select.poll()
+for first_file in FIRST_FILES:
+    first_files.register(first_file, 0)
 
 
 class Start:
@@ -91,6 +98,10 @@ def finalize(start):
         if module is not None:
             clear(module.__dict__)
         del module
+    if [event for _, event in first_files.poll(0)].count(select.POLLNVAL) < len(FIRST_FILES):
+        from .left_open import write_left_open
+
+        write_left_open()
     return native
 
 

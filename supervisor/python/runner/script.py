@@ -118,7 +118,9 @@ def run_top_level(top_level, module, given, notes):
     value = top_level.result()
     if given[0] or given[1]:
         notes.append("the script called main() itself, so the args and kwargs of the request were not passed to it")
-    if not top_level.returned:
+    if not top_level.returned and top_level.elsewhere.called:
+        notes.append("the script called main() in a process of its own, and what that returned stays there; the result is null")
+    elif not top_level.returned:
         notes.append("the script called main() itself, and no call of it returned; the result is null")
     return True, value
 

@@ -16,6 +16,7 @@ from _thread import _count as thread_count
 
 from .captured import sys_exc_info, sys_getframe, sys_modules
 from .compiled import may_call_main
+from .elsewhere import Elsewhere
 
 GENERATOR, COROUTINE, ASYNC_GENERATOR, HAS_DOCSTRING = 0x20, 0x80, 0x200, 0x4000000
 VARARGS, VARKEYWORDS, OPTIMIZED = 0x4, 0x8, 0x1
@@ -26,14 +27,15 @@ PLACE = 0x10000
 class Watch:
     """What became of the calls of one function."""
 
-    def __init__(self, code):
-        self.code, self.function = code, None
+    def __init__(self, code, elsewhere):
+        self.code, self.function, self.elsewhere = code, None, elsewhere
         self.entered = self.left = 0
         self.returned, self.value = False, None
         self.hooked = hooked(self)
 
     def enter(self):
         self.entered += 1
+        self.elsewhere.tell()
         namespace = sys_getframe(1).f_globals
         function = self.function or self.found(namespace)
         if function is None:
@@ -146,6 +148,7 @@ class TopLevel:
     def __init__(self, code, script, last=None):
         self.code, self.script, self.last, self.watches = code, script, last, []
         self.in_pieces = False
+        self.elsewhere = Elsewhere(self.is_watched)
         if not may_call_main(code):
             return
         import opcode
@@ -159,7 +162,7 @@ class TopLevel:
         consts = list(code.co_consts)
         for place in places:
             if not consts[place].co_flags & ASYNC_GENERATOR:
-                self.watches.append(Watch(consts[place]))
+                self.watches.append(Watch(consts[place], self.elsewhere))
                 consts[place] = self.watches[-1].hooked
         return code.replace(co_consts=tuple(consts)) if places else code
 
@@ -182,7 +185,7 @@ class TopLevel:
         function = callee(value, lambda found: True)
         if function is None or function.__code__ in codes or function.__code__.co_flags & ASYNC_GENERATOR:
             return
-        watch = Watch(function.__code__)
+        watch = Watch(function.__code__, self.elsewhere)
         watch.function = function
         function.__code__ = watch.hooked
         # In front of what it may be wrapped around: what the call gave is what counts.
@@ -190,7 +193,7 @@ class TopLevel:
 
     @property
     def called(self):
-        return any(watch.entered for watch in self.watches) or bool(self.about_to_call())
+        return any(watch.entered for watch in self.watches) or self.elsewhere.called or bool(self.about_to_call())
 
     @property
     def returned(self):
@@ -201,10 +204,14 @@ class TopLevel:
         threading = sys_modules.get("threading")
         if threading is None or not self.watches or not thread_count():
             return []
+        return [thread for thread in threading.enumerate() if self.is_watched(getattr(thread, "_target", None))]
+
+    def is_watched(self, target):
         codes = [code for watch in self.watches for code in (watch.code, watch.hooked)]
-        return [thread for thread in threading.enumerate() if calls(getattr(thread, "_target", None), codes)]
+        return callee(target, lambda function: function.__code__ in codes) is not None
 
     def close(self, namespace):
+        self.elsewhere.close()
         for watch in self.watches:
             watch.close(namespace)
 
@@ -213,10 +220,6 @@ class TopLevel:
         for thread in self.about_to_call():
             thread.join()
         return next((watch.value for watch in self.watches if watch.returned), None)
-
-
-def calls(target, codes):
-    return callee(target, lambda function: function.__code__ in codes) is not None
 
 
 def is_main(const):

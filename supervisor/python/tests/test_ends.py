@@ -48,6 +48,13 @@ def test_so_is_one_of_an_imported_module_s(run, tmp_path):
     assert (tmp_path / "log").read_text() == "one"
 
 
+@pytest.mark.parametrize("held", ["import builtins\nbuiltins.log = log", "import string\nstring.log = log",
+                                  "import contextvars\ncontextvars.ContextVar('log').set(log)"])
+def test_so_is_one_that_outlives_the_script(run, tmp_path, held):
+    run(f"log = open('log', 'w')\n{held}\ndef main():\n    log.write('one')\n")
+    assert (tmp_path / "log").read_text() == "one"
+
+
 def test_an_end_that_fails_is_told_as_python_tells_it(run):
     done = run("import atexit\natexit.register(lambda: 1 / 0)\nclass A:\n    def __del__(self): raise KeyError('k')\na = A()\ndef main(): return 1\n")
     assert done.result == 1 and "ZeroDivisionError" in done.stderr and "KeyError: 'k'" in done.stderr

@@ -44,6 +44,13 @@ def test_what_people_write_gives_what_is_right(services, case, profile):
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["id"]) for case in load("packages")])
+def test_so_do_scripts_with_packages_of_a_profile(scientific, case):
+    response = scientific.client.http.post("/execute", json={"profile": "scientific", **request_of(case)})
+    wrong = problems(case["expect"], response.status_code, response.json())
+    assert not wrong, "\n".join(wrong)
+
+
 def test_no_two_cases_have_one_name():
     names = [(name, case["id"]) for name, case in CASES]
     assert len(set(names)) == len(names)

@@ -45,7 +45,7 @@ ECHO = "def main(*args, **kwargs):\n    return [list(args), kwargs]"
         ('{"script": "x", "entry": "program", "argv": ["a", 1]}', "argv[1] is the number 1, expected a string"),
         ('{"script": "x", "entry": "program", "argv": ["a\\u0000"]}', "argv[0] has a NUL in it"),
         ('{"script": "x", "entry": "program", "argv": ["\\ud800"]}', "argv[0] is not valid Unicode"),
-        ('{"script": "x", "entry": "program", "argv": [' + '"a",' * 100_000 + '"a"]}', "argv has more than 1024 strings"),
+        ('{"script": "x", "entry": "program", "argv": [' + '"a",' * 100_000 + '"a"]}', "argv has more than the 1024 items"),
         ('{"script": "x", "entry": "program", "argv": ["' + "a" * 131_073 + '"]}', "argv is longer than 131072 bytes"),
         ('{"script": "x", "nan": null}', 'nan is null, expected the string "null"'),
         ('{"script": "x", "nan": [["null"]]}', 'nan is an array, expected the string "null"'),

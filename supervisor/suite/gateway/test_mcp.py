@@ -115,6 +115,20 @@ def test_files_go_in_and_come_back(speak):
     assert told.text == 'result: "done"\nfiles, in the order in which they follow:\nout/a.csv\nout/plot.png'
 
 
+def test_files_come_back_from_where_they_were_left_and_others_are_named(speak):
+    async def conversation(session):
+        [tool] = (await session.list_tools()).tools
+        assert "files_out" in tool.input_schema["properties"]
+        code = "import os\nos.mkdir('d')\nfor name in ('d/a.csv', 'b.txt'):\n    print(len(name), file=open(name, 'w'))\n1"
+        return await session.call_tool(tool.name, {"code": code, "files_out": ["d/*.csv", "none.png"]})
+
+    answer = speak(conversation)
+    assert not answer.is_error and answer.content[1].resource.text == "7\n"
+    told = text(answer)
+    assert "files, in the order in which they follow:\nd/a.csv" in told and "files_out that matched no file: none.png" in told
+    assert told.endswith("returns them):\nb.txt (2 bytes)")
+
+
 def test_calls_keep_nothing_between_them(speak):
     async def conversation(session):
         await session.call_tool("execute_python", {"script": "def main(): open('/tmp/kept', 'w').write('x')"})

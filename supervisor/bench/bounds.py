@@ -23,7 +23,7 @@ BOUNDS = {
         "launcher": (0, 60, 8, 30),
         "zygote": (0, 0, 0, 0),
         "init": (1, 105, 5, 55),
-        "job": (1, 950, None, 2400),
+        "job": (1, 950, None, 2900),
     },
     "started": {
         "gateway": (0, 40, 12, 10),
@@ -38,7 +38,7 @@ BOUNDS = {
 # KiB that a process has for itself alone: a child that is parked, and a job whose work is done.
 MEMORY = {
     "warm": {"parked child": 3_600, "running job": 3_700},
-    "cold": {"running job": 8_300},
+    "cold": {"running job": 11_000},
     "started": {"parked child": 54_000, "running job": 54_000},
 }
 

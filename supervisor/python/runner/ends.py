@@ -101,7 +101,7 @@ def finalize(start):
     if [event for _, event in first_files.poll(0)].count(select.POLLNVAL) < len(FIRST_FILES):
         from .left_open import write_left_open
 
-        write_left_open()
+        write_left_open(all_objects())
     return native
 
 

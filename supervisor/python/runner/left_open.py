@@ -2,12 +2,10 @@
 
 import _io
 
-from .ends import all_objects
 
-
-def write_left_open():
-    """Write what they keep back: the texts first, for these write through the others."""
-    found = [value for value in all_objects() if issubclass(type(value), _io._IOBase)]
+def write_left_open(objects):
+    """Write what those among all objects keep back: the texts first, for these write through the others."""
+    found = [value for value in objects if issubclass(type(value), _io._IOBase)]
     for kind in (_io.TextIOWrapper, (_io.BufferedWriter, _io.BufferedRandom)):
         for value in found:
             if issubclass(type(value), kind):

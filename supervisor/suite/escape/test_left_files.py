@@ -3,6 +3,7 @@
 import base64
 import os
 import uuid
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -383,7 +384,7 @@ def main():
 
 def test_nothing_of_it_stays_with_the_supervisor(start_service):
     service = start_service(supervisor={"slots": 2})
-    descriptors = lambda: sorted(os.readlink(link).split(":")[0] for link in Path(f"/proc/{service.supervisor.pid}/fd").iterdir() if link.is_symlink())
+    descriptors = lambda: Counter(os.readlink(link).split(":")[0] for link in Path(f"/proc/{service.supervisor.pid}/fd").iterdir() if link.is_symlink())
     mounts = lambda: Path("/proc/self/mountinfo").read_text().count("\n")
     script = "import os\ndef main():\n    os.mkdir('out/d')\n    open('out/d/f', 'wb').write(b'x' * (1 << 20))\n    os.symlink('/', 'out/l')"
     run = lambda: service.client.execute(script).files
@@ -393,7 +394,8 @@ def test_nothing_of_it_stays_with_the_supervisor(start_service):
     for _ in range(20):
         assert len(run()) == 2
     service.settle()
-    eventually(lambda: descriptors() == before)
+    # What it held before may have been the last of a job's that was ending.
+    eventually(lambda: descriptors() <= before)
     assert mounts() <= mounted
 
 

@@ -26,7 +26,7 @@ def alone(part):
 
 def put_together():
     *before, last = PARTS
-    late = "".join(f"{part!r}: r'''{alone(part)}''',\n" for part in LATE)
+    late = "".join(f"\"{part}\": r'''{alone(part)}''',\n" for part in LATE)
     return "".join(map(alone, before)) + f"LATE = {{\n{late}}}\n" + alone(last)
 
 

@@ -119,7 +119,7 @@ mod tests {
 
     use cloister_protocol::event::{EVENT_STREAM, Printed};
     use cloister_protocol::{
-        Answer, Denial, Details, Encoded, ErrorCode, Failure, JobId, Layer, LeftFile, OutputFile, Usage,
+        Answer, Denial, Details, Encoded, ErrorCode, Failure, Given, JobId, Layer, LeftFile, OutputFile, Usage,
     };
     use serde_json::Value;
 
@@ -139,55 +139,28 @@ mod tests {
     fn answers_have_the_fields_that_the_document_says() {
         let document: Value = serde_json::from_str(&document(&Versions::default())).expect("JSON");
         assert_eq!(document["openapi"], "3.1.0");
-        let (id, usage) = (JobId::random(), Usage::default());
+        let id = JobId::random();
         let error = &Failure::new(ErrorCode::Exit, "an end");
         let result = serde_json::from_str("1").expect("JSON");
-        let (stdout, stderr, truncated) = ("", "", &[][..]);
-        let (unfinished, notes) = (Some("a thread"), &["a note".to_owned()][..]);
         let content_base64 = Some(Encoded::new(b"x"));
         let (name, media_type, omitted) = ("a.txt".to_owned(), "text/plain", Some("why".to_owned()));
         let path = Some(name.clone());
         let files = &[OutputFile { name, path, size: 1, media_type, content_base64, omitted }][..];
-        let (files_missing, files_left_more) = (&["b".to_owned()][..], 1);
         let files_left = &[LeftFile { path: "c".to_owned(), size: 1 }][..];
+        let given = Given {
+            files,
+            files_missing: &["b".to_owned()],
+            files_left,
+            files_left_more: 1,
+            unfinished: Some("a thread"),
+            notes: &["a note".to_owned()],
+            ..Given::default()
+        };
         let beside = ["exit_code", "unfinished", "notes"];
         let optional = [&["files", "files_missing", "files_left", "files_left_more"][..], &beside].concat();
         for (name, answer) in [
-            (
-                "Returned",
-                Answer::Returned {
-                    id,
-                    result,
-                    exit_code: Some(0),
-                    stdout,
-                    stderr,
-                    truncated,
-                    files,
-                    files_missing,
-                    files_left,
-                    files_left_more,
-                    unfinished,
-                    notes,
-                    usage,
-                },
-            ),
-            (
-                "Failed",
-                Answer::Failed {
-                    id,
-                    error,
-                    stdout,
-                    stderr,
-                    truncated,
-                    files,
-                    files_missing,
-                    files_left,
-                    files_left_more,
-                    unfinished,
-                    notes,
-                    usage,
-                },
-            ),
+            ("Returned", Answer::Returned { id, result, exit_code: Some(0), given }),
+            ("Failed", Answer::Failed { id, error, given }),
             ("Refused", Answer::Refused { error, id }),
         ] {
             let answer: Value = serde_json::from_slice(&answer.to_json()).expect("JSON");
@@ -206,7 +179,7 @@ mod tests {
         assert_eq!(schema("ReturnedFile")["required"], serde_json::json!(["name", "size", "media_type"]));
         let left = serde_json::to_value(&files_left[0]).expect("JSON");
         assert_eq!(keys(&left), keys(&schema("LeftFile")["properties"]));
-        assert_eq!(keys(&serde_json::to_value(usage).expect("JSON")), keys(&schema("Usage")["properties"]));
+        assert_eq!(keys(&serde_json::to_value(Usage::default()).expect("JSON")), keys(&schema("Usage")["properties"]));
         let codes = ErrorCode::ALL.map(|code| Value::from(code.name()));
         assert_eq!(schema("ErrorCode")["enum"].as_array().map(Vec::as_slice), Some(&codes[..]));
     }
@@ -236,21 +209,7 @@ mod tests {
         let mut failure =
             Failure::new(ErrorCode::Exception, "an end").with(Details { line: Some(3), ..Details::default() });
         failure.denials = layers.map(denial).to_vec();
-        let (id, usage) = (JobId::random(), Usage::default());
-        let answer = Answer::Failed {
-            id,
-            error: &failure,
-            stdout: "",
-            stderr: "",
-            truncated: &[],
-            files: &[],
-            files_missing: &[],
-            files_left: &[],
-            files_left_more: 0,
-            unfinished: None,
-            notes: &[],
-            usage,
-        };
+        let answer = Answer::Failed { id: JobId::random(), error: &failure, given: Given::default() };
         let answer: Value = serde_json::from_slice(&answer.to_json()).expect("JSON");
         let (error, said) = (&answer["error"], schema("JobError"));
         assert_eq!(keys(error), ["code", "denials", "line", "message"].map(str::to_owned).into());

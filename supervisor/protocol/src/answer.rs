@@ -55,6 +55,41 @@ pub struct Beside {
     pub notes: Vec<String>,
 }
 
+/// What there is of a job that was run, whatever its verdict.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Given<'a> {
+    /// What was printed.
+    pub stdout: &'a str,
+    /// What was printed to standard error.
+    pub stderr: &'a str,
+    /// What was not returned whole.
+    pub truncated: &'a [Stream],
+    /// What the script left in `out` and what `files_out` named; not there if that is nothing.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub files: &'a [OutputFile],
+    /// What `files_out` named and nothing is; not there if that is nothing.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub files_missing: &'a [String],
+    /// Files that were left in the working directory and not asked for, a few of them if there are many; not there
+    /// if none was.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub files_left: &'a [LeftFile],
+    /// How many more there are; not there if none.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub files_left_more: u64,
+    /// What had not ended when the job was ended, and by what; not there if all had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required = false, nullable = false))]
+    pub unfinished: Option<&'a str>,
+    /// What is to be known beside it; not there if nothing is.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub notes: &'a [String],
+    /// What the job used.
+    pub usage: Usage,
+}
+
 /// The body of a response, one for each of the contract's shapes.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -72,35 +107,9 @@ pub enum Answer<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "openapi", schema(required = false, nullable = false))]
         exit_code: Option<u8>,
-        /// What was printed.
-        stdout: &'a str,
-        /// What was printed to standard error.
-        stderr: &'a str,
-        /// What was not returned whole.
-        truncated: &'a [Stream],
-        /// What the script left in `out` and what `files_out` named; not there if that is nothing.
-        #[serde(skip_serializing_if = "<[_]>::is_empty")]
-        files: &'a [OutputFile],
-        /// What `files_out` named and nothing is; not there if that is nothing.
-        #[serde(skip_serializing_if = "<[_]>::is_empty")]
-        files_missing: &'a [String],
-        /// Files that were left in the working directory and not asked for, a few of them if there are many; not there
-        /// if none was.
-        #[serde(skip_serializing_if = "<[_]>::is_empty")]
-        files_left: &'a [LeftFile],
-        /// How many more there are; not there if none.
-        #[serde(skip_serializing_if = "is_zero")]
-        #[cfg_attr(feature = "openapi", schema(required = false))]
-        files_left_more: u64,
-        /// What had not ended when the job was ended, and by what; not there if all had.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(feature = "openapi", schema(required = false, nullable = false))]
-        unfinished: Option<&'a str>,
-        /// What is to be known beside it; not there if nothing is.
-        #[serde(skip_serializing_if = "<[_]>::is_empty")]
-        notes: &'a [String],
-        /// What the job used.
-        usage: Usage,
+        /// All else that the job gave.
+        #[serde(flatten)]
+        given: Given<'a>,
     },
     /// 422: the script's own failure.
     Failed {
@@ -110,35 +119,9 @@ pub enum Answer<'a> {
         /// What went wrong.
         #[cfg_attr(feature = "openapi", schema(value_type = crate::schemas::error::JobError))]
         error: &'a Failure,
-        /// What was printed before.
-        stdout: &'a str,
-        /// What was printed to standard error before.
-        stderr: &'a str,
-        /// What was not returned whole.
-        truncated: &'a [Stream],
-        /// What the script left in `out` and what `files_out` named; not there if that is nothing.
-        #[serde(skip_serializing_if = "<[_]>::is_empty")]
-        files: &'a [OutputFile],
-        /// What `files_out` named and nothing is; not there if that is nothing.
-        #[serde(skip_serializing_if = "<[_]>::is_empty")]
-        files_missing: &'a [String],
-        /// Files that were left in the working directory and not asked for, a few of them if there are many; not there
-        /// if none was.
-        #[serde(skip_serializing_if = "<[_]>::is_empty")]
-        files_left: &'a [LeftFile],
-        /// How many more there are; not there if none.
-        #[serde(skip_serializing_if = "is_zero")]
-        #[cfg_attr(feature = "openapi", schema(required = false))]
-        files_left_more: u64,
-        /// What had not ended when the job was ended, and by what; not there if all had.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(feature = "openapi", schema(required = false, nullable = false))]
-        unfinished: Option<&'a str>,
-        /// What is to be known beside it; not there if nothing is.
-        #[serde(skip_serializing_if = "<[_]>::is_empty")]
-        notes: &'a [String],
-        /// What the job used.
-        usage: Usage,
+        /// All else that the job gave.
+        #[serde(flatten)]
+        given: Given<'a>,
     },
     /// Everything else: there is no verdict on a job.
     Refused {
@@ -180,7 +163,7 @@ impl Answer<'_> {
     #[must_use]
     pub fn stdout(&self) -> &str {
         match self {
-            Self::Returned { stdout, .. } | Self::Failed { stdout, .. } => stdout,
+            Self::Returned { given, .. } | Self::Failed { given, .. } => given.stdout,
             Self::Refused { .. } => "",
         }
     }
@@ -189,7 +172,7 @@ impl Answer<'_> {
     #[must_use]
     pub fn stderr(&self) -> &str {
         match self {
-            Self::Returned { stderr, .. } | Self::Failed { stderr, .. } => stderr,
+            Self::Returned { given, .. } | Self::Failed { given, .. } => given.stderr,
             Self::Refused { .. } => "",
         }
     }

@@ -27,7 +27,7 @@ mod tenant;
 
 pub use cloister_terms::{DEFAULT_PROFILE, OUT};
 
-pub use answer::{Answer, Beside, Stream, Usage};
+pub use answer::{Answer, Beside, Given, Stream, Usage};
 pub use claim::Claim;
 pub use code::ErrorCode;
 pub use entry::{Entry, LONGEST_ARGUMENTS, MOST_ARGUMENTS, Nan};

@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use crate::door::places::Unread;
 use crate::job::bounds::Bounds;
 use crate::job::outcome::Outcome;
+use crate::job::output_files::Left;
 
 /// How much is written at once, in bytes. Escaped, text may become six times as long.
 const PIECE: usize = 64 * 1024;
@@ -67,19 +68,20 @@ pub fn largest_while_made(bounds: &Bounds) -> u64 {
 /// What the answer to this holds, in bytes.
 #[must_use]
 pub fn held(outcome: &Outcome) -> u64 {
-    let Outcome { verdict, stdout, stderr, files, .. } = outcome;
+    let Outcome { verdict, stdout, stderr, left, .. } = outcome;
     let result = verdict.as_ref().map_or(0, |result| result.get().len());
     let content = |file: &OutputFile| {
         2 * file.name.len() + file.content_base64.as_ref().map_or(0, |content| content.json().len())
     };
-    (result + stdout.len() + stderr.len() + files.iter().map(content).sum::<usize>()) as u64
+    (result + stdout.len() + stderr.len() + left.files.iter().map(content).sum::<usize>()) as u64
 }
 
 impl Parts {
     /// The answer of a job. Beside the event loop, if there may be much to write: what is handed over as it is weighs
     /// nothing, but a failure may have a long traceback, and there may be many names of files.
     pub async fn of(outcome: Outcome, id: JobId) -> Self {
-        let names = outcome.files.len() + outcome.files_missing.len() + outcome.files_left.len();
+        let Left { files, missing, unasked, .. } = &outcome.left;
+        let names = files.len() + missing.len() + unasked.len();
         if outcome.verdict.is_ok() && names < MANY_FILES {
             return Self::take(outcome, id);
         }
@@ -87,8 +89,8 @@ impl Parts {
     }
 
     fn take(outcome: Outcome, id: JobId) -> Self {
-        let Outcome { verdict, stdout, stderr, truncated, files, beside, usage, .. } = outcome;
-        let (missing, left, more) = (outcome.files_missing, outcome.files_left, outcome.files_left_more);
+        let Outcome { verdict, stdout, stderr, truncated, left, beside, usage, .. } = outcome;
+        let Left { files, missing, unasked, unasked_more, .. } = left;
         let mut parts = Self::default();
         match verdict {
             Ok(result) => {
@@ -118,11 +120,11 @@ impl Parts {
         if !missing.is_empty() {
             parts.json(format!(",\"files_missing\":{}", text_of(&missing)));
         }
-        if !left.is_empty() {
-            parts.json(format!(",\"files_left\":{}", text_of(&left)));
+        if !unasked.is_empty() {
+            parts.json(format!(",\"files_left\":{}", text_of(&unasked)));
         }
-        if more > 0 {
-            parts.json(format!(",\"files_left_more\":{more}"));
+        if unasked_more > 0 {
+            parts.json(format!(",\"files_left_more\":{unasked_more}"));
         }
         if let Some(unfinished) = &beside.unfinished {
             parts.json(format!(",\"unfinished\":{}", text_of(unfinished)));

@@ -9,11 +9,11 @@ pub fn log(id: JobId, request: Option<&ExecuteRequest>, answer: &Answer<'_>, sta
     let profile = request.map(|request| request.profile.as_deref().unwrap_or(DEFAULT_PROFILE));
     let milliseconds = started.elapsed().as_millis();
     match answer {
-        Answer::Returned { usage, .. } => {
-            tracing::info!(%id, profile, outcome = "returned", cpu_ms = usage.cpu_ms, milliseconds, "a job returned");
+        Answer::Returned { given, .. } => {
+            tracing::info!(%id, profile, outcome = "returned", cpu_ms = given.usage.cpu_ms, milliseconds, "a job returned");
         }
-        Answer::Failed { error, usage, .. } => {
-            tracing::info!(%id, profile, outcome = ?error.code, cpu_ms = usage.cpu_ms, milliseconds, "a job failed");
+        Answer::Failed { error, given, .. } => {
+            tracing::info!(%id, profile, outcome = ?error.code, cpu_ms = given.usage.cpu_ms, milliseconds, "a job failed");
         }
         Answer::Refused { error, .. } if error.code == ErrorCode::Internal => {
             tracing::error!(%id, profile, cause = error.message, milliseconds, "a bug of ours");

@@ -50,7 +50,7 @@ fn outcome(answer: &Answer<'_>) -> String {
 
 fn run(answer: &Answer<'_>) -> Option<f64> {
     match answer {
-        Answer::Returned { usage, .. } | Answer::Failed { usage, .. } => Some(usage.wall_ms),
+        Answer::Returned { given, .. } | Answer::Failed { given, .. } => Some(given.usage.wall_ms),
         Answer::Refused { .. } => None,
     }
 }
@@ -67,26 +67,12 @@ fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::{TRAILERS, trailers};
-    use cloister_protocol::{Answer, ErrorCode, Failure, JobId, Usage};
+    use cloister_protocol::{Answer, ErrorCode, Failure, Given, JobId};
 
     #[test]
     fn a_trailer_has_the_fields_that_are_announced() {
-        let (id, usage) = (JobId::random(), Usage::default());
         let error = &Failure::new(ErrorCode::Exit, "an end");
-        let answer = Answer::Failed {
-            id,
-            error,
-            stdout: "",
-            stderr: "",
-            truncated: &[],
-            files: &[],
-            files_missing: &[],
-            files_left: &[],
-            files_left_more: 0,
-            unfinished: None,
-            notes: &[],
-            usage,
-        };
+        let answer = Answer::Failed { id: JobId::random(), error, given: Given::default() };
         let names: Vec<_> = trailers(&answer).keys().map(|name| name.as_str().to_owned()).collect();
         assert!(
             names.len() == 2 && names.iter().all(|name| TRAILERS.split(", ").any(|said| said == name)),

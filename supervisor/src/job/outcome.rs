@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use cloister_protocol::{Answer, Beside, Failure, JobId, LeftFile, OutputFile, Stream, Usage};
+use cloister_protocol::{Answer, Beside, Failure, Given, JobId, Stream, Usage};
 use cloister_sandbox::cgroup;
 use serde_json::value::RawValue;
+
+use crate::job::output_files::Left;
 
 /// What a job came to.
 #[derive(Debug)]
@@ -17,14 +19,8 @@ pub struct Outcome {
     pub stderr: String,
     /// What is not here whole.
     pub truncated: Vec<Stream>,
-    /// What the job left in `out` and where it was asked for.
-    pub files: Vec<OutputFile>,
-    /// What was asked for and is not there.
-    pub files_missing: Vec<String>,
-    /// What it left elsewhere, or some of that.
-    pub files_left: Vec<LeftFile>,
-    /// How many more files that is.
-    pub files_left_more: u64,
+    /// The files that the job left.
+    pub left: Left,
     /// What is told beside the verdict.
     pub beside: Beside,
     /// What was used.
@@ -37,40 +33,23 @@ impl Outcome {
     /// The answer that tells it.
     #[must_use]
     pub fn answer(&self, id: JobId) -> Answer<'_> {
-        let Self { stdout, stderr, truncated, files, files_missing, files_left, files_left_more, usage, .. } = self;
-        let (files_left_more, usage) = (*files_left_more, *usage);
+        let Left { files, missing, unasked, unasked_more, .. } = &self.left;
         let Beside { exit_code, unfinished, notes } = &self.beside;
-        let (exit_code, unfinished) = (*exit_code, unfinished.as_deref());
+        let given = Given {
+            stdout: &self.stdout,
+            stderr: &self.stderr,
+            truncated: &self.truncated,
+            files,
+            files_missing: missing,
+            files_left: unasked,
+            files_left_more: *unasked_more,
+            unfinished: unfinished.as_deref(),
+            notes,
+            usage: self.usage,
+        };
         match &self.verdict {
-            Ok(result) => Answer::Returned {
-                id,
-                result,
-                exit_code,
-                stdout,
-                stderr,
-                truncated,
-                files,
-                files_missing,
-                files_left,
-                files_left_more,
-                unfinished,
-                notes,
-                usage,
-            },
-            Err(error) => Answer::Failed {
-                id,
-                error,
-                stdout,
-                stderr,
-                truncated,
-                files,
-                files_missing,
-                files_left,
-                files_left_more,
-                unfinished,
-                notes,
-                usage,
-            },
+            Ok(result) => Answer::Returned { id, result, exit_code: *exit_code, given },
+            Err(error) => Answer::Failed { id, error, given },
         }
     }
 }

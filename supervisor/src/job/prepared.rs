@@ -24,7 +24,6 @@ use crate::job::cell::{Cell, has_ended};
 use crate::job::message::{encode, feed};
 use crate::job::outcome::{Outcome, usage};
 use crate::job::output::{Output, Printed};
-use crate::job::output_files::Left;
 use crate::job::prepare_error::PrepareError;
 use crate::job::report::{self, Ahead, NotReady};
 use crate::job::running::Running;
@@ -252,18 +251,5 @@ async fn collect(
     truncated.extend(cut.then_some(Stream::Stderr));
     truncated.extend(left.truncated.then_some(Stream::Files));
     let (verdict, beside) = verdict::of(stopped, &used, bounds).await;
-    let Left { files, missing: files_missing, unasked: files_left, unasked_more: files_left_more, .. } = left;
-    Ok(Outcome {
-        verdict,
-        stdout,
-        stderr,
-        truncated,
-        files,
-        files_missing,
-        files_left,
-        files_left_more,
-        beside,
-        usage,
-        used,
-    })
+    Ok(Outcome { verdict, stdout, stderr, truncated, left, beside, usage, used })
 }

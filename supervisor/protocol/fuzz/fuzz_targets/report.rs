@@ -6,7 +6,7 @@
 mod common;
 
 use cloister_protocol::report::{Report, exit_code, failure, notes, wait};
-use cloister_protocol::{Answer, JobId, Usage};
+use cloister_protocol::{Answer, Given, JobId};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -19,24 +19,8 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(failure.claims.len() <= 16 && failure.denials.is_empty());
             assert!(failure.claims.iter().all(|claim| claim.arguments.len() <= 6 && claim.errno.len() <= 256));
             assert!(failure.details.signal.is_none() && failure.code.status() == 422);
-            let (id, usage) = (JobId::random(), Usage::default());
-            let (stdout, stderr, truncated, files) = ("", "", &[][..], &[][..]);
-            let (notes, unfinished) = (&kept.0[..], Some(kept.1.as_str()));
-            let (files_missing, files_left, files_left_more) = (&[][..], &[][..], 0);
-            let answer = Answer::Failed {
-                id,
-                error: &failure,
-                stdout,
-                stderr,
-                truncated,
-                files,
-                files_missing,
-                files_left,
-                files_left_more,
-                unfinished,
-                notes,
-                usage,
-            };
+            let given = Given { notes: &kept.0, unfinished: Some(&kept.1), ..Given::default() };
+            let answer = Answer::Failed { id: JobId::random(), error: &failure, given };
             common::is_plain(std::str::from_utf8(&answer.to_json()).expect("UTF-8"));
         }
     }

@@ -3,6 +3,7 @@ use serde_json::value::RawValue;
 
 use super::Parts;
 use crate::job::outcome::Outcome;
+use crate::job::output_files::Left;
 
 fn outcomes() -> Vec<Outcome> {
     let text = "a\"\\\u{0}\u{1f}\n\r\t\u{7f}\u{e9}\u{20ac}\u{1f600}\u{2028}";
@@ -21,10 +22,13 @@ fn outcomes() -> Vec<Outcome> {
         stdout,
         stderr: text.repeat(3),
         truncated: vec![Stream::Stdout],
-        files_missing: files.iter().map(|file| format!("{}\n\"*", file.name)).collect(),
-        files_left: files.iter().map(|file| LeftFile { path: file.name.repeat(2), size: 7 }).collect(),
-        files_left_more: files.len() as u64,
-        files,
+        left: Left {
+            missing: files.iter().map(|file| format!("{}\n\"*", file.name)).collect(),
+            unasked: files.iter().map(|file| LeftFile { path: file.name.repeat(2), size: 7 }).collect(),
+            unasked_more: files.len() as u64,
+            files,
+            truncated: false,
+        },
         beside: beside.clone(),
         usage: Usage { wall_ms: 1.5, cpu_ms: 0.25, memory_peak_bytes: 4096 },
         used: cloister_sandbox::cgroup::Usage::default(),

@@ -17,7 +17,7 @@ use crate::library::Library;
 use crate::spec::Slot;
 use crate::sys::{self, Forked};
 use crate::weaker::Plan;
-use crate::wire::{End, Entry, Notice, Wire, exactly};
+use crate::wire::{End, IntoCgroup, Notice, Wire, exactly};
 
 /// The tag on the result pipe of a job that could not be confined; a message follows.
 pub const FAILED: u8 = b'F';
@@ -110,12 +110,12 @@ impl Forker {
     pub fn start(
         &mut self,
         slot: Slot,
-        entry: Entry,
+        into: IntoCgroup,
         mut fds: Vec<OwnedFd>,
         fork: impl FnOnce(Option<&OwnedFd>) -> Result<Forked>,
     ) -> Result<Started> {
         let mut doors = fds.split_off(fds.len().min(5));
-        let cgroup = if entry == Entry::Born { doors.pop() } else { None };
+        let cgroup = if into == IntoCgroup::Born { doors.pop() } else { None };
         let [cell, stdin, stdout, stderr, result] = exactly(fds)?;
         setns(&cell, CloneFlags::CLONE_NEWPID).doing(|| "setns the cell's PID namespace")?;
         match fork(cgroup.as_ref()) {

@@ -27,7 +27,7 @@ use crate::program::{self, Program};
 use crate::spec::Slot;
 use crate::sys::{self, Forked};
 use crate::weaker::{Layer, Plan, Weaker};
-use crate::wire::{self, Entry, Notice, Order, Wire, exactly};
+use crate::wire::{self, IntoCgroup, Notice, Order, Wire, exactly};
 use crate::{cell, credentials, devices, loopback, root, zygote_place};
 
 /// The namespaces that a launcher is born into. Not a cgroup namespace: where those bound what was
@@ -165,8 +165,8 @@ impl Launcher {
             Order::Cell(slot) => {
                 (slot, self.build_cell(slot).map(|cell| (Notice::Cell(slot), vec![cell.init, cell.files])))
             }
-            Order::Start(slot, entry) => {
-                (slot, self.start(slot, entry, fds).map(|pidfd| (Notice::Started(slot), vec![pidfd])))
+            Order::Start(slot, into) => {
+                (slot, self.start(slot, into, fds).map(|pidfd| (Notice::Started(slot), vec![pidfd])))
             }
             Order::Zygote(command, environment) => {
                 let environment = program::environment(self.forker.confinement().plan(), &environment);
@@ -218,9 +218,9 @@ impl Launcher {
     }
 
     /// A cold job: forked from here, and an interpreter started in it.
-    fn start(&mut self, slot: Slot, entry: Entry, fds: Vec<OwnedFd>) -> Result<OwnedFd> {
+    fn start(&mut self, slot: Slot, into: IntoCgroup, fds: Vec<OwnedFd>) -> Result<OwnedFd> {
         // SAFETY: a launcher has one thread.
-        match self.forker.start(slot, entry, fds, |cgroup| unsafe { fork_plain(cgroup) })? {
+        match self.forker.start(slot, into, fds, |cgroup| unsafe { fork_plain(cgroup) })? {
             Started::Parent(pidfd) => Ok(pidfd),
             Started::Job(place) => {
                 heed_signals();

@@ -35,9 +35,9 @@ pub enum Order {
     /// supervisor, over which it answers, and the library that it is to load.
     Zygote(Vec<String>, Vec<String>),
     /// Start a job's process in the slot's cell. Carries, in this order, the cell's pidfd, standard
-    /// input, output, error and the result pipe, and then what [`Entry`] says. Answered by
+    /// input, output, error and the result pipe, and then what [`IntoCgroup`] says. Answered by
     /// [`Notice::Started`], and [`Notice::Exited`] at its end. Launchers only.
-    Start(Slot, Entry),
+    Start(Slot, IntoCgroup),
     /// The same of a zygote, whose jobs always go into their control group themselves: the C library forks them, which
     /// knows nothing of groups.
     Fork(Slot),
@@ -47,7 +47,7 @@ pub enum Order {
 
 /// How a job's process gets into its control group, before anything that it uses is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Entry {
+pub enum IntoCgroup {
     /// It is born there: the message carries the group's directory.
     Born,
     /// It goes there itself, with a `0` to each file that the message carries.

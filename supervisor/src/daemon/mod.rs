@@ -11,6 +11,7 @@ pub mod lifecycle;
 pub mod needs;
 pub(crate) mod notify;
 pub(crate) mod open_files;
+pub mod program;
 pub mod reader;
 pub(crate) mod reload;
 pub mod start;

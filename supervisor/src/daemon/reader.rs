@@ -16,7 +16,7 @@ use cloister_terms::{Policy, READER, Unsound};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
-use crate::link::program::{NoProgram, Program};
+use crate::daemon::program::{NoProgram, Program};
 
 /// The program, beside this one.
 const PROGRAM: &str = "cloister";

@@ -8,10 +8,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cloister_protocol::{ExecuteRequest, Stream};
+use cloister_protocol::{Entry, ExecuteRequest, Stream};
 use cloister_sandbox::cgroup::Limits;
 use cloister_sandbox::spec::Spec;
-use cloister_sandbox::wire::{End, Entry};
+use cloister_sandbox::wire::{End, IntoCgroup};
 use rustix::fs::{Mode, fchmod};
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::BufReader;
@@ -175,7 +175,7 @@ impl Prepared {
         stderr.read_available();
         collect(
             cell,
-            Stopped { stop, heard: ahead.into_heard(), program: request.entry == cloister_protocol::Entry::Program },
+            Stopped { stop, heard: ahead.into_heard(), program: request.entry == Entry::Program },
             started,
             stdout,
             stderr,
@@ -220,9 +220,9 @@ async fn begin(cell: &Cell, fds: JobFds) -> Result<(OwnedFd, oneshot::Receiver<E
     match (&forkers.zygote, group.start_directory()) {
         (Some(zygote), _) => zygote.fork_job(slot, cell.init(), fds, group.doors()).await,
         (None, Some(directory)) => {
-            launcher.start_job(slot, cell.init(), fds, Entry::Born, std::slice::from_ref(directory)).await
+            launcher.start_job(slot, cell.init(), fds, IntoCgroup::Born, std::slice::from_ref(directory)).await
         }
-        (None, None) => launcher.start_job(slot, cell.init(), fds, Entry::Walks, group.doors()).await,
+        (None, None) => launcher.start_job(slot, cell.init(), fds, IntoCgroup::Walks, group.doors()).await,
     }
 }
 

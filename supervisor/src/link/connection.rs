@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloister_sandbox::spec::Slot;
-use cloister_sandbox::wire::{End, Entry, Notice, Order, Wire, exactly};
+use cloister_sandbox::wire::{End, IntoCgroup, Notice, Order, Wire, exactly};
 use rustix::process::{Signal, pidfd_send_signal};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
@@ -111,10 +111,10 @@ impl Connection {
         slot: Slot,
         cell: &OwnedFd,
         fds: JobFds,
-        entry: Entry,
+        into: IntoCgroup,
         doors: &[OwnedFd],
     ) -> Result<(OwnedFd, oneshot::Receiver<End>), LauncherError> {
-        self.begin_job(&Order::Start(slot, entry), slot, cell, fds, doors).await
+        self.begin_job(&Order::Start(slot, into), slot, cell, fds, doors).await
     }
 
     /// The same, forked from a zygote. The job enters its control group by the doors.

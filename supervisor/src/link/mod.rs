@@ -6,6 +6,5 @@ pub mod event_loop;
 pub mod forkers;
 pub mod launcher;
 pub mod launcher_error;
-pub mod program;
 pub(crate) mod replies;
 pub(crate) mod silence;

@@ -138,9 +138,7 @@ def test_policies_made_to_hurt_are_refused(start_service):
 
 def start_with(reader, tmp_path):
     """Start a supervisor beside which the operator's program is this one."""
-    for name in ("cloister-supervisor", "cloister-launcher"):
-        if Path(binary("cloister-supervisor")).with_name(name).exists():
-            shutil.copy(binary(name), tmp_path)
+    shutil.copy(binary("cloister-supervisor"), tmp_path)
     if reader:
         shutil.copy(reader, tmp_path / "cloister")
     policy = tmp_path / "policy.toml"

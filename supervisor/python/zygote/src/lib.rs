@@ -18,7 +18,7 @@ use cloister_sandbox::sys::{Forked, exit_now};
 use cloister_sandbox::weaker::Plan;
 #[cfg(feature = "leave-out")]
 use cloister_sandbox::weaker::Weaker;
-use cloister_sandbox::wire::{Entry, Notice, Order, Wire};
+use cloister_sandbox::wire::{IntoCgroup, Notice, Order, Wire};
 use cloister_sandbox::{Context, Error, Result};
 use nix::unistd::ForkResult;
 use rustix::process::PidfdFlags;
@@ -133,7 +133,7 @@ fn serve(wire: &Wire, around: Around) -> Result<c_int> {
             Event::Order => match wire.receive().doing(|| "receive an order")? {
                 None => return Ok(DONE),
                 Some((Order::Ping, _)) => wire.send(&Notice::Pong, &[]).doing(|| "answer the supervisor")?,
-                Some((Order::Fork(slot), fds)) => match forker.start(slot, Entry::Walks, fds, |_| fork(around)) {
+                Some((Order::Fork(slot), fds)) => match forker.start(slot, IntoCgroup::Walks, fds, |_| fork(around)) {
                     Ok(Started::Parent(pidfd)) => wire.send(&Notice::Started(slot), &[pidfd.as_raw_fd()]),
                     Ok(Started::Job(place)) => {
                         // From its first moment as another user, so that nobody takes it for a running job.

@@ -233,6 +233,16 @@ def host_processes():
                 yield int(entry.name), int(re.search(r"(?m)^Uid:\t(\d+)", status)[1])
 
 
+def is_ending(pid):
+    """Whether a process has begun to exit, by PF_EXITING among the flags of its stat, proc_pid_stat(5).
+
+    From then on it is shown in the root group of each hierarchy of version 1 (`proc_cgroup_show` in the kernel's
+    kernel/cgroup/cgroup.c), and loses its memory, descriptors and umask one after the other.
+    """
+    flags = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[6]
+    return bool(int(flags) & 4)
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -27,6 +27,7 @@ pub fn runtime() -> Result<Runtime, NoEventLoop> {
     Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(THREADS)
+        .thread_name("blocking")
         .on_thread_start(cloister_program::stand_behind)
         .build()
         .map_err(NoEventLoop)

@@ -31,11 +31,16 @@ def snapshot(service):
         "mounts": Path("/proc/self/mountinfo").read_text().count("\n"),
         "cgroups": len(service.cgroup_directories()),
         "descriptors": sorted(kinds),
-        "threads": len(os.listdir(f"/proc/{pid}/task")),
+        # Those beside the event loop, of which there are few, come with work and go when there was none for a while.
+        "threads": [name for name in thread_names(pid) if name not in ("", "blocking")],
         "namespaces": len(namespaces),
         "files": sorted(entry.path for place in ("/tmp", "/dev/shm", "/dev/cloister", "/run") if os.path.isdir(place)
                         for entry in os.scandir(place) if belongs(service, entry)),
     }
+
+
+def thread_names(pid):
+    return sorted(name_of(f"{pid}/task/{task}") for task in os.listdir(f"/proc/{pid}/task"))
 
 
 def belongs(service, entry):

@@ -1,4 +1,4 @@
-//! Puts the parts of the runner together to the one text that an interpreter is started with.
+//! Puts the parts of the runner together to the one text that an interpreter is started with, and those of a zygote.
 //!
 //! The order is that of `runner/parts`. What a part imports from others has to stand in front of it, and is left out:
 //! in the text it is there already. The parts of `runner/late` are in it as strings, in `LATE`, in front of the last part:
@@ -7,11 +7,18 @@
 
 use std::path::{Path, PathBuf};
 
+/// The parts of a zygote's Python half.
+const ZYGOTE: [&str; 2] = ["renew", "zygote"];
+
 fn main() {
     println!("cargo:rerun-if-changed=runner");
+    println!("cargo:rerun-if-changed=zygote");
     let variable = |name| PathBuf::from(std::env::var_os(name).expect("cargo sets it"));
-    let folder = variable("CARGO_MANIFEST_DIR").join("runner");
-    std::fs::write(variable("OUT_DIR").join("runner.py"), put_together(&folder)).expect("write the runner's text");
+    let [runner, zygote] = ["runner", "zygote"].map(|name| variable("CARGO_MANIFEST_DIR").join(name));
+    let zygote: String = ZYGOTE.iter().map(|part| alone(&zygote, part, &ZYGOTE, &[])).collect();
+    for (name, text) in [("runner.py", put_together(&runner)), ("zygote.py", zygote)] {
+        std::fs::write(variable("OUT_DIR").join(name), text).expect("write a text");
+    }
 }
 
 fn put_together(folder: &Path) -> String {
@@ -22,7 +29,7 @@ fn put_together(folder: &Path) -> String {
     text.push_str("LATE = {\n");
     for part in &late {
         let alone = alone(folder, part, &early, &late);
-        assert!(!alone.contains("'''"), "runner/{part}.py holds what ends a raw string of three quotes");
+        assert!(!alone.contains("'''"), "{part}.py holds what ends a raw string of three quotes");
         text.push_str(&format!("{part:?}: r'''{alone}''',\n"));
     }
     text.push_str("}\n");
@@ -38,18 +45,15 @@ fn alone(folder: &Path, part: &str, early: &[&str], late: &[&str]) -> String {
             text.push_str(line);
             continue;
         };
-        assert!(!names.contains(['(', '\\']), "runner/{part}.py: an import from another part is one line");
+        assert!(!names.contains(['(', '\\']), "{part}.py: an import from another part is one line");
         if late.contains(&from) {
             let needed = late.contains(&part) || code.len() < line.len();
-            assert!(needed, "runner/{part}.py imports from {from}, which is late, outside of a function");
+            assert!(needed, "{part}.py imports from {from}, which is late, outside of a function");
             text.push_str(&line.replace(code, &format!("load_late({from:?})\n")));
         } else {
             let at = |name| early.iter().position(|other| *other == name);
             let there = at(from).is_some_and(|from| at(part).is_none_or(|part| from < part));
-            assert!(
-                there && code.len() == line.len(),
-                "runner/{part}.py imports from {from}, which is not in front of it"
-            );
+            assert!(there && code.len() == line.len(), "{part}.py imports from {from}, which is not in front of it");
         }
     }
     text

@@ -2,7 +2,7 @@
 
 from .captured import FILE_NAME, OURS, os_write
 from .refusals import refusals
-from .texts import clip, name_of, text_of, type_module
+from .texts import clip, name_of, text_of, type_module, type_name
 
 
 def describe(error):
@@ -59,7 +59,7 @@ def full_name(kind):
     try:
         module, name = str(type_module(kind)), str(kind.__qualname__)
     except BaseException:
-        return type.__dict__["__name__"].__get__(kind)
+        return type_name(kind)
     return name if module in ("builtins", "__main__") else f"{module}.{name}"
 
 

@@ -74,7 +74,7 @@ def is_text_in_json(column):
         return True
     if name_of(column.dtype) == "CategoricalDtype":
         return is_text_in_json(column.dtype.categories)
-    kinds = {type(item) for item in column.head(100_000)} if column.dtype == object and hasattr(column, "head") else set()
+    kinds = {type(item) for item in column.head(MOST_LOOKED_AT)} if column.dtype == object and hasattr(column, "head") else set()
     plain_kinds = {kind for kind in kinds if issubclass(kind, (*SCALARS, list, dict))}
     texts = {type_name(kind) for kind in kinds - plain_kinds} - {"NAType", "NaTType"}
     return name_of(column.dtype) in ("PeriodDtype", "IntervalDtype") or bool(texts) and texts <= TEXTS

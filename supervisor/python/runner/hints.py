@@ -6,7 +6,7 @@
 
 import itertools
 
-from .frames import AS_LIST, AS_RECORDS, for_arrow, for_frame, for_groups, for_index, for_pandas_array, for_polars, for_polars_series, for_series, is_plain
+from .frames import AS_LIST, AS_RECORDS, MOST_LOOKED_AT, for_arrow, for_frame, for_groups, for_index, for_pandas_array, for_polars, for_polars_series, for_series, is_plain
 from .texts import a, name_of, text_of, type_line, type_module, type_name
 
 IN_THE_REQUEST = '  # or "nan": "null" in the request, which does it at every depth'
@@ -59,7 +59,7 @@ def for_number(value, above):
 
 
 def for_set(value):
-    kinds = {type(item) for item in itertools.islice(value, 100_000)}
+    kinds = {type(item) for item in itertools.islice(value, MOST_LOOKED_AT)}
     return "return sorted(value)" if kinds <= {int, float} or kinds == {str} else AS_LIST
 
 

@@ -4,7 +4,7 @@ import os
 import sys
 
 from .modules import NOT_AT_RUN_TIME, is_without_network
-from .refusals import call_of
+from .refusals import call_of, last_of
 from .texts import clip
 
 # Where in Python's own modules a program is started, and the calls by which a script does it itself.
@@ -77,9 +77,7 @@ def starts_a_program(error):
 
 def last_frame(error):
     """Where an exception was raised."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
+    trace = last_of(error.__traceback__)
     return trace and trace.tb_frame
 
 

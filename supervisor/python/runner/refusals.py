@@ -66,6 +66,13 @@ def what_is_full():
     return None
 
 
+def last_of(trace):
+    """The end of a traceback, where the exception was raised."""
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace
+
+
 def call_of(trace):
     """The function of C's whose call raised an exception, and the arguments by which it is judged."""
     import ast
@@ -73,8 +80,7 @@ def call_of(trace):
     import linecache
     import opcode
 
-    while trace.tb_next is not None:
-        trace = trace.tb_next
+    trace = last_of(trace)
     frame, code = trace.tb_frame, trace.tb_frame.f_code
     if "CALL" not in opcode.opname[code.co_code[trace.tb_lasti]]:
         return {}

@@ -2,7 +2,7 @@
 
 import sys
 
-from .captured import os_exit, os_getpid, os_write
+from .captured import OURS, os_exit, os_getpid, os_write
 from .compiled import compile_script, compile_source, may_call_main, no_main, unfenced
 from .ends import end
 from .main_module import become_main, file_name
@@ -44,10 +44,15 @@ def run(request, start, notes):
     return told if code is None else frame(EXITED, b"%d" % code)
 
 
+def source_of(request):
+    """The script as it is compiled, the name of its file, and the files that come with it."""
+    files = request.get("files", ())
+    return unfenced(request["script"].removeprefix("\ufeff")), file_name(files), files
+
+
 def run_program(request):
     """Exactly what `python3 script.py ARGV` does."""
-    script, files = unfenced(request["script"].removeprefix("\ufeff")), request.get("files", ())
-    name = file_name(files)
+    script, name, files = source_of(request)
     put_files(files)
     module = become_main(script, name, request.get("argv", ()))
     try:
@@ -59,8 +64,7 @@ def run_program(request):
 
 def value_of(request, notes):
     """What the first call of the script's `main` gives: its own call, or else one of ours."""
-    script, files = unfenced(request["script"].removeprefix("\ufeff")), request.get("files", ())
-    name = file_name(files)
+    script, name, files = source_of(request)
     last = last_value(script, name) if request.get("entry") == "auto" else None
     code = last.code if last else compile_script(script, name)
     put_files(files)
@@ -144,7 +148,7 @@ def told_by_python(error):
 
         return describe_exit(error.code)["exit_code"]
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals is globals():
+    while trace is not None and trace.tb_frame.f_globals is OURS:
         trace = trace.tb_next
     try:
         sys.excepthook(type(error), error.with_traceback(trace), trace)

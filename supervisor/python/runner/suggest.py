@@ -3,6 +3,7 @@
 import sys
 from _thread import get_ident
 
+from .refusals import last_of
 from .texts import text_of
 
 LONGEST_SUGGESTION = 300
@@ -26,9 +27,6 @@ class Overheard:
 
 def suggested(error):
     """The end of the last line that the interpreter prints, where it goes on after the message."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
     text = text_of(error)
     alone = type(error)(text)
     alone.name = error.name
@@ -37,7 +35,7 @@ def suggested(error):
     heard = Overheard(sys.stderr)
     sys.stderr = heard
     try:
-        sys.__excepthook__(type(alone), alone, trace)
+        sys.__excepthook__(type(alone), alone, last_of(error.__traceback__))
     finally:
         sys.stderr = heard.stream
     printed = "".join(heard.kept)

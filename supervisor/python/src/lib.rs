@@ -11,7 +11,7 @@ pub mod words;
 const RUNNER: &str = include_str!(concat!(env!("OUT_DIR"), "/runner.py"));
 
 /// The Python half of a zygote.
-const ZYGOTE: &str = include_str!("../zygote/zygote.py");
+const ZYGOTE: &str = include_str!(concat!(env!("OUT_DIR"), "/zygote.py"));
 
 /// The file that the native half of a zygote is in.
 pub const ZYGOTE_LIBRARY: &str = "libcloister_zygote.so";

@@ -13,9 +13,9 @@ PARTS = (FOLDER / "runner/parts").read_text().split()
 LATE = (FOLDER / "runner/late").read_text().split()
 
 
-def alone(part):
+def alone(part, folder="runner"):
     text = ""
-    for line in (FOLDER / f"runner/{part}.py").read_text().splitlines(keepends=True):
+    for line in (FOLDER / f"{folder}/{part}.py").read_text().splitlines(keepends=True):
         imported = re.match(r"( *)from \.(\w+) import ", line)
         if not imported:
             text += line

@@ -1,7 +1,6 @@
 """The Python half of a zygote: what it finds before it forks, and what it renews in each child. Its forks are the suite's."""
 
 import ctypes
-import importlib.util
 import os
 import random
 import subprocess
@@ -10,17 +9,14 @@ import types
 
 import pytest
 
-from conftest import FOLDER
-
-spec = importlib.util.spec_from_file_location("zygote", FOLDER / "zygote/zygote.py")
-zygote = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(zygote)
+from conftest import alone as text_of
+from zygote import zygote
 
 
 def alone(code):
     """Run code in a process that has the zygote's functions and nothing of the tests'."""
     source = "import os, sys, types\nzygote = types.ModuleType('zygote')\nexec(sys.argv[1], zygote.__dict__)\n" + code
-    command = [sys.executable, "-I", "-X", "utf8", "-B", "-c", source, (FOLDER / "zygote/zygote.py").read_text()]
+    command = [sys.executable, "-I", "-X", "utf8", "-B", "-c", source, text_of("renew", "zygote") + text_of("zygote", "zygote")]
     # In another locale the C library maps a table that all processes share, and that root, whom the tests run as, may write to.
     done = subprocess.run(command, env={"LC_ALL": "C"}, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -124,4 +120,4 @@ def test_a_parked_child_waits_longer_for_what_takes_longer():
 
 
 def test_nothing_runs_when_it_is_only_imported():
-    assert zygote.__name__ == "zygote" and not hasattr(sys, "cloister_runner")
+    assert zygote.__name__ == "zygote.zygote" and not hasattr(sys, "cloister_runner")

@@ -92,9 +92,7 @@ impl Told<'_> {
         }
         if cut { lines.line(format_args!("(there were more)")) } else { Ok(()) }
     }
-}
 
-impl Told<'_> {
     /// What was asked for and is not there, and what is there and was not asked for.
     fn tell_others(&self, lines: &mut Lines<'_, '_>) -> fmt::Result {
         let missing = self.answer.read::<Vec<Cow<'_, str>>>("files_missing").unwrap_or_default();

@@ -16,6 +16,7 @@ mod privileges;
 mod serve;
 mod systemd;
 mod upstream;
+mod usage;
 mod watch;
 
 use std::process::ExitCode;

@@ -11,6 +11,7 @@ use crate::args::Serve;
 use crate::metrics::Metrics;
 use crate::upstream::profiles::KnownProfiles;
 use crate::upstream::supervisor::Supervisor;
+use crate::usage::accounts::Accounts;
 
 /// The application's state.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct App {
     pub admission: Admission,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What keys use.
+    pub accounts: Accounts,
     /// Where jobs run.
     pub supervisor: Supervisor,
     /// What scripts find there.
@@ -33,11 +36,12 @@ pub struct App {
 
 impl App {
     /// What the command line asks for.
-    pub fn new(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>) -> Self {
+    pub fn new(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>, accounts: Accounts) -> Self {
         let supervisor = Supervisor::new(&arguments.socket);
         Self {
             admission,
             metrics,
+            accounts,
             profiles: KnownProfiles::new(supervisor.clone()),
             supervisor,
             bodies: BodyBudget::new(arguments.max_body_memory.get()),

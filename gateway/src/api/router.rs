@@ -17,10 +17,11 @@ use crate::api::openapi::{self, Contract, contract};
 use crate::api::page;
 use crate::args::Serve;
 use crate::metrics::Metrics;
+use crate::usage::accounts::Accounts;
 
 /// The whole of what the gateway serves.
-pub fn router(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>) -> Router {
-    let app = Arc::new(App::new(arguments, admission, metrics));
+pub fn router(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>, accounts: Accounts) -> Router {
+    let app = Arc::new(App::new(arguments, admission, metrics, accounts));
     let anywhere = arguments.no_auth || arguments.keys.is_some();
     let mcp = Arc::new(Mcp::new(Arc::clone(&app), anywhere));
     Router::new()

@@ -16,11 +16,11 @@ use axum::response::Response;
 use cloister_program::read_whole;
 use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
-    EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, OUTCOME_HEADER, PROFILES_PATH, Profiles, READY_PATH, STATS_PATH,
-    Stats, TENANT_HEADER, TIMING_HEADER, Tenant,
+    COUNTED_HEADER, Counted, EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, OUTCOME_HEADER, PROFILES_PATH, Profiles,
+    READY_PATH, STATS_PATH, Stats, TENANT_HEADER, TIMING_HEADER, Tenant,
 };
 use hyper::header::{ACCEPT, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER, TE};
-use hyper::{Method, Request, StatusCode};
+use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyperlocal::UnixConnector;
@@ -28,6 +28,7 @@ use serde::de::DeserializeOwned;
 
 use crate::metrics::Outcome;
 use crate::upstream::expect_continue::{Continue, DeferredBody};
+use crate::upstream::place_given::PlaceGiven;
 
 /// How long the supervisor may take to say whether it is ready. A job has its own limits, there.
 const READY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -122,11 +123,17 @@ impl Supervisor {
     }
 
     /// Runs a job, given as canonical JSON. Dropping the future closes its connection, by which the supervisor knows that
-    /// nobody waits any more.
+    /// nobody waits any more. `given` notes when there is a place for it.
     ///
     /// # Errors
     /// When the supervisor cannot be reached, or goes away before it answers.
-    pub async fn execute(&self, id: JobId, tenant: Tenant, wish: Wish, body: Vec<u8>) -> Result<Response, Away> {
+    pub async fn execute(
+        &self,
+        id: JobId,
+        tenant: Tenant,
+        wish: Wish,
+        (body, given): (Vec<u8>, PlaceGiven),
+    ) -> Result<Response, Away> {
         let mut builder = self
             .request(Method::POST, EXECUTE_PATH, id)
             .header(CONTENT_TYPE, "application/json")
@@ -139,6 +146,7 @@ impl Supervisor {
         }
         // The head, and little more; whoever waits for its turn costs the supervisor no more.
         let (deferred, asked) = DeferredBody::until_asked(body);
+        asked.noted_by(given);
         self.send(builder.header(EXPECT, "100-continue"), deferred, &asked).await
     }
 
@@ -205,6 +213,14 @@ impl Supervisor {
         {
             response.extensions_mut().insert(outcome);
         }
+        if let Some(counted) = counted(&head.headers) {
+            response.extensions_mut().insert(counted);
+        }
         Ok(response)
     }
+}
+
+/// What the kernel counted of a job, if the supervisor tells it here.
+pub fn counted(headers: &HeaderMap) -> Option<Counted> {
+    Counted::parse(headers.get(COUNTED_HEADER)?.to_str().ok()?)
 }

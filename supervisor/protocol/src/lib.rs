@@ -8,6 +8,7 @@
 mod answer;
 mod claim;
 mod code;
+mod counted;
 mod entry;
 pub mod event;
 mod failure;
@@ -18,6 +19,7 @@ mod id;
 mod json;
 mod pattern;
 mod profile;
+mod quota;
 pub mod report;
 mod request;
 #[cfg(feature = "openapi")]
@@ -30,6 +32,7 @@ pub use cloister_terms::{DEFAULT_PROFILE, OUT};
 pub use answer::{Answer, Beside, Given, Stream, Usage};
 pub use claim::Claim;
 pub use code::ErrorCode;
+pub use counted::Counted;
 pub use entry::{Entry, LONGEST_ARGUMENTS, MOST_ARGUMENTS, Nan};
 pub use failure::{Denial, Details, Failure, Layer, Reason};
 pub use field::InvalidRequest;
@@ -39,6 +42,7 @@ pub use id::JobId;
 pub use json::{MAX_DEPTH, NotJson, check, check_result};
 pub use pattern::{MOST_PATTERNS, Part, Pattern, is_hidden};
 pub use profile::{Interpreter, ProfileInfo, Profiles};
+pub use quota::{Amount, QuotaKind, SpentQuota};
 pub use request::{ExecuteRequest, Writer};
 pub use stats::{ProfileStats, Restarts, Stats};
 pub use tenant::Tenant;
@@ -56,6 +60,10 @@ pub const EXPLAIN_HEADER: &str = "x-cloister-explain";
 /// The header by which the supervisor tells what became of a job, without a look into the answer:
 /// [`RETURNED`] or an error code. Of a streamed answer it is in the trailer.
 pub const OUTCOME_HEADER: &str = "x-cloister-outcome";
+
+/// The header by which the supervisor tells what the kernel [`Counted`] of a job that ran. Of a streamed answer it is in the
+/// trailer.
+pub const COUNTED_HEADER: &str = "x-cloister-counted";
 
 /// What [`OUTCOME_HEADER`] says of a job that returned.
 pub const RETURNED: &str = "returned";

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::group::{attach, make};
-use super::layout::{Mount, own_group};
+use super::mounts::{Mount, own_group};
 use crate::error::{Context, Error, Result};
 
 /// Where this process, and what else was started in the delegated group, moves to. A dot begins no

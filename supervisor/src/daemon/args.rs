@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use cloister_program::Probe;
 use cloister_program::log::LogFormat;
 
 use crate::link::launcher::SUBCOMMAND;
@@ -33,6 +34,8 @@ pub struct Arguments {
 pub enum Command {
     /// Serve the gateway over a Unix socket. Needs root.
     Serve(Serve),
+    /// Ask the one that serves here whether jobs can run, and say so: exit code 0 if they can, 1 if not.
+    Probe(Ask),
     /// The guard of a launcher; started by the other.
     #[command(name = SUBCOMMAND, hide = true)]
     Launcher,
@@ -67,6 +70,17 @@ pub struct Serve {
     /// How log lines are written.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+/// Arguments of `probe`.
+#[derive(Debug, Args)]
+pub struct Ask {
+    /// The Unix socket on which it serves.
+    #[arg(long, value_name = "PATH", default_value = cloister_protocol::SOCKET)]
+    pub socket: PathBuf,
+    /// What is asked.
+    #[command(flatten)]
+    pub probe: Probe,
 }
 
 fn uid(text: &str) -> Result<u32, String> {

@@ -15,3 +15,4 @@ pub mod program;
 pub mod reader;
 pub(crate) mod reload;
 pub mod start;
+pub(crate) mod stop;

@@ -53,7 +53,8 @@ class Service:
                  supervisor_options=None):
         self.built = built
         # Tests that stop a supervisor wait for its jobs, not for its notice; programs of before know none.
-        self.supervisor_options = [*(supervisor_options or ([] if built else ["--drain-notice", "0s"]))]
+        usual = [] if built else ["--drain-notice", "0s"]
+        self.supervisor_options = usual if supervisor_options is None else [*supervisor_options]
         self.directory = Path(tempfile.mkdtemp(prefix="cloister-suite-"))
         self.directory.chmod(0o711)
         self.cgroup = f"cloister-{uuid.uuid4().hex[:8]}"

@@ -171,8 +171,7 @@ class Service:
 
     def cgroup_directories(self):
         """Every directory of this service's control groups, on version 1 and 2 alike."""
-        roots = [*CGROUPS.glob(f"*/{self.cgroup}"), *CGROUPS.glob(self.cgroup)]
-        return [path for root in roots for path in [root, *root.rglob("*")] if path.is_dir()]
+        return [Path(path) for path, _, _ in os.walk(CGROUPS) if self.cgroup in Path(path).parts]
 
     def slot_groups(self, file):
         """A file of every slot's control group."""

@@ -114,13 +114,20 @@ fn user_namespaces() -> Row {
         Some(format!("{allowed} allowed: sysctl user.max_user_namespaces=15000, or a kernel that has them"))
     } else if setting("kernel/unprivileged_userns_clone") == Some(0) {
         Some("only with CAP_SYS_ADMIN: sysctl kernel.unprivileged_userns_clone=1".to_owned())
-    } else if setting("kernel/apparmor_restrict_unprivileged_userns") == Some(1) {
-        Some("powerless without CAP_SYS_ADMIN: sysctl kernel.apparmor_restrict_unprivileged_userns=0".to_owned())
+    } else if setting("kernel/apparmor_restrict_unprivileged_userns") == Some(1) && !has_profile() {
+        let mend = "apparmor_parser -r /etc/apparmor.d/cloister-supervisor, as the package does; programs elsewhere than it puts \
+                    them are started with aa-exec -p cloister-supervisor";
+        Some(format!("powerless without a profile of AppArmor's that has them: {mend}"))
     } else {
         None
     };
     let holds = refused.is_none();
     row("user namespaces", "at least 2 levels", refused.unwrap_or_else(|| format!("{allowed} allowed")), holds)
+}
+
+/// Whether the profile that the package brings is on this process: apparmor(7).
+fn has_profile() -> bool {
+    fs::read_to_string("/proc/self/attr/current").is_ok_and(|label| label.starts_with("cloister-supervisor "))
 }
 
 /// Whether jobs' ids exist here at all: in a user namespace, such as that of an unprivileged container, few do.

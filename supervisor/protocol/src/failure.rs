@@ -68,6 +68,8 @@ pub enum Reason {
     RequestTimeout,
     /// The profile's limit of wall time is used up, which `timeout_ms` cannot raise.
     ProfileTimeout,
+    /// The memory of the node is used up by all that runs on it; the profile would have allowed more.
+    NodeMemory,
     /// A fence of Markdown in the source.
     Markdown,
     /// A line of a notebook in the source, such as `%matplotlib inline`.

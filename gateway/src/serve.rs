@@ -75,7 +75,8 @@ async fn run(
     let counted = Arc::new(Metrics::new().map_err(Error::Metrics)?);
     let connections = connections(arguments, &counted, departure.heard())?;
     if let Some(listener) = metrics {
-        admin::serve(listener, counted, Supervisor::new(&arguments.socket, arguments.hold))?;
+        let supervisor = Supervisor::new(&arguments.socket, arguments.hold, &counted);
+        admin::serve(listener, counted, supervisor)?;
     }
     if arguments.keys.is_some()
         && arguments.tls_key.is_none()

@@ -70,10 +70,10 @@ class Node(Service):
             return False
 
     def end(self, how=signal.SIGTERM, order=("gateway", "supervisor"), apart=0.0):
-        """Tell both to go, or kill them, one so long after the other; returns when both have gone."""
+        """Tell these daemons to go, or kill them, one so long after the other; returns when they have gone."""
         for name in order:
             getattr(self, name).send_signal(how)
-            time.sleep(apart if name == order[0] else 0)
+            time.sleep(apart if name != order[-1] else 0)
         for name in order:
             code = getattr(self, name).wait(END_SECONDS)
             assert how != signal.SIGTERM or code == 0, f"the {name} of {self.name} ended with {code}: {self.log(name)}"

@@ -50,7 +50,9 @@ def parse():
     parser.add_argument("--seconds", type=float, default=60, help="how long each row takes at least")
     parser.add_argument("--no-restarts", action="store_true", help="let nodes be, but for kills")
     parser.add_argument("--kill-every", type=float, default=0, help="kill -9 a node each so many seconds; 0: never")
-    parser.add_argument("--supervisor-alone", action="store_true", help="restart supervisors and let gateways be")
+    parser.add_argument("--order", nargs=2, choices=("gateway", "supervisor"), default=["gateway", "supervisor"], help="which is told first")
+    parser.add_argument("--apart", type=float, default=0, help="so many seconds before the other")
+    parser.add_argument("--alone", action="store_true", help="only the first of them, and the other stays")
     parser.add_argument("--slots", type=int, default=32)
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     parser.add_argument("gateway_options", nargs="*", help="options for the gateways")
@@ -115,35 +117,24 @@ def happen(arguments, all_nodes, running, events):
             break
         if now >= next_kill:
             next_kill += arguments.kill_every
-            events.kills.append(time.monotonic())
-            node.end(signal.SIGKILL)
-            begin_again(node, running)
+            events.kills.append(now)
+            renew(node, arguments, running, signal.SIGKILL)
             # Whatever it cost is not to be counted as a restart's.
-            time.sleep(max(0, events.kills[-1] + AFTERMATH - time.monotonic()))
+            time.sleep(max(0, now + AFTERMATH - time.monotonic()))
         elif arguments.no_restarts:
             time.sleep(0.2)
-        elif arguments.supervisor_alone:
-            events.restarts += 1
-            node.supervisor.send_signal(signal.SIGTERM)
-            assert node.supervisor.wait(90) == 0
-            time.sleep(1)
-            node.start_supervisor()
-            in_again(node, running)
         else:
             events.restarts += 1
-            node.end()
-            begin_again(node, running)
+            renew(node, arguments, running, signal.SIGTERM)
     time.sleep(1)
 
 
-def begin_again(node, running):
-    """The node's next life, a second after the last, as an engine takes it; until the balancer has it in."""
+def renew(node, arguments, running, how):
+    """End a node, or its supervisor alone, and start it again a second later, as an engine does; until the balancer has it in."""
+    names = arguments.order[:1] if arguments.alone else arguments.order
+    node.end(how, names, arguments.apart)
     time.sleep(1)
-    node.start()
-    in_again(node, running)
-
-
-def in_again(node, running):
+    node.start_supervisor() if arguments.alone else node.start()
     node.wait_until_ready()
     running.wait_until_in(node.name)
 

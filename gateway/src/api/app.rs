@@ -37,7 +37,7 @@ pub struct App {
 impl App {
     /// What the command line asks for.
     pub fn new(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>, going: Going) -> Self {
-        let supervisor = Supervisor::new(&arguments.socket, arguments.hold);
+        let supervisor = Supervisor::new(&arguments.socket, arguments.hold, &metrics);
         Self {
             admission,
             metrics,

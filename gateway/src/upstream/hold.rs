@@ -12,6 +12,8 @@ use std::time::Duration;
 use cloister_protocol::Tenant;
 use tokio::time::Instant;
 
+use crate::metrics::{Counted, Metrics};
+
 /// Requests that are held at once: as many as may wait at a supervisor with the shipped policy.
 const MOST: usize = 1024;
 
@@ -22,6 +24,7 @@ const PAUSE: Duration = Duration::from_millis(25);
 #[derive(Debug)]
 pub struct Hold {
     longest: Duration,
+    metrics: Arc<Metrics>,
     held: Mutex<Held>,
     /// How often the supervisor was found to be there.
     found: AtomicU64,
@@ -41,13 +44,15 @@ pub struct HeldRequest {
     hold: Arc<Hold>,
     tenant: Tenant,
     until: Instant,
+    _counted: Counted,
 }
 
 impl Hold {
     /// Nobody yet, and each for so long at most.
-    pub fn new(longest: Duration) -> Arc<Self> {
+    pub fn new(longest: Duration, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             longest,
+            metrics,
             held: Mutex::default(),
             found: AtomicU64::new(0),
             looking: tokio::sync::Mutex::default(),
@@ -64,7 +69,7 @@ impl Hold {
         held.all += 1;
         held.tenants.insert(tenant, own + 1);
         let until = Instant::now() + self.longest;
-        Some(HeldRequest { hold: Arc::clone(self), tenant, until })
+        Some(HeldRequest { hold: Arc::clone(self), tenant, until, _counted: self.metrics.hold() })
     }
 
     /// How often the supervisor was found to be there until now.
@@ -120,10 +125,15 @@ mod tests {
     use cloister_protocol::Tenant;
 
     use super::{Hold, MOST};
+    use crate::metrics::Metrics;
+
+    fn hold(longest: Duration) -> std::sync::Arc<Hold> {
+        Hold::new(longest, Metrics::new().expect("names that differ").into())
+    }
 
     #[test]
     fn one_tenant_leaves_half_to_others_and_all_are_bounded() {
-        let hold = Hold::new(Duration::from_secs(5));
+        let hold = hold(Duration::from_secs(5));
         let take = |tenant| std::iter::from_fn(|| hold.begin(Tenant::new(tenant))).take(MOST).collect::<Vec<_>>();
         let (one, two) = (take(1), take(2));
         assert_eq!((one.len(), two.len()), (MOST / 2, MOST / 2));
@@ -133,12 +143,12 @@ mod tests {
         drop(two);
         assert_eq!(hold.held().all, 0);
         assert!(hold.held().tenants.is_empty());
-        assert!(Hold::new(Duration::ZERO).begin(Tenant::new(1)).is_none());
+        assert!(self::hold(Duration::ZERO).begin(Tenant::new(1)).is_none());
     }
 
     #[tokio::test]
     async fn one_looks_for_all_and_time_is_bounded() {
-        let hold = Hold::new(Duration::from_millis(500));
+        let hold = hold(Duration::from_millis(500));
         let (one, two) = (hold.begin(Tenant::new(1)).expect("a place"), hold.begin(Tenant::new(2)).expect("a place"));
         let looks = Cell::new(0);
         let look = || {

@@ -27,7 +27,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyperlocal::UnixConnector;
 use serde::de::DeserializeOwned;
 
-use crate::metrics::Outcome;
+use crate::metrics::{Metrics, Outcome};
 use crate::upstream::expect_continue::{Continue, DeferredBody};
 use crate::upstream::hold::Hold;
 
@@ -121,7 +121,7 @@ impl fmt::Display for Away {
 
 impl Supervisor {
     /// The supervisor behind this socket, which need not be there yet. For so long a request is held for it.
-    pub fn new(socket: &Path, hold: Duration) -> Self {
+    pub fn new(socket: &Path, hold: Duration, metrics: &Arc<Metrics>) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(KEPT.0)
@@ -129,7 +129,7 @@ impl Supervisor {
             .retry_canceled_requests(true)
             .http1_max_buf_size(BUFFER)
             .build(UnixConnector);
-        Self { client, socket: socket.to_owned(), hold: Hold::new(hold) }
+        Self { client, socket: socket.to_owned(), hold: Hold::new(hold, Arc::clone(metrics)) }
     }
 
     /// Runs a job, given as canonical JSON, and is held while the supervisor is away. Dropping the future closes its

@@ -12,7 +12,7 @@ const STARTING: &str = "x-cloister-away: starting\r\n";
 #[test]
 fn requests_are_held_until_the_supervisor_is_back_and_sent_once() -> Outcome {
     let socket = Place::new()?;
-    let gateway = Gateway::start_with(&socket, &["--hold", "10m"])?;
+    let gateway = Gateway::start_with(&socket, &["--hold", "10m", "--metrics", "127.0.0.1:0"])?;
     let large = format!(r#"{{"script": "{}"}}"#, "a".repeat(100_000));
     let mut clients = (0..40).map(|_| Client::connect(gateway.address)).collect::<Result<Vec<_>, _>>()?;
     for (client, number) in clients.iter_mut().zip(0..) {
@@ -23,6 +23,7 @@ fn requests_are_held_until_the_supervisor_is_back_and_sent_once() -> Outcome {
     let mut asks = Client::connect(gateway.address)?;
     asks.send("GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
     asks.response()?.refusal(503, "unavailable");
+    until("all are held", || gateway.metric("cloister_requests_held") == 41.0);
     drop(leaver);
     gateway.logged("the departure", |line| line["message"] == "the client left before its answer");
     // At first it is only starting.
@@ -45,6 +46,7 @@ fn requests_are_held_until_the_supervisor_is_back_and_sent_once() -> Outcome {
     for client in &mut clients {
         assert_eq!(client.response()?.status(), 200);
     }
+    until("none is held", || gateway.metric("cloister_requests_held") == 0.0);
     let sent = supervisor.requests().into_iter().filter(|request| request.start.starts_with("POST"));
     let ids = sent.filter_map(|request| request.header("x-cloister-id").map(str::to_owned)).collect::<Vec<_>>();
     assert_eq!(

@@ -39,6 +39,7 @@ pub struct Metrics {
     jobs: Histogram,
     stages: [Histogram; 3],
     connections: IntGauge,
+    held: IntGauge,
     supervisor: SupervisorMetrics,
 }
 
@@ -56,9 +57,9 @@ struct SupervisorMetrics {
     zygotes: IntCounterVec,
 }
 
-/// A connection, for as long as it is open.
+/// Something that is counted for as long as it is there.
 #[derive(Debug)]
-pub struct Open(IntGauge);
+pub struct Counted(IntGauge);
 
 impl Metrics {
     /// Everything at nothing.
@@ -79,11 +80,13 @@ impl Metrics {
         let connections = IntGauge::new("cloister_connections", "Open connections.")?;
         registry.register(Box::new(jobs.clone()))?;
         registry.register(Box::new(stages.clone()))?;
+        let held = IntGauge::new("cloister_requests_held", "Requests that wait for a supervisor that is away.")?;
         registry.register(Box::new(connections.clone()))?;
+        registry.register(Box::new(held.clone()))?;
         let requests = Requests::new(&registry, by_key)?;
         let stages = ["queue", "setup", "run"].map(|stage| stages.with_label_values(&[stage]));
         let supervisor = SupervisorMetrics::new(&registry)?;
-        Ok(Self { registry, requests, jobs, stages, connections, supervisor })
+        Ok(Self { registry, requests, jobs, stages, connections, held, supervisor })
     }
 
     /// Counts a request, of this key if it came with one that is known; `job` is how long it took if it was to run one.
@@ -120,9 +123,13 @@ impl Metrics {
     }
 
     /// Counts a connection while it is open.
-    pub fn open(&self) -> Open {
-        self.connections.inc();
-        Open(self.connections.clone())
+    pub fn open(&self) -> Counted {
+        Counted::new(&self.connections)
+    }
+
+    /// Counts a request while it is held.
+    pub fn hold(&self) -> Counted {
+        Counted::new(&self.held)
     }
 
     /// All of it, with what the supervisor says of itself now, in Prometheus' text format.
@@ -194,7 +201,14 @@ impl SupervisorMetrics {
     }
 }
 
-impl Drop for Open {
+impl Counted {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -11,7 +11,7 @@ use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUT
 use crate::admission::tenant;
 use crate::keys::{AtOnce, Key, Keyring, Standing, Stranger, Token};
 use crate::usage::accounts::Accounts;
-use crate::usage::ledger::Counted;
+use crate::usage::ledger::CountedJob;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -90,7 +90,7 @@ impl Caller {
     ///
     /// # Errors
     /// 403 for a profile that the key may not use, 429 for a quota that is used up, or too many requests at once.
-    pub fn admit(&self, profile: Option<&str>, accounts: &Accounts) -> Result<Option<Counted>, Refused> {
+    pub fn admit(&self, profile: Option<&str>, accounts: &Accounts) -> Result<Option<CountedJob>, Refused> {
         let key = self.key.as_deref();
         if let Some(profiles) = self.profiles() {
             let profile = profile.unwrap_or(DEFAULT_PROFILE);

@@ -70,7 +70,7 @@ impl App {
         let meter = self.accounts.meter(counted, caller.key_name(), job).await;
         let meter = meter.ok_or_else(|| Box::new(refuse(id, ErrorCode::Unavailable, UNTOLD)))?;
         let answer = self.supervisor.execute(id, caller.tenant(), wish, (body, meter.given())).await;
-        let mut answer = answer.unwrap_or_else(|away| unanswered(id, &away));
+        let mut answer = answer.unwrap_or_else(|away| unanswered(id, away));
         if let Some(timing) = answer.headers().get(TIMING_HEADER).and_then(|timing| timing.to_str().ok()) {
             self.metrics.measure_timing(timing);
         }

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::keys::Key;
 use crate::usage::events::{Events, Writer};
 use crate::usage::keeper::Keeper;
-use crate::usage::ledger::{Counted, Ledger, NoMore};
+use crate::usage::ledger::{CountedJob, Ledger, NoMore};
 use crate::usage::meter::Meter;
 use crate::usage::record::{Begun, moment};
 use crate::usage::running::Running;
@@ -98,13 +98,13 @@ impl Accounts {
     ///
     /// # Errors
     /// It may run none now.
-    pub fn take(&self, key: &Key) -> Result<Option<Counted>, NoMore> {
+    pub fn take(&self, key: &Key) -> Result<Option<CountedJob>, NoMore> {
         self.check(key)?;
         self.ledger.as_ref().map(|ledger| ledger.take(key)).transpose()
     }
 
     /// A meter for a job that is about to be handed on; `None` if it could not be told of later, so that it must not be.
-    pub async fn meter(&self, counted: Option<Counted>, key: Option<&str>, job: Job<'_>) -> Option<Meter> {
+    pub async fn meter(&self, counted: Option<CountedJob>, key: Option<&str>, job: Job<'_>) -> Option<Meter> {
         let event = match &self.events {
             None => None,
             Some(events) => {

@@ -34,7 +34,7 @@ struct Book {
 
 /// A job that is counted.
 #[derive(Debug)]
-pub struct Counted {
+pub struct CountedJob {
     ledger: Arc<Ledger>,
     key: KeyId,
     day: Day,
@@ -97,13 +97,13 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`check`](Self::check).
-    pub fn take(self: &Arc<Self>, key: &Key) -> Result<Counted, NoMore> {
+    pub fn take(self: &Arc<Self>, key: &Key) -> Result<CountedJob, NoMore> {
         self.check(key)?;
         let mut book = self.turned(SystemTime::now());
         let day = book.day;
         book.of(key.id()).jobs += 1;
         drop(book);
-        Ok(Counted { ledger: Arc::clone(self), key: key.id(), day })
+        Ok(CountedJob { ledger: Arc::clone(self), key: key.id(), day })
     }
 
     /// All of it, if it has changed since it was last taken.
@@ -157,7 +157,7 @@ impl Book {
     }
 }
 
-impl Counted {
+impl CountedJob {
     /// Counts what the job has used.
     pub fn charge(&self, cpu: Duration) {
         let mut book = self.ledger.turned(SystemTime::now());

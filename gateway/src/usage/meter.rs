@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cloister_protocol::{Counted, ErrorCode};
+use cloister_protocol::{ErrorCode, KernelCount};
 
 use crate::metrics::Outcome;
 use crate::upstream::place_given::PlaceGiven;
@@ -20,7 +20,7 @@ pub struct Meter(Arc<Job>);
 #[derive(Debug)]
 struct Job {
     /// Where it is counted against quotas.
-    counted: Option<ledger::Counted>,
+    counted: Option<ledger::CountedJob>,
     /// Where it is told of.
     event: Mutex<Option<(Place, Begun)>>,
     /// When the supervisor had a place for it.
@@ -32,13 +32,13 @@ struct Job {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct End {
-    verdict: Option<(Outcome, Option<Counted>)>,
+    verdict: Option<(Outcome, Option<KernelCount>)>,
     bytes_out: u64,
 }
 
 impl Meter {
     /// Of a job that is about to be handed on.
-    pub fn new(counted: Option<ledger::Counted>, event: Option<(Place, Begun)>, millicpus: u32) -> Self {
+    pub fn new(counted: Option<ledger::CountedJob>, event: Option<(Place, Begun)>, millicpus: u32) -> Self {
         let (given, end) = (PlaceGiven::default(), Mutex::default());
         Self(Arc::new(Job { counted, event: Mutex::new(event), given, millicpus, end }))
     }
@@ -49,7 +49,7 @@ impl Meter {
     }
 
     /// What became of it, and what it used, if that was counted.
-    pub fn settle(&self, outcome: Outcome, counted: Option<Counted>) {
+    pub fn settle(&self, outcome: Outcome, counted: Option<KernelCount>) {
         let mut end = self.0.end();
         if end.verdict.is_none() {
             end.verdict = Some((outcome, counted));
@@ -82,7 +82,7 @@ impl Job {
         self.given.since().map_or(Duration::ZERO, |since| since.elapsed().mul_f64(f64::from(millicpus) / 1000.0))
     }
 
-    fn charge(&self, outcome: Outcome, counted: Option<Counted>) {
+    fn charge(&self, outcome: Outcome, counted: Option<KernelCount>) {
         let Some(account) = &self.counted else { return };
         match (self.ran(outcome), counted) {
             (Some(false), _) => account.give_back(),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use cloister_protocol::Counted;
+use cloister_protocol::KernelCount;
 use serde::{Deserialize, Serialize};
 
 /// What is known of a job when it is handed on.
@@ -72,7 +72,7 @@ impl Begun {
 
 impl Ended {
     /// With what the kernel counted.
-    pub fn counted(outcome: String, ran: Option<bool>, counted: Option<Counted>, bytes_out: u64) -> Self {
+    pub fn counted(outcome: String, ran: Option<bool>, counted: Option<KernelCount>, bytes_out: u64) -> Self {
         let cpu_seconds = counted.map(|counted| counted.cpu.as_secs_f64());
         let memory_peak_bytes = counted.map(|counted| counted.memory_peak);
         Self { outcome, ran, cpu_seconds, estimated: false, memory_peak_bytes, bytes_out }

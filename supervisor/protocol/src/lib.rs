@@ -8,7 +8,6 @@
 mod answer;
 mod claim;
 mod code;
-mod counted;
 mod entry;
 pub mod event;
 mod failure;
@@ -17,6 +16,7 @@ mod file;
 mod files;
 mod id;
 mod json;
+mod kernel_count;
 mod pattern;
 mod profile;
 mod quota;
@@ -32,7 +32,6 @@ pub use cloister_terms::{DEFAULT_PROFILE, OUT};
 pub use answer::{Answer, Beside, Given, Stream, Usage};
 pub use claim::Claim;
 pub use code::ErrorCode;
-pub use counted::Counted;
 pub use entry::{Entry, LONGEST_ARGUMENTS, MOST_ARGUMENTS, Nan};
 pub use failure::{Denial, Details, Failure, Layer, Reason};
 pub use field::InvalidRequest;
@@ -40,6 +39,7 @@ pub use file::{Encoded, InputFile, LeftFile, OutputFile, directories};
 pub use files::DEEPEST;
 pub use id::JobId;
 pub use json::{MAX_DEPTH, NotJson, check, check_result};
+pub use kernel_count::KernelCount;
 pub use pattern::{MOST_PATTERNS, Part, Pattern, is_hidden};
 pub use profile::{Interpreter, ProfileInfo, Profiles};
 pub use quota::{Amount, QuotaKind, SpentQuota};
@@ -61,9 +61,13 @@ pub const EXPLAIN_HEADER: &str = "x-cloister-explain";
 /// [`RETURNED`] or an error code. Of a streamed answer it is in the trailer.
 pub const OUTCOME_HEADER: &str = "x-cloister-outcome";
 
-/// The header by which the supervisor tells what the kernel [`Counted`] of a job that ran. Of a streamed answer it is in the
-/// trailer.
+/// The header by which the supervisor tells what the kernel counted of a job that ran, a [`KernelCount`]. Of a streamed answer
+/// it is in the trailer.
 pub const COUNTED_HEADER: &str = "x-cloister-counted";
+
+/// The header by which the supervisor tells that it takes no jobs yet, because it is only starting: nothing of the request was
+/// looked at, and it can be sent again.
+pub const AWAY_HEADER: &str = "x-cloister-away";
 
 /// What [`OUTCOME_HEADER`] says of a job that returned.
 pub const RETURNED: &str = "returned";

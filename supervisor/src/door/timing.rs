@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloister_protocol::{Answer, COUNTED_HEADER, Counted, OUTCOME_HEADER, RETURNED, TIMING_HEADER, Usage};
+use cloister_protocol::{Answer, COUNTED_HEADER, KernelCount, OUTCOME_HEADER, RETURNED, TIMING_HEADER, Usage};
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 
@@ -45,7 +45,7 @@ fn tell_end(headers: &mut HeaderMap, answer: &Answer<'_>) {
     put(headers, OUTCOME_HEADER, &outcome(answer));
     if let Some(Usage { cpu_ms, memory_peak_bytes, .. }) = usage(answer) {
         let cpu = Duration::try_from_secs_f64(cpu_ms / 1000.0).unwrap_or(Duration::MAX);
-        put(headers, COUNTED_HEADER, &Counted { cpu, memory_peak: memory_peak_bytes }.to_string());
+        put(headers, COUNTED_HEADER, &KernelCount { cpu, memory_peak: memory_peak_bytes }.to_string());
     }
 }
 

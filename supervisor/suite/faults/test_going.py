@@ -12,8 +12,8 @@ from client import eventually
 from service import HOLD
 from tongue import RUN
 
-pytestmark = pytest.mark.neutral
-
+# How interpreters are started is no matter here, and cold ones let a supervisor start sooner.
+COLD = {"warm": False}
 # Longer than a test takes: what ends it is a signal.
 LONG = ["--drain-notice", "10m"]
 
@@ -66,7 +66,7 @@ class Flow:
 
 
 def test_the_gateway_tells_first_and_goes_then(start_service):
-    service = start_service(gateway_options=LONG)
+    service = start_service(**COLD, gateway_options=LONG)
     assert readiness(service) == (200, "")
     kept = service.client
     assert "connection" not in kept.execute(RUN).headers
@@ -89,7 +89,7 @@ def test_the_gateway_tells_first_and_goes_then(start_service):
 
 
 def test_the_supervisor_tells_first_and_goes_then(start_service):
-    service = start_service(supervisor_options=LONG, gateway_options=["--hold", "0s"])
+    service = start_service(**COLD, supervisor_options=LONG, gateway_options=["--hold", "0s"])
     service.supervisor.send_signal(signal.SIGTERM)
     eventually(lambda: readiness(service)[0] == 503)
     assert "going away" in of_supervisor(service)["error"]["message"]
@@ -105,7 +105,7 @@ def test_the_supervisor_tells_first_and_goes_then(start_service):
 
 @pytest.mark.parametrize("way", ["stopped", "killed"])
 def test_requests_wait_for_a_supervisor_that_restarts(start_service, way):
-    service = start_service(gateway_options=["--hold", "10m"])
+    service = start_service(**COLD, gateway_options=["--hold", "10m"])
     with ThreadPoolExecutor(8) as pool:
         begun = pool.submit(service.client.execute, HOLD, args=[1])
         eventually(service.holding)
@@ -138,7 +138,7 @@ def jobs(service):
 
 @pytest.mark.parametrize("order", ["both", "gateway first", "supervisor first"])
 def test_what_was_accepted_is_answered_in_either_order(start_service, order):
-    service = start_service(supervisor_options=["--drain-notice", "3s"], gateway_options=["--drain-notice", "1s"])
+    service = start_service(**COLD, supervisor_options=["--drain-notice", "3s"], gateway_options=["--drain-notice", "1s"])
     first, second = (service.supervisor, service.gateway) if order == "supervisor first" else (service.gateway, service.supervisor)
     flow = Flow(service)
     first.send_signal(signal.SIGTERM)

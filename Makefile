@@ -35,7 +35,7 @@ EITHER_WAY := page gateway spec policy/test_check.py policy/test_learn.py warm/t
 	$(addprefix contract/test_,http.py manuals.py request.py stream.py) \
 	$(addprefix faults/test_,canary.py doctor.py gateway.py going.py overload.py reader.py reload.py two_supervisors.py unread.py)
 
-.PHONY: help run test build leave-out runtime doctor lint audit unit fuzz suite bench spec compat test-balancer deb test-vm test-vm-ci clean root tools test-tools vm-tools test-packages
+.PHONY: help run test build leave-out runtime doctor lint audit unit fuzz suite bench spec compat test-balancer deb image test-vm test-vm-ci clean root tools test-tools vm-tools test-packages
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -84,6 +84,8 @@ fuzz: test-tools ## Fuzz what reads strangers' bytes, each parser for FUZZ_SECON
 suite: root test-tools test-packages runtime build leave-out ## Run the black-box suite against the real daemons
 	@echo "== the runner and its parts, the Python tree, starting and stopping"
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/python/tests supervisor/runtime/tests
+	echo "== the images, loaded and run with podman"
+	CLOISTER_BIN=$(TARGET)/release CLOISTER_RUNTIME=$(RUNTIME) $(PYTEST) image/tests
 	echo "== the policy's schema, by validators of others"
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) policy/tests
 	echo "== the black-box suite, with warm interpreters as shipped"
@@ -117,6 +119,10 @@ deb: root runtime build ## Build a Debian package of it all, with the Python tre
 	@echo "== Debian package"
 	systemd/debian/build.sh $(TARGET)/release $(RUNTIME) $(TARGET)/deb
 
+image: root runtime build ## Build container images of it all, as OCI archives with bills of materials (docs/deploy.md)
+	@echo "== images"
+	$(PYTHON) -B image/build.py $(TARGET)/release $(RUNTIME) $(TARGET)/image
+
 # What building a package, a Debian and a virtual machine takes: programs, and their packages where these are named otherwise.
 VM_PROGRAMS := dh=debhelper lintian mmdebstrap qemu-system-x86_64=qemu-system-x86 qemu-img=qemu-utils mke2fs=e2fsprogs ssh=openssh-client
 
@@ -138,7 +144,7 @@ vm-tools: root tools
 
 test-tools: tools
 	@echo "== test tools"
-	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt 'chromium?' g++
+	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt 'chromium?' g++ podman runc
 
 test-packages: root tools
 	@$(PYTHON) supervisor/suite/packages/install.py $(PACKAGES)

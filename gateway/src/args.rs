@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use cloister_program::log::LogFormat;
-use cloister_program::{Completions, Man};
+use cloister_program::{Completions, Man, Probe};
 use cloister_protocol::SOCKET;
 use ipnet::IpNet;
 
@@ -27,6 +27,8 @@ pub struct Arguments {
 pub enum Command {
     /// Serve HTTP.
     Serve(Box<Serve>),
+    /// Ask the one that serves here whether jobs can run, and say so: exit code 0 if they can, 1 if not.
+    Probe(Ask),
     /// Print what is served at /openapi.json.
     Openapi,
     /// Print completions for a shell.
@@ -106,6 +108,20 @@ pub struct Serve {
     /// How log lines are written.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+/// Arguments of `probe`.
+#[derive(Debug, Args)]
+pub struct Ask {
+    /// The address on which it listens; every address of this machine is asked for on its loopback one.
+    #[arg(long, value_name = "ADDRESS", env = "CLOISTER_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// It serves TLS.
+    #[arg(long)]
+    pub tls: bool,
+    /// What is asked.
+    #[command(flatten)]
+    pub probe: Probe,
 }
 
 /// What `--drain-notice` is where others than this host can connect.

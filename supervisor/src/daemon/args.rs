@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use cloister_program::Probe;
 use cloister_program::log::LogFormat;
 
 use crate::link::launcher::SUBCOMMAND;
@@ -34,6 +35,8 @@ pub struct Arguments {
 pub enum Command {
     /// Serve the gateway over a Unix socket. Needs root.
     Serve(Serve),
+    /// Ask the one that serves here whether jobs can run, and say so: exit code 0 if they can, 1 if not.
+    Probe(Ask),
     /// The guard of a launcher; started by the other.
     #[command(name = SUBCOMMAND, hide = true)]
     Launcher,
@@ -73,6 +76,17 @@ pub struct Serve {
     /// How log lines are written.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+/// Arguments of `probe`.
+#[derive(Debug, Args)]
+pub struct Ask {
+    /// The Unix socket on which it serves.
+    #[arg(long, value_name = "PATH", default_value = cloister_protocol::SOCKET)]
+    pub socket: PathBuf,
+    /// What is asked.
+    #[command(flatten)]
+    pub probe: Probe,
 }
 
 /// What `--drain-notice` is where nobody holds the socket for the next life: some seconds more than the gateway's.

@@ -7,6 +7,7 @@ pub(crate) mod change;
 pub mod claim;
 pub mod confine;
 pub mod devices;
+pub mod id_map;
 pub mod lifecycle;
 pub mod needs;
 pub(crate) mod notify;

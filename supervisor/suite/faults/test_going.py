@@ -1,9 +1,13 @@
 """What is accepted is answered, whichever daemon is told to go, and in which order: docs/deploy.md, Going without loss."""
 
 import json
+import re
 import signal
 import socket
+import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -65,7 +69,30 @@ class Flow:
         return sum(flow.result() for flow in self.flows)
 
 
-def test_the_gateway_tells_first_and_goes_then(start_service):
+@pytest.fixture
+def told(monkeypatch):
+    """What daemons tell their service manager, as it comes."""
+    with tempfile.TemporaryDirectory(prefix="cloister-suite-") as directory, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        path = Path(directory)
+        path.chmod(0o711)
+        manager.bind(str(path / "notify"))
+        (path / "notify").chmod(0o666)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(path / "notify"))
+        said = []
+
+        def listen():
+            while (message := manager.recv(4096)) != b"over":
+                said.append(message.decode())
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        yield said
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+            end.sendto(b"over", str(path / "notify"))
+        listener.join()
+
+
+def test_the_gateway_tells_first_and_goes_then(start_service, told):
     service = start_service(**COLD, gateway_options=LONG)
     assert readiness(service) == (200, "")
     kept = service.client
@@ -81,6 +108,9 @@ def test_the_gateway_tells_first_and_goes_then(start_service):
             answer = client.execute(RUN)
             assert (answer.result, answer.headers["connection"]) == ("served", "close")
         assert is_open(service)
+        # The service manager knows how long this may take: notice, drain and some more.
+        assert any("STOPPING=1" in message for message in told)
+        assert 600 + 30 < max(int(time) for time in re.findall(r"EXTEND_TIMEOUT_USEC=(\d+)", "\n".join(told))) / 1e6 < 660
         # A second signal cuts it short; what runs may still finish.
         service.gateway.send_signal(signal.SIGTERM)
         eventually(lambda: not is_open(service))

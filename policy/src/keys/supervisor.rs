@@ -5,12 +5,12 @@ use std::time::Duration;
 use cloister_terms::{Bytes, LEAST, MOST_SLOTS, MOST_WAITING};
 
 use super::key::More;
-use super::typed::{key, size_from, small, table, time};
+use super::typed::{count, key, size_from, small, table, time};
 
 table! {
 /// The keys of `[supervisor]`.
 SUPERVISOR of Supervisor {
-    SLOTS: u32 = key("slots", small(1, MOST_SLOTS), "32", More::Looser, "Jobs at once.");
+    SLOTS: u32 = key("slots", count(1, MOST_SLOTS), "32", More::Looser, "Jobs at once.");
     QUEUE: u32 = key(
         "queue",
         small(0, MOST_WAITING),

@@ -16,6 +16,8 @@ BENCH_OPTIONS ?=
 SPEC_OPTIONS ?=
 # Such as --only programs, --minutes 20, or --help.
 COMPAT_OPTIONS ?=
+# Such as --layer 4 --seconds 300 --kill-every 60, or --help.
+BALANCER_OPTIONS ?=
 FUZZ_SECONDS ?= 20
 LISTEN := $(or $(CLOISTER_LISTEN),127.0.0.1:8080)
 TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
@@ -33,7 +35,7 @@ EITHER_WAY := page gateway spec policy/test_check.py policy/test_learn.py warm/t
 	$(addprefix contract/test_,http.py manuals.py request.py stream.py) \
 	$(addprefix faults/test_,canary.py doctor.py gateway.py overload.py reader.py reload.py two_supervisors.py unread.py)
 
-.PHONY: help run test build leave-out runtime doctor lint audit unit fuzz suite bench spec compat deb image test-vm test-vm-ci clean root tools test-tools vm-tools test-packages
+.PHONY: help run test build leave-out runtime doctor lint audit unit fuzz suite bench spec compat test-balancer deb image test-vm test-vm-ci clean root tools test-tools vm-tools test-packages
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -107,6 +109,11 @@ compat: root test-tools runtime build ## Run Python's tests, numpy's and real pr
 	@echo "== compat"
 	$(PYTHON) supervisor/compat/tree.py $(RUNTIME) $(TARGET)/compat/tree
 	CLOISTER_BIN=$(TARGET)/release $(VENV)/bin/python -B supervisor/compat/run.py --tree $(TARGET)/compat/tree --out $(TARGET)/compat $(COMPAT_OPTIONS)
+
+test-balancer: root tools runtime build ## Count what is lost behind HAProxy while nodes restart and die (BALANCER_OPTIONS)
+	@echo "== balancer"
+	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt haproxy ip=iproute2 nsenter=util-linux
+	CLOISTER_BIN=$(TARGET)/release $(VENV)/bin/python -B supervisor/balancer/run.py $(BALANCER_OPTIONS)
 
 deb: root runtime build ## Build a Debian package of it all, with the Python tree in it
 	@echo "== Debian package"

@@ -93,7 +93,16 @@ pub struct Serve {
     /// How long a connection may stay open without a request.
     #[arg(long, value_name = "TIME", default_value = "75s", value_parser = duration)]
     pub idle_timeout: Duration,
-    /// How long running requests may take to finish after SIGTERM or SIGINT; a second one ends at once.
+    /// How long a request waits for a supervisor that is away or restarting before it is answered 503, if no line of its script
+    /// can have run; 0s for not at all.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration_or_none)]
+    pub hold: Duration,
+    /// How long after SIGTERM or SIGINT everything is still served while /readyz says 503 and clients are told to connect anew,
+    /// so that a balancer takes this node out first; a second signal cuts it short. Default: 5s, or 0s with a loopback address
+    /// or a socket that is passed.
+    #[arg(long, value_name = "TIME", value_parser = duration_or_none)]
+    pub drain_notice: Option<Duration>,
+    /// How long running requests may take to finish after that; a further signal ends at once.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub drain: Duration,
     /// How log lines are written.
@@ -113,6 +122,23 @@ pub struct Ask {
     /// What is asked.
     #[command(flatten)]
     pub probe: Probe,
+}
+
+/// What `--drain-notice` is where others than this host can connect.
+const DRAIN_NOTICE: Duration = Duration::from_secs(5);
+
+impl Serve {
+    /// The notice before the end. Who cannot be reached from outside has no balancer that must hear of it, and a socket that
+    /// is held for the next life refuses nobody meanwhile.
+    pub fn drain_notice(&self, address: SocketAddr, is_passed: bool) -> Duration {
+        let usual = if is_passed || address.ip().is_loopback() { Duration::ZERO } else { DRAIN_NOTICE };
+        self.drain_notice.unwrap_or(usual)
+    }
+}
+
+/// A time with its unit, or none.
+fn duration_or_none(text: &str) -> Result<Duration, NoTime> {
+    Ok(humantime::parse_duration(text)?)
 }
 
 /// A time with its unit, such as `10s` or `500ms`, and more than nothing.

@@ -9,6 +9,7 @@ mod admission;
 mod api;
 mod args;
 mod error;
+mod going;
 mod keys;
 mod listen;
 mod metrics;

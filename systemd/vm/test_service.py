@@ -111,6 +111,17 @@ def test_every_layer_holds_on_version_two(service, machine):
     assert machine.run("cat", "/sys/module/apparmor/parameters/enabled") == "Y"
 
 
+@pytest.mark.essential
+def test_the_profile_of_apparmor_is_in_force_where_it_is_known(service, machine):
+    # From version 4 on, as Debian 13 has it.
+    known = machine.ssh("apparmor_parser --version | grep -q ' version [4-9]'", check=False).returncode == 0
+    assert (machine.ssh("test -e /etc/apparmor.d/cloister-supervisor", check=False).returncode == 0) is known
+    confined = "cloister-supervisor (enforce)" if known else "unconfined"
+    assert machine.run("cat", f"/proc/{service.main_pid()}/attr/current") == confined
+    labels = machine.ssh(f"for pid in $(cat {GROUP}/cloister/*/cgroup.procs); do cat /proc/$pid/attr/current; done").stdout.splitlines()
+    assert set(labels) == {confined}
+
+
 def test_each_slot_has_device_nodes_of_its_own(service, machine):
     assert len(machine.run("ls", "/dev/cloister/cloister").split()) > 64
     assert machine.run("stat", "-c", "%F %t:%T %a", "/dev/cloister/cloister/0/null") == "character special file 1:3 666"

@@ -31,7 +31,7 @@ SUPERVISOR of Supervisor {
         small(LEAST.0, u32::MAX - 4 * MOST_SLOTS),
         "1879048192",
         More::Neither,
-        "First host uid and gid of the range that jobs run as. No account may have one of them.",
+        "First host uid and gid of the range that jobs run as. No account may have one of them. Below 100000 only in a user namespace of few ids, such as a container's.",
     );
     UID_COUNT: u32 = key(
         "uid_count",

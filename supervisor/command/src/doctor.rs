@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::layer;
 use crate::policy::for_host;
 use cloister_supervisor::daemon::confine::{self, require_root};
+use cloister_supervisor::daemon::id_map::IdMap;
 use cloister_supervisor::daemon::needs::has_loopback;
 use cloister_supervisor::daemon::{canary, devices, start};
 use cloister_supervisor::link::event_loop::runtime;
@@ -118,8 +119,10 @@ fn user_namespaces() -> Row {
         Some(format!("{allowed} allowed: sysctl user.max_user_namespaces=15000, or a kernel that has them"))
     } else if setting("kernel/unprivileged_userns_clone") == Some(0) {
         Some("only with CAP_SYS_ADMIN: sysctl kernel.unprivileged_userns_clone=1".to_owned())
-    } else if setting("kernel/apparmor_restrict_unprivileged_userns") == Some(1) {
-        Some("powerless without CAP_SYS_ADMIN: sysctl kernel.apparmor_restrict_unprivileged_userns=0".to_owned())
+    } else if setting("kernel/apparmor_restrict_unprivileged_userns") == Some(1) && !has_profile() {
+        let mend = "apparmor_parser -r /etc/apparmor.d/cloister-supervisor, as the package does; programs elsewhere than it puts \
+                    them are started with aa-exec -p cloister-supervisor";
+        Some(format!("powerless without a profile of AppArmor's that has them: {mend}"))
     } else {
         None
     };
@@ -127,11 +130,15 @@ fn user_namespaces() -> Row {
     row("user namespaces", "at least 2 levels", refused.unwrap_or_else(|| format!("{allowed} allowed")), holds)
 }
 
+/// Whether the profile that the package brings is on this process: apparmor(7).
+fn has_profile() -> bool {
+    fs::read_to_string("/proc/self/attr/current").is_ok_and(|label| label.starts_with("cloister-supervisor "))
+}
+
 /// Whether jobs' ids exist here at all: in a user namespace, such as that of an unprivileged container, few do.
 fn host_ids(ids: RangeInclusive<u32>) -> Row {
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let needed = format!("{} to {}", ids.start(), ids.end());
-    if are_mapped(&map, &ids) {
+    if IdMap::own().has(&ids) {
         return row("host ids", &needed, "there".to_owned(), true);
     }
     let found = format!(
@@ -139,14 +146,6 @@ fn host_ids(ids: RangeInclusive<u32>) -> Row {
          uid_base and uid_count of the policy within its ids, or {ANOTHER_HOST}"
     );
     row("host ids", &needed, found, false)
-}
-
-fn are_mapped(map: &str, ids: &RangeInclusive<u32>) -> bool {
-    map.lines().any(|line| {
-        let mut numbers = line.split_whitespace().map(|number| number.parse::<u64>().unwrap_or(0));
-        let (inside, _, count) = (numbers.next().unwrap_or(0), numbers.next(), numbers.next().unwrap_or(0));
-        inside <= u64::from(*ids.start()) && u64::from(*ids.end()) < inside + count
-    })
 }
 
 fn landlock_found(abi: u32) -> String {
@@ -178,17 +177,4 @@ fn table(rows: &[Row]) -> String {
         let _ = writeln!(text, "{mark:<4}  {:layer$}  {:needed$}  {}", row.layer, row.needed, row.found);
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::are_mapped;
-
-    #[test]
-    fn ids_are_there_on_a_host_and_missing_in_a_container() {
-        let ids = 1_879_048_192..=1_879_048_224;
-        assert!(are_mapped("         0          0 4294967295\n", &ids));
-        assert!(!are_mapped("         0     100000      65536\n", &ids));
-        assert!(!are_mapped("", &ids));
-    }
 }

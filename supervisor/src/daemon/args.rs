@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use cloister_program::Probe;
@@ -61,6 +62,11 @@ pub struct Serve {
     /// An account or host uid, beside root, that may use the socket; the group of the same number owns it.
     #[arg(long, value_name = "USER", value_parser = uid)]
     pub gateway_uid: Vec<u32>,
+    /// How long after SIGTERM or SIGINT jobs are still taken while /readyz says 503, so that a gateway that is told to stop at
+    /// the same time can serve out its own notice; a second signal cuts it short. Default: 8s, or 0s with a socket that is
+    /// passed.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub drain_notice: Option<Duration>,
     /// The name of the control group that everything lives in; one supervisor each.
     #[arg(long, value_name = "NAME", default_value = "cloister", value_parser = plain_name)]
     pub cgroup: String,
@@ -81,6 +87,17 @@ pub struct Ask {
     /// What is asked.
     #[command(flatten)]
     pub probe: Probe,
+}
+
+/// What `--drain-notice` is where nobody holds the socket for the next life: some seconds more than the gateway's.
+const DRAIN_NOTICE: Duration = Duration::from_secs(8);
+
+impl Serve {
+    /// How long jobs are taken after the first signal to stop.
+    #[must_use]
+    pub fn drain_notice(&self, is_passed: bool) -> Duration {
+        self.drain_notice.unwrap_or(if is_passed { Duration::ZERO } else { DRAIN_NOTICE })
+    }
 }
 
 fn uid(text: &str) -> Result<u32, String> {

@@ -20,6 +20,8 @@ FUZZ_SECONDS ?= 20
 LISTEN := $(or $(CLOISTER_LISTEN),127.0.0.1:8080)
 TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 VENV := $(TARGET)/test-venv
+# kubectl, Helm and schemas: large, and asked for by the tests of the manifests alone.
+KUBERNETES_VENV := $(TARGET)/kubernetes-venv
 RUNTIME := $(or $(CLOISTER_RUNTIME),/var/lib/cloister/python)
 # What scripts of the tests import beside it; other users than root have to see it, wherever the checkout lies.
 PACKAGES := $(or $(CLOISTER_SCIENTIFIC),/var/lib/cloister/test-packages)
@@ -33,7 +35,7 @@ EITHER_WAY := page gateway spec policy/test_check.py policy/test_learn.py warm/t
 	$(addprefix contract/test_,http.py manuals.py request.py stream.py) \
 	$(addprefix faults/test_,canary.py doctor.py gateway.py overload.py reader.py reload.py two_supervisors.py unread.py)
 
-.PHONY: help run test build leave-out runtime doctor lint audit unit fuzz suite bench spec compat deb test-vm test-vm-ci clean root tools test-tools vm-tools test-packages
+.PHONY: help run test build leave-out runtime doctor lint audit unit fuzz manifests suite bench spec compat deb test-vm test-vm-ci clean root tools test-tools vm-tools test-packages
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -41,7 +43,7 @@ help: ## Show the targets
 run: root runtime build ## Build, prepare Python, start both daemons, serve 127.0.0.1:8080 (CLOISTER_LISTEN)
 	@exec $(PYTHON) supervisor/runtime/serve.py --bin $(TARGET)/release --policy policy/policy.toml --listen $(LISTEN) -- $(GATEWAY_OPTIONS)
 
-test: root test-tools lint unit fuzz suite ## Install what the tests need, then run them all
+test: root test-tools lint unit fuzz manifests suite ## Install what the tests need, then run them all
 	@echo "== all passed"
 
 build: tools ## Build the programs
@@ -78,6 +80,11 @@ unit: tools ## Run the tests that need no daemon
 fuzz: test-tools ## Fuzz what reads strangers' bytes, each parser for FUZZ_SECONDS (20)
 	@echo "== fuzz"
 	supervisor/runtime/fuzz.sh $(TARGET) $(FUZZ_SECONDS)
+
+manifests: build ## Check the manifests of pods by the API's schemas and by what the documents promise
+	@echo "== manifests"
+	$(PYTHON) supervisor/runtime/test_tools.py $(KUBERNETES_VENV) requirements-kubernetes.txt
+	CLOISTER_BIN=$(TARGET)/release $(KUBERNETES_VENV)/bin/python -B -m pytest -q kubernetes/tests
 
 suite: root test-tools test-packages runtime build leave-out ## Run the black-box suite against the real daemons
 	@echo "== the runner and its parts, the Python tree, starting and stopping"
@@ -138,7 +145,7 @@ test-packages: root tools
 
 clean: ## Remove what was built (not the Python tree in /var/lib/cloister)
 	cargo clean --target-dir $(TARGET)
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(KUBERNETES_VENV)
 
 # What the machine must have; `root` for what makes or runs sandboxes.
 root:

@@ -14,8 +14,12 @@ GATEWAY_OPTIONS ?=
 BENCH_OPTIONS ?=
 # Such as --json, --jobs 50, or --help.
 SPEC_OPTIONS ?=
+# Such as --nodes 10 --table steady, or --help.
+SCALE_OPTIONS ?=
 # Such as --only programs, --minutes 20, or --help.
 COMPAT_OPTIONS ?=
+# Such as --layer 4 --seconds 300 --kill-every 60, or --help.
+BALANCER_OPTIONS ?=
 FUZZ_SECONDS ?= 20
 LISTEN := $(or $(CLOISTER_LISTEN),127.0.0.1:8080)
 TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
@@ -35,7 +39,7 @@ EITHER_WAY := page gateway spec policy/test_check.py policy/test_learn.py warm/t
 	$(addprefix contract/test_,http.py manuals.py request.py stream.py) \
 	$(addprefix faults/test_,canary.py doctor.py gateway.py overload.py reader.py reload.py two_supervisors.py unread.py)
 
-.PHONY: help run test build leave-out runtime doctor lint audit unit fuzz manifests suite bench spec compat deb test-vm test-vm-ci clean root tools test-tools vm-tools test-packages
+.PHONY: help run test build leave-out runtime doctor lint audit unit fuzz manifests suite bench spec scale compat test-balancer deb image test-vm test-vm-ci clean root tools test-tools vm-tools test-packages
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -89,6 +93,8 @@ manifests: build ## Check the manifests of pods by the API's schemas and by what
 suite: root test-tools test-packages runtime build leave-out ## Run the black-box suite against the real daemons
 	@echo "== the runner and its parts, the Python tree, starting and stopping"
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/python/tests supervisor/runtime/tests
+	echo "== the images, loaded and run with podman"
+	CLOISTER_BIN=$(TARGET)/release CLOISTER_RUNTIME=$(RUNTIME) $(PYTEST) image/tests
 	echo "== the policy's schema, by validators of others"
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) policy/tests
 	echo "== the black-box suite, with warm interpreters as shipped"
@@ -108,14 +114,26 @@ spec: root test-tools runtime build ## Count what a job costs each part, warm, c
 	@echo "== spec"
 	CLOISTER_BIN=$(TARGET)/release $(VENV)/bin/python -B supervisor/bench/spec.py $(SPEC_OPTIONS)
 
+scale: ## Simulate 10, 100 and 1,000 nodes from what jobs cost, and print the tables of docs/scale.md (SCALE_OPTIONS)
+	@$(PYTHON) -B supervisor/bench/scale.py $(SCALE_OPTIONS)
+
 compat: root test-tools runtime build ## Run Python's tests, numpy's and real programs in the sandbox and outside (COMPAT_OPTIONS)
 	@echo "== compat"
 	$(PYTHON) supervisor/compat/tree.py $(RUNTIME) $(TARGET)/compat/tree
 	CLOISTER_BIN=$(TARGET)/release $(VENV)/bin/python -B supervisor/compat/run.py --tree $(TARGET)/compat/tree --out $(TARGET)/compat $(COMPAT_OPTIONS)
 
+test-balancer: root tools runtime build ## Count what is lost behind HAProxy while nodes restart and die (BALANCER_OPTIONS)
+	@echo "== balancer"
+	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt haproxy ip=iproute2 nsenter=util-linux
+	CLOISTER_BIN=$(TARGET)/release $(VENV)/bin/python -B supervisor/balancer/run.py $(BALANCER_OPTIONS)
+
 deb: root runtime build ## Build a Debian package of it all, with the Python tree in it
 	@echo "== Debian package"
 	systemd/debian/build.sh $(TARGET)/release $(RUNTIME) $(TARGET)/deb
+
+image: root runtime build ## Build container images of it all, as OCI archives with bills of materials (docs/deploy.md)
+	@echo "== images"
+	$(PYTHON) -B image/build.py $(TARGET)/release $(RUNTIME) $(TARGET)/image
 
 # What building a package, a Debian and a virtual machine takes: programs, and their packages where these are named otherwise.
 VM_PROGRAMS := dh=debhelper lintian mmdebstrap qemu-system-x86_64=qemu-system-x86 qemu-img=qemu-utils mke2fs=e2fsprogs ssh=openssh-client
@@ -138,7 +156,7 @@ vm-tools: root tools
 
 test-tools: tools
 	@echo "== test tools"
-	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt 'chromium?' g++
+	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt 'chromium?' g++ podman runc
 
 test-packages: root tools
 	@$(PYTHON) supervisor/suite/packages/install.py $(PACKAGES)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use cloister_program::log::LogFormat;
-use cloister_program::{Completions, Man};
+use cloister_program::{Completions, Man, Probe};
 use cloister_protocol::SOCKET;
 use ipnet::IpNet;
 
@@ -27,6 +27,8 @@ pub struct Arguments {
 pub enum Command {
     /// Serve HTTP.
     Serve(Box<Serve>),
+    /// Ask the one that serves here whether jobs can run, and say so: exit code 0 if they can, 1 if not.
+    Probe(Ask),
     /// Print what is served at /openapi.json.
     Openapi,
     /// Print completions for a shell.
@@ -91,12 +93,52 @@ pub struct Serve {
     /// How long a connection may stay open without a request.
     #[arg(long, value_name = "TIME", default_value = "75s", value_parser = duration)]
     pub idle_timeout: Duration,
-    /// How long running requests may take to finish after SIGTERM or SIGINT; a second one ends at once.
+    /// How long a request waits for a supervisor that is away or restarting before it is answered 503, if no line of its script
+    /// can have run; 0s for not at all.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration_or_none)]
+    pub hold: Duration,
+    /// How long after SIGTERM or SIGINT everything is still served while /readyz says 503 and clients are told to connect anew,
+    /// so that a balancer takes this node out first; a second signal cuts it short. Default: 5s, or 0s with a loopback address
+    /// or a socket that is passed.
+    #[arg(long, value_name = "TIME", value_parser = duration_or_none)]
+    pub drain_notice: Option<Duration>,
+    /// How long running requests may take to finish after that; a further signal ends at once.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub drain: Duration,
     /// How log lines are written.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+/// Arguments of `probe`.
+#[derive(Debug, Args)]
+pub struct Ask {
+    /// The address on which it listens; every address of this machine is asked for on its loopback one.
+    #[arg(long, value_name = "ADDRESS", env = "CLOISTER_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// It serves TLS.
+    #[arg(long)]
+    pub tls: bool,
+    /// What is asked.
+    #[command(flatten)]
+    pub probe: Probe,
+}
+
+/// What `--drain-notice` is where others than this host can connect.
+const DRAIN_NOTICE: Duration = Duration::from_secs(5);
+
+impl Serve {
+    /// The notice before the end. Who cannot be reached from outside has no balancer that must hear of it, and a socket that
+    /// is held for the next life refuses nobody meanwhile.
+    pub fn drain_notice(&self, address: SocketAddr, is_passed: bool) -> Duration {
+        let usual = if is_passed || address.ip().is_loopback() { Duration::ZERO } else { DRAIN_NOTICE };
+        self.drain_notice.unwrap_or(usual)
+    }
+}
+
+/// A time with its unit, or none.
+fn duration_or_none(text: &str) -> Result<Duration, NoTime> {
+    Ok(humantime::parse_duration(text)?)
 }
 
 /// A time with its unit, such as `10s` or `500ms`, and more than nothing.

@@ -48,6 +48,7 @@ pub struct Metrics {
     jobs: Histogram,
     stages: [Histogram; 3],
     connections: IntGauge,
+    held: IntGauge,
     supervisor: SupervisorMetrics,
 }
 
@@ -65,9 +66,9 @@ struct SupervisorMetrics {
     zygotes: IntCounterVec,
 }
 
-/// A connection, for as long as it is open.
+/// Something that is counted for as long as it is there.
 #[derive(Debug)]
-pub struct Open(IntGauge);
+pub struct Counted(IntGauge);
 
 impl Metrics {
     /// Everything at nothing.
@@ -96,13 +97,15 @@ impl Metrics {
         registry.register(Box::new(outcomes.clone()))?;
         registry.register(Box::new(jobs.clone()))?;
         registry.register(Box::new(stages.clone()))?;
+        let held = IntGauge::new("cloister_requests_held", "Requests that wait for a supervisor that is away.")?;
         registry.register(Box::new(connections.clone()))?;
+        registry.register(Box::new(held.clone()))?;
         let ways = [Outcome::Returned, Outcome::Served, Outcome::Abandoned];
         let all = ErrorCode::ALL.map(Outcome::Failed).into_iter().chain(ways);
         let requests = all.map(|outcome| (outcome, outcomes.with_label_values(&[outcome.name()]))).collect();
         let stages = ["queue", "setup", "run"].map(|stage| stages.with_label_values(&[stage]));
         let supervisor = SupervisorMetrics::new(&registry)?;
-        Ok(Self { registry, requests, jobs, stages, connections, supervisor })
+        Ok(Self { registry, requests, jobs, stages, connections, held, supervisor })
     }
 
     /// Counts a request; `job` is how long it took if it was to run one.
@@ -141,9 +144,13 @@ impl Metrics {
     }
 
     /// Counts a connection while it is open.
-    pub fn open(&self) -> Open {
-        self.connections.inc();
-        Open(self.connections.clone())
+    pub fn open(&self) -> Counted {
+        Counted::new(&self.connections)
+    }
+
+    /// Counts a request while it is held.
+    pub fn hold(&self) -> Counted {
+        Counted::new(&self.held)
     }
 
     /// All of it, with what the supervisor says of itself now, in Prometheus' text format.
@@ -239,7 +246,14 @@ impl Outcome {
     }
 }
 
-impl Drop for Open {
+impl Counted {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
     }

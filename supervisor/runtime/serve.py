@@ -93,7 +93,9 @@ def commands(arguments, supervisor_socket):
         # Its control group is named after its port and its ids are those that are free, so that it lives beside others.
         "supervisor": [*scope, f"{arguments.bin}/cloister-supervisor", "serve", "--policy", arguments.policy,
                        "--socket", str(supervisor_socket), "--gateway-uid", GATEWAY_ID,
-                       "--cgroup", f"cloister-{port}", "--beside"],
+                       "--cgroup", f"cloister-{port}", "--beside",
+                       # Whom it serves is stopped before it.
+                       "--drain-notice", "0s"],
         "gateway": [f"{arguments.bin}/cloister-gateway", "serve", "--listen", arguments.listen,
                     "--socket", str(supervisor_socket), "--user", GATEWAY_ID, *arguments.gateway_options],
     }

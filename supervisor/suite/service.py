@@ -49,8 +49,12 @@ def shipped_policy(built):
 class Service:
     """One supervisor and one gateway, with a policy of their own. `built` is where other programs than the tests' lie."""
 
-    def __init__(self, policy="", supervisor=None, gateway_options=(), warm=WARM, secure=False, under=(), built=None):
+    def __init__(self, policy="", supervisor=None, gateway_options=(), warm=WARM, secure=False, under=(), built=None,
+                 supervisor_options=None):
         self.built = built
+        # Tests that stop a supervisor wait for its jobs, not for its notice; programs of before know none.
+        usual = [] if built else ["--drain-notice", "0s"]
+        self.supervisor_options = usual if supervisor_options is None else [*supervisor_options]
         self.directory = Path(tempfile.mkdtemp(prefix="cloister-suite-"))
         self.directory.chmod(0o711)
         self.cgroup = f"cloister-{uuid.uuid4().hex[:8]}"
@@ -117,7 +121,7 @@ class Service:
 
     def start_supervisor(self):
         self.supervisor = self.spawn("supervisor", "serve", "--policy", self.policy, "--socket", self.socket,
-                                     "--gateway-uid", GATEWAY_ID, "--cgroup", self.cgroup)
+                                     "--gateway-uid", GATEWAY_ID, "--cgroup", self.cgroup, *self.supervisor_options)
 
     def spawn(self, name, *arguments):
         command = [*(self.under if name == "supervisor" else ()), binary(f"cloister-{name}", self.built), *map(str, arguments)]

@@ -167,21 +167,23 @@ def main(mebibytes):
 
 @pytest.mark.essential
 def test_jobs_that_use_up_the_memory_of_the_node_cost_one_of_them_and_not_the_node(service, machine):
-    # As a container whose runtime ends all of it when its memory is used up: memory.oom.group.
     drop_in = "/run/systemd/system/cloister-supervisor.service.d"
-    machine.ssh(f"mkdir -p {drop_in} && printf '[Service]\\nMemoryMax=900M\\nOOMPolicy=kill\\n' > {drop_in}/memory.conf && systemctl daemon-reload")
-    service.restart()
-    supervisor = service.main_pid()
-    assert machine.run("cat", f"{GROUP}/memory.oom.group") == "1"
-    assert machine.run("cat", f"{GROUP}/cloister/memory.max") == str(675 << 20)
-    with ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(lambda _: service.execute(FILL, args=[400]), range(2)))
-    assert sorted(status for status, _ in answers) == [200, 422]
-    [error] = [answer["error"] for status, answer in answers if status == 422]
-    assert (error["code"], error["reason"]) == ("memory_limit", "node_memory") and "denials" not in error
-    assert service.main_pid() == supervisor and service.is_ready()
-    machine.ssh(f"rm -r {drop_in} && systemctl daemon-reload")
-    service.restart()
+    machine.ssh(f"mkdir -p {drop_in} && printf '[Service]\\nMemoryMax=900M\\n' > {drop_in}/memory.conf && systemctl daemon-reload")
+    try:
+        service.restart()
+        supervisor = service.main_pid()
+        # As a container whose runtime has all of it end when its memory is used up.
+        machine.ssh(f"echo 1 > {GROUP}/memory.oom.group")
+        assert machine.run("cat", f"{GROUP}/cloister/memory.max") == str(675 << 20)
+        with ThreadPoolExecutor(2) as pool:
+            answers = list(pool.map(lambda _: service.execute(FILL, args=[400]), range(2)))
+        assert sorted(status for status, _ in answers) == [200, 422]
+        [error] = [answer["error"] for status, answer in answers if status == 422]
+        assert (error["code"], error["reason"]) == ("memory_limit", "node_memory") and "denials" not in error
+        assert service.main_pid() == supervisor and service.is_ready()
+    finally:
+        machine.ssh(f"rm -r {drop_in} && systemctl daemon-reload")
+        service.restart()
 
 
 # As a container's first process, in a group that no manager has marked, and with its own control groups shown to it or the host's.

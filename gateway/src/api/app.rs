@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::admission::body_budget::BodyBudget;
 use crate::admission::caller::Admission;
 use crate::args::Serve;
+use crate::going::Going;
 use crate::metrics::Metrics;
 use crate::upstream::profiles::KnownProfiles;
 use crate::upstream::supervisor::Supervisor;
@@ -19,6 +20,8 @@ pub struct App {
     pub admission: Admission,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Whether this node is on its way out.
+    pub going: Going,
     /// Where jobs run.
     pub supervisor: Supervisor,
     /// What scripts find there.
@@ -33,11 +36,12 @@ pub struct App {
 
 impl App {
     /// What the command line asks for.
-    pub fn new(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>) -> Self {
-        let supervisor = Supervisor::new(&arguments.socket);
+    pub fn new(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>, going: Going) -> Self {
+        let supervisor = Supervisor::new(&arguments.socket, arguments.hold, &metrics);
         Self {
             admission,
             metrics,
+            going,
             profiles: KnownProfiles::new(supervisor.clone()),
             supervisor,
             bodies: BodyBudget::new(arguments.max_body_memory.get()),

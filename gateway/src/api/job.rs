@@ -50,7 +50,7 @@ impl App {
             .map_err(|error| Box::new(refuse(id, ErrorCode::InvalidRequest, error.to_string())))?;
         caller.admit(profile.as_deref()).map_err(|refused| Box::new(refuse_with(id, refused)))?;
         let answer = self.supervisor.execute(id, caller.tenant(), wish, body).await;
-        let answer = answer.unwrap_or_else(|away| unanswered(id, &away));
+        let answer = answer.unwrap_or_else(|away| unanswered(id, away));
         if let Some(timing) = answer.headers().get(TIMING_HEADER).and_then(|timing| timing.to_str().ok()) {
             self.metrics.measure_timing(timing);
         }

@@ -50,21 +50,27 @@ pub fn refuse_unread(id: JobId, code: ErrorCode, message: impl Into<String>) -> 
     response
 }
 
-/// The supervisor did not say whether jobs can run.
-pub fn unready(id: JobId, away: &Away) -> Response {
-    let mut response = refuse(id, ErrorCode::Unavailable, AWAY);
-    response.extensions_mut().insert(Because(away.to_string()));
+/// The supervisor did not say that jobs can run.
+pub fn unready(id: JobId, away: Away) -> Response {
+    let because = Because(away.to_string());
+    let mut response = match away {
+        Away::Starting(told) => *told,
+        _ => refuse(id, ErrorCode::Unavailable, AWAY),
+    };
+    response.extensions_mut().insert(because);
     response
 }
 
 /// The supervisor did not answer. What exactly happened is for the log.
-pub fn unanswered(id: JobId, away: &Away) -> Response {
+pub fn unanswered(id: JobId, away: Away) -> Response {
+    let because = Because(away.to_string());
     let mut response = match away {
+        Away::Starting(told) => *told,
         Away::Gone(_) | Away::Silent => refuse(id, ErrorCode::Unavailable, AWAY),
         Away::Full => refuse(id, ErrorCode::Overloaded, "more requests wait already than may; try again shortly"),
         Away::Lost(_) => refuse(id, ErrorCode::Lost, LOST),
     };
-    response.extensions_mut().insert(Because(away.to_string()));
+    response.extensions_mut().insert(because);
     response
 }
 

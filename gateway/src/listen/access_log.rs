@@ -13,13 +13,14 @@ use axum::body::{Body, HttpBody};
 use axum::response::Response;
 use cloister_protocol::{EXECUTE_PATH, JobId};
 use hyper::body::{Bytes, Frame, SizeHint};
-use hyper::header::CONNECTION;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 
 use crate::admission::caller::{Holder, Permit};
 use crate::admission::client_address::TrustedProxies;
 use crate::api::refusal::{Because, name};
 use crate::api::streamed::StreamOutcome;
+use crate::going::Going;
 use crate::listen::activity::Activity;
 use crate::listen::trace_context::Trace;
 use crate::metrics::{Metrics, Outcome};
@@ -36,6 +37,7 @@ pub struct Access {
     pub client: IpAddr,
     peer: SocketAddr,
     activity: Activity,
+    going: Going,
     metrics: Arc<Metrics>,
     method: Method,
     path: String,
@@ -75,7 +77,7 @@ impl Access {
     pub fn begin<B>(
         peer: SocketAddr,
         proxies: &TrustedProxies,
-        activity: &Activity,
+        (activity, going): (&Activity, &Going),
         metrics: &Arc<Metrics>,
         request: &Request<B>,
     ) -> Self {
@@ -85,9 +87,9 @@ impl Access {
         let path = request.uri().path().chars().take(LOGGED_PATH).collect();
         let (id, method, started) = (JobId::random(), request.method().clone(), Instant::now());
         let is_job = request.uri().path() == EXECUTE_PATH && method == Method::POST;
-        let (activity, metrics) = (activity.clone(), Arc::clone(metrics));
+        let (activity, going, metrics) = (activity.clone(), going.clone(), Arc::clone(metrics));
         let (answer, bytes, whole) = (None, 0, false);
-        Self { id, client, peer, activity, metrics, method, path, is_job, trace, started, answer, bytes, whole }
+        Self { id, client, peer, activity, going, metrics, method, path, is_job, trace, started, answer, bytes, whole }
     }
 
     /// Names the answer and follows it on its way.
@@ -96,8 +98,13 @@ impl Access {
         if self.activity.is_multiplexed() {
             // One request of many has no say over the connection (RFC 9113, 8.2.2).
             response.headers_mut().remove(CONNECTION);
-        } else if response.headers().contains_key(CONNECTION) {
-            self.activity.leave_unread();
+        } else {
+            if self.going.is_told() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            if response.headers().contains_key(CONNECTION) {
+                self.activity.leave_unread();
+            }
         }
         let extensions = response.extensions_mut();
         let outcome = extensions.remove().unwrap_or(Outcome::Served);

@@ -38,9 +38,9 @@ impl DeferredBody {
     }
 
     /// A body that is given when it is asked for, or at once if it is small, and what tells whether it was asked for.
-    pub fn until_asked(bytes: Vec<u8>) -> (Self, Continue) {
+    pub fn until_asked(bytes: Bytes) -> (Self, Continue) {
         let asked = Continue::default();
-        (Self { bytes: bytes.into(), asked: asked.clone() }, asked)
+        (Self { bytes, asked: asked.clone() }, asked)
     }
 }
 

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::layer;
 use crate::policy::for_host;
 use cloister_supervisor::daemon::confine::{self, require_root};
+use cloister_supervisor::daemon::id_map::IdMap;
 use cloister_supervisor::daemon::needs::has_loopback;
 use cloister_supervisor::daemon::{canary, devices, start};
 use cloister_supervisor::link::event_loop::runtime;
@@ -132,22 +133,13 @@ fn has_profile() -> bool {
 
 /// Whether jobs' ids exist here at all: in a user namespace, such as that of an unprivileged container, few do.
 fn host_ids(ids: RangeInclusive<u32>) -> Row {
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let needed = format!("{} to {}", ids.start(), ids.end());
-    if are_mapped(&map, &ids) {
+    if IdMap::own().has(&ids) {
         return row("host ids", &needed, "there".to_owned(), true);
     }
     let found =
         format!("this is inside of a user namespace without them, as in an unprivileged container: {ANOTHER_HOST}");
     row("host ids", &needed, found, false)
-}
-
-fn are_mapped(map: &str, ids: &RangeInclusive<u32>) -> bool {
-    map.lines().any(|line| {
-        let mut numbers = line.split_whitespace().map(|number| number.parse::<u64>().unwrap_or(0));
-        let (inside, _, count) = (numbers.next().unwrap_or(0), numbers.next(), numbers.next().unwrap_or(0));
-        inside <= u64::from(*ids.start()) && u64::from(*ids.end()) < inside + count
-    })
 }
 
 /// What to do about a step that the kernel refused although the host has what it takes.
@@ -201,15 +193,7 @@ fn table(rows: &[Row]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{advice, are_mapped};
-
-    #[test]
-    fn ids_are_there_on_a_host_and_missing_in_a_container() {
-        let ids = 1_879_048_192..=1_879_048_224;
-        assert!(are_mapped("         0          0 4294967295\n", &ids));
-        assert!(!are_mapped("         0     100000      65536\n", &ids));
-        assert!(!are_mapped("", &ids));
-    }
+    use super::advice;
 
     #[test]
     fn only_what_a_container_forbids_is_blamed_on_one() {

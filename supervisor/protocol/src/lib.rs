@@ -57,6 +57,10 @@ pub const EXPLAIN_HEADER: &str = "x-cloister-explain";
 /// [`RETURNED`] or an error code. Of a streamed answer it is in the trailer.
 pub const OUTCOME_HEADER: &str = "x-cloister-outcome";
 
+/// The header by which the supervisor tells that it takes no jobs yet, because it is only starting: nothing of the request was
+/// looked at, and it can be sent again.
+pub const AWAY_HEADER: &str = "x-cloister-away";
+
 /// What [`OUTCOME_HEADER`] says of a job that returned.
 pub const RETURNED: &str = "returned";
 

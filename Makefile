@@ -37,7 +37,7 @@ SUITE := $(PYTEST) --numprocesses 2 --dist loadfile supervisor/suite
 # Of the suite what is about the daemons, their sockets and the policy file, however interpreters are started.
 EITHER_WAY := page gateway spec policy/test_check.py policy/test_learn.py warm/test_started.py warm/test_warm_is_cold.py \
 	$(addprefix contract/test_,http.py manuals.py request.py stream.py) \
-	$(addprefix faults/test_,canary.py doctor.py gateway.py overload.py reader.py reload.py two_supervisors.py unread.py)
+	$(addprefix faults/test_,canary.py doctor.py gateway.py going.py overload.py reader.py reload.py two_supervisors.py unread.py)
 
 .PHONY: help run test build leave-out runtime doctor lint audit unit fuzz manifests suite bench spec scale compat test-balancer deb image test-vm test-vm-ci clean root tools test-tools vm-tools test-packages
 

@@ -84,7 +84,7 @@ async def row(arguments, all_nodes, directory, layer, clients, job):
                 await asking
     killed, restarted = load.kinds(events.is_after_kill), load.kinds(lambda *times: not events.is_after_kill(*times))
     requests = load.served + len(load.lost)
-    print(f"| {layer} | {clients} | {job:g} s | {events} | {requests:,} | {told(restarted)} | {told(killed)} | {load.longest:.1f} s |", flush=True)
+    print(f"| {layer} | {clients} | {job:g} s | {events} | {requests:,} | {told(restarted)} | {told(killed)}{events.spread(load.lost)} | {load.longest:.1f} s |", flush=True)
     return not restarted and not set(killed) - set(KINDS_OF_BEGUN)
 
 
@@ -100,6 +100,11 @@ class Events:
 
     def is_after_kill(self, began, ended):
         return any(began <= kill + AFTERMATH and ended >= kill for kill in self.kills)
+
+    def spread(self, lost):
+        """How long after its kill the last was lost."""
+        after = [ended - kill for began, ended, _ in lost for kill in self.kills if 0 <= ended - kill <= AFTERMATH]
+        return f" (within {max(after):.1f} s)" if after else ""
 
     def __str__(self):
         told = [f"{self.restarts} restarts"] * bool(self.restarts) + [f"{len(self.kills)} kills"] * bool(self.kills)

@@ -234,7 +234,12 @@ impl Supervisor {
             return Err(Away::Full);
         }
         let is_starting = head.headers.contains_key(AWAY_HEADER) && !asked.was_heard();
-        let mut response = Response::new(Body::new(body));
+        // Read to its end, so that its connection is free while the request waits.
+        let body = match is_starting {
+            true => read_whole(body, LARGEST_STATS, |_| true).await.unwrap_or_default().into(),
+            false => Body::new(body),
+        };
+        let mut response = Response::new(body);
         *response.status_mut() = head.status;
         for name in RELAYED {
             if let Some(value) = head.headers.get(&name) {

@@ -1,9 +1,13 @@
 """What is accepted is answered, whichever daemon is told to go, and in which order: docs/deploy.md, Going without loss."""
 
 import json
+import re
 import signal
 import socket
+import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,8 +16,8 @@ from client import eventually
 from service import HOLD
 from tongue import RUN
 
-pytestmark = pytest.mark.neutral
-
+# How interpreters are started is no matter here, and cold ones let a supervisor start sooner.
+COLD = {"warm": False}
 # Longer than a test takes: what ends it is a signal.
 LONG = ["--drain-notice", "10m"]
 
@@ -65,8 +69,31 @@ class Flow:
         return sum(flow.result() for flow in self.flows)
 
 
-def test_the_gateway_tells_first_and_goes_then(start_service):
-    service = start_service(gateway_options=LONG)
+@pytest.fixture
+def told(monkeypatch):
+    """What daemons tell their service manager, as it comes."""
+    with tempfile.TemporaryDirectory(prefix="cloister-suite-") as directory, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        path = Path(directory)
+        path.chmod(0o711)
+        manager.bind(str(path / "notify"))
+        (path / "notify").chmod(0o666)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(path / "notify"))
+        said = []
+
+        def listen():
+            while (message := manager.recv(4096)) != b"over":
+                said.append(message.decode())
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        yield said
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+            end.sendto(b"over", str(path / "notify"))
+        listener.join()
+
+
+def test_the_gateway_tells_first_and_goes_then(start_service, told):
+    service = start_service(**COLD, gateway_options=LONG)
     assert readiness(service) == (200, "")
     kept = service.client
     assert "connection" not in kept.execute(RUN).headers
@@ -81,6 +108,9 @@ def test_the_gateway_tells_first_and_goes_then(start_service):
             answer = client.execute(RUN)
             assert (answer.result, answer.headers["connection"]) == ("served", "close")
         assert is_open(service)
+        # The service manager knows how long this may take: notice, drain and some more.
+        assert any("STOPPING=1" in message for message in told)
+        assert 600 + 30 < max(int(time) for time in re.findall(r"EXTEND_TIMEOUT_USEC=(\d+)", "\n".join(told))) / 1e6 < 660
         # A second signal cuts it short; what runs may still finish.
         service.gateway.send_signal(signal.SIGTERM)
         eventually(lambda: not is_open(service))
@@ -89,7 +119,7 @@ def test_the_gateway_tells_first_and_goes_then(start_service):
 
 
 def test_the_supervisor_tells_first_and_goes_then(start_service):
-    service = start_service(supervisor_options=LONG, gateway_options=["--hold", "0s"])
+    service = start_service(**COLD, supervisor_options=LONG, gateway_options=["--hold", "0s"])
     service.supervisor.send_signal(signal.SIGTERM)
     eventually(lambda: readiness(service)[0] == 503)
     assert "going away" in of_supervisor(service)["error"]["message"]
@@ -105,7 +135,7 @@ def test_the_supervisor_tells_first_and_goes_then(start_service):
 
 @pytest.mark.parametrize("way", ["stopped", "killed"])
 def test_requests_wait_for_a_supervisor_that_restarts(start_service, way):
-    service = start_service(gateway_options=["--hold", "10m"])
+    service = start_service(**COLD, gateway_options=["--hold", "10m"])
     with ThreadPoolExecutor(8) as pool:
         begun = pool.submit(service.client.execute, HOLD, args=[1])
         eventually(service.holding)
@@ -138,7 +168,7 @@ def jobs(service):
 
 @pytest.mark.parametrize("order", ["both", "gateway first", "supervisor first"])
 def test_what_was_accepted_is_answered_in_either_order(start_service, order):
-    service = start_service(supervisor_options=["--drain-notice", "3s"], gateway_options=["--drain-notice", "1s"])
+    service = start_service(**COLD, supervisor_options=["--drain-notice", "3s"], gateway_options=["--drain-notice", "1s"])
     first, second = (service.supervisor, service.gateway) if order == "supervisor first" else (service.gateway, service.supervisor)
     flow = Flow(service)
     first.send_signal(signal.SIGTERM)

@@ -82,6 +82,6 @@ def test_it_answers_the_moment_that_the_supervisor_is_ready(start_service):
         return code == 0
 
     eventually(ready)
-    assert told <= {"ready", "not ready: it answers 503: the sandbox is being checked",
+    assert told <= {"ready", "not ready: it answers 503: the sandbox is being checked; try again shortly",
                     "not ready: no answer: No such file or directory (os error 2)",
                     "not ready: no answer: Connection refused (os error 111)"}

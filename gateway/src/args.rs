@@ -46,16 +46,30 @@ pub struct Serve {
     /// The supervisor's socket.
     #[arg(long, value_name = "PATH", default_value = SOCKET)]
     pub socket: PathBuf,
-    /// A loopback address, such as 127.0.0.1:9464, on which Prometheus finds /metrics; none unless given, or a
-    /// socket named `metrics` is passed (`LISTEN_FDNAMES`).
+    /// A loopback address, such as 127.0.0.1:9464, on which Prometheus finds /metrics, the supervisor's too; none unless
+    /// given, or a socket named `metrics` is passed (`LISTEN_FDNAMES`).
     #[arg(long, value_name = "ADDRESS")]
     pub metrics: Option<SocketAddr>,
+    /// Let whoever can connect read the metrics: their address may be one that others reach, such as a pod's.
+    #[arg(long)]
+    pub metrics_public: bool,
+    /// Count requests by key, too: the names of keys are told to whoever reads the metrics.
+    #[arg(long)]
+    pub metrics_by_key: bool,
     /// Who to become when started as root: an account, or a number that no account has.
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
     /// The key file (`cloister keys`): only who has a key is served. Read again on SIGHUP and on change.
     #[arg(long, value_name = "PATH", env = "CLOISTER_KEYS")]
     pub keys: Option<PathBuf>,
+    /// The directory in which what keys have used today outlasts this process, for the quotas of keys (`cloister keys`): of
+    /// the gateway's own account, and of one gateway.
+    #[arg(long, value_name = "DIRECTORY", env = "CLOISTER_STATE")]
+    pub state: Option<PathBuf>,
+    /// A file to which a line of JSON is appended for each job: its key's name, what became of it, what it used; - is
+    /// standard output. It may be moved away: another is made.
+    #[arg(long, value_name = "FILE", requires = "state")]
+    pub usage: Option<PathBuf>,
     /// Serve whoever can connect. Without it and without keys the address must be a loopback one.
     #[arg(long, conflicts_with = "keys")]
     pub no_auth: bool,

@@ -18,6 +18,7 @@ mod probe;
 mod serve;
 mod systemd;
 mod upstream;
+mod usage;
 mod watch;
 
 use std::process::ExitCode;

@@ -16,7 +16,7 @@ use crate::api::router::router;
 use crate::args::Serve;
 use crate::error::Error;
 use crate::going::{Departure, Going};
-use crate::keys::Keyring;
+use crate::keys::{Keyring, parent};
 use crate::listen::activity::Pace;
 use crate::listen::connections::Connections;
 use crate::listen::http::Protocols;
@@ -28,6 +28,8 @@ use crate::metrics::Metrics;
 use crate::privileges;
 use crate::systemd::{credentials, notify, sockets};
 use crate::upstream::supervisor::Supervisor;
+use crate::usage::accounts::Accounts;
+use crate::usage::sink;
 use crate::watch::{self, Watched};
 
 /// In this order: take the port, give up what that may have needed, and only then listen to anyone.
@@ -46,20 +48,32 @@ pub fn serve(mut arguments: Serve) -> Result<(), Error> {
         None => socket::bind(arguments.listen, open)?,
     };
     let metrics = match passed.metrics {
-        Some(passed) => Some(admin::adopt(passed)?),
-        None => arguments.metrics.map(admin::bind).transpose()?,
+        Some(passed) => Some(admin::adopt(passed, arguments.metrics_public)?),
+        None => arguments.metrics.map(|address| admin::bind(address, arguments.metrics_public)).transpose()?,
     };
     socket::raise_open_files();
     let files = [&arguments.keys, &arguments.tls_certificate, &arguments.tls_key];
     let files: Vec<_> = files.into_iter().flatten().map(PathBuf::as_path).collect();
-    privileges::give_up(arguments.user.as_deref(), &arguments.socket, &files)?;
+    privileges::give_up(arguments.user.as_deref(), &arguments.socket, &files, &written(&arguments))?;
+    let address = listener.local_addr().map_err(Error::Listen)?;
+    let (accounts, books) = Accounts::open(arguments.state.as_deref(), arguments.usage.as_deref(), address)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(THREADS)
         .on_thread_start(cloister_program::stand_behind)
         .build()
         .map_err(Error::EventLoop)?;
-    runtime.block_on(run(&arguments, (listener, is_passed), metrics))
+    let served = runtime.block_on(run(&arguments, (listener, is_passed), metrics, accounts));
+    // With it goes what was cut off, which is counted too.
+    drop(runtime);
+    let closed = books.close();
+    served.and(closed)
+}
+
+/// The directories in which files are written.
+fn written(arguments: &Serve) -> Vec<PathBuf> {
+    let events = arguments.usage.as_deref().filter(|file| !sink::is_output(file)).map(parent);
+    arguments.state.clone().into_iter().chain(events).collect()
 }
 
 /// Serves until SIGTERM or SIGINT and for the notice, then lets running requests finish for a while.
@@ -67,13 +81,14 @@ async fn run(
     arguments: &Serve,
     (listener, is_passed): (TcpListener, bool),
     metrics: Option<TcpListener>,
+    accounts: Accounts,
 ) -> Result<(), Error> {
     let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Listen)?;
     let address = listener.local_addr().map_err(Error::Listen)?;
     let mut stop = Stop::new()?;
     let departure = Departure::new();
-    let counted = Arc::new(Metrics::new().map_err(Error::Metrics)?);
-    let connections = connections(arguments, &counted, departure.heard())?;
+    let counted = Arc::new(Metrics::new(arguments.metrics_by_key).map_err(Error::Metrics)?);
+    let connections = connections(arguments, &counted, accounts, departure.heard())?;
     if let Some(listener) = metrics {
         let supervisor = Supervisor::new(&arguments.socket, arguments.hold, &counted);
         admin::serve(listener, counted, supervisor)?;
@@ -131,13 +146,18 @@ async fn accept_until(end: impl Future<Output = ()>, connections: &Connections, 
 
 /// What connections are served with, as the command line asks for it. The files that are named there are read here, and
 /// again when they change.
-fn connections(arguments: &Serve, metrics: &Arc<Metrics>, going: Going) -> Result<Connections, Error> {
+fn connections(
+    arguments: &Serve,
+    metrics: &Arc<Metrics>,
+    accounts: Accounts,
+    going: Going,
+) -> Result<Connections, Error> {
     let mut watched = Vec::new();
     let (keyring, tls) = (keys(arguments, &mut watched)?, certificate(arguments, &mut watched)?);
     watch::start(watched)?;
     let open = arguments.no_auth || keyring.is_some();
     let names = if open { HostNames::Any } else { HostNames::Loopback };
-    let router = router(arguments, Admission::new(keyring), Arc::clone(metrics), going.clone());
+    let router = router(arguments, Admission::new(keyring), Arc::clone(metrics), (accounts, going.clone()));
     let pace = Pace { window: arguments.body_timeout, bytes: arguments.least_read.get() as u64 };
     let timeouts = Timeouts { header: arguments.header_timeout, idle: arguments.idle_timeout, pace };
     let proxies = TrustedProxies::new(arguments.trusted_proxy.clone());
@@ -149,6 +169,9 @@ fn connections(arguments: &Serve, metrics: &Arc<Metrics>, going: Going) -> Resul
 fn keys(arguments: &Serve, watched: &mut Vec<Watched>) -> Result<Option<Arc<Keyring>>, Error> {
     let Some(path) = arguments.keys.clone() else { return Ok(None) };
     let keyring = Arc::new(Keyring::open(&path).map_err(Error::Keys)?);
+    if let (None, Some(key)) = (&arguments.state, keyring.any_with_quota()) {
+        return Err(Error::QuotaWithoutState(key));
+    }
     let again = Arc::clone(&keyring);
     watched.push(Watched::new("keys", vec![path.clone()], move || again.reload(&path).map_err(Error::Keys)));
     Ok(Some(keyring))

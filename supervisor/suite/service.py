@@ -110,8 +110,7 @@ class Service:
     def start(self):
         try:
             self.start_supervisor()
-            self.gateway = self.spawn("gateway", "serve", "--listen", self.address, "--socket", self.socket,
-                                      "--user", GATEWAY_ID, *self.gateway_options)
+            self.start_gateway()
             self.wait_until_ready()
         except BaseException:
             # Who is told that it did not start may have no hold of it. Its logs stay, for the report.
@@ -122,6 +121,10 @@ class Service:
     def start_supervisor(self):
         self.supervisor = self.spawn("supervisor", "serve", "--policy", self.policy, "--socket", self.socket,
                                      "--gateway-uid", GATEWAY_ID, "--cgroup", self.cgroup, *self.supervisor_options)
+
+    def start_gateway(self):
+        self.gateway = self.spawn("gateway", "serve", "--listen", self.address, "--socket", self.socket,
+                                  "--user", GATEWAY_ID, *self.gateway_options)
 
     def spawn(self, name, *arguments):
         command = [*(self.under if name == "supervisor" else ()), binary(f"cloister-{name}", self.built), *map(str, arguments)]

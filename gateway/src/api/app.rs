@@ -12,6 +12,7 @@ use crate::going::Going;
 use crate::metrics::Metrics;
 use crate::upstream::profiles::KnownProfiles;
 use crate::upstream::supervisor::Supervisor;
+use crate::usage::accounts::Accounts;
 
 /// The application's state.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct App {
     pub admission: Admission,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What keys use.
+    pub accounts: Accounts,
     /// Whether this node is on its way out.
     pub going: Going,
     /// Where jobs run.
@@ -36,11 +39,17 @@ pub struct App {
 
 impl App {
     /// What the command line asks for.
-    pub fn new(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>, going: Going) -> Self {
+    pub fn new(
+        arguments: &Serve,
+        admission: Admission,
+        metrics: Arc<Metrics>,
+        (accounts, going): (Accounts, Going),
+    ) -> Self {
         let supervisor = Supervisor::new(&arguments.socket, arguments.hold, &metrics);
         Self {
             admission,
             metrics,
+            accounts,
             going,
             profiles: KnownProfiles::new(supervisor.clone()),
             supervisor,

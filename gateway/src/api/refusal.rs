@@ -26,7 +26,11 @@ pub struct Because(pub String);
 
 /// A refusal: there is no verdict on a job, and in all cases but one none ran.
 pub fn refuse(id: JobId, code: ErrorCode, message: impl Into<String>) -> Response {
-    let answer = Answer::Refused { error: &Failure::new(code, message), id };
+    refuse_as(id, &Failure::new(code, message))
+}
+
+fn refuse_as(id: JobId, failure: &Failure) -> Response {
+    let (code, answer) = (failure.code, Answer::Refused { error: failure, id });
     let mut response = json(id, answer.to_json());
     *response.status_mut() = StatusCode::from_u16(answer.status()).expect("every code has a valid status");
     if matches!(code, ErrorCode::Overloaded | ErrorCode::RateLimited | ErrorCode::Unavailable) {
@@ -38,7 +42,9 @@ pub fn refuse(id: JobId, code: ErrorCode, message: impl Into<String>) -> Respons
 
 /// A refusal with the header fields that say more.
 pub fn refuse_with(id: JobId, refused: Refused) -> Response {
-    let mut response = refuse(id, refused.code, refused.message);
+    let mut failure = Failure::new(refused.code, refused.message);
+    failure.quota = refused.quota;
+    let mut response = refuse_as(id, &failure);
     response.headers_mut().extend(refused.headers.into_iter().map(|(name, value)| (Some(name), value)));
     response
 }

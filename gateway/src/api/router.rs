@@ -18,10 +18,16 @@ use crate::api::page;
 use crate::args::Serve;
 use crate::going::Going;
 use crate::metrics::Metrics;
+use crate::usage::accounts::Accounts;
 
 /// The whole of what the gateway serves.
-pub fn router(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>, going: Going) -> Router {
-    let app = Arc::new(App::new(arguments, admission, metrics, going));
+pub fn router(
+    arguments: &Serve,
+    admission: Admission,
+    metrics: Arc<Metrics>,
+    (accounts, going): (Accounts, Going),
+) -> Router {
+    let app = Arc::new(App::new(arguments, admission, metrics, (accounts, going)));
     let anywhere = arguments.no_auth || arguments.keys.is_some();
     let mcp = Arc::new(Mcp::new(Arc::clone(&app), anywhere));
     Router::new()

@@ -24,6 +24,7 @@ use crate::going::Going;
 use crate::listen::activity::Activity;
 use crate::listen::trace_context::Trace;
 use crate::metrics::{Metrics, Outcome};
+use crate::usage::meter::Meter;
 
 /// How much of a path is logged: it is a stranger's text.
 const LOGGED_PATH: usize = 100;
@@ -58,6 +59,8 @@ struct Given {
     holder: Option<Holder>,
     /// Of a streamed answer, whose outcome is told at its end.
     stream_outcome: Option<StreamOutcome>,
+    /// Of a job's answer; whoever holds it last tells what the job used.
+    meter: Option<Meter>,
     _permit: Option<Permit>,
 }
 
@@ -109,8 +112,9 @@ impl Access {
         let extensions = response.extensions_mut();
         let outcome = extensions.remove().unwrap_or(Outcome::Served);
         let (because, holder, stream_outcome) = (extensions.remove(), extensions.remove(), extensions.remove());
-        let _permit = extensions.remove();
-        self.answer = Some(Given { status: response.status(), outcome, because, holder, stream_outcome, _permit });
+        let (meter, _permit) = (extensions.remove(), extensions.remove());
+        self.answer =
+            Some(Given { status: response.status(), outcome, because, holder, stream_outcome, meter, _permit });
         self.activity.move_on(self.id, 0);
         self.whole = response.body().is_end_stream();
         response.map(|body| LoggedBody { body, access: self })
@@ -125,15 +129,18 @@ impl Drop for Access {
         let time = self.started.elapsed();
         let milliseconds = time.as_micros() as f64 / 1000.0;
         let outcome = self.answer.as_ref().map_or(Outcome::Abandoned, Given::outcome);
-        self.metrics.count(outcome, self.is_job.then_some(time));
+        let key = self.answer.as_ref().and_then(|answer| answer.holder.as_ref()).map(|holder| holder.0.name());
+        self.metrics.count(outcome, key, self.is_job.then_some(time));
         let Some(answer) = &self.answer else {
             tracing::info!(%id, %peer, %client, %method, ?path, trace, milliseconds, "the client left before its answer");
             return;
         };
+        if let Some(meter) = &answer.meter {
+            meter.sent(*bytes);
+        }
         let status = answer.status.as_u16();
         let code = outcome.code().map(tracing::field::debug);
         let because = answer.because();
-        let key = answer.holder.as_ref().map(|holder| holder.0.name());
         // A stream has begun well, whatever became of it.
         let told = outcome.code().map_or(status, |code| code.status().max(status));
         if told >= 500 {

@@ -11,6 +11,8 @@ use hyper::body::{Bytes, Frame, SizeHint};
 use hyper::ext::on_informational;
 use hyper::{Request, StatusCode};
 
+use crate::upstream::place_given::PlaceGiven;
+
 /// The most that is sent unasked, in bytes: it and a head fit into what is read of a connection at first.
 const SMALL: usize = 4096;
 
@@ -29,6 +31,7 @@ pub struct Continue(Arc<Mutex<State>>);
 struct State {
     asked: bool,
     waits: Option<Waker>,
+    given: PlaceGiven,
 }
 
 impl DeferredBody {
@@ -52,11 +55,17 @@ impl Continue {
             if response.status() == StatusCode::CONTINUE {
                 let mut state = asked.state();
                 state.asked = true;
+                state.given.note();
                 if let Some(waits) = state.waits.take() {
                     waits.wake();
                 }
             }
         });
+    }
+
+    /// Has this note when it is asked for, which is when there is a place for it.
+    pub fn noted_by(&self, given: PlaceGiven) {
+        self.state().given = given;
     }
 
     /// Whether it was: before that, nothing can have been done with the body, whether or not it has left.

@@ -128,7 +128,7 @@ mod tests {
     use crate::metrics::Metrics;
 
     fn hold(longest: Duration) -> std::sync::Arc<Hold> {
-        Hold::new(longest, Metrics::new().expect("names that differ").into())
+        Hold::new(longest, Metrics::new(false).expect("names that differ").into())
     }
 
     #[test]

@@ -2,5 +2,6 @@
 
 pub mod expect_continue;
 mod hold;
+pub mod place_given;
 pub mod profiles;
 pub mod supervisor;

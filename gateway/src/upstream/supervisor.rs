@@ -16,12 +16,12 @@ use axum::response::Response;
 use cloister_program::read_whole;
 use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
-    AWAY_HEADER, EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, OUTCOME_HEADER, PROFILES_PATH, Profiles, READY_PATH,
-    STATS_PATH, Stats, TENANT_HEADER, TIMING_HEADER, Tenant,
+    AWAY_HEADER, COUNTED_HEADER, EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, KernelCount, OUTCOME_HEADER,
+    PROFILES_PATH, Profiles, READY_PATH, STATS_PATH, Stats, TENANT_HEADER, TIMING_HEADER, Tenant,
 };
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER, TE};
-use hyper::{Method, Request, StatusCode};
+use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyperlocal::UnixConnector;
@@ -30,6 +30,7 @@ use serde::de::DeserializeOwned;
 use crate::metrics::{Metrics, Outcome};
 use crate::upstream::expect_continue::{Continue, DeferredBody};
 use crate::upstream::hold::Hold;
+use crate::upstream::place_given::PlaceGiven;
 
 /// How long the supervisor may take to say whether it is ready. A job has its own limits, there.
 const READY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -133,15 +134,21 @@ impl Supervisor {
     }
 
     /// Runs a job, given as canonical JSON, and is held while the supervisor is away. Dropping the future closes its
-    /// connection, by which the supervisor knows that nobody waits any more.
+    /// connection, by which the supervisor knows that nobody waits any more. `given` notes when there is a place for it.
     ///
     /// # Errors
     /// When the supervisor cannot be reached for long, or goes away before it answers.
-    pub async fn execute(&self, id: JobId, tenant: Tenant, wish: Wish, body: Vec<u8>) -> Result<Response, Away> {
+    pub async fn execute(
+        &self,
+        id: JobId,
+        tenant: Tenant,
+        wish: Wish,
+        (body, given): (Vec<u8>, PlaceGiven),
+    ) -> Result<Response, Away> {
         let (body, mut held) = (Bytes::from(body), None);
         loop {
             let found = self.hold.found();
-            let away = match self.execute_once(id, tenant, wish, body.clone()).await {
+            let away = match self.execute_once(id, tenant, wish, (body.clone(), given.clone())).await {
                 Err(away) if away.is_passing() => away,
                 done => return done,
             };
@@ -155,7 +162,13 @@ impl Supervisor {
         }
     }
 
-    async fn execute_once(&self, id: JobId, tenant: Tenant, wish: Wish, body: Bytes) -> Result<Response, Away> {
+    async fn execute_once(
+        &self,
+        id: JobId,
+        tenant: Tenant,
+        wish: Wish,
+        (body, given): (Bytes, PlaceGiven),
+    ) -> Result<Response, Away> {
         let mut builder = self
             .request(Method::POST, EXECUTE_PATH, id)
             .header(CONTENT_TYPE, "application/json")
@@ -168,6 +181,7 @@ impl Supervisor {
         }
         // The head, and little more; whoever waits for its turn costs the supervisor no more.
         let (deferred, asked) = DeferredBody::until_asked(body);
+        asked.noted_by(given);
         self.send(builder.header(EXPECT, "100-continue"), deferred, &asked).await
     }
 
@@ -251,9 +265,17 @@ impl Supervisor {
         {
             response.extensions_mut().insert(outcome);
         }
+        if let Some(counted) = counted(&head.headers) {
+            response.extensions_mut().insert(counted);
+        }
         if is_starting {
             return Err(Away::Starting(Box::new(response)));
         }
         Ok(response)
     }
+}
+
+/// What the kernel counted of a job, if the supervisor tells it here.
+pub fn counted(headers: &HeaderMap) -> Option<KernelCount> {
+    KernelCount::parse(headers.get(COUNTED_HEADER)?.to_str().ok()?)
 }

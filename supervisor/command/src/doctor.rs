@@ -12,6 +12,7 @@ use cloister_sandbox::landlock;
 
 use crate::args::Doctor;
 use crate::beside::stand_beside;
+use crate::cause::{self, ANOTHER_HOST, Surroundings, is_filtered};
 use crate::error::Error;
 use crate::layer;
 use crate::policy::for_host;
@@ -20,10 +21,6 @@ use cloister_supervisor::daemon::id_map::IdMap;
 use cloister_supervisor::daemon::needs::has_loopback;
 use cloister_supervisor::daemon::{canary, devices, start};
 use cloister_supervisor::link::event_loop::runtime;
-
-/// Where all of it is found.
-const ANOTHER_HOST: &str =
-    "use a virtual machine or a physical one with Debian 12 or newer, such as on GCE, or a node of GKE without gVisor";
 
 /// One line of the table.
 struct Row {
@@ -40,6 +37,7 @@ struct Row {
 pub fn doctor(arguments: &Doctor) -> Result<ExitCode, Error> {
     require_root()?;
     let mut policy = for_host(&arguments.common.policy)?;
+    let surroundings = Surroundings::look();
     let first = policy.supervisor.uid_base.0;
     let mut rows = host(policy.supervisor.landlock_min_abi, first..=first + (policy.supervisor.uid_count - 1));
     rows.extend(missing_on_host(&policy).into_iter().map(|missing| row("runtime", "its paths", missing, false)));
@@ -63,12 +61,13 @@ pub fn doctor(arguments: &Doctor) -> Result<ExitCode, Error> {
                     attempts
                         .into_iter()
                         .map(|attempt| {
-                            let found = attempt.broken.clone().unwrap_or_else(|| "tried, held".to_owned());
+                            let broken = attempt.broken.as_deref().map(|why| surroundings.explain(why));
+                            let found = broken.unwrap_or_else(|| "tried, held".to_owned());
                             row(&attempt.what, &format!("profile {}", attempt.profile), found, attempt.broken.is_none())
                         })
                         .collect()
                 }
-                Err(error) => vec![row("sandbox", "can be built", advice(&error.to_string()), false)],
+                Err(error) => vec![row("sandbox", "can be built", surroundings.explain(&error.to_string()), false)],
             }
         }));
     }
@@ -82,15 +81,20 @@ fn host(landlock_min_abi: u32, ids: RangeInclusive<u32>) -> Vec<Row> {
         nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default();
     let abi = landlock::abi();
     let groups = match Layout::detect() {
-        Ok(layout) => row("cgroup", "memory, pids, cpu", layout.version().to_string(), true),
+        Ok(layout) => match cause::writable(&layout) {
+            Ok(()) => row("cgroup", "memory, pids, cpu", layout.version().to_string(), true),
+            Err(read_only) => row("cgroup", "memory, pids, cpu", read_only, false),
+        },
         Err(error) => row("cgroup", "memory, pids, cpu", format!("{error}, or {ANOTHER_HOST}"), false),
     };
+    let lacking = cause::capabilities().err();
     vec![
         row("kernel", "x86-64, 5.14 or newer", kernel_found(&kernel), is_new_enough(&kernel)),
         row("Landlock", &format!("ABI {landlock_min_abi}"), landlock_found(abi), abi >= landlock_min_abi),
         groups,
         user_namespaces(),
         host_ids(ids),
+        row("capabilities", "six of root's", lacking.clone().unwrap_or_else(|| "there".to_owned()), lacking.is_none()),
     ]
 }
 
@@ -137,22 +141,11 @@ fn host_ids(ids: RangeInclusive<u32>) -> Row {
     if IdMap::own().has(&ids) {
         return row("host ids", &needed, "there".to_owned(), true);
     }
-    let found =
-        format!("this is inside of a user namespace without them, as in an unprivileged container: {ANOTHER_HOST}");
+    let found = format!(
+        "this is inside of a user namespace without them, as in an unprivileged container: hostUsers: true, \
+         uid_base and uid_count of the policy within its ids, or {ANOTHER_HOST}"
+    );
     row("host ids", &needed, found, false)
-}
-
-/// What to do about a step that the kernel refused although the host has what it takes.
-fn advice(refusal: &str) -> String {
-    let forbidden = ["clone3", "unshare", "setns", "mount", "pivot_root", "open_tree", "fsopen", "uid_map", "cgroup"];
-    // EPERM and ENOSYS, with which filters refuse.
-    let refused = ["os error 1)", "os error 38)"].iter().any(|errno| refusal.contains(errno));
-    let container = refused && forbidden.iter().any(|call| refusal.contains(call));
-    if container {
-        format!("{refusal}: a container's or a service's own filter forbids it: {ANOTHER_HOST}, or run it privileged")
-    } else {
-        refusal.to_owned()
-    }
 }
 
 fn landlock_found(abi: u32) -> String {
@@ -163,11 +156,6 @@ fn landlock_found(abi: u32) -> String {
         0 => format!("none: boot with lsm=landlock,... on the kernel's command line, or {ANOTHER_HOST}"),
         abi => format!("ABI {abi}"),
     }
-}
-
-/// Whether system calls of this process go through a seccomp filter, which may hide what the kernel has: `proc_pid_status(5)`.
-fn is_filtered() -> bool {
-    fs::read_to_string("/proc/self/status").is_ok_and(|status| status.contains("\nSeccomp:\t2"))
 }
 
 /// `cgroup.kill` and `mount_setattr` are the newest things that nothing else replaces.
@@ -189,19 +177,4 @@ fn table(rows: &[Row]) -> String {
         let _ = writeln!(text, "{mark:<4}  {:layer$}  {:needed$}  {}", row.layer, row.needed, row.found);
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::advice;
-
-    #[test]
-    fn only_what_a_container_forbids_is_blamed_on_one() {
-        let forbidden = advice(
-            "start the launcher of profile \"default\": clone3 the launcher: Operation not permitted (os error 1)",
-        );
-        assert!(forbidden.contains("container"), "{forbidden}");
-        let missing = "open_tree /srv/models: No such file or directory (os error 2)";
-        assert_eq!(advice(missing), missing);
-    }
 }

@@ -5,6 +5,7 @@
 
 mod args;
 mod beside;
+mod cause;
 mod doctor;
 mod error;
 mod keys;

@@ -88,7 +88,7 @@ fuzz: test-tools ## Fuzz what reads strangers' bytes, each parser for FUZZ_SECON
 manifests: build ## Check the manifests of pods by the API's schemas and by what the documents promise
 	@echo "== manifests"
 	$(PYTHON) supervisor/runtime/test_tools.py $(KUBERNETES_VENV) requirements-kubernetes.txt
-	CLOISTER_BIN=$(TARGET)/release $(KUBERNETES_VENV)/bin/python -B -m pytest -q kubernetes/tests
+	CLOISTER_BIN=$(TARGET)/release $(KUBERNETES_VENV)/bin/python -B -m pytest -q kubernetes/tests supervisor/bench/tests
 
 suite: root test-tools test-packages runtime build leave-out ## Run the black-box suite against the real daemons
 	@echo "== the runner and its parts, the Python tree, starting and stopping"

@@ -234,8 +234,7 @@ def test_the_policy_fits_the_container(overlay, tmp_path):
 def test_the_programs_know_every_option(overlay):
     """Options are read before what they ask for, so that help is an answer to those before it."""
     for name in ("supervisor", "gateway"):
-        # Metrics on a pod's address are tried where there are daemons: a program without that option refuses them.
-        arguments = [each for each in container(kustomized(overlay), name)["args"] if each != "--metrics-public"]
+        arguments = container(kustomized(overlay), name)["args"]
         program = f"{os.environ['CLOISTER_BIN']}/cloister-{name}"
         for command in ([*arguments, "--help"], [*container(kustomized(overlay), name)["livenessProbe"]["exec"]["command"][1:], "--help"]):
             done = subprocess.run([program, *command], capture_output=True, text=True)

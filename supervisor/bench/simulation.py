@@ -141,6 +141,7 @@ class Simulation:
         self.ends = self.over + LATER
         self.before, self.during, self.later = Seen(), Seen(), Seen()
         self.warming = Seen()
+        self.sent = 0
 
     def run(self):
         """What came of requests that arrived before nodes died, until all had taken notice, and later."""
@@ -151,6 +152,7 @@ class Simulation:
         arrives = self.chance.expovariate(rate)
         while arrives < self.ends or self.events:
             if arrives < self.ends and (not self.events or arrives <= self.events[0][0]):
+                self.sent += 1
                 self.send(arrives, (arrives, self.mix.draw(self.chance)))
                 arrives += self.chance.expovariate(rate)
             else:

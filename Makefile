@@ -24,7 +24,7 @@ FUZZ_SECONDS ?= 20
 LISTEN := $(or $(CLOISTER_LISTEN),127.0.0.1:8080)
 TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 VENV := $(TARGET)/test-venv
-# kubectl, Helm and schemas: large, and asked for by the tests of the manifests alone.
+# kubectl and schemas: large, and asked for by the tests of the manifests alone.
 KUBERNETES_VENV := $(TARGET)/kubernetes-venv
 RUNTIME := $(or $(CLOISTER_RUNTIME),/var/lib/cloister/python)
 # What scripts of the tests import beside it; other users than root have to see it, wherever the checkout lies.
@@ -39,7 +39,7 @@ EITHER_WAY := page gateway spec policy/test_check.py policy/test_learn.py warm/t
 	$(addprefix contract/test_,http.py manuals.py request.py stream.py) \
 	$(addprefix faults/test_,canary.py doctor.py gateway.py going.py overload.py reader.py reload.py two_supervisors.py unread.py)
 
-.PHONY: help run test build leave-out runtime doctor lint audit unit fuzz manifests suite bench spec scale compat test-balancer deb image test-vm test-vm-ci clean root tools test-tools vm-tools test-packages
+.PHONY: help run test build leave-out runtime doctor lint audit unit fuzz manifests test-chart suite bench spec scale compat test-balancer deb image test-vm test-vm-ci clean root tools test-tools vm-tools test-packages
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -88,7 +88,11 @@ fuzz: test-tools ## Fuzz what reads strangers' bytes, each parser for FUZZ_SECON
 manifests: build ## Check the manifests of pods by the API's schemas and by what the documents promise
 	@echo "== manifests"
 	$(PYTHON) supervisor/runtime/test_tools.py $(KUBERNETES_VENV) requirements-kubernetes.txt
-	CLOISTER_BIN=$(TARGET)/release $(KUBERNETES_VENV)/bin/python -B -m pytest -q kubernetes/tests supervisor/bench/tests
+	CLOISTER_BIN=$(TARGET)/release $(KUBERNETES_VENV)/bin/python -B -m pytest -q kubernetes/tests/test_manifests.py supervisor/bench/tests
+
+test-chart: build ## Compare what Helm makes of the chart with what kubectl makes of the overlays
+	$(PYTHON) supervisor/runtime/test_tools.py $(TARGET)/chart-venv requirements-chart.txt
+	CLOISTER_BIN=$(TARGET)/release $(TARGET)/chart-venv/bin/python -B -m pytest -q kubernetes/tests/test_chart.py
 
 suite: root test-tools test-packages runtime build leave-out ## Run the black-box suite against the real daemons
 	@echo "== the runner and its parts, the Python tree, starting and stopping"

@@ -1,4 +1,4 @@
-"""The overlays as kubectl makes them, the chart as Helm does, and ways into them."""
+"""The overlays as kubectl makes them, and ways into them."""
 
 import functools
 import subprocess
@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import yaml
-from helm_python.chart import Chart
 
 KUBERNETES = Path(__file__).resolve().parents[1]
 REPOSITORY = KUBERNETES.parent
@@ -26,13 +25,6 @@ def _kustomized(overlay):
 def kustomized(overlay):
     """The objects of an overlay."""
     return [each for each in yaml.safe_load_all(_kustomized(overlay)) if each]
-
-
-def rendered(release="cloister", **values):
-    """The objects of the chart."""
-    with Chart.load(CHART) as chart:
-        texts = chart.render(values=values, name=release, namespace="cloister").values()
-    return [each for text in texts for each in yaml.safe_load_all(text) if each]
 
 
 def one(objects, kind):

@@ -4,9 +4,17 @@ import re
 
 import kubernetes_validate
 import pytest
-from helm_python.chart import lint
+import yaml
+from helm_python.chart import Chart, lint
 from helm_python.errors import HelmError
-from manifests import CHART, KUBERNETES, REPOSITORY, container, kustomized, one, option, pod, rendered
+from manifests import CHART, KUBERNETES, REPOSITORY, container, kustomized, one, option, pod
+
+
+def rendered(release="cloister", **values):
+    """The objects of the chart."""
+    with Chart.load(CHART) as chart:
+        texts = chart.render(values=values, name=release, namespace="cloister").values()
+    return [each for text in texts for each in yaml.safe_load_all(text) if each]
 
 
 @pytest.mark.parametrize("context", ["least", "privileged"])

@@ -14,12 +14,18 @@ GATEWAY_OPTIONS ?=
 BENCH_OPTIONS ?=
 # Such as --json, --jobs 50, or --help.
 SPEC_OPTIONS ?=
+# Such as --nodes 10 --table steady, or --help.
+SCALE_OPTIONS ?=
 # Such as --only programs, --minutes 20, or --help.
 COMPAT_OPTIONS ?=
+# Such as --layer 4 --seconds 300 --kill-every 60, or --help.
+BALANCER_OPTIONS ?=
 FUZZ_SECONDS ?= 20
 LISTEN := $(or $(CLOISTER_LISTEN),127.0.0.1:8080)
 TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 VENV := $(TARGET)/test-venv
+# kubectl, Helm and schemas: large, and asked for by the tests of the manifests alone.
+KUBERNETES_VENV := $(TARGET)/kubernetes-venv
 RUNTIME := $(or $(CLOISTER_RUNTIME),/var/lib/cloister/python)
 # What scripts of the tests import beside it; other users than root have to see it, wherever the checkout lies.
 PACKAGES := $(or $(CLOISTER_SCIENTIFIC),/var/lib/cloister/test-packages)
@@ -31,9 +37,9 @@ SUITE := $(PYTEST) --numprocesses 2 --dist loadfile supervisor/suite
 # Of the suite what is about the daemons, their sockets and the policy file, however interpreters are started.
 EITHER_WAY := page gateway spec policy/test_check.py policy/test_learn.py warm/test_started.py warm/test_warm_is_cold.py \
 	$(addprefix contract/test_,http.py manuals.py request.py stream.py) \
-	$(addprefix faults/test_,canary.py doctor.py gateway.py overload.py reader.py reload.py two_supervisors.py unread.py)
+	$(addprefix faults/test_,canary.py doctor.py gateway.py going.py overload.py reader.py reload.py two_supervisors.py unread.py)
 
-.PHONY: help run test build leave-out runtime doctor lint audit unit fuzz suite bench spec compat deb test-vm test-vm-ci clean root tools test-tools vm-tools test-packages
+.PHONY: help run test build leave-out runtime doctor lint audit unit fuzz manifests suite bench spec scale compat test-balancer deb image test-vm test-vm-ci clean root tools test-tools vm-tools test-packages
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -41,7 +47,7 @@ help: ## Show the targets
 run: root runtime build ## Build, prepare Python, start both daemons, serve 127.0.0.1:8080 (CLOISTER_LISTEN)
 	@exec $(PYTHON) supervisor/runtime/serve.py --bin $(TARGET)/release --policy policy/policy.toml --listen $(LISTEN) -- $(GATEWAY_OPTIONS)
 
-test: root test-tools lint unit fuzz suite ## Install what the tests need, then run them all
+test: root test-tools lint unit fuzz manifests suite ## Install what the tests need, then run them all
 	@echo "== all passed"
 
 build: tools ## Build the programs
@@ -79,9 +85,16 @@ fuzz: test-tools ## Fuzz what reads strangers' bytes, each parser for FUZZ_SECON
 	@echo "== fuzz"
 	supervisor/runtime/fuzz.sh $(TARGET) $(FUZZ_SECONDS)
 
+manifests: build ## Check the manifests of pods by the API's schemas and by what the documents promise
+	@echo "== manifests"
+	$(PYTHON) supervisor/runtime/test_tools.py $(KUBERNETES_VENV) requirements-kubernetes.txt
+	CLOISTER_BIN=$(TARGET)/release $(KUBERNETES_VENV)/bin/python -B -m pytest -q kubernetes/tests
+
 suite: root test-tools test-packages runtime build leave-out ## Run the black-box suite against the real daemons
 	@echo "== the runner and its parts, the Python tree, starting and stopping"
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) supervisor/python/tests supervisor/runtime/tests
+	echo "== the images, loaded and run with podman"
+	CLOISTER_BIN=$(TARGET)/release CLOISTER_RUNTIME=$(RUNTIME) $(PYTEST) image/tests
 	echo "== the policy's schema, by validators of others"
 	CLOISTER_BIN=$(TARGET)/release $(PYTEST) policy/tests
 	echo "== the black-box suite, with warm interpreters as shipped"
@@ -101,14 +114,26 @@ spec: root test-tools runtime build ## Count what a job costs each part, warm, c
 	@echo "== spec"
 	CLOISTER_BIN=$(TARGET)/release $(VENV)/bin/python -B supervisor/bench/spec.py $(SPEC_OPTIONS)
 
+scale: ## Simulate 10, 100 and 1,000 nodes from what jobs cost, and print the tables of docs/scale.md (SCALE_OPTIONS)
+	@$(PYTHON) -B supervisor/bench/scale.py $(SCALE_OPTIONS)
+
 compat: root test-tools runtime build ## Run Python's tests, numpy's and real programs in the sandbox and outside (COMPAT_OPTIONS)
 	@echo "== compat"
 	$(PYTHON) supervisor/compat/tree.py $(RUNTIME) $(TARGET)/compat/tree
 	CLOISTER_BIN=$(TARGET)/release $(VENV)/bin/python -B supervisor/compat/run.py --tree $(TARGET)/compat/tree --out $(TARGET)/compat $(COMPAT_OPTIONS)
 
+test-balancer: root tools runtime build ## Count what is lost behind HAProxy while nodes restart and die (BALANCER_OPTIONS)
+	@echo "== balancer"
+	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt haproxy ip=iproute2 nsenter=util-linux
+	CLOISTER_BIN=$(TARGET)/release $(VENV)/bin/python -B supervisor/balancer/run.py $(BALANCER_OPTIONS)
+
 deb: root runtime build ## Build a Debian package of it all, with the Python tree in it
 	@echo "== Debian package"
 	systemd/debian/build.sh $(TARGET)/release $(RUNTIME) $(TARGET)/deb
+
+image: root runtime build ## Build container images of it all, as OCI archives with bills of materials (docs/deploy.md)
+	@echo "== images"
+	$(PYTHON) -B image/build.py $(TARGET)/release $(RUNTIME) $(TARGET)/image
 
 # What building a package, a Debian and a virtual machine takes: programs, and their packages where these are named otherwise.
 VM_PROGRAMS := dh=debhelper lintian mmdebstrap qemu-system-x86_64=qemu-system-x86 qemu-img=qemu-utils mke2fs=e2fsprogs ssh=openssh-client
@@ -131,14 +156,14 @@ vm-tools: root tools
 
 test-tools: tools
 	@echo "== test tools"
-	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt 'chromium?' g++
+	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt 'chromium?' g++ podman runc
 
 test-packages: root tools
 	@$(PYTHON) supervisor/suite/packages/install.py $(PACKAGES)
 
 clean: ## Remove what was built (not the Python tree in /var/lib/cloister)
 	cargo clean --target-dir $(TARGET)
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(KUBERNETES_VENV)
 
 # What the machine must have; `root` for what makes or runs sandboxes.
 root:

@@ -54,7 +54,7 @@ pub enum Error {
     /// Anybody could read the metrics.
     #[error(
         "metrics on {0} can be reached from outside: choose a loopback address such as 127.0.0.1:9464 \
-         (--metrics, or ListenStream= of the socket that was passed)"
+         (--metrics, or ListenStream= of the socket that was passed), or pass --metrics-public to let whoever reaches it read them"
     )]
     MetricsOpenToStrangers(SocketAddr),
     /// The listener cannot be used.
@@ -75,6 +75,24 @@ pub enum Error {
     /// The key file cannot be used.
     #[error("{0}")]
     Keys(cloister_keys::ReadError),
+    /// The state directory cannot be used.
+    #[error("{0}")]
+    StateDirectory(Box<dyn StdError + Send + Sync>),
+    /// Nothing can be kept there.
+    #[error("keep in {path} what keys use: {1}", path = .0.display())]
+    State(PathBuf, io::Error),
+    /// Nobody would count.
+    #[error(
+        "the key {0:?} has a quota, and what it uses is kept nowhere: pass --state with a directory of the gateway's own, \
+         or take the quota away: cloister keys set {0} --cpu none --jobs none"
+    )]
+    QuotaWithoutState(String),
+    /// Usage events cannot be written.
+    #[error("write usage events to {path}: {1}", path = .0.display())]
+    Usage(PathBuf, io::Error),
+    /// Something of what was used is not where it should be.
+    #[error("what was used could not be written as a whole: the log says what")]
+    Unkept,
     /// A certificate or its key cannot be read.
     #[error("read {}: {error}: expected PEM that the gateway's own account may read", .path.display())]
     Pem {
@@ -119,6 +137,9 @@ pub enum Error {
     /// A path in which nothing can be.
     #[error("--socket {}: expected the path of a socket", .0.display())]
     NoSocketPath(PathBuf),
+    /// A directory in which files are written cannot be opened.
+    #[error("open {path}, to write in it: {1}: it has to be there, and belong to the gateway's account", path = .0.display())]
+    Written(PathBuf, PathFdError),
     /// The directory of a file that is read again cannot be opened.
     #[error("open the directory of {}: {error}", .file.display())]
     Directory {

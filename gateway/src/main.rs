@@ -9,13 +9,16 @@ mod admission;
 mod api;
 mod args;
 mod error;
+mod going;
 mod keys;
 mod listen;
 mod metrics;
 mod privileges;
+mod probe;
 mod serve;
 mod systemd;
 mod upstream;
+mod usage;
 mod watch;
 
 use std::process::ExitCode;
@@ -29,6 +32,7 @@ use crate::error::Error;
 fn main() -> ExitCode {
     let done = match cloister_program::parse::<Arguments>(&[("keys", "it is `cloister keys` now")]).command {
         Command::Serve(arguments) => serve::serve(*arguments),
+        Command::Probe(asked) => return probe::probe(&asked),
         Command::Openapi => {
             println!("{}", openapi::document(&Versions::default()));
             Ok(())

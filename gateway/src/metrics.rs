@@ -1,33 +1,24 @@
 //! What is counted and measured, in the form that Prometheus reads.
 //!
-//! Nothing of a request's is a label but its outcome. The names of profiles are the policy's, as the supervisor tells
+//! Nothing of a request's is a label but its outcome and, where that is asked for, the name of its key, which is the operator's. The names of profiles are the policy's, as the supervisor tells
 //! them, so there are as many series as an operator asks for and no client can add one.
 
-use std::collections::HashMap;
+mod outcome;
+mod requests;
+
 use std::time::Duration;
 
-use cloister_protocol::{ErrorCode, ProfileStats, RETURNED, Stats};
+use cloister_protocol::{ProfileStats, Stats};
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+
+pub use self::outcome::Outcome;
+use self::requests::Requests;
 
 /// Upper ends of the latency histograms' buckets, in seconds: a warm job takes about a millisecond.
 const BUCKETS: [f64; 16] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
-
-/// What became of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// A job's `main()` returned.
-    Returned,
-    /// It asked for something else than a job, and got it.
-    Served,
-    /// It was answered with this code.
-    Failed(ErrorCode),
-    /// Its client left before there was an answer.
-    Abandoned,
-}
 
 /// Where a job's time goes.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +35,11 @@ pub enum Stage {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    requests: HashMap<Outcome, IntCounter>,
+    requests: Requests,
     jobs: Histogram,
     stages: [Histogram; 3],
     connections: IntGauge,
+    held: IntGauge,
     supervisor: SupervisorMetrics,
 }
 
@@ -65,24 +57,17 @@ struct SupervisorMetrics {
     zygotes: IntCounterVec,
 }
 
-/// A connection, for as long as it is open.
+/// Something that is counted for as long as it is there.
 #[derive(Debug)]
-pub struct Open(IntGauge);
+pub struct Counted(IntGauge);
 
 impl Metrics {
     /// Everything at nothing.
     ///
     /// # Errors
     /// Two metrics of one name.
-    pub fn new() -> Result<Self, prometheus::Error> {
+    pub fn new(by_key: bool) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let outcomes = IntCounterVec::new(
-            Opts::new(
-                "cloister_requests_total",
-                "Requests by what became of them; of jobs: returned or an error code.",
-            ),
-            &["outcome"],
-        )?;
         let histogram = |name, help| HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
         let jobs = Histogram::with_opts(histogram(
             "cloister_request_duration_seconds",
@@ -93,23 +78,20 @@ impl Metrics {
             &["stage"],
         )?;
         let connections = IntGauge::new("cloister_connections", "Open connections.")?;
-        registry.register(Box::new(outcomes.clone()))?;
         registry.register(Box::new(jobs.clone()))?;
         registry.register(Box::new(stages.clone()))?;
+        let held = IntGauge::new("cloister_requests_held", "Requests that wait for a supervisor that is away.")?;
         registry.register(Box::new(connections.clone()))?;
-        let ways = [Outcome::Returned, Outcome::Served, Outcome::Abandoned];
-        let all = ErrorCode::ALL.map(Outcome::Failed).into_iter().chain(ways);
-        let requests = all.map(|outcome| (outcome, outcomes.with_label_values(&[outcome.name()]))).collect();
+        registry.register(Box::new(held.clone()))?;
+        let requests = Requests::new(&registry, by_key)?;
         let stages = ["queue", "setup", "run"].map(|stage| stages.with_label_values(&[stage]));
         let supervisor = SupervisorMetrics::new(&registry)?;
-        Ok(Self { registry, requests, jobs, stages, connections, supervisor })
+        Ok(Self { registry, requests, jobs, stages, connections, held, supervisor })
     }
 
-    /// Counts a request; `job` is how long it took if it was to run one.
-    pub fn count(&self, outcome: Outcome, job: Option<Duration>) {
-        if let Some(counter) = self.requests.get(&outcome) {
-            counter.inc();
-        }
+    /// Counts a request, of this key if it came with one that is known; `job` is how long it took if it was to run one.
+    pub fn count(&self, outcome: Outcome, key: Option<&str>, job: Option<Duration>) {
+        self.requests.count(outcome, key);
         if let Some(time) = job {
             self.jobs.observe(time.as_secs_f64());
         }
@@ -141,9 +123,13 @@ impl Metrics {
     }
 
     /// Counts a connection while it is open.
-    pub fn open(&self) -> Open {
-        self.connections.inc();
-        Open(self.connections.clone())
+    pub fn open(&self) -> Counted {
+        Counted::new(&self.connections)
+    }
+
+    /// Counts a request while it is held.
+    pub fn hold(&self) -> Counted {
+        Counted::new(&self.held)
     }
 
     /// All of it, with what the supervisor says of itself now, in Prometheus' text format.
@@ -215,31 +201,14 @@ impl SupervisorMetrics {
     }
 }
 
-impl Outcome {
-    /// The code of a failure.
-    pub fn code(self) -> Option<ErrorCode> {
-        match self {
-            Self::Failed(code) => Some(code),
-            _ => None,
-        }
-    }
-
-    /// What the supervisor says became of a job.
-    pub fn parse(text: &str) -> Option<Self> {
-        if text == RETURNED { Some(Self::Returned) } else { ErrorCode::parse(text).map(Self::Failed) }
-    }
-
-    fn name(self) -> String {
-        match self {
-            Self::Returned => RETURNED.to_owned(),
-            Self::Served => "served".to_owned(),
-            Self::Abandoned => "abandoned".to_owned(),
-            Self::Failed(code) => code.name(),
-        }
+impl Counted {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
     }
 }
 
-impl Drop for Open {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
     }

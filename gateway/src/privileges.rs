@@ -5,7 +5,7 @@
 //! connecting to the supervisor's socket, and reading the directories of files that are read again.
 
 use std::error::Error as StdError;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use caps::{CapSet, Capability};
 use landlock::{
@@ -33,11 +33,12 @@ const ABI_WITH_UNIX_SOCKETS: ABI = ABI::V9;
 const MANAGER_SOCKETS: [&str; 2] = ["/run/systemd/notify", "/run/systemd/journal/socket"];
 
 /// Becomes `user` if this process is root, then gives up capabilities, new privileges, the file
-/// system and the network, but for the directory of the supervisor's `socket` and those of the `files` that are read again.
+/// system and the network, but for the directory of the supervisor's `socket`, those of the `files` that are read again, and
+/// those in which files are `written`.
 ///
 /// # Errors
 /// The layer that could not be put in force, and what to do.
-pub fn give_up(user: Option<&str>, socket: &Path, files: &[&Path]) -> Result<(), Error> {
+pub fn give_up(user: Option<&str>, socket: &Path, files: &[&Path], written: &[PathBuf]) -> Result<(), Error> {
     // Needs CAP_SETPCAP, which the change of id takes away. One who never had it could not.
     if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).map_err(failed("read the capabilities"))? {
         clear(CapSet::Bounding)?;
@@ -54,7 +55,7 @@ pub fn give_up(user: Option<&str>, socket: &Path, files: &[&Path]) -> Result<(),
     prctl::set_no_new_privs().map_err(failed("set no_new_privs"))?;
     // No core file, no ptrace by processes of the same id, and /proc/PID is root's.
     prctl::set_dumpable(false).map_err(failed("become undumpable"))?;
-    restrict(socket, files)
+    restrict(socket, files, written)
 }
 
 /// The ids to become: a number stands for itself, whether it has an account or not.
@@ -81,7 +82,7 @@ fn clear(set: CapSet) -> Result<(), Error> {
 
 /// Landlock on this process: no other file is opened any more, no port bound, no connection made, no
 /// signal sent out. Connections are accepted from the socket that is open already.
-fn restrict(socket: &Path, files: &[&Path]) -> Result<(), Error> {
+fn restrict(socket: &Path, files: &[&Path], written: &[PathBuf]) -> Result<(), Error> {
     let directory = match socket.parent() {
         Some(directory) if directory.as_os_str().is_empty() => Path::new("."),
         Some(directory) => directory,
@@ -91,8 +92,10 @@ fn restrict(socket: &Path, files: &[&Path]) -> Result<(), Error> {
     let is_missing = supervisors.is_none();
     let manager = MANAGER_SOCKETS.into_iter().filter_map(|socket| PathFd::new(socket).ok());
     let directories = files.iter().flat_map(|file| directories(file)).collect::<Result<Vec<_>, _>>()?;
-    let status =
-        enforce(supervisors.into_iter().chain(manager), directories).map_err(failed("restrict with Landlock"))?;
+    let open = |path: &PathBuf| PathFd::new(path).map_err(|error| Error::Written(path.clone(), error));
+    let written = written.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let status = enforce(supervisors.into_iter().chain(manager), directories, written)
+        .map_err(failed("restrict with Landlock"))?;
     if status.ruleset == RulesetStatus::NotEnforced {
         return Err(Error::NoLandlock);
     }
@@ -114,10 +117,12 @@ fn directories(file: &Path) -> Vec<Result<PathFd, Error>> {
     std::iter::once(apparent).chain(real).map(|directory| open(&directory)).collect()
 }
 
-/// Denies all that Landlock knows, but for connecting to sockets at or beneath `sockets` and reading files beneath `directories`.
+/// Denies all that Landlock knows, but for connecting to sockets at or beneath `sockets`, reading files beneath `directories`,
+/// and reading, writing, making and renaming files beneath `written`.
 fn enforce(
     sockets: impl IntoIterator<Item = PathFd>,
     directories: Vec<PathFd>,
+    written: Vec<PathFd>,
 ) -> Result<RestrictionStatus, RulesetError> {
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST_ABI))?
@@ -129,6 +134,15 @@ fn enforce(
     }
     for directory in directories {
         ruleset = ruleset.add_rule(PathBeneath::new(directory, AccessFs::ReadFile))?;
+    }
+    let write = AccessFs::ReadFile
+        | AccessFs::ReadDir
+        | AccessFs::WriteFile
+        | AccessFs::Truncate
+        | AccessFs::MakeReg
+        | AccessFs::RemoveFile;
+    for directory in written {
+        ruleset = ruleset.add_rule(PathBeneath::new(directory, write))?;
     }
     ruleset.restrict_self()
 }
@@ -153,8 +167,9 @@ mod tests {
     fn the_supervisors_socket_and_files_to_read_again_are_all_that_can_be_reached() {
         let directory = std::env::temp_dir().join(format!("cloister-landlock-{}", std::process::id()));
         fs::create_dir(&directory).expect("make a directory");
-        let (socket, shelf) = (directory.join("socket"), directory.join("shelf"));
+        let [socket, shelf, desk] = ["socket", "shelf", "desk"].map(|name| directory.join(name));
         fs::create_dir(&shelf).expect("make a directory");
+        fs::create_dir(&desk).expect("make a directory");
         fs::write(shelf.join("file"), "").expect("write a file");
         let _listening = UnixListener::bind(&socket).expect("listen");
         let port = TcpListener::bind("127.0.0.1:0").expect("bind").local_addr().expect("its address");
@@ -162,9 +177,12 @@ mod tests {
             let directory = directory.clone();
             move || {
                 let directories = super::directories(&shelf.join("file")).into_iter().collect::<Result<_, _>>().expect("open");
-                let status = enforce(PathFd::new(&directory).ok(), directories).expect("restrict");
+                let written = PathFd::new(&desk).expect("open");
+                let status = enforce(PathFd::new(&directory).ok(), directories, vec![written]).expect("restrict");
                 UnixStream::connect(&socket).expect("the socket can be reached");
                 fs::read(shelf.join("file")).expect("the file can be read again");
+                fs::write(desk.join("new"), "").expect("files can be written in their directory");
+                fs::rename(desk.join("new"), desk.join("file")).expect("and renamed");
                 let denied = |result: std::io::Result<()>, what| {
                     assert_eq!(result.expect_err(what).kind(), ErrorKind::PermissionDenied, "{what}");
                 };
@@ -172,6 +190,8 @@ mod tests {
                 denied(fs::read_dir(&directory).map(drop), "list a directory");
                 denied(fs::write(directory.join("file"), ""), "write a file");
                 denied(fs::write(shelf.join("file"), ""), "write a file that may be read");
+                denied(fs::rename(desk.join("file"), shelf.join("other")), "carry a file elsewhere");
+                denied(fs::create_dir(desk.join("directory")), "make a directory");
                 denied(fs::read_dir(&shelf).map(drop), "list a directory of files that may be read");
                 denied(fs::remove_file(&socket), "remove a file");
                 denied(UnixListener::bind(directory.join("another")).map(drop), "make a socket");

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 
 use cloister_program::log;
@@ -14,7 +15,8 @@ use crate::admission::host_check::HostNames;
 use crate::api::router::router;
 use crate::args::Serve;
 use crate::error::Error;
-use crate::keys::Keyring;
+use crate::going::{Departure, Going};
+use crate::keys::{Keyring, parent};
 use crate::listen::activity::Pace;
 use crate::listen::connections::Connections;
 use crate::listen::http::Protocols;
@@ -26,6 +28,8 @@ use crate::metrics::Metrics;
 use crate::privileges;
 use crate::systemd::{credentials, notify, sockets};
 use crate::upstream::supervisor::Supervisor;
+use crate::usage::accounts::Accounts;
+use crate::usage::sink;
 use crate::watch::{self, Watched};
 
 /// In this order: take the port, give up what that may have needed, and only then listen to anyone.
@@ -38,37 +42,56 @@ pub fn serve(mut arguments: Serve) -> Result<(), Error> {
     log::start(arguments.log_format, |filter| filter.with_target("rmcp", LevelFilter::OFF))?;
     let open = arguments.no_auth || arguments.keys.is_some();
     let passed = sockets::listeners()?;
+    let is_passed = passed.clients.is_some();
     let listener = match passed.clients {
         Some(passed) => socket::adopt(passed, open)?,
         None => socket::bind(arguments.listen, open)?,
     };
     let metrics = match passed.metrics {
-        Some(passed) => Some(admin::adopt(passed)?),
-        None => arguments.metrics.map(admin::bind).transpose()?,
+        Some(passed) => Some(admin::adopt(passed, arguments.metrics_public)?),
+        None => arguments.metrics.map(|address| admin::bind(address, arguments.metrics_public)).transpose()?,
     };
     socket::raise_open_files();
     let files = [&arguments.keys, &arguments.tls_certificate, &arguments.tls_key];
     let files: Vec<_> = files.into_iter().flatten().map(PathBuf::as_path).collect();
-    privileges::give_up(arguments.user.as_deref(), &arguments.socket, &files)?;
+    privileges::give_up(arguments.user.as_deref(), &arguments.socket, &files, &written(&arguments))?;
+    let address = listener.local_addr().map_err(Error::Listen)?;
+    let (accounts, books) = Accounts::open(arguments.state.as_deref(), arguments.usage.as_deref(), address)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(THREADS)
         .on_thread_start(cloister_program::stand_behind)
         .build()
         .map_err(Error::EventLoop)?;
-    runtime.block_on(run(&arguments, listener, metrics))
+    let served = runtime.block_on(run(&arguments, (listener, is_passed), metrics, accounts));
+    // With it goes what was cut off, which is counted too.
+    drop(runtime);
+    let closed = books.close();
+    served.and(closed)
 }
 
-/// Serves until SIGTERM or SIGINT, then lets running requests finish for a while.
-async fn run(arguments: &Serve, listener: TcpListener, metrics: Option<TcpListener>) -> Result<(), Error> {
+/// The directories in which files are written.
+fn written(arguments: &Serve) -> Vec<PathBuf> {
+    let events = arguments.usage.as_deref().filter(|file| !sink::is_output(file)).map(parent);
+    arguments.state.clone().into_iter().chain(events).collect()
+}
+
+/// Serves until SIGTERM or SIGINT and for the notice, then lets running requests finish for a while.
+async fn run(
+    arguments: &Serve,
+    (listener, is_passed): (TcpListener, bool),
+    metrics: Option<TcpListener>,
+    accounts: Accounts,
+) -> Result<(), Error> {
     let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Listen)?;
     let address = listener.local_addr().map_err(Error::Listen)?;
     let mut stop = Stop::new()?;
-    let mut watchdog = std::pin::pin!(notify::feed_watchdog());
-    let counted = Arc::new(Metrics::new().map_err(Error::Metrics)?);
-    let connections = connections(arguments, &counted)?;
+    let departure = Departure::new();
+    let counted = Arc::new(Metrics::new(arguments.metrics_by_key).map_err(Error::Metrics)?);
+    let connections = connections(arguments, &counted, accounts, departure.heard())?;
     if let Some(listener) = metrics {
-        admin::serve(listener, counted, Supervisor::new(&arguments.socket))?;
+        let supervisor = Supervisor::new(&arguments.socket, arguments.hold, &counted);
+        admin::serve(listener, counted, supervisor)?;
     }
     if arguments.keys.is_some()
         && arguments.tls_key.is_none()
@@ -81,44 +104,74 @@ async fn run(arguments: &Serve, listener: TcpListener, metrics: Option<TcpListen
     }
     notify::ready();
     tracing::info!(%address, tls = arguments.tls_key.is_some(), keys = arguments.keys.is_some(), socket = %arguments.socket.display(), "listening");
-    loop {
-        tokio::select! {
-            () = stop.asked() => break,
-            never = &mut watchdog => match never {},
-            (stream, peer, place) = connections.accept(&listener) => connections.serve(stream, peer, place),
-        }
+    accept_until(stop.asked(), &connections, &listener).await;
+    let notice = arguments.drain_notice(address, is_passed);
+    notify::stopping(notice + arguments.drain);
+    if !notice.is_zero() {
+        departure.give_notice();
+        tracing::info!(connections = connections.count(), ?notice, "going: everything is still served");
+        let over = async {
+            tokio::select! {
+                () = tokio::time::sleep(notice) => {}
+                () = stop.asked() => tracing::info!("the notice is cut short"),
+            }
+        };
+        accept_until(over, &connections, &listener).await;
+    }
+    departure.close();
+    if !is_passed {
+        connections.serve_last(&listener).await;
     }
     drop(listener);
-    notify::stopping();
     tracing::info!(connections = connections.count(), "stopping: running requests may finish");
     tokio::select! {
-        () = connections.shut_down() => tracing::info!("stopped"),
+        () = connections.ended() => tracing::info!("stopped"),
         () = tokio::time::sleep(arguments.drain) => tracing::warn!("stopped: requests that still ran were cut off"),
-        () = stop.asked() => tracing::warn!("stopped at once: asked twice"),
+        () = stop.asked() => tracing::warn!("stopped at once: asked again"),
     }
     Ok(())
 }
 
+/// Serves whoever connects until this completes.
+async fn accept_until(end: impl Future<Output = ()>, connections: &Connections, listener: &tokio::net::TcpListener) {
+    let (mut end, mut watchdog) = (pin!(end), pin!(notify::feed_watchdog()));
+    loop {
+        tokio::select! {
+            () = &mut end => return,
+            never = &mut watchdog => match never {},
+            (stream, peer, place) = connections.accept(listener) => connections.serve(stream, peer, place),
+        }
+    }
+}
+
 /// What connections are served with, as the command line asks for it. The files that are named there are read here, and
 /// again when they change.
-fn connections(arguments: &Serve, metrics: &Arc<Metrics>) -> Result<Connections, Error> {
+fn connections(
+    arguments: &Serve,
+    metrics: &Arc<Metrics>,
+    accounts: Accounts,
+    going: Going,
+) -> Result<Connections, Error> {
     let mut watched = Vec::new();
     let (keyring, tls) = (keys(arguments, &mut watched)?, certificate(arguments, &mut watched)?);
     watch::start(watched)?;
     let open = arguments.no_auth || keyring.is_some();
     let names = if open { HostNames::Any } else { HostNames::Loopback };
-    let router = router(arguments, Admission::new(keyring), Arc::clone(metrics));
+    let router = router(arguments, Admission::new(keyring), Arc::clone(metrics), (accounts, going.clone()));
     let pace = Pace { window: arguments.body_timeout, bytes: arguments.least_read.get() as u64 };
     let timeouts = Timeouts { header: arguments.header_timeout, idle: arguments.idle_timeout, pace };
     let proxies = TrustedProxies::new(arguments.trusted_proxy.clone());
     let protocols = Protocols::new(router, proxies, names, pace, Arc::clone(metrics));
-    Ok(Connections::new(arguments.max_connections, protocols, tls, timeouts, Arc::clone(metrics)))
+    Ok(Connections::new(arguments.max_connections, protocols, tls, timeouts, Arc::clone(metrics), going))
 }
 
 /// Reads the keys, if there are to be any.
 fn keys(arguments: &Serve, watched: &mut Vec<Watched>) -> Result<Option<Arc<Keyring>>, Error> {
     let Some(path) = arguments.keys.clone() else { return Ok(None) };
     let keyring = Arc::new(Keyring::open(&path).map_err(Error::Keys)?);
+    if let (None, Some(key)) = (&arguments.state, keyring.any_with_quota()) {
+        return Err(Error::QuotaWithoutState(key));
+    }
     let again = Arc::clone(&keyring);
     watched.push(Watched::new("keys", vec![path.clone()], move || again.reload(&path).map_err(Error::Keys)));
     Ok(Some(keyring))

@@ -87,11 +87,15 @@ def of_own_tree(policy, place):
 
 def commands(arguments, supervisor_socket):
     _, port = split(arguments.listen)
+    # In a terminal's control group others are, beside whom none can be made for jobs.
+    scope = ["systemd-run", "--scope", "--quiet", "--collect", "--property=Delegate=yes", "--"] if os.path.isdir("/run/systemd/system") else []
     return {
         # Its control group is named after its port and its ids are those that are free, so that it lives beside others.
-        "supervisor": [f"{arguments.bin}/cloister-supervisor", "serve", "--policy", arguments.policy,
+        "supervisor": [*scope, f"{arguments.bin}/cloister-supervisor", "serve", "--policy", arguments.policy,
                        "--socket", str(supervisor_socket), "--gateway-uid", GATEWAY_ID,
-                       "--cgroup", f"cloister-{port}", "--beside"],
+                       "--cgroup", f"cloister-{port}", "--beside",
+                       # Whom it serves is stopped before it.
+                       "--drain-notice", "0s"],
         "gateway": [f"{arguments.bin}/cloister-gateway", "serve", "--listen", arguments.listen,
                     "--socket", str(supervisor_socket), "--user", GATEWAY_ID, *arguments.gateway_options],
     }

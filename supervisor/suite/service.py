@@ -49,8 +49,12 @@ def shipped_policy(built):
 class Service:
     """One supervisor and one gateway, with a policy of their own. `built` is where other programs than the tests' lie."""
 
-    def __init__(self, policy="", supervisor=None, gateway_options=(), warm=WARM, secure=False, under=(), built=None):
+    def __init__(self, policy="", supervisor=None, gateway_options=(), warm=WARM, secure=False, under=(), built=None,
+                 supervisor_options=None):
         self.built = built
+        # Tests that stop a supervisor wait for its jobs, not for its notice; programs of before know none.
+        usual = [] if built else ["--drain-notice", "0s"]
+        self.supervisor_options = usual if supervisor_options is None else [*supervisor_options]
         self.directory = Path(tempfile.mkdtemp(prefix="cloister-suite-"))
         self.directory.chmod(0o711)
         self.cgroup = f"cloister-{uuid.uuid4().hex[:8]}"
@@ -106,8 +110,7 @@ class Service:
     def start(self):
         try:
             self.start_supervisor()
-            self.gateway = self.spawn("gateway", "serve", "--listen", self.address, "--socket", self.socket,
-                                      "--user", GATEWAY_ID, *self.gateway_options)
+            self.start_gateway()
             self.wait_until_ready()
         except BaseException:
             # Who is told that it did not start may have no hold of it. Its logs stay, for the report.
@@ -117,7 +120,11 @@ class Service:
 
     def start_supervisor(self):
         self.supervisor = self.spawn("supervisor", "serve", "--policy", self.policy, "--socket", self.socket,
-                                     "--gateway-uid", GATEWAY_ID, "--cgroup", self.cgroup)
+                                     "--gateway-uid", GATEWAY_ID, "--cgroup", self.cgroup, *self.supervisor_options)
+
+    def start_gateway(self):
+        self.gateway = self.spawn("gateway", "serve", "--listen", self.address, "--socket", self.socket,
+                                  "--user", GATEWAY_ID, *self.gateway_options)
 
     def spawn(self, name, *arguments):
         command = [*(self.under if name == "supervisor" else ()), binary(f"cloister-{name}", self.built), *map(str, arguments)]
@@ -167,8 +174,7 @@ class Service:
 
     def cgroup_directories(self):
         """Every directory of this service's control groups, on version 1 and 2 alike."""
-        roots = [*CGROUPS.glob(f"*/{self.cgroup}"), *CGROUPS.glob(self.cgroup)]
-        return [path for root in roots for path in [root, *root.rglob("*")] if path.is_dir()]
+        return [Path(path) for path, _, _ in os.walk(CGROUPS) if self.cgroup in Path(path).parts]
 
     def slot_groups(self, file):
         """A file of every slot's control group."""

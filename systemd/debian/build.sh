@@ -27,6 +27,7 @@ cp "$repository/systemd/sysusers.conf" "$stage/debian/cloister.sysusers"
 cp "$repository/systemd/tmpfiles.conf" "$stage/debian/cloister.tmpfiles"
 cp "$repository"/systemd/*.service "$repository"/systemd/*.socket "$repository"/systemd/*.slice "$stage/units"
 cp "$repository/policy/policy.toml" "$stage"
+cp -r "$repository/systemd/apparmor" "$stage"
 mkdir -p "$stage/man" "$stage/completions/bash" "$stage/completions/zsh" "$stage/completions/fish"
 cp "$programs/cloister" "$programs/cloister-gateway" "$programs/cloister-supervisor" "$stage/bin"
 completions() {

@@ -1,6 +1,7 @@
 """The package on a real Debian, from `apt install` to `apt purge`. The tests stand in the order of its life."""
 
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import trustme
@@ -110,6 +111,17 @@ def test_every_layer_holds_on_version_two(service, machine):
     assert machine.run("cat", "/sys/module/apparmor/parameters/enabled") == "Y"
 
 
+@pytest.mark.essential
+def test_the_profile_of_apparmor_is_in_force_where_it_is_known(service, machine):
+    # From version 4 on, as Debian 13 has it.
+    known = machine.ssh("apparmor_parser --version | grep -q ' version [4-9]'", check=False).returncode == 0
+    assert (machine.ssh("test -e /etc/apparmor.d/cloister-supervisor", check=False).returncode == 0) is known
+    confined = "cloister-supervisor (enforce)" if known else "unconfined"
+    assert machine.run("cat", f"/proc/{service.main_pid()}/attr/current") == confined
+    labels = machine.ssh(f"for pid in $(cat {GROUP}/cloister/*/cgroup.procs); do cat /proc/$pid/attr/current; done").stdout.splitlines()
+    assert set(labels) == {confined}
+
+
 def test_each_slot_has_device_nodes_of_its_own(service, machine):
     assert len(machine.run("ls", "/dev/cloister/cloister").split()) > 64
     assert machine.run("stat", "-c", "%F %t:%T %a", "/dev/cloister/cloister/0/null") == "character special file 1:3 666"
@@ -140,6 +152,57 @@ def test_both_daemons_have_a_bound_of_their_own_and_the_jobs_are_not_under_it(se
     assert machine.run("cat", f"{GROUP}/memory.max") == "max"
     gateway = machine.run("systemctl", "show", "-p", "MemoryMax", "--value", "cloister-gateway.service")
     assert int(gateway) <= 2 << 30
+
+
+# More memory at once than the node has for two such jobs, and less than the profile allows to one.
+FILL = """
+import time
+def main(mebibytes):
+    held = bytearray(mebibytes << 20)
+    held[::4096] = b"x" * len(held[::4096])
+    time.sleep(30)
+    return "kept"
+"""
+
+
+@pytest.mark.essential
+def test_jobs_that_use_up_the_memory_of_the_node_cost_one_of_them_and_not_the_node(service, machine):
+    drop_in = "/run/systemd/system/cloister-supervisor.service.d"
+    machine.ssh(f"mkdir -p {drop_in} && printf '[Service]\\nMemoryMax=900M\\n' > {drop_in}/memory.conf && systemctl daemon-reload")
+    try:
+        service.restart()
+        supervisor = service.main_pid()
+        # As a container whose runtime has all of it end when its memory is used up.
+        machine.ssh(f"echo 1 > {GROUP}/memory.oom.group")
+        assert machine.run("cat", f"{GROUP}/cloister/memory.max") == str(675 << 20)
+        with ThreadPoolExecutor(2) as pool:
+            answers = list(pool.map(lambda _: service.execute(FILL, args=[400]), range(2)))
+        assert sorted(status for status, _ in answers) == [200, 422]
+        [error] = [answer["error"] for status, answer in answers if status == 422]
+        assert (error["code"], error["reason"]) == ("memory_limit", "node_memory") and "denials" not in error
+        assert service.main_pid() == supervisor and service.is_ready()
+    finally:
+        machine.ssh(f"rm -r {drop_in} && systemctl daemon-reload")
+        service.restart()
+
+
+# As a container's first process, in a group that no manager has marked, and with its own control groups shown to it or the host's.
+CONTAINED = """
+    mkdir -p /sys/fs/cgroup/pod
+    unshare --mount --pid --fork {namespace} --mount-proc sh -c 'echo 0 > /sys/fs/cgroup/pod/cgroup.procs; exec cloister run --policy /etc/cloister/policy.toml /root/held.py' &
+    until find /sys/fs/cgroup -path '*/slot-*' -name cgroup.procs -path '*cloister-run-*' -exec cat {{}} + | grep -q .; do sleep 0.2; done
+    find /sys/fs/cgroup -type d -name 'cloister-run-*'
+    wait
+    rmdir /sys/fs/cgroup/pod/.supervisor /sys/fs/cgroup/pod
+"""
+
+
+@pytest.mark.essential
+def test_in_a_container_all_groups_are_below_its_own(machine):
+    machine.ssh("printf 'import time\\ndef main():\\n    time.sleep(5)\\n    return 7\\n' > /root/held.py")
+    said = machine.ssh(CONTAINED.format(namespace="")).stdout
+    assert "/sys/fs/cgroup/pod/cloister-run-" in said and '"result":7' in said.replace(" ", ""), said
+    assert "\n/sys/fs/cgroup/cloister-run" not in f"\n{said}"
 
 
 def test_usage_tells_the_peak_of_memory(service):

@@ -1,16 +1,17 @@
-//! Making and revoking keys.
+//! Making, changing and revoking keys.
 //!
 //! The file is replaced as a whole, by rename, so whoever reads it sees the old one or the new one.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::error::ChangeError;
 use crate::file::{Entry, KeyFile, Timestamp, is_name, parent};
+use crate::quota::CpuTime;
 use crate::rate::Rate;
 use crate::token::Token;
 
@@ -30,8 +31,58 @@ pub struct NewKey {
     pub burst: Option<NonZeroU32>,
     /// How many of its requests may run or wait at once; none: as many as the gateway takes of one.
     pub concurrency: Option<NonZeroUsize>,
+    /// The processor time that its jobs may use in a day; none: as much as there is.
+    pub cpu_per_day: Option<CpuTime>,
+    /// The jobs that it may run in a day; none: as many as there can be.
+    pub jobs_per_day: Option<NonZeroU64>,
     /// When it ends, counted from now; none: never.
     pub expires: Option<Duration>,
+}
+
+/// What a key is to be from now on. What is `None` stays as it is, and of what is `Some(None)` there is no bound any more.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// The profiles that it may use.
+    pub profiles: Option<Option<Vec<String>>>,
+    /// How fast it may send.
+    pub rate: Option<Option<Rate>>,
+    /// How many at once, after a while of nothing.
+    pub burst: Option<Option<NonZeroU32>>,
+    /// How many of its requests may run or wait at once.
+    pub concurrency: Option<Option<NonZeroUsize>>,
+    /// The processor time that its jobs may use in a day.
+    pub cpu_per_day: Option<Option<CpuTime>>,
+    /// The jobs that it may run in a day.
+    pub jobs_per_day: Option<Option<NonZeroU64>>,
+    /// When it ends, counted from now.
+    pub expires: Option<Option<Duration>>,
+}
+
+impl Changes {
+    /// Changes the key of a name in a file. The key itself stays the same.
+    ///
+    /// # Errors
+    /// That there is none, that it would be no key, or whatever kept the file from being written.
+    pub fn make(self, path: &Path, name: &str) -> Result<(), ChangeError> {
+        fn put<T>(place: &mut Option<T>, change: Option<Option<T>>) {
+            if let Some(value) = change {
+                *place = value;
+            }
+        }
+        let now = SystemTime::now();
+        change(path, |file| {
+            let key = file.keys.iter_mut().find(|key| key.name == name);
+            let key = key.ok_or_else(|| ChangeError::Unknown(path.to_owned(), name.to_owned()))?;
+            put(&mut key.profiles, self.profiles);
+            put(&mut key.rate, self.rate);
+            put(&mut key.burst, self.burst);
+            put(&mut key.concurrency, self.concurrency);
+            put(&mut key.cpu_per_day, self.cpu_per_day);
+            put(&mut key.jobs_per_day, self.jobs_per_day);
+            put(&mut key.expires, self.expires.map(|time| time.map(|time| Timestamp(now + time))));
+            Ok(())
+        })
+    }
 }
 
 impl NewKey {
@@ -53,6 +104,8 @@ impl NewKey {
             rate: self.rate,
             burst: self.burst,
             concurrency: self.concurrency,
+            cpu_per_day: self.cpu_per_day,
+            jobs_per_day: self.jobs_per_day,
             created: Timestamp(now),
             expires: self.expires.map(|time| Timestamp(now + time)),
         };

@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io::ErrorKind;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::error::{Mistake, ReadError};
+use crate::quota::CpuTime;
 use crate::rate::Rate;
 use crate::token::{Digest, KeyId};
 
@@ -45,6 +46,12 @@ pub struct Entry {
     /// How many of its requests may run or wait at once; absent: as many as the gateway takes of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<NonZeroUsize>,
+    /// The processor time that its jobs may use in a day of UTC; absent: as much as there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_per_day: Option<CpuTime>,
+    /// The jobs that it may run in a day of UTC; absent: as many as there can be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jobs_per_day: Option<NonZeroU64>,
     /// When it was made.
     pub created: Timestamp,
     /// When it ends; absent: never.
@@ -56,9 +63,9 @@ pub struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timestamp(pub SystemTime);
 
-/// The one version of the file's form.
-#[derive(Debug, Default)]
-struct Version;
+/// The one version of a file's form.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Version;
 
 impl KeyFile {
     /// No keys.
@@ -194,6 +201,8 @@ mod tests {
                 "key \"one\": a burst of 6000000 takes more than",
             ),
             (format!("version = 1\n{key}concurrency = 0"), "zero"),
+            (format!("version = 1\n{key}jobs_per_day = 0"), "zero"),
+            (format!("version = 1\n{key}cpu_per_day = \"much\""), "is no time"),
             (format!("version = 1\n{key}profile = [\"default\"]"), "unknown field `profile`"),
             (format!("version = 1\n{key}expires = \"soon\""), "is no time"),
             (format!("version = 1\n{key}{key}"), "there twice"),

@@ -15,7 +15,7 @@ use subtle::ConstantTimeEq;
 const PREFIX: &str = "cloister_";
 
 /// Finds a key's entry; not a secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId([u8; 8]);
 
 /// A key in the clear. It is shown once, when it is made, and then is its holder's alone.

@@ -4,12 +4,14 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use axum::response::Response;
-use cloister_protocol::{DEFAULT_PROFILE, ErrorCode, Tenant};
+use cloister_protocol::{DEFAULT_PROFILE, ErrorCode, SpentQuota, Tenant};
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use crate::admission::tenant;
 use crate::keys::{AtOnce, Key, Keyring, Standing, Stranger, Token};
+use crate::usage::accounts::Accounts;
+use crate::usage::ledger::CountedJob;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -42,6 +44,8 @@ pub struct Refused {
     pub message: String,
     /// Header fields that say more.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The quota that is used up, if it is that.
+    pub quota: Option<Box<SpentQuota>>,
 }
 
 /// The key that a request came with, for the log.
@@ -74,11 +78,19 @@ impl Admission {
 }
 
 impl Caller {
-    /// Whether it may run a job now. It keeps its leave until the answer that it signs has left.
+    /// Whether it has used up what it may today; before its request is read.
     ///
     /// # Errors
-    /// 403 for a profile that the key may not use, 429 for too many requests at once.
-    pub fn admit(&self, profile: Option<&str>) -> Result<(), Refused> {
+    /// 429 for a quota that is used up.
+    pub fn check(&self, accounts: &Accounts) -> Result<(), Refused> {
+        self.key.as_deref().map_or(Ok(()), |key| accounts.check(key)).map_err(Refused::from)
+    }
+
+    /// Whether it may run a job now, which is then counted. It keeps its leave until the answer that it signs has left.
+    ///
+    /// # Errors
+    /// 403 for a profile that the key may not use, 429 for a quota that is used up, or too many requests at once.
+    pub fn admit(&self, profile: Option<&str>, accounts: &Accounts) -> Result<Option<CountedJob>, Refused> {
         let key = self.key.as_deref();
         if let Some(profiles) = self.profiles() {
             let profile = profile.unwrap_or(DEFAULT_PROFILE);
@@ -94,10 +106,21 @@ impl Caller {
             );
             Refused::new(ErrorCode::RateLimited, message)
         })?;
+        let counted = key.map_or(Ok(None), |key| accounts.take(key))?;
         if let Some(at_once) = at_once {
             let _ = self.permit.set(Permit(Arc::new(at_once)));
         }
-        Ok(())
+        Ok(counted)
+    }
+
+    /// The name of its key.
+    pub fn key_name(&self) -> Option<&str> {
+        self.key.as_deref().map(Key::name)
+    }
+
+    /// Whether what its jobs use is counted against a quota.
+    pub fn has_cpu_quota(&self) -> bool {
+        self.key.as_deref().is_some_and(|key| key.quotas().0.is_some())
     }
 
     /// The profiles that it may use; `None` for all.
@@ -125,8 +148,9 @@ impl Caller {
 }
 
 impl Refused {
-    fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), headers: Vec::new() }
+    /// Without more to say.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), headers: Vec::new(), quota: None }
     }
 }
 

@@ -6,4 +6,5 @@ pub mod body_budget;
 pub mod caller;
 pub mod client_address;
 pub mod host_check;
+pub mod quota;
 pub mod tenant;

@@ -8,9 +8,11 @@ use std::time::Duration;
 use crate::admission::body_budget::BodyBudget;
 use crate::admission::caller::Admission;
 use crate::args::Serve;
+use crate::going::Going;
 use crate::metrics::Metrics;
 use crate::upstream::profiles::KnownProfiles;
 use crate::upstream::supervisor::Supervisor;
+use crate::usage::accounts::Accounts;
 
 /// The application's state.
 #[derive(Debug)]
@@ -19,6 +21,10 @@ pub struct App {
     pub admission: Admission,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What keys use.
+    pub accounts: Accounts,
+    /// Whether this node is on its way out.
+    pub going: Going,
     /// Where jobs run.
     pub supervisor: Supervisor,
     /// What scripts find there.
@@ -33,11 +39,18 @@ pub struct App {
 
 impl App {
     /// What the command line asks for.
-    pub fn new(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>) -> Self {
-        let supervisor = Supervisor::new(&arguments.socket);
+    pub fn new(
+        arguments: &Serve,
+        admission: Admission,
+        metrics: Arc<Metrics>,
+        (accounts, going): (Accounts, Going),
+    ) -> Self {
+        let supervisor = Supervisor::new(&arguments.socket, arguments.hold, &metrics);
         Self {
             admission,
             metrics,
+            accounts,
+            going,
             profiles: KnownProfiles::new(supervisor.clone()),
             supervisor,
             bodies: BodyBudget::new(arguments.max_body_memory.get()),

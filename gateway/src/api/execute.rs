@@ -41,7 +41,7 @@ use crate::upstream::supervisor::Wish;
         (status = 413, description = "The body, the script or its files are too large: too_large.", body = schemas::Refused),
         (status = 415, description = "The body is not declared as JSON: unsupported_media_type.", body = schemas::Refused),
         (status = 422, description = "The script's own failure; the code says which.", body = schemas::Failed),
-        (status = 429, description = "Too many at once (overloaded) or too fast (rate_limited): wait Retry-After seconds.", body = schemas::Refused),
+        (status = 429, description = "Too many at once (overloaded), too fast (rate_limited), or no more today (quota_exceeded, with quota): wait Retry-After seconds.", body = schemas::Refused),
         (status = 500, description = "A bug of ours: internal.", body = schemas::Refused),
         (status = 502, description = "The job went with its supervisor, launcher or zygote, and may have run: lost.", body = schemas::Refused),
         (status = 503, description = "The supervisor is away or restarting, and nothing ran: unavailable.", body = schemas::Refused)
@@ -57,6 +57,11 @@ pub async fn execute(
         Ok(caller) => caller,
         Err(refused) => return app.turn_away(id, refused, request.into_body()).await,
     };
+    if let Err(refused) = caller.check(&app.accounts) {
+        let mut response = app.turn_away(id, refused, request.into_body()).await;
+        caller.sign(&mut response);
+        return response;
+    }
     let mut response = run(&app, id, &caller, request).await.unwrap_or_else(|refusal| *refusal);
     caller.sign(&mut response);
     response

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, State};
 use axum::response::Response;
-use cloister_protocol::{JobId, READY_PATH};
+use cloister_protocol::{ErrorCode, JobId, READY_PATH};
 
 use crate::api::app::App;
-use crate::api::refusal::{json, unready};
+use crate::api::refusal::{json, refuse, unready};
 use crate::api::schemas;
+
+/// What a balancer is told of a node that will not be there for long.
+const GOING: &str = "this node is going away: what it is sent until then is served, send new requests elsewhere";
 
 /// Says so without asking the supervisor.
 #[utoipa::path(
@@ -28,9 +31,12 @@ pub async fn healthy(Extension(id): Extension<JobId>) -> Response {
     responses(
         (status = 200, description = "They can.", body = schemas::Readiness),
         (status = 403, description = "It was asked for by a name that is not this node's: forbidden.", body = schemas::Refused),
-        (status = 503, description = "The supervisor is away or still checks its sandbox.", body = schemas::Refused)
+        (status = 503, description = "The supervisor is away or still checks its sandbox, or this node is going away and still serves for a while.", body = schemas::Refused)
     )
 )]
 pub async fn ready(State(app): State<Arc<App>>, Extension(id): Extension<JobId>) -> Response {
-    app.supervisor.ready(id).await.unwrap_or_else(|away| unready(id, &away))
+    if app.going.is_told() {
+        return refuse(id, ErrorCode::Unavailable, GOING);
+    }
+    app.supervisor.ready(id).await.unwrap_or_else(|away| unready(id, away))
 }

@@ -1,37 +1,49 @@
 //! A job whose request was read whole, on its way to the supervisor and back. `/execute` and `/mcp` come together here.
 //!
 //! A request is checked whole before it goes on, so that no malformed one ever takes a place at the supervisor, and it
-//! stays here until there is one.
+//! stays here until there is one. From when it is handed on it has a meter, whose last holder tells what it used.
 
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
 use cloister_protocol::event::EVENT_STREAM;
-use cloister_protocol::{ErrorCode, ExecuteRequest, InvalidRequest, JobId, TIMING_HEADER, Writer};
+use cloister_protocol::{DEFAULT_PROFILE, ErrorCode, ExecuteRequest, InvalidRequest, JobId, TIMING_HEADER, Writer};
+use data_encoding::HEXLOWER;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use sha2::{Digest, Sha256};
 
 use crate::admission::caller::Caller;
 use crate::api::app::App;
 use crate::api::refusal::{refuse, refuse_with, unanswered};
 use crate::api::streamed::{StreamOutcome, Streamed};
+use crate::metrics::Outcome;
 use crate::upstream::supervisor::Wish;
+use crate::usage::accounts::Job;
+use crate::usage::meter::Meter;
 
 /// Asks proxies that buffer answers (nginx and those that took it over) not to.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// What clients are told whose job could not be told of later.
+const UNTOLD: &str =
+    "usage events cannot be written at the moment, and no job is begun without; nothing ran, try again shortly";
 
 /// A request as the supervisor gets it: what it reads was never a stranger's spelling.
 struct Canonical {
     body: Vec<u8>,
     profile: Option<String>,
+    /// Empty, if nobody asked for it.
+    script_sha256: String,
 }
 
 /// Parses a body and writes it anew.
-fn canonical(writer: Writer, body: Vec<u8>) -> Result<Canonical, InvalidRequest> {
+fn canonical(writer: Writer, body: Vec<u8>, digest: bool) -> Result<Canonical, InvalidRequest> {
     let request = ExecuteRequest::parse_from(writer, &body)?;
     drop(body);
+    let script_sha256 = if digest { HEXLOWER.encode(&Sha256::digest(&request.script)) } else { String::new() };
     let body = serde_json::to_vec(&request).expect("strings, numbers and JSON that was parsed");
-    Ok(Canonical { body, profile: request.profile })
+    Ok(Canonical { body, profile: request.profile, script_sha256 })
 }
 
 impl App {
@@ -44,29 +56,45 @@ impl App {
         (writer, body): (Writer, Vec<u8>),
     ) -> Result<Response, Box<Response>> {
         let memory = self.bodies.begin(caller.tenant());
-        let Canonical { body, profile } = memory
-            .work(body, move |body| canonical(writer, body))
+        let (bytes_in, digest) = (body.len() as u64, self.accounts.tells());
+        let Canonical { body, profile, script_sha256 } = memory
+            .work(body, move |body| canonical(writer, body, digest))
             .await
             .map_err(|error| Box::new(refuse(id, ErrorCode::InvalidRequest, error.to_string())))?;
-        caller.admit(profile.as_deref()).map_err(|refused| Box::new(refuse_with(id, refused)))?;
-        let answer = self.supervisor.execute(id, caller.tenant(), wish, body).await;
-        let answer = answer.unwrap_or_else(|away| unanswered(id, &away));
+        let counted =
+            caller.admit(profile.as_deref(), &self.accounts).map_err(|refused| Box::new(refuse_with(id, refused)))?;
+        let profile = profile.as_deref().unwrap_or(DEFAULT_PROFILE);
+        // What a job can have used whose end nobody tells: only a quota asks.
+        let millicpus = if caller.has_cpu_quota() { self.profiles.millicpus(profile).await } else { 0 };
+        let job = Job { id, profile, script_sha256, bytes_in, millicpus };
+        let meter = self.accounts.meter(counted, caller.key_name(), job).await;
+        let meter = meter.ok_or_else(|| Box::new(refuse(id, ErrorCode::Unavailable, UNTOLD)))?;
+        let answer = self.supervisor.execute(id, caller.tenant(), wish, (body, meter.given())).await;
+        let mut answer = answer.unwrap_or_else(|away| unanswered(id, away));
         if let Some(timing) = answer.headers().get(TIMING_HEADER).and_then(|timing| timing.to_str().ok()) {
             self.metrics.measure_timing(timing);
         }
         let is_stream = answer.headers().get(CONTENT_TYPE).is_some_and(|form| form == EVENT_STREAM);
-        Ok(if is_stream { self.stream(id, answer) } else { answer })
+        if is_stream {
+            return Ok(self.stream(id, answer, meter));
+        }
+        let extensions = answer.extensions_mut();
+        meter.settle(extensions.get().copied().unwrap_or(Outcome::Served), extensions.remove());
+        extensions.insert(meter);
+        Ok(answer)
     }
 
     /// A streamed answer, whose job has only begun.
-    fn stream(&self, id: JobId, answer: Response) -> Response {
+    fn stream(&self, id: JobId, answer: Response, meter: Meter) -> Response {
         let stream_outcome = StreamOutcome::default();
         let metrics = Arc::clone(&self.metrics);
-        let mut answer = answer.map(|body| Body::new(Streamed::new(body, id, metrics, stream_outcome.clone())));
+        let mut answer =
+            answer.map(|body| Body::new(Streamed::new(body, id, metrics, (stream_outcome.clone(), meter.clone()))));
         let headers = answer.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(BUFFERING, HeaderValue::from_static("no"));
         answer.extensions_mut().insert(stream_outcome);
+        answer.extensions_mut().insert(meter);
         answer
     }
 }

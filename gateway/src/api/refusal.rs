@@ -26,7 +26,11 @@ pub struct Because(pub String);
 
 /// A refusal: there is no verdict on a job, and in all cases but one none ran.
 pub fn refuse(id: JobId, code: ErrorCode, message: impl Into<String>) -> Response {
-    let answer = Answer::Refused { error: &Failure::new(code, message), id };
+    refuse_as(id, &Failure::new(code, message))
+}
+
+fn refuse_as(id: JobId, failure: &Failure) -> Response {
+    let (code, answer) = (failure.code, Answer::Refused { error: failure, id });
     let mut response = json(id, answer.to_json());
     *response.status_mut() = StatusCode::from_u16(answer.status()).expect("every code has a valid status");
     if matches!(code, ErrorCode::Overloaded | ErrorCode::RateLimited | ErrorCode::Unavailable) {
@@ -38,7 +42,9 @@ pub fn refuse(id: JobId, code: ErrorCode, message: impl Into<String>) -> Respons
 
 /// A refusal with the header fields that say more.
 pub fn refuse_with(id: JobId, refused: Refused) -> Response {
-    let mut response = refuse(id, refused.code, refused.message);
+    let mut failure = Failure::new(refused.code, refused.message);
+    failure.quota = refused.quota;
+    let mut response = refuse_as(id, &failure);
     response.headers_mut().extend(refused.headers.into_iter().map(|(name, value)| (Some(name), value)));
     response
 }
@@ -50,21 +56,27 @@ pub fn refuse_unread(id: JobId, code: ErrorCode, message: impl Into<String>) -> 
     response
 }
 
-/// The supervisor did not say whether jobs can run.
-pub fn unready(id: JobId, away: &Away) -> Response {
-    let mut response = refuse(id, ErrorCode::Unavailable, AWAY);
-    response.extensions_mut().insert(Because(away.to_string()));
+/// The supervisor did not say that jobs can run.
+pub fn unready(id: JobId, away: Away) -> Response {
+    let because = Because(away.to_string());
+    let mut response = match away {
+        Away::Starting(told) => *told,
+        _ => refuse(id, ErrorCode::Unavailable, AWAY),
+    };
+    response.extensions_mut().insert(because);
     response
 }
 
 /// The supervisor did not answer. What exactly happened is for the log.
-pub fn unanswered(id: JobId, away: &Away) -> Response {
+pub fn unanswered(id: JobId, away: Away) -> Response {
+    let because = Because(away.to_string());
     let mut response = match away {
+        Away::Starting(told) => *told,
         Away::Gone(_) | Away::Silent => refuse(id, ErrorCode::Unavailable, AWAY),
         Away::Full => refuse(id, ErrorCode::Overloaded, "more requests wait already than may; try again shortly"),
         Away::Lost(_) => refuse(id, ErrorCode::Lost, LOST),
     };
-    response.extensions_mut().insert(Because(away.to_string()));
+    response.extensions_mut().insert(because);
     response
 }
 

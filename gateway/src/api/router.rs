@@ -16,11 +16,18 @@ use crate::api::methods::{nowhere, only};
 use crate::api::openapi::{self, Contract, contract};
 use crate::api::page;
 use crate::args::Serve;
+use crate::going::Going;
 use crate::metrics::Metrics;
+use crate::usage::accounts::Accounts;
 
 /// The whole of what the gateway serves.
-pub fn router(arguments: &Serve, admission: Admission, metrics: Arc<Metrics>) -> Router {
-    let app = Arc::new(App::new(arguments, admission, metrics));
+pub fn router(
+    arguments: &Serve,
+    admission: Admission,
+    metrics: Arc<Metrics>,
+    (accounts, going): (Accounts, Going),
+) -> Router {
+    let app = Arc::new(App::new(arguments, admission, metrics, (accounts, going)));
     let anywhere = arguments.no_auth || arguments.keys.is_some();
     let mcp = Arc::new(Mcp::new(Arc::clone(&app), anywhere));
     Router::new()

@@ -14,6 +14,8 @@ use hyper::body::{Bytes, Frame};
 
 use crate::api::refusal::{Because, LOST};
 use crate::metrics::{Metrics, Outcome};
+use crate::upstream::supervisor::counted;
+use crate::usage::meter::Meter;
 
 /// Between the end of what came of an event and the next: a half event gets a name that no reader knows.
 const CUT: &[u8] = b"\nevent: cut\n\n";
@@ -41,6 +43,7 @@ pub struct Streamed {
     id: JobId,
     metrics: Arc<Metrics>,
     stream_outcome: StreamOutcome,
+    meter: Meter,
     ends: Ends,
 }
 
@@ -59,14 +62,15 @@ enum Ends {
 
 impl Streamed {
     /// Passes on what comes in `body`, and notes what becomes of it.
-    pub fn new(body: Body, id: JobId, metrics: Arc<Metrics>, stream_outcome: StreamOutcome) -> Self {
-        Self { body, id, metrics, stream_outcome, ends: Ends::Event }
+    pub fn new(body: Body, id: JobId, metrics: Arc<Metrics>, (stream_outcome, meter): (StreamOutcome, Meter)) -> Self {
+        Self { body, id, metrics, stream_outcome, meter, ends: Ends::Event }
     }
 
     fn note(&self, trailers: &HeaderMap) {
         let field = |name: &str| trailers.get(name).and_then(|value| value.to_str().ok());
         if let Some(outcome) = field(OUTCOME_HEADER).and_then(Outcome::parse) {
             let _ = self.stream_outcome.0.set((outcome, None));
+            self.meter.settle(outcome, counted(trailers));
         }
         if let Some(timing) = field(TIMING_HEADER) {
             self.metrics.measure_timing(timing);
@@ -86,6 +90,7 @@ impl Streamed {
     /// The last event of a stream whose end never came.
     fn broken_off(&self, cause: String) -> Bytes {
         let _ = self.stream_outcome.0.set((Outcome::Failed(ErrorCode::Lost), Some(Because(cause))));
+        self.meter.settle(Outcome::Failed(ErrorCode::Lost), None);
         let failure = Failure::new(ErrorCode::Lost, LOST);
         let last = event::last(&Answer::Refused { error: &failure, id: self.id });
         let cut = if self.ends == Ends::Event { &[] } else { CUT };

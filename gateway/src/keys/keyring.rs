@@ -4,12 +4,13 @@
 //! Must never let anyone in whom the newest valid file does not name.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use cloister_keys::{Digest, Entry, KeyFile, KeyId, ReadError, Timestamp, Token};
+use cloister_keys::{CpuTime, Digest, Entry, KeyFile, KeyId, ReadError, Timestamp, Token};
 
 use super::bucket::{Bucket, Standing};
 
@@ -80,6 +81,12 @@ impl Keyring {
         }
     }
 
+    /// The name of a key with a quota, if there is any.
+    pub fn any_with_quota(&self) -> Option<String> {
+        let quotas = |key: &&Arc<Key>| key.quotas() != (None, None);
+        self.current().values().find(quotas).map(|key| key.name().to_owned())
+    }
+
     fn current(&self) -> Arc<HashMap<KeyId, Arc<Key>>> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -112,6 +119,11 @@ impl Key {
     /// The profiles that it may use; `None`: all.
     pub fn profiles(&self) -> Option<&[String]> {
         self.entry.profiles.as_deref()
+    }
+
+    /// The processor time and the jobs that it may use in a day; `None`: as much as there is.
+    pub fn quotas(&self) -> (Option<CpuTime>, Option<NonZeroU64>) {
+        (self.entry.cpu_per_day, self.entry.jobs_per_day)
     }
 
     /// Counts a request; `None` for a key that may send as fast as it likes.

@@ -13,16 +13,18 @@ use axum::body::{Body, HttpBody};
 use axum::response::Response;
 use cloister_protocol::{EXECUTE_PATH, JobId};
 use hyper::body::{Bytes, Frame, SizeHint};
-use hyper::header::CONNECTION;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 
 use crate::admission::caller::{Holder, Permit};
 use crate::admission::client_address::TrustedProxies;
 use crate::api::refusal::{Because, name};
 use crate::api::streamed::StreamOutcome;
+use crate::going::Going;
 use crate::listen::activity::Activity;
 use crate::listen::trace_context::Trace;
 use crate::metrics::{Metrics, Outcome};
+use crate::usage::meter::Meter;
 
 /// How much of a path is logged: it is a stranger's text.
 const LOGGED_PATH: usize = 100;
@@ -36,6 +38,7 @@ pub struct Access {
     pub client: IpAddr,
     peer: SocketAddr,
     activity: Activity,
+    going: Going,
     metrics: Arc<Metrics>,
     method: Method,
     path: String,
@@ -56,6 +59,8 @@ struct Given {
     holder: Option<Holder>,
     /// Of a streamed answer, whose outcome is told at its end.
     stream_outcome: Option<StreamOutcome>,
+    /// Of a job's answer; whoever holds it last tells what the job used.
+    meter: Option<Meter>,
     _permit: Option<Permit>,
 }
 
@@ -75,7 +80,7 @@ impl Access {
     pub fn begin<B>(
         peer: SocketAddr,
         proxies: &TrustedProxies,
-        activity: &Activity,
+        (activity, going): (&Activity, &Going),
         metrics: &Arc<Metrics>,
         request: &Request<B>,
     ) -> Self {
@@ -85,9 +90,9 @@ impl Access {
         let path = request.uri().path().chars().take(LOGGED_PATH).collect();
         let (id, method, started) = (JobId::random(), request.method().clone(), Instant::now());
         let is_job = request.uri().path() == EXECUTE_PATH && method == Method::POST;
-        let (activity, metrics) = (activity.clone(), Arc::clone(metrics));
+        let (activity, going, metrics) = (activity.clone(), going.clone(), Arc::clone(metrics));
         let (answer, bytes, whole) = (None, 0, false);
-        Self { id, client, peer, activity, metrics, method, path, is_job, trace, started, answer, bytes, whole }
+        Self { id, client, peer, activity, going, metrics, method, path, is_job, trace, started, answer, bytes, whole }
     }
 
     /// Names the answer and follows it on its way.
@@ -96,14 +101,20 @@ impl Access {
         if self.activity.is_multiplexed() {
             // One request of many has no say over the connection (RFC 9113, 8.2.2).
             response.headers_mut().remove(CONNECTION);
-        } else if response.headers().contains_key(CONNECTION) {
-            self.activity.leave_unread();
+        } else {
+            if self.going.is_told() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            if response.headers().contains_key(CONNECTION) {
+                self.activity.leave_unread();
+            }
         }
         let extensions = response.extensions_mut();
         let outcome = extensions.remove().unwrap_or(Outcome::Served);
         let (because, holder, stream_outcome) = (extensions.remove(), extensions.remove(), extensions.remove());
-        let _permit = extensions.remove();
-        self.answer = Some(Given { status: response.status(), outcome, because, holder, stream_outcome, _permit });
+        let (meter, _permit) = (extensions.remove(), extensions.remove());
+        self.answer =
+            Some(Given { status: response.status(), outcome, because, holder, stream_outcome, meter, _permit });
         self.activity.move_on(self.id, 0);
         self.whole = response.body().is_end_stream();
         response.map(|body| LoggedBody { body, access: self })
@@ -118,15 +129,18 @@ impl Drop for Access {
         let time = self.started.elapsed();
         let milliseconds = time.as_micros() as f64 / 1000.0;
         let outcome = self.answer.as_ref().map_or(Outcome::Abandoned, Given::outcome);
-        self.metrics.count(outcome, self.is_job.then_some(time));
+        let key = self.answer.as_ref().and_then(|answer| answer.holder.as_ref()).map(|holder| holder.0.name());
+        self.metrics.count(outcome, key, self.is_job.then_some(time));
         let Some(answer) = &self.answer else {
             tracing::info!(%id, %peer, %client, %method, ?path, trace, milliseconds, "the client left before its answer");
             return;
         };
+        if let Some(meter) = &answer.meter {
+            meter.sent(*bytes);
+        }
         let status = answer.status.as_u16();
         let code = outcome.code().map(tracing::field::debug);
         let because = answer.because();
-        let key = answer.holder.as_ref().map(|holder| holder.0.name());
         // A stream has begun well, whatever became of it.
         let told = outcome.code().map_or(status, |code| code.status().max(status));
         if told >= 500 {

@@ -16,6 +16,9 @@ use tokio::time::{Instant, sleep_until};
 /// that it lets end. Opening and resetting streams costs a client nothing (CVE-2023-44487).
 const MOST_ABANDONED: u32 = 100;
 
+/// How long a connection that has begun to ask, or was just made to do so, is waited for when all others are closed.
+const LAST_CHANCE: Duration = Duration::from_secs(1);
+
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -59,6 +62,7 @@ struct Shared {
     state: Mutex<State>,
     streams: OnceLock<Mutex<Streams>>,
     abused: Notify,
+    first_request: Notify,
 }
 
 /// One connection's activity; clones are the same activity.
@@ -71,7 +75,8 @@ impl Activity {
     pub fn start() -> Self {
         let (phase, since) = (Phase::Header, Instant::now());
         let state = State { phase, since, requests: 0, unread: false, waiting: None };
-        Self(Arc::new(Shared { state: Mutex::new(state), streams: OnceLock::new(), abused: Notify::new() }))
+        let (state, streams) = (Mutex::new(state), OnceLock::new());
+        Self(Arc::new(Shared { state, streams, abused: Notify::new(), first_request: Notify::new() }))
     }
 
     /// From now on requests come side by side.
@@ -96,6 +101,7 @@ impl Activity {
     pub fn enter(&self) {
         self.lock().requests += 1;
         self.begin(Phase::Busy);
+        self.0.first_request.notify_one();
     }
 
     /// A request has ended: answered whole, or given up by its client.
@@ -181,6 +187,19 @@ impl Activity {
     /// Asks to be woken when the next phase begins.
     pub fn wake_at_next_phase(&self, waker: &Waker) {
         self.lock().waiting = Some(waker.clone());
+    }
+
+    /// Completes when a request has come, now or before.
+    pub async fn first_request(&self) {
+        self.0.first_request.notified().await;
+    }
+
+    /// Completes when the connection may be closed: at once, unless a request is about to come.
+    pub async fn last_chance(&self) {
+        let (phase, since) = self.phase();
+        if phase == Phase::Header {
+            sleep_until(since + LAST_CHANCE).await;
+        }
     }
 
     /// The phase and its beginning.

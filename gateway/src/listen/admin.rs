@@ -1,4 +1,5 @@
-//! The operator's own listener: metrics, on a loopback address and never beside what strangers see.
+//! The operator's own listener: metrics, never beside what strangers see, and on a loopback address unless the operator has
+//! said in words that others may read them.
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
@@ -26,27 +27,27 @@ const CONNECTIONS: usize = 16;
 /// How long one may take from accepting it to its end.
 const TIME: Duration = Duration::from_secs(10);
 
-/// Takes the address.
+/// Takes the address; `public` says whether strangers may reach it.
 ///
 /// # Errors
 /// It can be reached from outside, or is taken.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    refuse_strangers(address)?;
-    socket::bind(address, false)
+pub fn bind(address: SocketAddr, public: bool) -> Result<TcpListener, Error> {
+    refuse_strangers(address, public)?;
+    socket::bind(address, public)
 }
 
 /// Takes a socket that listens already.
 ///
 /// # Errors
 /// It can be reached from outside.
-pub fn adopt(listener: TcpListener) -> Result<TcpListener, Error> {
+pub fn adopt(listener: TcpListener, public: bool) -> Result<TcpListener, Error> {
     let address = listener.local_addr().map_err(Error::UsePassed)?;
-    refuse_strangers(address)?;
-    socket::adopt(listener, false)
+    refuse_strangers(address, public)?;
+    socket::adopt(listener, public)
 }
 
-fn refuse_strangers(address: SocketAddr) -> Result<(), Error> {
-    if address.ip().is_loopback() {
+fn refuse_strangers(address: SocketAddr, public: bool) -> Result<(), Error> {
+    if address.ip().is_loopback() || public {
         return Ok(());
     }
     Err(Error::MetricsOpenToStrangers(address))

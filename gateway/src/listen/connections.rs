@@ -9,11 +9,11 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::server::graceful::GracefulShutdown;
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::going::Going;
 use crate::listen::activity::Activity;
 use crate::listen::http::Protocols;
 use crate::listen::timeouts::{TimedSocket, Timeouts};
@@ -27,6 +27,10 @@ const SEND_BUFFER: usize = 128 * 1024;
 /// How long to wait after a failure to accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How many of those who have connected and wait are still let in when the listener is about to be closed, and how long the next
+/// of them may take to show.
+const LAST: (usize, Duration) = (4096, Duration::from_millis(20));
+
 /// What every connection is served with.
 pub struct Connections {
     places: Arc<Semaphore>,
@@ -34,7 +38,8 @@ pub struct Connections {
     tls: Option<Arc<Tls>>,
     timeouts: Timeouts,
     metrics: Arc<Metrics>,
-    open: GracefulShutdown,
+    going: Going,
+    open: watch::Sender<()>,
 }
 
 impl Connections {
@@ -45,9 +50,10 @@ impl Connections {
         tls: Option<Arc<Tls>>,
         timeouts: Timeouts,
         metrics: Arc<Metrics>,
+        going: Going,
     ) -> Self {
         let (places, protocols) = (Arc::new(Semaphore::new(most.get())), Arc::new(protocols));
-        Self { places, protocols, tls, timeouts, metrics, open: GracefulShutdown::new() }
+        Self { places, protocols, tls, timeouts, metrics, going, open: watch::Sender::new(()) }
     }
 
     /// The next connection, once there is a place for it.
@@ -71,33 +77,42 @@ impl Connections {
         // An answer is written whole; waiting for more to send would only delay it.
         let _ = stream.set_nodelay(true);
         let _ = setsockopt(&stream, sockopt::SndBuf, &SEND_BUFFER);
-        let (activity, connections) = (Activity::start(), self.open.watcher());
+        let (activity, going, is_open) = (Activity::start(), self.going.clone(), self.open.subscribe());
         let stream = TimedSocket::new(stream, activity.clone(), self.timeouts);
         let open = self.metrics.open();
         let (protocols, acceptor) = (Arc::clone(&self.protocols), self.tls.as_ref().map(|tls| tls.acceptor()));
         tokio::spawn(async move {
             match acceptor {
-                None => protocols.speak_http1(stream, peer, activity, connections).await,
+                None => protocols.speak_http1(stream, peer, activity, going).await,
                 Some(acceptor) => match acceptor.accept(stream).await {
                     Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(HTTP2) => {
                         activity.multiplex();
-                        protocols.speak_http2(stream, peer, activity, connections).await;
+                        protocols.speak_http2(stream, peer, activity, going).await;
                     }
-                    Ok(stream) => protocols.speak_http1(stream, peer, activity, connections).await,
+                    Ok(stream) => protocols.speak_http1(stream, peer, activity, going).await,
                     Err(error) => tracing::debug!(%peer, %error, "no TLS"),
                 },
             }
-            drop((open, place));
+            drop((open, place, is_open));
         });
+    }
+
+    /// Serves those who have connected already and were not let in yet: with their listener they would be cut off.
+    pub async fn serve_last(&self, listener: &TcpListener) {
+        let (most, pause) = LAST;
+        for _ in 0..most {
+            let Ok((stream, peer, place)) = tokio::time::timeout(pause, self.accept(listener)).await else { return };
+            self.serve(stream, peer, place);
+        }
     }
 
     /// How many are open.
     pub fn count(&self) -> usize {
-        self.open.count()
+        self.open.receiver_count()
     }
 
-    /// Lets each end after the requests that run; completes when the last has.
-    pub async fn shut_down(self) {
-        self.open.shutdown().await;
+    /// Completes when the last has ended.
+    pub async fn ended(&self) {
+        self.open.closed().await;
     }
 }

@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -15,13 +16,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::Watcher;
+use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::admission::client_address::{ClientAddress, TrustedProxies};
 use crate::admission::host_check::HostNames;
 use crate::api::refusal::refuse_unread;
+use crate::going::Going;
 use crate::listen::access_log::{Access, LoggedBody};
 use crate::listen::activity::{Activity, Pace};
 use crate::metrics::Metrics;
@@ -64,22 +66,40 @@ impl Protocols {
     }
 
     /// Serves a connection until it ends.
-    pub async fn speak_http1<S>(&self, stream: S, peer: SocketAddr, activity: Activity, connections: Watcher)
+    pub async fn speak_http1<S>(&self, stream: S, peer: SocketAddr, activity: Activity, going: Going)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let connection = self.http1.serve_connection(TokioIo::new(stream), self.service(peer, activity));
-        finish(peer, connections.watch(connection)).await;
+        let service = self.service(peer, activity.clone(), going.clone());
+        let connection = self.http1.serve_connection(TokioIo::new(stream), service);
+        // Each answer from the notice on is the connection's last; what is left then are those that ask nothing.
+        let leave = async {
+            going.closing().await;
+            activity.last_chance().await;
+        };
+        finish(peer, connection, leave).await;
     }
 
     /// Serves a connection until it ends, or its peer has it do too much for nothing.
-    pub async fn speak_http2<S>(&self, stream: S, peer: SocketAddr, activity: Activity, connections: Watcher)
+    pub async fn speak_http2<S>(&self, stream: S, peer: SocketAddr, activity: Activity, going: Going)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let connection = self.http2.serve_connection(TokioIo::new(stream), self.service(peer, activity.clone()));
+        let service = self.service(peer, activity.clone(), going.clone());
+        let connection = self.http2.serve_connection(TokioIo::new(stream), service);
+        // GOAWAY, which loses no request: those that are on their way are still taken, and the client knows which.
+        let leave = async {
+            if !going.is_told() {
+                return going.told().await;
+            }
+            // A client that comes now knows no better: one who is sent away before it has asked would only come again.
+            tokio::select! {
+                () = activity.first_request() => {}
+                () = going.closing() => activity.last_chance().await,
+            }
+        };
         tokio::select! {
-            () = finish(peer, connections.watch(connection)) => {}
+            () = finish(peer, connection, leave) => {}
             reason = activity.overstrained(self.pace) => tracing::info!(%peer, reason, "a connection is cut off"),
         }
     }
@@ -88,12 +108,13 @@ impl Protocols {
         &self,
         peer: SocketAddr,
         activity: Activity,
+        going: Going,
     ) -> impl Service<Request<Incoming>, Response = Response<LoggedBody>, Error = Infallible, Future: Send + 'static> + use<>
     {
         let (router, proxies, metrics) = (self.router.clone(), self.proxies.clone(), Arc::clone(&self.metrics));
         let names = self.names;
         service_fn(move |mut request: Request<Incoming>| {
-            let access = Access::begin(peer, &proxies, &activity, &metrics, &request);
+            let access = Access::begin(peer, &proxies, (&activity, &going), &metrics, &request);
             request.extensions_mut().insert(access.id);
             request.extensions_mut().insert(ClientAddress(access.client));
             let checked = names.check(&request);
@@ -109,11 +130,22 @@ impl Protocols {
     }
 }
 
-async fn finish<C>(peer: SocketAddr, connection: C)
+/// Serves a connection to its end, which is after the requests that run once it is to leave.
+async fn finish<C>(peer: SocketAddr, connection: C, leave: impl Future<Output = ()>)
 where
-    C: Future<Output = Result<(), hyper::Error>>,
+    C: GracefulConnection<Error = hyper::Error>,
 {
-    if let Err(error) = connection.await {
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        // What has come is read before anything is closed.
+        biased;
+        ended = connection.as_mut() => ended,
+        () = leave => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%peer, %error, "a connection ended early");
     }
 }

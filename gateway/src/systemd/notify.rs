@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 
@@ -10,9 +11,14 @@ pub fn ready() {
     tell(NotifyState::Ready);
 }
 
-/// No more connections are accepted.
-pub fn stopping() {
+/// How much longer than announced an end may take before the service manager makes it.
+const SPARE: Duration = Duration::from_secs(15);
+
+/// The end has begun, and takes so long at most: whatever the unit's own time to stop in.
+pub fn stopping(within: Duration) {
+    let time = u32::try_from((within + SPARE).as_micros()).unwrap_or(u32::MAX);
     tell(NotifyState::Stopping);
+    tell(NotifyState::ExtendTimeoutUsec(time));
 }
 
 /// Feeds the watchdog from the event loop that serves the connections; never ends.

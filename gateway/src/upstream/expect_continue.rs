@@ -11,6 +11,8 @@ use hyper::body::{Bytes, Frame, SizeHint};
 use hyper::ext::on_informational;
 use hyper::{Request, StatusCode};
 
+use crate::upstream::place_given::PlaceGiven;
+
 /// The most that is sent unasked, in bytes: it and a head fit into what is read of a connection at first.
 const SMALL: usize = 4096;
 
@@ -29,6 +31,7 @@ pub struct Continue(Arc<Mutex<State>>);
 struct State {
     asked: bool,
     waits: Option<Waker>,
+    given: PlaceGiven,
 }
 
 impl DeferredBody {
@@ -38,9 +41,9 @@ impl DeferredBody {
     }
 
     /// A body that is given when it is asked for, or at once if it is small, and what tells whether it was asked for.
-    pub fn until_asked(bytes: Vec<u8>) -> (Self, Continue) {
+    pub fn until_asked(bytes: Bytes) -> (Self, Continue) {
         let asked = Continue::default();
-        (Self { bytes: bytes.into(), asked: asked.clone() }, asked)
+        (Self { bytes, asked: asked.clone() }, asked)
     }
 }
 
@@ -52,11 +55,17 @@ impl Continue {
             if response.status() == StatusCode::CONTINUE {
                 let mut state = asked.state();
                 state.asked = true;
+                state.given.note();
                 if let Some(waits) = state.waits.take() {
                     waits.wake();
                 }
             }
         });
+    }
+
+    /// Has this note when it is asked for, which is when there is a place for it.
+    pub fn noted_by(&self, given: PlaceGiven) {
+        self.state().given = given;
     }
 
     /// Whether it was: before that, nothing can have been done with the body, whether or not it has left.

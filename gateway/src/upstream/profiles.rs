@@ -24,6 +24,11 @@ impl KnownProfiles {
         Self { supervisor, last: Mutex::new(None) }
     }
 
+    /// How many processors a job of this profile may use at once, in thousandths; 0 if that is not known.
+    pub async fn millicpus(&self, profile: &str) -> u32 {
+        self.get().await.get(profile).map_or(0, |info| info.millicpus)
+    }
+
     /// The profiles; none if the supervisor never told any, and those of its last answer while it is away. Who asks while
     /// another does waits for the same answer.
     pub async fn get(&self) -> Arc<Profiles> {

@@ -1,14 +1,14 @@
 //! The way to the supervisor: HTTP/1.1 over its Unix socket, connections kept and reused.
 //!
-//! A request is sent once. Only when a kept connection turns out to be closed before a byte of the
-//! request was written is it sent again on a new one, so no job ever runs twice. The supervisor asks for its
-//! body (`100 Continue`) when it has a place for it, so that it is known of one that fails whether its job can
-//! have run; a large body stays here until then.
+//! The supervisor asks for a request's body (`100 Continue`) when it has a place for it, so that it is known of one that
+//! fails whether its job can have run; a large body stays here until then. A request whose body was asked for is never sent
+//! again. One whose body was not is, when the supervisor has gone away or is only starting: once it is back.
 
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -16,18 +16,21 @@ use axum::response::Response;
 use cloister_program::read_whole;
 use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
-    EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, OUTCOME_HEADER, PROFILES_PATH, Profiles, READY_PATH, STATS_PATH,
-    Stats, TENANT_HEADER, TIMING_HEADER, Tenant,
+    AWAY_HEADER, COUNTED_HEADER, EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, KernelCount, OUTCOME_HEADER,
+    PROFILES_PATH, Profiles, READY_PATH, STATS_PATH, Stats, TENANT_HEADER, TIMING_HEADER, Tenant,
 };
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER, TE};
-use hyper::{Method, Request, StatusCode};
+use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyperlocal::UnixConnector;
 use serde::de::DeserializeOwned;
 
-use crate::metrics::Outcome;
+use crate::metrics::{Metrics, Outcome};
 use crate::upstream::expect_continue::{Continue, DeferredBody};
+use crate::upstream::hold::Hold;
+use crate::upstream::place_given::PlaceGiven;
 
 /// How long the supervisor may take to say whether it is ready. A job has its own limits, there.
 const READY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,6 +62,7 @@ pub struct Wish {
 pub struct Supervisor {
     client: Client<UnixConnector, DeferredBody>,
     socket: PathBuf,
+    hold: Arc<Hold>,
 }
 
 /// The supervisor did not answer.
@@ -68,6 +72,8 @@ pub enum Away {
     Gone(hyper_util::client::legacy::Error),
     /// It went away when it had the request: its job may have run.
     Lost(hyper_util::client::legacy::Error),
+    /// It is only starting, and says so with this answer.
+    Starting(Box<Response>),
     /// It did not say in time whether it is ready.
     Silent,
     /// It has as many connections as it takes.
@@ -75,6 +81,11 @@ pub enum Away {
 }
 
 impl Away {
+    /// Whether no line of the request's script can have run, and the next supervisor may be asked.
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Gone(_) | Self::Starting(_))
+    }
+
     fn of(error: hyper_util::client::legacy::Error, asked: &Continue) -> Self {
         if asked.was_heard() {
             return Self::Lost(error);
@@ -95,6 +106,7 @@ impl fmt::Display for Away {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let error = match self {
             Self::Gone(error) | Self::Lost(error) => error,
+            Self::Starting(_) => return f.write_str("it is only starting"),
             Self::Silent => return write!(f, "no answer within {} seconds", READY_TIMEOUT.as_secs()),
             Self::Full => return f.write_str("it has as many connections as it takes"),
         };
@@ -109,8 +121,8 @@ impl fmt::Display for Away {
 }
 
 impl Supervisor {
-    /// The supervisor behind this socket, which need not be there yet.
-    pub fn new(socket: &Path) -> Self {
+    /// The supervisor behind this socket, which need not be there yet. For so long a request is held for it.
+    pub fn new(socket: &Path, hold: Duration, metrics: &Arc<Metrics>) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(KEPT.0)
@@ -118,15 +130,45 @@ impl Supervisor {
             .retry_canceled_requests(true)
             .http1_max_buf_size(BUFFER)
             .build(UnixConnector);
-        Self { client, socket: socket.to_owned() }
+        Self { client, socket: socket.to_owned(), hold: Hold::new(hold, Arc::clone(metrics)) }
     }
 
-    /// Runs a job, given as canonical JSON. Dropping the future closes its connection, by which the supervisor knows that
-    /// nobody waits any more.
+    /// Runs a job, given as canonical JSON, and is held while the supervisor is away. Dropping the future closes its
+    /// connection, by which the supervisor knows that nobody waits any more. `given` notes when there is a place for it.
     ///
     /// # Errors
-    /// When the supervisor cannot be reached, or goes away before it answers.
-    pub async fn execute(&self, id: JobId, tenant: Tenant, wish: Wish, body: Vec<u8>) -> Result<Response, Away> {
+    /// When the supervisor cannot be reached for long, or goes away before it answers.
+    pub async fn execute(
+        &self,
+        id: JobId,
+        tenant: Tenant,
+        wish: Wish,
+        (body, given): (Vec<u8>, PlaceGiven),
+    ) -> Result<Response, Away> {
+        let (body, mut held) = (Bytes::from(body), None);
+        loop {
+            let found = self.hold.found();
+            let away = match self.execute_once(id, tenant, wish, (body.clone(), given.clone())).await {
+                Err(away) if away.is_passing() => away,
+                done => return done,
+            };
+            if held.is_none() {
+                held = self.hold.begin(tenant);
+            }
+            let Some(request) = &held else { return Err(away) };
+            if !request.until_found(found, || self.is_there()).await {
+                return Err(away);
+            }
+        }
+    }
+
+    async fn execute_once(
+        &self,
+        id: JobId,
+        tenant: Tenant,
+        wish: Wish,
+        (body, given): (Bytes, PlaceGiven),
+    ) -> Result<Response, Away> {
         let mut builder = self
             .request(Method::POST, EXECUTE_PATH, id)
             .header(CONTENT_TYPE, "application/json")
@@ -139,6 +181,7 @@ impl Supervisor {
         }
         // The head, and little more; whoever waits for its turn costs the supervisor no more.
         let (deferred, asked) = DeferredBody::until_asked(body);
+        asked.noted_by(given);
         self.send(builder.header(EXPECT, "100-continue"), deferred, &asked).await
     }
 
@@ -162,17 +205,28 @@ impl Supervisor {
         self.ask(PROFILES_PATH).await
     }
 
-    /// Asks for what the supervisor says of itself. Uses a connection of its own, so that it takes none from a job.
+    /// Whether it takes jobs, however well they may fare.
+    async fn is_there(&self) -> bool {
+        let answer = tokio::time::timeout(READY_TIMEOUT, self.look(READY_PATH)).await.ok().flatten();
+        answer.is_some_and(|answer| !answer.headers().contains_key(AWAY_HEADER))
+    }
+
+    /// Asks for what the supervisor says of itself.
     async fn ask<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
-        let client: Client<_, DeferredBody> =
-            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(UnixConnector);
-        let request = self.request(Method::GET, path, JobId::random()).body(DeferredBody::nothing()).ok()?;
         let answer = async {
-            let answer = client.request(request).await.ok().filter(|answer| answer.status() == StatusCode::OK)?;
+            let answer = self.look(path).await.filter(|answer| answer.status() == StatusCode::OK)?;
             let body = read_whole(answer.into_body(), LARGEST_STATS, |_| true).await.ok()?;
             serde_json::from_slice(&body).ok()
         };
         tokio::time::timeout(READY_TIMEOUT, answer).await.ok().flatten()
+    }
+
+    /// Asks on a connection of its own, so that it takes none from a job.
+    async fn look(&self, path: &str) -> Option<hyper::Response<Incoming>> {
+        let client: Client<_, DeferredBody> =
+            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(UnixConnector);
+        let request = self.request(Method::GET, path, JobId::random()).body(DeferredBody::nothing()).ok()?;
+        client.request(request).await.ok()
     }
 
     fn request(&self, method: Method, path: &str, id: JobId) -> hyper::http::request::Builder {
@@ -193,7 +247,13 @@ impl Supervisor {
         if head.status == StatusCode::SERVICE_UNAVAILABLE && !head.headers.contains_key(CONTENT_TYPE) {
             return Err(Away::Full);
         }
-        let mut response = Response::new(Body::new(body));
+        let is_starting = head.headers.contains_key(AWAY_HEADER) && !asked.was_heard();
+        // Read to its end, so that its connection is free while the request waits.
+        let body = match is_starting {
+            true => read_whole(body, LARGEST_STATS, |_| true).await.unwrap_or_default().into(),
+            false => Body::new(body),
+        };
+        let mut response = Response::new(body);
         *response.status_mut() = head.status;
         for name in RELAYED {
             if let Some(value) = head.headers.get(&name) {
@@ -205,6 +265,17 @@ impl Supervisor {
         {
             response.extensions_mut().insert(outcome);
         }
+        if let Some(counted) = counted(&head.headers) {
+            response.extensions_mut().insert(counted);
+        }
+        if is_starting {
+            return Err(Away::Starting(Box::new(response)));
+        }
         Ok(response)
     }
+}
+
+/// What the kernel counted of a job, if the supervisor tells it here.
+pub fn counted(headers: &HeaderMap) -> Option<KernelCount> {
+    KernelCount::parse(headers.get(COUNTED_HEADER)?.to_str().ok()?)
 }

@@ -7,6 +7,7 @@ mod bounds;
 mod contract;
 mod credentials;
 mod fairness;
+mod hold;
 mod http2;
 mod keys;
 mod listening;

@@ -9,7 +9,7 @@ use crate::stage::{Client, Gateway, Outcome, Place};
 
 #[test]
 fn nothing_is_left_to_give_up() -> Outcome {
-    let gateway = Gateway::start(&Place::new()?)?;
+    let gateway = Gateway::start_with(&Place::new()?, &["--hold", "0s"])?;
     // Large enough to be parsed by a thread beside the first.
     let large = format!(r#"{{"script": "{}"}}"#, "a".repeat(1 << 20));
     Client::connect(gateway.address)?.execute(&large)?.refusal(503, "unavailable");

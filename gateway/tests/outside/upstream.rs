@@ -65,7 +65,7 @@ fn one_client_leaving_does_not_disturb_another() -> Outcome {
 #[test]
 fn no_supervisor_is_a_503_and_service_comes_back_with_it() -> Outcome {
     let socket = Place::new()?;
-    let gateway = Gateway::start(&socket)?;
+    let gateway = Gateway::start_with(&socket, &["--hold", "0s"])?;
     let mut client = Client::connect(gateway.address)?;
     for request in 0..3 {
         let response = client.execute(SCRIPT)?;
@@ -139,7 +139,7 @@ fn a_request_that_only_waited_was_not_run_when_its_supervisor_goes() -> Outcome 
         Ok(false)
     })?;
     supervisor.fill();
-    let gateway = Gateway::start(&supervisor.socket)?;
+    let gateway = Gateway::start_with(&supervisor.socket, &["--hold", "0s"])?;
     let response = Client::connect(gateway.address)?.execute(SCRIPT)?;
     response.refusal(503, "unavailable");
     assert_eq!(response.header("retry-after"), Some("1"));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cloister_terms::{Action, LAST, Mount, READER};
+use cloister_terms::{Action, LAST, Mount, NOBODY, READERS};
 
 use super::shown::{Shown, at, is_mounted, is_own};
 use super::{inside, place};
@@ -51,11 +51,16 @@ fn ids(tables: &Tables, problems: &mut Diagnostics) {
     if base + count > u64::from(LAST.0) + 1 {
         let message = format!("{count} ids from {base} on go beyond the last id that there is");
         problems.push(Diagnostic::error(supervisor.place(supervisor::UID_BASE), message, "lower it"));
-    } else if (base..base + count).contains(&READER.0.into()) {
-        let message = format!("the id {READER} is the one as which policies are read, and so no job's");
+    } else if let Some(taken) = READERS.into_iter().find(|reader| (base..base + count).contains(&reader.0.into())) {
+        let message = format!("the id {taken} is one as which policies are read, and so no job's");
         let problem =
             Diagnostic::error(supervisor.place(supervisor::UID_BASE), message, format!("{count} ids from here"));
         problems.push(problem.help("choose a uid_base above it"));
+    } else if (base..base + count).contains(&NOBODY.0.into()) {
+        let message = format!("the id {NOBODY} is nobody's, and so no job's");
+        let problem =
+            Diagnostic::error(supervisor.place(supervisor::UID_BASE), message, format!("{count} ids from here"));
+        problems.push(problem.help("choose a uid_base above it, or a smaller uid_count"));
     }
 }
 

@@ -67,6 +67,13 @@ pub enum Kind {
         /// Whether `"unlimited"` will do.
         unlimited: bool,
     },
+    /// A whole number, or so many for each processor of the host, or of the container: `"8/cpu"`.
+    Count {
+        /// The least.
+        least: u64,
+        /// The most.
+        most: u64,
+    },
     /// A number with a fraction, kept in thousandths.
     Number {
         /// The least, in thousandths.

@@ -6,8 +6,8 @@ use cloister_terms::{Bytes, Millicpus};
 
 use super::key::More;
 use super::typed::{
-    CallRules, KIB, MIB, Mounts, PathRules, Text, Words, absent, call_rules, calls, choice, choices, cpus, host_name,
-    key, modules, mounts, path, path_rules, paths, size, size_from, size_or_unlimited, small, switch, table,
+    CallRules, KIB, MIB, Mounts, PathRules, Text, Words, absent, call_rules, calls, choice, choices, count, cpus,
+    host_name, key, modules, mounts, path, path_rules, paths, size, size_from, size_or_unlimited, small, switch, table,
     table_name, time, whole, whole_or_unlimited,
 };
 
@@ -124,7 +124,7 @@ PROFILE of Profile {
          interpreter is started for each job, when its request comes.",
     );
     WARM_IMPORTS: Words = key("warm.imports", modules(), "[]", More::Neither, "Modules that are imported ahead of requests.");
-    WARM_PARKED: u32 = key("warm.parked", small(1, 4096), "4", More::Neither, "Children that wait for requests.");
+    WARM_PARKED: u32 = key("warm.parked", count(1, 4096), "4", More::Neither, "Children that wait for requests.");
     WARM_CHILDREN: Text = key(
         "warm.children",
         choice(&[STARTED, "forked"]),

@@ -5,12 +5,12 @@ use std::time::Duration;
 use cloister_terms::{Bytes, LEAST, MOST_SLOTS, MOST_WAITING};
 
 use super::key::More;
-use super::typed::{key, size_from, small, table, time};
+use super::typed::{count, key, size_from, small, table, time};
 
 table! {
 /// The keys of `[supervisor]`.
 SUPERVISOR of Supervisor {
-    SLOTS: u32 = key("slots", small(1, MOST_SLOTS), "32", More::Looser, "Jobs at once.");
+    SLOTS: u32 = key("slots", count(1, MOST_SLOTS), "32", More::Looser, "Jobs at once.");
     QUEUE: u32 = key(
         "queue",
         small(0, MOST_WAITING),
@@ -31,7 +31,7 @@ SUPERVISOR of Supervisor {
         small(LEAST.0, u32::MAX - 4 * MOST_SLOTS),
         "1879048192",
         More::Neither,
-        "First host uid and gid of the range that jobs run as. No account may have one of them.",
+        "First host uid and gid of the range that jobs run as. No account may have one of them. Below 100000 only in a user namespace of few ids, such as a container's.",
     );
     UID_COUNT: u32 = key(
         "uid_count",

@@ -138,6 +138,11 @@ pub(super) const fn small(least: u32, most: u32) -> Typed<u32> {
     typed(Kind::Whole { least: least as u64, most: most as u64, unlimited: false })
 }
 
+/// The same, or a share of the processors.
+pub(super) const fn count(least: u32, most: u32) -> Typed<u32> {
+    typed(Kind::Count { least: least as u64, most: most as u64 })
+}
+
 pub(super) const fn time(least_ms: u64, most_hours: u64) -> Typed<Duration> {
     typed(Kind::Time { least: Duration::from_millis(least_ms), most: Duration::from_secs(most_hours * 3600) })
 }

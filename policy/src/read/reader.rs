@@ -29,6 +29,7 @@ pub(crate) fn value(kind: Kind, entry: Entry<'_>, inherited: Option<&Value>) -> 
         Kind::Time { least, most } => Value::Time(time(entry, least, most)?),
         Kind::Whole { unlimited: true, .. } if entry.word() == Some(UNLIMITED) => Value::Whole(u64::MAX),
         Kind::Whole { least, most, .. } => Value::Whole(entry.integer(least, most)?),
+        Kind::Count { least, most } => Value::Whole(count(entry, least, most)?),
         Kind::Number { least, most } => Value::Number(Millicpus(thousandths(entry, least, most)?)),
         Kind::Switch => Value::Switch(switch(entry)?),
         Kind::Choice(words) => Value::Text(choice(entry, entry.text()?, words)?),
@@ -69,6 +70,31 @@ fn size(entry: Entry<'_>, least: u64, most: u64) -> Option<Bytes> {
         format!("expected {} to {}", Bytes(least), Bytes(most))
     };
     entry.refuse(format!("{} is out of range", bytes), expected)
+}
+
+/// What follows the number in a share of the processors.
+const EACH: &str = "/cpu";
+
+/// A number, or so many for each processor that this process may use at once: by its control group's quota too,
+/// `std::thread::available_parallelism`.
+fn count(entry: Entry<'_>, least: u64, most: u64) -> Option<u64> {
+    let Some(word) = entry.word() else { return entry.integer(least, most) };
+    let each = word.strip_suffix(EACH).and_then(|number| number.parse().ok()).filter(|each| (1..=most).contains(each));
+    let Some(each) = each else {
+        return entry.refuse(
+            format!("{word:?} is neither a number nor a share"),
+            format!("expected {least} to {most}, or \"8{EACH}\""),
+        );
+    };
+    let processors = std::thread::available_parallelism().map_or(1, |found| found.get() as u64);
+    let all = each.saturating_mul(processors);
+    if (least..=most).contains(&all) {
+        return Some(all);
+    }
+    entry.refuse(
+        format!("with {processors} processors that is {all}, out of range"),
+        format!("expected {least} to {most}"),
+    )
 }
 
 fn time(entry: Entry<'_>, least: Duration, most: Duration) -> Option<Duration> {

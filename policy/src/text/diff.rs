@@ -102,7 +102,15 @@ fn compare(key: &Key, old: Option<&Value>, new: Option<&Value>) -> Vec<(Meaning,
         (Kind::Calls, Some(Value::Words(old)), Some(Value::Words(new))) => {
             sets(&calls(old), &calls(new), Meaning::Looser)
         }
-        (Kind::Whole { .. } | Kind::Size { .. } | Kind::Time { .. } | Kind::Number { .. } | Kind::Choice(_), ..) => {
+        (
+            Kind::Whole { .. }
+            | Kind::Count { .. }
+            | Kind::Size { .. }
+            | Kind::Time { .. }
+            | Kind::Number { .. }
+            | Kind::Choice(_),
+            ..,
+        ) => {
             let meaning = ordered(key, old, new);
             vec![(meaning, format!("{} -> {}", shown(old), shown(new)))]
         }

@@ -59,6 +59,11 @@ fn value(kind: Kind) -> String {
         Kind::Time { least, most } => format!("time, {} to {}", show_time(least), show_time(most)),
         Kind::Whole { least, most, .. } if least == most => format!("whole number: {least} only"),
         Kind::Whole { least, most, unlimited } => format!("whole number, {least} to {most}{}", or_unlimited(unlimited)),
+        Kind::Count { least, most } => {
+            format!(
+                "whole number, {least} to {most}, or so many for each processor of the host or the container: `\"8/cpu\"`"
+            )
+        }
         Kind::Number { least, most } => format!("number, {} to {}", f64::from(least) / 1e3, f64::from(most) / 1e3),
         Kind::Switch => "`true`, `false`, or a table of the keys below".to_owned(),
         Kind::Choice(choices) => format!("one of {}", words(choices)),

@@ -139,6 +139,10 @@ fn of_kind(kind: Kind) -> Json {
             let number = json!({ "type": "integer", "minimum": least, "maximum": most });
             if unlimited { or_unlimited(number) } else { number }
         }
+        Kind::Count { least, most } => {
+            let number = json!({ "type": "integer", "minimum": least, "maximum": most });
+            json!({ "anyOf": [number, text("^[1-9][0-9]*/cpu$")] })
+        }
         Kind::Number { least, most } => {
             json!({ "type": "number", "minimum": f64::from(least) / 1000.0, "maximum": f64::from(most) / 1000.0 })
         }

@@ -20,7 +20,7 @@ mod syscall;
 pub use amount::{Bytes, Millicpus, UNLIMITED};
 pub use amounts::{MOST_SLOTS, MOST_WAITING};
 pub use call::{Action, CallRule, Comparison, Condition};
-pub use id::{LAST, LEAST, READER, Uid};
+pub use id::{LAST, LEAST, LEAST_ON_HOST, NOBODY, READERS, Uid};
 pub use network::Network;
 pub use never::NEVER;
 pub use path::{Access, KERNELS, Mount, OUT, PathRule, WRITABLE};

@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use crate::amounts::{beyond, of_profile, of_supervisor};
-use crate::id::{LAST, LEAST, READER, Uid};
+use crate::id::{LAST, LEAST, NOBODY, READERS, Uid};
 use crate::path::{KERNELS, Mount, WRITABLE, is_own};
 use crate::policy::{DEFAULT_PROFILE, Policy, Profile, Runtime, Supervisor};
 use crate::syscall::Syscall;
@@ -93,7 +93,9 @@ impl Policy {
         let needed = u64::from(slots) + parked.sum::<u64>() + 1;
         let (base, count) = (u64::from(uid_base.0), u64::from(uid_count));
         let ids = base..base + count;
-        let are_jobs = uid_base >= LEAST && ids.end <= u64::from(LAST.0) + 1 && !ids.contains(&u64::from(READER.0));
+        let mut others = READERS.into_iter().chain([NOBODY]);
+        let are_free = !others.any(|other| ids.contains(&u64::from(other.0)));
+        let are_jobs = uid_base >= LEAST && ids.end <= u64::from(LAST.0) + 1 && are_free;
         if are_jobs && needed <= count { Ok(()) } else { Err(Unsound::Ids(uid_base, uid_count)) }
     }
 }

@@ -43,6 +43,8 @@ fn what_no_policy_may_say_is_refused_whoever_says_it() {
     for (place, value) in [
         ("/supervisor/uid_base", json!(0)),
         ("/supervisor/uid_base", json!(1000)),
+        ("/supervisor/uid_base", json!(9999)),
+        ("/supervisor/uid_base", json!(60_000)),
         ("/supervisor/uid_base", json!(0x6fff_ff00_u32)),
         ("/supervisor/uid_base", json!(u32::MAX - 10)),
         ("/supervisor/uid_count", json!(0)),

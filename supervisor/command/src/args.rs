@@ -34,7 +34,7 @@ pub enum Command {
     /// Exit codes: 0 all is well, 1 the file has problems or cannot be read, 2 the command line has,
     /// 3 `diff` found something that gets looser.
     Policy(Policy),
-    /// Make, list and revoke the keys that clients need.
+    /// Make, list, change and revoke the keys that clients need, and tell what they use.
     Keys(Keys),
     /// Print completions for a shell.
     Completions(Completions),

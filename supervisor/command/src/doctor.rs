@@ -12,17 +12,15 @@ use cloister_sandbox::landlock;
 
 use crate::args::Doctor;
 use crate::beside::stand_beside;
+use crate::cause::{self, ANOTHER_HOST, Surroundings, is_filtered};
 use crate::error::Error;
 use crate::layer;
 use crate::policy::for_host;
 use cloister_supervisor::daemon::confine::{self, require_root};
+use cloister_supervisor::daemon::id_map::IdMap;
 use cloister_supervisor::daemon::needs::has_loopback;
 use cloister_supervisor::daemon::{canary, devices, start};
 use cloister_supervisor::link::event_loop::runtime;
-
-/// Where all of it is found.
-const ANOTHER_HOST: &str =
-    "use a virtual machine or a physical one with Debian 12 or newer, such as on GCE, or a node of GKE without gVisor";
 
 /// One line of the table.
 struct Row {
@@ -39,6 +37,7 @@ struct Row {
 pub fn doctor(arguments: &Doctor) -> Result<ExitCode, Error> {
     require_root()?;
     let mut policy = for_host(&arguments.common.policy)?;
+    let surroundings = Surroundings::look();
     let first = policy.supervisor.uid_base.0;
     let mut rows = host(policy.supervisor.landlock_min_abi, first..=first + (policy.supervisor.uid_count - 1));
     rows.extend(missing_on_host(&policy).into_iter().map(|missing| row("runtime", "its paths", missing, false)));
@@ -62,12 +61,13 @@ pub fn doctor(arguments: &Doctor) -> Result<ExitCode, Error> {
                     attempts
                         .into_iter()
                         .map(|attempt| {
-                            let found = attempt.broken.clone().unwrap_or_else(|| "tried, held".to_owned());
+                            let broken = attempt.broken.as_deref().map(|why| surroundings.explain(why));
+                            let found = broken.unwrap_or_else(|| "tried, held".to_owned());
                             row(&attempt.what, &format!("profile {}", attempt.profile), found, attempt.broken.is_none())
                         })
                         .collect()
                 }
-                Err(error) => vec![row("sandbox", "can be built", advice(&error.to_string()), false)],
+                Err(error) => vec![row("sandbox", "can be built", surroundings.explain(&error.to_string()), false)],
             }
         }));
     }
@@ -81,15 +81,20 @@ fn host(landlock_min_abi: u32, ids: RangeInclusive<u32>) -> Vec<Row> {
         nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default();
     let abi = landlock::abi();
     let groups = match Layout::detect() {
-        Ok(layout) => row("cgroup", "memory, pids, cpu", layout.version().to_string(), true),
+        Ok(layout) => match cause::writable(&layout) {
+            Ok(()) => row("cgroup", "memory, pids, cpu", layout.version().to_string(), true),
+            Err(read_only) => row("cgroup", "memory, pids, cpu", read_only, false),
+        },
         Err(error) => row("cgroup", "memory, pids, cpu", format!("{error}, or {ANOTHER_HOST}"), false),
     };
+    let lacking = cause::capabilities().err();
     vec![
         row("kernel", "x86-64, 5.14 or newer", kernel_found(&kernel), is_new_enough(&kernel)),
         row("Landlock", &format!("ABI {landlock_min_abi}"), landlock_found(abi), abi >= landlock_min_abi),
         groups,
         user_namespaces(),
         host_ids(ids),
+        row("capabilities", "six of root's", lacking.clone().unwrap_or_else(|| "there".to_owned()), lacking.is_none()),
     ]
 }
 
@@ -114,8 +119,10 @@ fn user_namespaces() -> Row {
         Some(format!("{allowed} allowed: sysctl user.max_user_namespaces=15000, or a kernel that has them"))
     } else if setting("kernel/unprivileged_userns_clone") == Some(0) {
         Some("only with CAP_SYS_ADMIN: sysctl kernel.unprivileged_userns_clone=1".to_owned())
-    } else if setting("kernel/apparmor_restrict_unprivileged_userns") == Some(1) {
-        Some("powerless without CAP_SYS_ADMIN: sysctl kernel.apparmor_restrict_unprivileged_userns=0".to_owned())
+    } else if setting("kernel/apparmor_restrict_unprivileged_userns") == Some(1) && !has_profile() {
+        let mend = "apparmor_parser -r /etc/apparmor.d/cloister-supervisor, as the package does; programs elsewhere than it puts \
+                    them are started with aa-exec -p cloister-supervisor";
+        Some(format!("powerless without a profile of AppArmor's that has them: {mend}"))
     } else {
         None
     };
@@ -123,37 +130,22 @@ fn user_namespaces() -> Row {
     row("user namespaces", "at least 2 levels", refused.unwrap_or_else(|| format!("{allowed} allowed")), holds)
 }
 
+/// Whether the profile that the package brings is on this process: apparmor(7).
+fn has_profile() -> bool {
+    fs::read_to_string("/proc/self/attr/current").is_ok_and(|label| label.starts_with("cloister-supervisor "))
+}
+
 /// Whether jobs' ids exist here at all: in a user namespace, such as that of an unprivileged container, few do.
 fn host_ids(ids: RangeInclusive<u32>) -> Row {
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let needed = format!("{} to {}", ids.start(), ids.end());
-    if are_mapped(&map, &ids) {
+    if IdMap::own().has(&ids) {
         return row("host ids", &needed, "there".to_owned(), true);
     }
-    let found =
-        format!("this is inside of a user namespace without them, as in an unprivileged container: {ANOTHER_HOST}");
+    let found = format!(
+        "this is inside of a user namespace without them, as in an unprivileged container: hostUsers: true, \
+         uid_base and uid_count of the policy within its ids, or {ANOTHER_HOST}"
+    );
     row("host ids", &needed, found, false)
-}
-
-fn are_mapped(map: &str, ids: &RangeInclusive<u32>) -> bool {
-    map.lines().any(|line| {
-        let mut numbers = line.split_whitespace().map(|number| number.parse::<u64>().unwrap_or(0));
-        let (inside, _, count) = (numbers.next().unwrap_or(0), numbers.next(), numbers.next().unwrap_or(0));
-        inside <= u64::from(*ids.start()) && u64::from(*ids.end()) < inside + count
-    })
-}
-
-/// What to do about a step that the kernel refused although the host has what it takes.
-fn advice(refusal: &str) -> String {
-    let forbidden = ["clone3", "unshare", "setns", "mount", "pivot_root", "open_tree", "fsopen", "uid_map", "cgroup"];
-    // EPERM and ENOSYS, with which filters refuse.
-    let refused = ["os error 1)", "os error 38)"].iter().any(|errno| refusal.contains(errno));
-    let container = refused && forbidden.iter().any(|call| refusal.contains(call));
-    if container {
-        format!("{refusal}: a container's or a service's own filter forbids it: {ANOTHER_HOST}, or run it privileged")
-    } else {
-        refusal.to_owned()
-    }
 }
 
 fn landlock_found(abi: u32) -> String {
@@ -164,11 +156,6 @@ fn landlock_found(abi: u32) -> String {
         0 => format!("none: boot with lsm=landlock,... on the kernel's command line, or {ANOTHER_HOST}"),
         abi => format!("ABI {abi}"),
     }
-}
-
-/// Whether system calls of this process go through a seccomp filter, which may hide what the kernel has: `proc_pid_status(5)`.
-fn is_filtered() -> bool {
-    fs::read_to_string("/proc/self/status").is_ok_and(|status| status.contains("\nSeccomp:\t2"))
 }
 
 /// `cgroup.kill` and `mount_setattr` are the newest things that nothing else replaces.
@@ -190,27 +177,4 @@ fn table(rows: &[Row]) -> String {
         let _ = writeln!(text, "{mark:<4}  {:layer$}  {:needed$}  {}", row.layer, row.needed, row.found);
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{advice, are_mapped};
-
-    #[test]
-    fn ids_are_there_on_a_host_and_missing_in_a_container() {
-        let ids = 1_879_048_192..=1_879_048_224;
-        assert!(are_mapped("         0          0 4294967295\n", &ids));
-        assert!(!are_mapped("         0     100000      65536\n", &ids));
-        assert!(!are_mapped("", &ids));
-    }
-
-    #[test]
-    fn only_what_a_container_forbids_is_blamed_on_one() {
-        let forbidden = advice(
-            "start the launcher of profile \"default\": clone3 the launcher: Operation not permitted (os error 1)",
-        );
-        assert!(forbidden.contains("container"), "{forbidden}");
-        let missing = "open_tree /srv/models: No such file or directory (os error 2)";
-        assert_eq!(advice(missing), missing);
-    }
 }

@@ -5,6 +5,7 @@
 
 mod args;
 mod beside;
+mod cause;
 mod doctor;
 mod error;
 mod keys;
@@ -14,6 +15,7 @@ mod manual;
 mod policy;
 mod run;
 mod said;
+mod scope;
 mod script;
 
 use std::process::ExitCode;
@@ -21,7 +23,14 @@ use std::process::ExitCode;
 use crate::args::{Arguments, Command, ELSEWHERE};
 
 fn main() -> ExitCode {
-    let done = match cloister_program::parse::<Arguments>(&ELSEWHERE).command {
+    let command = cloister_program::parse::<Arguments>(&ELSEWHERE).command;
+    if matches!(command, Command::Doctor(_) | Command::Run(_) | Command::Learn(_))
+        && let Err(error) = scope::have_own_group()
+    {
+        eprintln!("cloister: start in a control group of its own with systemd-run: {error}");
+        return ExitCode::FAILURE;
+    }
+    let done = match command {
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Learn(arguments) => learn::learn(&arguments),

@@ -28,6 +28,8 @@ pub enum ErrorCode {
     Overloaded,
     /// The key sends faster than it may.
     RateLimited,
+    /// The key has used up what it may use today.
+    QuotaExceeded,
     /// The supervisor is away or restarting; nothing ran.
     Unavailable,
     /// The supervisor, launcher or zygote of a job went while it ran, or may have run.
@@ -60,7 +62,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code there is.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::InvalidRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -71,6 +73,7 @@ impl ErrorCode {
         Self::RequestTimeout,
         Self::Overloaded,
         Self::RateLimited,
+        Self::QuotaExceeded,
         Self::Unavailable,
         Self::Lost,
         Self::Internal,
@@ -112,7 +115,7 @@ impl ErrorCode {
             Self::RequestTimeout => 408,
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
-            Self::Overloaded | Self::RateLimited => 429,
+            Self::Overloaded | Self::RateLimited | Self::QuotaExceeded => 429,
             Self::Internal => 500,
             Self::Lost => 502,
             Self::Unavailable => 503,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::claim::Claim;
 use crate::code::ErrorCode;
+use crate::quota::SpentQuota;
 
 /// Something that the policy refused a job which then failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -68,6 +69,8 @@ pub enum Reason {
     RequestTimeout,
     /// The profile's limit of wall time is used up, which `timeout_ms` cannot raise.
     ProfileTimeout,
+    /// The memory of the node is used up by all that runs on it; the profile would have allowed more.
+    NodeMemory,
     /// A fence of Markdown in the source.
     Markdown,
     /// A line of a notebook in the source, such as `%matplotlib inline`.
@@ -105,6 +108,10 @@ pub struct Failure {
     /// What the policy refused on the way; bounded, each once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub denials: Vec<Denial>,
+    /// The quota that is used up, of a refusal for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub quota: Option<Box<SpentQuota>>,
     /// Whether any line of the script ran, which a refusal tells; `None` if nobody can know.
     #[serde(skip)]
     pub ran: Option<bool>,
@@ -163,7 +170,7 @@ impl Failure {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let ran = if matches!(code, ErrorCode::Lost | ErrorCode::Internal) { None } else { Some(false) };
         let (denials, details, claims, no_fork) = (Vec::new(), Box::default(), Vec::new(), false);
-        Self { code, message: message.into(), denials, ran, details, claims, no_fork }
+        Self { code, message: message.into(), denials, quota: None, ran, details, claims, no_fork }
     }
 
     /// The same of a job that may have begun: what would be there again in a moment if nothing had run is lost now.

@@ -16,8 +16,10 @@ mod file;
 mod files;
 mod id;
 mod json;
+mod kernel_count;
 mod pattern;
 mod profile;
+mod quota;
 pub mod report;
 mod request;
 #[cfg(feature = "openapi")]
@@ -37,8 +39,10 @@ pub use file::{Encoded, InputFile, LeftFile, OutputFile, directories};
 pub use files::DEEPEST;
 pub use id::JobId;
 pub use json::{MAX_DEPTH, NotJson, check, check_result};
+pub use kernel_count::KernelCount;
 pub use pattern::{MOST_PATTERNS, Part, Pattern, is_hidden};
 pub use profile::{Interpreter, ProfileInfo, Profiles};
+pub use quota::{Amount, QuotaKind, SpentQuota};
 pub use request::{ExecuteRequest, Writer};
 pub use stats::{ProfileStats, Restarts, Stats};
 pub use tenant::Tenant;
@@ -56,6 +60,14 @@ pub const EXPLAIN_HEADER: &str = "x-cloister-explain";
 /// The header by which the supervisor tells what became of a job, without a look into the answer:
 /// [`RETURNED`] or an error code. Of a streamed answer it is in the trailer.
 pub const OUTCOME_HEADER: &str = "x-cloister-outcome";
+
+/// The header by which the supervisor tells what the kernel counted of a job that ran, a [`KernelCount`]. Of a streamed answer
+/// it is in the trailer.
+pub const COUNTED_HEADER: &str = "x-cloister-counted";
+
+/// The header by which the supervisor tells that it takes no jobs yet, because it is only starting: nothing of the request was
+/// looked at, and it can be sent again.
+pub const AWAY_HEADER: &str = "x-cloister-away";
 
 /// What [`OUTCOME_HEADER`] says of a job that returned.
 pub const RETURNED: &str = "returned";

@@ -32,6 +32,9 @@ pub struct ProfileInfo {
     pub wall_ms: u64,
     /// Whether a request may lower it.
     pub may_lower_timeout: bool,
+    /// How many processors it may use at once, in thousandths.
+    #[serde(default)]
+    pub millicpus: u32,
     /// Memory of all its processes, files included.
     pub memory_bytes: u64,
     /// What may be written to `/tmp`.

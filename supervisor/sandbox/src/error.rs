@@ -26,6 +26,13 @@ pub enum Error {
     /// A step failed in another process for want of something that the host is short of.
     #[error("{0}")]
     Short(String),
+    /// Other processes are in this one's control group, as in a terminal's, so that none can be made below it.
+    #[error(
+        "make control groups below this process's own, {}: other processes are in it, as in a terminal's, and none may be \
+         beside groups that controllers hold: start it in one for itself (systemd-run --scope --property=Delegate=yes COMMAND)",
+        .0.display()
+    )]
+    SharedGroup(std::path::PathBuf),
     /// The process at the other end of a socket is gone or does not keep to the protocol.
     #[error("{0}")]
     Peer(String),
@@ -57,7 +64,7 @@ impl Error {
             Self::Kernel { errno, .. } => is_shortage(errno),
             Self::Layer { errno, .. } => errno.is_some_and(is_short),
             Self::Short(_) => true,
-            Self::Peer(_) => false,
+            Self::SharedGroup(_) | Self::Peer(_) => false,
         }
     }
 

@@ -28,7 +28,7 @@ use crate::spec::Slot;
 use crate::sys::{self, Forked};
 use crate::weaker::{Layer, Plan, Weaker};
 use crate::wire::{self, IntoCgroup, Notice, Order, Wire, exactly};
-use crate::{cell, credentials, devices, loopback, root, zygote_place};
+use crate::{cell, credentials, devices, limits, loopback, root, zygote_place};
 
 /// The namespaces that a launcher is born into. Not a cgroup namespace: where those bound what was
 /// delegated (`nsdelegate`, as systemd mounts the hierarchy) nothing can be born into a group that its
@@ -248,6 +248,7 @@ impl Launcher {
             let placed = SigSet::empty().thread_set_mask().doing(|| "unblock signals").and_then(|()| {
                 wire::announce(&wire)?;
                 zygote_place::enter(self.forker.confinement().plan())?;
+                limits::anticipate(self.forker.confinement().plan())?;
                 #[cfg(feature = "leave-out")]
                 self.forker.confinement().plan().weaker().hand_on()?;
                 // SAFETY: this process is about to exec; nothing of the launcher's is used again.

@@ -1,4 +1,6 @@
-//! Resource limits of each process, `setrlimit(2)`. Soft and hard alike, so none can be raised.
+//! Resource limits of each process, `setrlimit(2)`. A job's are soft and hard alike, so none can be raised.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::error::{Context, Result};
 use crate::spec::Spec;
@@ -14,4 +16,34 @@ pub fn apply(spec: &Spec) -> Result<()> {
     }
     let seconds = spec.cpu_seconds;
     sys::limit(libc::RLIMIT_CPU, seconds).doing(|| format!("setrlimit RLIMIT_CPU to {seconds}"))
+}
+
+/// What programs ask for when they start, and libraries when they are loaded, and remember: how many files they may open
+/// (`multiprocessing.util.MAXFD`), how large the stacks of threads become (`pthread_create(3)`).
+const ASKED_AHEAD: [Resource; 2] = [Resource::RLIMIT_NOFILE, Resource::RLIMIT_STACK];
+
+/// Gives this process, and what it runs, a job's limits where programs ask ahead. They can be raised again.
+///
+/// # Errors
+/// The limit that the kernel refused.
+pub fn anticipate(spec: &Spec) -> Result<()> {
+    for resource in ASKED_AHEAD {
+        let of_job =
+            spec.rlimits.bounds().into_iter().find(|bound| bound.resource == resource as libc::__rlimit_resource_t);
+        if let Some(of_job) = of_job {
+            let (_, most) = getrlimit(resource).doing(|| format!("getrlimit {}", of_job.name))?;
+            setrlimit(resource, of_job.most.min(most), most)
+                .doing(|| format!("setrlimit {} to {}", of_job.name, of_job.most))?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets this process have as many open files as it may, for who forks jobs holds descriptors of all of them.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn allow_files() -> Result<()> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).doing(|| "getrlimit RLIMIT_NOFILE")?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).doing(|| format!("setrlimit RLIMIT_NOFILE to {most}"))
 }

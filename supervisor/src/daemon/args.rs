@@ -1,8 +1,10 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use cloister_program::Probe;
 use cloister_program::log::LogFormat;
 
 use crate::link::launcher::SUBCOMMAND;
@@ -33,6 +35,8 @@ pub struct Arguments {
 pub enum Command {
     /// Serve the gateway over a Unix socket. Needs root.
     Serve(Serve),
+    /// Ask the one that serves here whether jobs can run, and say so: exit code 0 if they can, 1 if not.
+    Probe(Ask),
     /// The guard of a launcher; started by the other.
     #[command(name = SUBCOMMAND, hide = true)]
     Launcher,
@@ -58,6 +62,11 @@ pub struct Serve {
     /// An account or host uid, beside root, that may use the socket; the group of the same number owns it.
     #[arg(long, value_name = "USER", value_parser = uid)]
     pub gateway_uid: Vec<u32>,
+    /// How long after SIGTERM or SIGINT jobs are still taken while /readyz says 503, so that a gateway that is told to stop at
+    /// the same time can serve out its own notice; a second signal cuts it short. Default: 8s, or 0s with a socket that is
+    /// passed.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub drain_notice: Option<Duration>,
     /// The name of the control group that everything lives in; one supervisor each.
     #[arg(long, value_name = "NAME", default_value = "cloister", value_parser = plain_name)]
     pub cgroup: String,
@@ -67,6 +76,28 @@ pub struct Serve {
     /// How log lines are written.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+/// Arguments of `probe`.
+#[derive(Debug, Args)]
+pub struct Ask {
+    /// The Unix socket on which it serves.
+    #[arg(long, value_name = "PATH", default_value = cloister_protocol::SOCKET)]
+    pub socket: PathBuf,
+    /// What is asked.
+    #[command(flatten)]
+    pub probe: Probe,
+}
+
+/// What `--drain-notice` is where nobody holds the socket for the next life: some seconds more than the gateway's.
+const DRAIN_NOTICE: Duration = Duration::from_secs(8);
+
+impl Serve {
+    /// How long jobs are taken after the first signal to stop.
+    #[must_use]
+    pub fn drain_notice(&self, is_passed: bool) -> Duration {
+        self.drain_notice.unwrap_or(if is_passed { Duration::ZERO } else { DRAIN_NOTICE })
+    }
 }
 
 fn uid(text: &str) -> Result<u32, String> {

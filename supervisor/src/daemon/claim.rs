@@ -12,8 +12,11 @@ use std::path::Path;
 
 use cloister_sandbox::cgroup::describe;
 use cloister_sandbox::spec::{IdRange, Uid};
+use cloister_terms::LEAST_ON_HOST;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
+
+use crate::daemon::id_map::IdMap;
 
 /// Where ids are claimed.
 const FILE: &str = "/run/cloister/ids";
@@ -45,6 +48,13 @@ pub enum ClaimError {
         /// Who that is; 0 if it cannot be seen from here.
         pid: i32,
     },
+    /// They are those of accounts.
+    #[error(
+        "host ids from {} on are those of accounts: below {LEAST_ON_HOST} jobs may have theirs only in a user namespace that has few \
+         ids, such as a container's: give the policy a uid_base of {LEAST_ON_HOST} or more",
+        .0.base
+    )]
+    OfAccounts(IdRange),
     /// There is no such range below the end.
     #[error("there are no {count} host ids beside those that are in use, from {from} up: lower uid_base")]
     None {
@@ -97,6 +107,9 @@ impl Claim {
     }
 
     fn take_in(path: &Path, ids: IdRange) -> Result<Self, ClaimError> {
+        if ids.base < LEAST_ON_HOST && IdMap::own().is_hosts() {
+            return Err(ClaimError::OfAccounts(ids));
+        }
         let file = open(path)?;
         loop {
             match fcntl(&file, FcntlArg::F_SETLK(&lock(ids))) {
@@ -156,9 +169,9 @@ mod tests {
     #[test]
     fn the_search_ends_where_the_ids_do() {
         let file = std::env::temp_dir().join(format!("cloister-ids-{}", std::process::id()));
-        let claim = Claim::first_free_in(&file, 1000, 50).expect("nobody has any");
-        assert_eq!(claim.ids(), IdRange { base: Uid(1000), count: 50 });
-        for (from, count) in [(END - 10, 11), (u32::MAX - 10, 11), (u32::MAX, 1), (0, u32::MAX)] {
+        let claim = Claim::first_free_in(&file, 100_000, 50).expect("nobody has any");
+        assert_eq!(claim.ids(), IdRange { base: Uid(100_000), count: 50 });
+        for (from, count) in [(END - 10, 11), (u32::MAX - 10, 11), (u32::MAX, 1), (100_000, u32::MAX)] {
             let refused = Claim::first_free_in(&file, from, count).expect_err("too many");
             assert!(matches!(refused, ClaimError::None { .. }), "{refused}");
         }

@@ -12,7 +12,7 @@ use nix::sched::{CloneFlags, unshare};
 /// Capabilities that remain: to map ids into launchers' namespaces, to end processes of other ids, to
 /// write to control groups whoever owns them (some hosts mount them writable for nobody) and to read
 /// what jobs leave whatever its modes, to hand the socket and the control groups' doors over, and to drop the rest.
-const KEPT: [Capability; 6] = [
+pub const KEPT: [Capability; 6] = [
     Capability::CAP_CHOWN,
     Capability::CAP_DAC_OVERRIDE,
     Capability::CAP_KILL,
@@ -25,7 +25,10 @@ const KEPT: [Capability; 6] = [
 #[derive(Debug, thiserror::Error)]
 pub enum NotConfined {
     /// It is in the host's network.
-    #[error("leave the host's network: {0}: start it in one of its own (PrivateNetwork=yes)")]
+    #[error(
+        "leave the host's network for one of its own, which a profile with a loopback network needs: {0}: start it in an empty one \
+         (PrivateNetwork=yes), or with CAP_SYS_ADMIN (in a pod securityContext.capabilities.add: [SYS_ADMIN])"
+    )]
     Network(#[from] Errno),
     /// It has capabilities that it should not.
     #[error("give up capabilities: {0}")]
@@ -37,7 +40,9 @@ pub enum NotConfined {
 
 /// This process is not root's.
 #[derive(Debug, thiserror::Error)]
-#[error("this needs root, to map ids and to make control groups: run it with sudo")]
+#[error(
+    "this needs root, to map ids and to make control groups: run it with sudo (in a pod securityContext.runAsUser: 0)"
+)]
 pub struct NotRoot;
 
 /// Whether whoever started this process has put it into a network of its own already.

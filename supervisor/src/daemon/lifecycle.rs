@@ -4,12 +4,13 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cloister_program::log::{self, NoJournal};
 use cloister_program::open_policy;
 use cloister_sandbox::devices::Devices;
 use cloister_terms::Policy;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind};
 use tokio::task::JoinError;
 
 use crate::daemon::args::Serve;
@@ -20,6 +21,7 @@ use crate::daemon::open_files::{TooFewFiles, allow_open_files};
 use crate::daemon::reader::{NoPolicy, Reader};
 use crate::daemon::reload::Source;
 use crate::daemon::start::{self, StartError};
+use crate::daemon::stop::{Stop, listen_for};
 use crate::daemon::{canary, devices, notify, reload};
 use crate::door::server::Server;
 use crate::door::socket;
@@ -73,7 +75,7 @@ pub enum ServeError {
     Ended(#[from] JoinError),
 }
 
-/// Serves until SIGTERM or SIGINT; then lets running jobs finish within their limits.
+/// Serves until SIGTERM or SIGINT and for the notice; then lets running jobs finish within their limits.
 ///
 /// # Errors
 /// What kept it from starting.
@@ -92,7 +94,8 @@ pub fn serve(arguments: &Serve) -> Result<ExitCode, ServeError> {
     // First of all: until they are listened for, signals end the process, and leave what it has begun.
     let (hangup, stop) = {
         let _inside = runtime.enter();
-        (listen_for(SignalKind::hangup())?, stop_signal()?)
+        let failed = ServeError::Signals;
+        (listen_for(SignalKind::hangup()).map_err(failed)?, Stop::new().map_err(failed)?)
     };
     let devices = devices::make(&policy, &arguments.cgroup)?;
     confine::confine(has_loopback(&policy))?;
@@ -105,9 +108,8 @@ async fn run(
     reader: Reader,
     claim: &mut Option<Claim>,
     devices: Option<Devices>,
-    (hangup, stop): (Signal, impl Future<Output = ()> + Send + 'static),
+    (hangup, mut stop): (Signal, Stop),
 ) -> Result<ExitCode, ServeError> {
-    let mut stop = Box::pin(stop);
     let failed = |error| ServeError::Socket(arguments.socket.clone(), error);
     let passed = socket::passed().map_err(failed)?;
     let owns_socket = passed.is_none();
@@ -118,12 +120,13 @@ async fn run(
     let engine = tokio::select! {
         started = notify::while_starting(start) => started?,
         // What was started so far ends with it.
-        () = &mut stop => return Ok(ExitCode::SUCCESS),
+        () = stop.asked() => return Ok(ExitCode::SUCCESS),
     };
     engine.bound_memory()?;
     let engine = Arc::new(engine);
     let server = Arc::new(Server::new(Arc::clone(&engine), arguments.gateway_uid.clone()));
-    let serving = tokio::spawn(Arc::clone(&server).serve(listener, stop));
+    let notice = arguments.drain_notice(!owns_socket);
+    let serving = tokio::spawn(Arc::clone(&server).serve(listener, until_over(stop, Arc::clone(&server), notice)));
 
     if let Err(broken) = notify::while_starting(canary::all_hold(&engine.pools())).await {
         return Err(ServeError::Broken(broken));
@@ -163,19 +166,15 @@ fn take_claim(arguments: &Serve, policy: &Policy) -> Result<Claim, ClaimError> {
     if arguments.beside { Claim::first_free(ids.base.0, ids.count) } else { Claim::take(ids) }
 }
 
-/// Completes at the first request to stop.
-fn stop_signal() -> Result<impl Future<Output = ()>, ServeError> {
-    let (mut terminate, mut interrupt) = (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        notify::stopping();
-        tracing::info!("stopping: running jobs may finish, new ones are refused");
-    })
-}
-
-fn listen_for(kind: SignalKind) -> Result<Signal, ServeError> {
-    signal(kind).map_err(ServeError::Signals)
+/// Completes when no more jobs are taken: after the notice, which begins with the first signal to stop and ends with the second.
+/// A server that takes none yet has nobody to tell.
+async fn until_over(mut stop: Stop, server: Arc<Server>, notice: Duration) {
+    stop.asked().await;
+    notify::stopping();
+    if !notice.is_zero() && server.is_ready() {
+        server.set_going();
+        tracing::info!(?notice, "going: jobs are still taken");
+        let _ = tokio::time::timeout(notice, stop.asked()).await;
+    }
+    tracing::info!("stopping: running jobs may finish, new ones are refused");
 }

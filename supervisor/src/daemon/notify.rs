@@ -35,7 +35,7 @@ pub fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
-/// No more jobs are accepted; those that run may finish.
+/// The end has begun; jobs that run may finish.
 pub fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("stopping: running jobs may finish")]);
 }

@@ -12,10 +12,11 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use cloister_program::Untrusted;
-use cloister_terms::{Policy, READER, Unsound};
+use cloister_terms::{Policy, READERS, Uid, Unsound};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
+use crate::daemon::id_map::IdMap;
 use crate::daemon::program::{NoProgram, Program};
 
 /// The program, beside this one.
@@ -33,6 +34,12 @@ const LONGEST_ANSWER: u64 = 16 << 20;
 /// The most that is taken of what it says is wrong.
 const LONGEST_WORDS: u64 = 256 * 1024;
 
+/// Whom it is started as.
+fn reader() -> Uid {
+    let map = IdMap::own();
+    READERS.into_iter().find(|reader| map.has_one(*reader)).unwrap_or(READERS[0])
+}
+
 /// Why there is no policy. Each is a sentence for a person, or more of them.
 #[derive(Debug, thiserror::Error)]
 pub enum NoPolicy {
@@ -46,8 +53,8 @@ pub enum NoPolicy {
     #[error("read the policy: {0}")]
     NoProgram(#[from] NoProgram),
     /// It cannot be started.
-    #[error("read the policy: start {PROGRAM} as {READER}: {0}")]
-    Unstarted(io::Error),
+    #[error("read the policy: start {PROGRAM} as {1}: {0}")]
+    Unstarted(io::Error, Uid),
     /// It has not ended in time.
     #[error("read the policy: {PROGRAM} has not read it within {} seconds: is there a file system that hangs?", TIME.as_secs())]
     TooSlow,
@@ -97,6 +104,7 @@ impl Reader {
     }
 
     async fn resolve(&self, file: File, name: &Path) -> Result<Answer, NoPolicy> {
+        let reader = reader();
         let mut child = Command::new(self.0.path())
             .arg0(PROGRAM)
             .env_clear()
@@ -106,12 +114,12 @@ impl Reader {
             .stdin(file)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .uid(READER.0)
-            .gid(READER.0)
+            .uid(reader.0)
+            .gid(reader.0)
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .map_err(NoPolicy::Unstarted)?;
+            .map_err(|error| NoPolicy::Unstarted(error, reader))?;
         let (answer, words) = (child.stdout.take(), child.stderr.take());
         let (answer, words) = tokio::try_join!(all_of(answer, LONGEST_ANSWER), all_of(words, LONGEST_WORDS))?;
         let ended = child.wait().await?;

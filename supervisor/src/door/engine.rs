@@ -48,7 +48,7 @@ impl Engine {
         let before = self.in_force();
         let (slots, room) = (after.slots(), after.room());
         // What was begun under the policy before may still be unread.
-        if let Err(error) = self.ground.tree.bound_own(after.memory().max(before.memory())) {
+        if let Err(error) = self.ground.tree.bound_memory(after.memory().max(before.memory())) {
             tracing::error!(%error, "the supervisor's own memory could not be bounded anew after a reload");
         }
         *self.lock() = Arc::new(after);
@@ -88,7 +88,7 @@ impl Engine {
     /// # Errors
     /// The file that could not be written.
     pub fn bound_memory(&self) -> cloister_sandbox::Result<()> {
-        self.ground.tree.bound_own(self.in_force().memory())
+        self.ground.tree.bound_memory(self.in_force().memory())
     }
 
     /// The profiles in force.

@@ -60,7 +60,7 @@ impl Requests {
         streams.shutdown().await;
     }
 
-    /// Runs a job, once there is a place for it.
+    /// Runs a job, once there is a place for it; of a supervisor that is ready.
     pub async fn execute(&self, asked: Asked, body: Incoming, connection: &Arc<Connection>) -> Response<Body> {
         let (id, since) = (asked.id, asked.since);
         match self.want(asked, body, connection).await {
@@ -74,9 +74,6 @@ impl Requests {
     }
 
     async fn want(&self, asked: Asked, body: Incoming, connection: &Connection) -> Result<Wanted, Failure> {
-        if !self.is_ready() {
-            return Err(Failure::new(ErrorCode::Unavailable, "the sandbox is being checked; try again shortly"));
-        }
         let place = tokio::select! {
             place = self.engine.enter(asked.tenant) => place?,
             () = connection.left() => return Err(Failure::new(ErrorCode::Unavailable, "whoever asked has left")),

@@ -1,10 +1,11 @@
 //! The supervisor's door: HTTP/1.1 on a Unix socket, for the gateway and root alone.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cloister_protocol::{EXECUTE_PATH, ErrorCode, JobId, PROFILES_PATH, READY_PATH, STATS_PATH};
+use cloister_protocol::{AWAY_HEADER, EXECUTE_PATH, ErrorCode, JobId, PROFILES_PATH, READY_PATH, STATS_PATH};
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::server::conn::http1;
@@ -38,6 +39,7 @@ pub struct Server {
     engine: Arc<Engine>,
     requests: Requests,
     reload: Mutex<Option<ReloadState>>,
+    going: AtomicBool,
     peers: Vec<u32>,
 }
 
@@ -45,12 +47,24 @@ impl Server {
     /// Serves root and the given host ids.
     #[must_use]
     pub fn new(engine: Arc<Engine>, peers: Vec<u32>) -> Self {
-        Self { requests: Requests::new(Arc::clone(&engine)), engine, reload: Mutex::new(None), peers }
+        let (requests, reload, going) = (Requests::new(Arc::clone(&engine)), Mutex::new(None), AtomicBool::new(false));
+        Self { engine, requests, reload, going, peers }
     }
 
     /// From now on `/readyz` says so.
     pub fn set_ready(&self) {
         self.requests.set_ready();
+    }
+
+    /// Whether jobs are taken.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.requests.is_ready()
+    }
+
+    /// From now on `/readyz` says that this supervisor will not be there for long.
+    pub fn set_going(&self) {
+        self.going.store(true, Ordering::Relaxed);
     }
 
     /// From now on `/readyz` tells this of the last reload; `None` when there is nothing to tell.
@@ -126,6 +140,7 @@ impl Server {
         let asked = Asked::of(&request);
         let id = asked.id;
         match (request.method(), request.uri().path()) {
+            (&Method::POST, EXECUTE_PATH) if !self.is_ready() => starting(id),
             (&Method::POST, EXECUTE_PATH) => self.requests.execute(asked, request.into_body(), connection).await,
             (&Method::GET, READY_PATH) => self.readiness(id),
             (&Method::GET, STATS_PATH) => {
@@ -144,8 +159,11 @@ impl Server {
     }
 
     fn readiness(&self, id: JobId) -> Response<Body> {
-        if !self.requests.is_ready() {
-            return refuse(id, ErrorCode::Unavailable, "the sandbox is being checked");
+        if !self.is_ready() {
+            return starting(id);
+        }
+        if self.going.load(Ordering::Relaxed) {
+            return refuse(id, ErrorCode::Unavailable, "this node is going away: jobs are taken for a while yet");
         }
         if let Err(why) = self.engine.health() {
             return refuse(id, ErrorCode::Unavailable, why);
@@ -153,4 +171,11 @@ impl Server {
         let told = Readiness { status: "ok", policy: &self.engine.digest()[..12], reload: self.reload() };
         json(StatusCode::OK, id, serde_json::to_vec(&told).expect("strings only"))
     }
+}
+
+/// What is told of a supervisor that takes no jobs yet, and nothing was looked at.
+fn starting(id: JobId) -> Response<Body> {
+    let mut response = refuse(id, ErrorCode::Unavailable, "the sandbox is being checked; try again shortly");
+    response.headers_mut().insert(AWAY_HEADER, HeaderValue::from_static("starting"));
+    response
 }

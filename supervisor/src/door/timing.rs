@@ -1,21 +1,21 @@
-//! What a response tells the gateway's metrics, in header fields beside the answer.
+//! What a response tells the gateway's metrics and accounts, in header fields beside the answer.
 
 use std::time::Duration;
 
-use cloister_protocol::{Answer, OUTCOME_HEADER, RETURNED, TIMING_HEADER};
+use cloister_protocol::{Answer, COUNTED_HEADER, KernelCount, OUTCOME_HEADER, RETURNED, TIMING_HEADER, Usage};
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 
 /// The fields of a streamed answer's trailer.
-pub const TRAILERS: &str = "x-cloister-outcome, server-timing";
+pub const TRAILERS: &str = "x-cloister-outcome, x-cloister-counted, server-timing";
 
 /// Tells what became of a job, and how its time was spent: `queue` until it had a place, and `setup` is all of the
 /// rest that was not the job's own.
 pub fn tell(headers: &mut HeaderMap, answer: &Answer<'_>, queue: Duration, rest: Duration) {
-    put(headers, OUTCOME_HEADER, &outcome(answer));
+    tell_end(headers, answer);
     let queue = milliseconds(queue);
-    let timing = match run(answer) {
-        Some(run) => {
+    let timing = match usage(answer) {
+        Some(Usage { wall_ms: run, .. }) => {
             let setup = (milliseconds(rest) - run).max(0.0);
             format!("queue;dur={queue:.3}, setup;dur={setup:.3}, run;dur={run:.3}")
         }
@@ -34,11 +34,19 @@ pub fn tell_start(headers: &mut HeaderMap, queue: Duration, setup: Duration) {
 #[must_use]
 pub fn trailers(answer: &Answer<'_>) -> HeaderMap {
     let mut trailers = HeaderMap::new();
-    put(&mut trailers, OUTCOME_HEADER, &outcome(answer));
-    if let Some(run) = run(answer) {
+    tell_end(&mut trailers, answer);
+    if let Some(Usage { wall_ms: run, .. }) = usage(answer) {
         put(&mut trailers, TIMING_HEADER, &format!("run;dur={run:.3}"));
     }
     trailers
+}
+
+fn tell_end(headers: &mut HeaderMap, answer: &Answer<'_>) {
+    put(headers, OUTCOME_HEADER, &outcome(answer));
+    if let Some(Usage { cpu_ms, memory_peak_bytes, .. }) = usage(answer) {
+        let cpu = Duration::try_from_secs_f64(cpu_ms / 1000.0).unwrap_or(Duration::MAX);
+        put(headers, COUNTED_HEADER, &KernelCount { cpu, memory_peak: memory_peak_bytes }.to_string());
+    }
 }
 
 fn outcome(answer: &Answer<'_>) -> String {
@@ -48,9 +56,9 @@ fn outcome(answer: &Answer<'_>) -> String {
     }
 }
 
-fn run(answer: &Answer<'_>) -> Option<f64> {
+fn usage(answer: &Answer<'_>) -> Option<Usage> {
     match answer {
-        Answer::Returned { given, .. } | Answer::Failed { given, .. } => Some(given.usage.wall_ms),
+        Answer::Returned { given, .. } | Answer::Failed { given, .. } => Some(given.usage),
         Answer::Refused { .. } => None,
     }
 }
@@ -75,7 +83,7 @@ mod tests {
         let answer = Answer::Failed { id: JobId::random(), error, given: Given::default() };
         let names: Vec<_> = trailers(&answer).keys().map(|name| name.as_str().to_owned()).collect();
         assert!(
-            names.len() == 2 && names.iter().all(|name| TRAILERS.split(", ").any(|said| said == name)),
+            names.len() == 3 && names.iter().all(|name| TRAILERS.split(", ").any(|said| said == name)),
             "{names:?}"
         );
     }

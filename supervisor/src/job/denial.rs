@@ -74,7 +74,7 @@ impl Rules {
 
     fn memory(&self, code: ErrorCode, used: &Usage) -> Option<Denial> {
         let most = self.profile.memory;
-        let reached = used.oom_kills > 0 || used.memory_peak.0.saturating_add(SLACK) >= most.0;
+        let reached = used.own_ooms > 0 || !used.made_way() && used.memory_peak.0.saturating_add(SLACK) >= most.0;
         (code == ErrorCode::MemoryLimit && reached).then(|| {
             let what = format!("more than {most} of memory");
             self.denial(Layer::Cgroup, what, &format!("has memory = \"{most}\""))

@@ -102,6 +102,7 @@ fn judge(stop: Stop, used: &Usage, bounds: &Bounds) -> Verdict {
         Stop::CpuTime => Err(cpu_limit(bounds)),
         Stop::OutOfMemory => Err(memory_limit()),
         Stop::TooManyLocks => Err(too_many_locks()),
+        Stop::Ended(_) if used.made_way() => Err(node_memory()),
         Stop::Ended(_) if used.oom_kills > 0 => Err(memory_limit()),
         Stop::Ended(_) if used.cpu >= bounds.cpu => Err(cpu_limit(bounds)),
         Stop::Ended(End::Code(code)) => Err(Failure::new(
@@ -146,6 +147,15 @@ fn cpu_limit(bounds: &Bounds) -> Failure {
 
 fn memory_limit() -> Failure {
     Failure::new(ErrorCode::MemoryLimit, "the script used more memory than its profile allows and was ended")
+}
+
+/// Neither the script's fault nor the profile's.
+fn node_memory() -> Failure {
+    let message = "the memory of the node was used up by all that runs on it, and the script was ended although its profile \
+                   allows it more: send it again later, or elsewhere";
+    let hint = "the operator can give the node more memory, or its policy fewer slots".to_owned();
+    let details = Details { reason: Some(Reason::NodeMemory), hint: Some(hint), ..Details::default() };
+    Failure::new(ErrorCode::MemoryLimit, message).with(details)
 }
 
 /// The kernel has no limit on these any more, which is why ours is the same in all profiles.

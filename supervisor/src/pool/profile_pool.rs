@@ -134,6 +134,7 @@ impl Pool {
             interpreter: self.interpreter.get().cloned(),
             wall_ms: bounds.wall.as_millis().try_into().unwrap_or(u64::MAX),
             may_lower_timeout: bounds.may_lower_timeout,
+            millicpus: bounds.millicpus,
             memory_bytes: self.maker.memory(),
             tmp_bytes: spec.tmp.bytes.0,
             result_bytes: bounds.result_bytes,

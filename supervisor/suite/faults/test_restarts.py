@@ -17,7 +17,7 @@ from tongue import RUN
 
 @pytest.mark.neutral
 def test_supervisor_killed_and_back(start_service):
-    service = start_service()
+    service = start_service(gateway_options=["--hold", "0s"])
     gateway = service.gateway.pid
     with ThreadPoolExecutor(4) as pool:
         running = [pool.submit(service.client.execute, HOLD, args=[9]) for _ in range(3)]
@@ -44,7 +44,7 @@ def test_supervisor_killed_and_back(start_service):
 
 @pytest.mark.neutral
 def test_sigterm_lets_running_jobs_finish(start_service):
-    service = start_service()
+    service = start_service(gateway_options=["--hold", "0s"])
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(service.client.execute, HOLD, args=[1.5])
         eventually(lambda: service.holding())
@@ -72,7 +72,7 @@ def test_what_an_earlier_life_left_is_removed(start_service):
 
 @pytest.mark.neutral
 def test_requests_during_a_stop_are_told_that_it_is_away(start_service):
-    service = start_service()
+    service = start_service(gateway_options=["--hold", "0s"])
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(service.client.execute, HOLD, args=[8])
         eventually(lambda: service.holding())

@@ -62,7 +62,7 @@ def test_beside_the_first_it_takes_the_next_ids(start_service, tmp_path):
     service = start_service()
     group = f"{service.cgroup}-beside"
     process = service.spawn("supervisor", "serve", "--policy", service.policy, "--socket", tmp_path / "s",
-                            "--cgroup", group, "--beside")
+                            "--cgroup", group, "--beside", *service.supervisor_options)
     try:
         eventually(lambda: process.poll() is not None or service.log("supervisor").count(" ready socket=") == 2, within=60)
         assert process.poll() is None, service.log("supervisor")

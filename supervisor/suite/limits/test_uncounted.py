@@ -245,7 +245,7 @@ def test_the_kernel_holds_nothing_that_is_not_counted(execute, kind):
     beyond = []
     # Others may be at work on the host: what is too much once is measured twice more, and the middle of the three counts.
     while len(beyond) < 3 and (not beyond or beyond[0] > MARGIN):
-        grown, answer = grown_beside(lambda: execute(script, profile="patient", timeout_ms=60000))
+        grown, answer = grown_beside(lambda: execute(script, profile="patient"))
         assert answer.status == 200 or answer.code in ("memory_limit", "process_limit"), answer
         beyond.append(grown - answer.body["usage"]["memory_peak_bytes"])
     assert sorted(beyond)[len(beyond) // 2] <= MARGIN, (beyond, answer)
@@ -253,7 +253,7 @@ def test_the_kernel_holds_nothing_that_is_not_counted(execute, kind):
 
 @pytest.mark.layer("seccomp", "supervisor")
 def test_who_holds_too_many_record_locks_is_told_so(execute):
-    answer = execute(attack(SPREAD + dedent(CASES["record locks"]) + "\ndef main():\n    made = spread(20, body)\n    time.sleep(20)\n"), profile="patient", timeout_ms=60000)
+    answer = execute(attack(SPREAD + dedent(CASES["record locks"]) + "\ndef main():\n    made = spread(20, body)\n    time.sleep(20)\n"), profile="patient")
     assert answer.code == "memory_limit", answer
     [denial] = [denial for denial in answer.error["denials"] if "record locks" in denial["what"]]
     assert denial["layer"] == "rlimit" and "64" in answer.error["message"] and denial["hint"]

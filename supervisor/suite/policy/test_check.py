@@ -1,6 +1,8 @@
 """What cannot be served is refused before anything is started, by the daemon as by `cloister policy check`."""
 
 import json
+import os
+import re
 import socket
 import subprocess
 import tempfile
@@ -177,3 +179,14 @@ def test_what_check_accepts_the_canary_accepts(changed, old, new):
 def test_variables_that_an_isolated_interpreter_does_not_read_are_told(changed):
     told = run("cloister", "policy", "check", changed("environment = {}", 'environment = { PYTHONPATH = "/opt", PYTHONTZPATH = "/usr/share/zoneinfo" }'))
     assert told.returncode == 0 and "isolated (-I) and does not read PYTHONPATH" in told.stderr and "PYTHONTZPATH" not in told.stderr.split("-->")[0], told
+
+
+def test_slots_can_be_a_share_of_the_processors_that_there_are(write):
+    policy = write("", ("slots = 1", 'slots = "3/cpu"'))
+    for processors in ({0}, os.sched_getaffinity(0)):
+        def explain():
+            os.sched_setaffinity(0, processors)
+
+        said = subprocess.run([binary("cloister"), "policy", "explain", "--policy", str(policy)], capture_output=True, text=True, timeout=300, preexec_fn=explain)
+        [slots] = re.findall(r"(?m)^ *slots += ([0-9]+)", said.stdout)
+        assert int(slots) == 3 * len(processors)

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import scientific as numeric
 from client import eventually
 from facts import compared, facts
 
@@ -134,11 +135,33 @@ LOOKING = ["asyncio", "concurrent.futures", "getpass", "locale", "logging", "mim
            "ssl", "tempfile", "uuid", "zoneinfo"]
 
 
-def test_modules_remember_nothing_that_a_cold_job_would_not_find(start_service):
-    ahead = f'{{ imports = {LOOKING}, parked = 1 }}'.replace("'", '"')
-    profile = '[profile.{}]\nextends = "default"\nmemory = "2GiB"\nwall_time = "60s"\ncpu_time = "60s"\nwarm = {}\n'
-    service = start_service(policy=profile.format("ahead", ahead) + profile.format("cold", "false"), warm=False)
-    warm, cold = ([facts(service.client, LOOKING, profile=name) for _ in range(2)] for name in ("ahead", "cold"))
+# Of a zygote for good, and told in docs/warm-pool.md: a name drawn for a semaphore that is gone again; the day of the import in
+# a text that is put into generated C; and what the import system looks up again when the search path is another.
+KEPT = {"joblib._multiprocessing_helpers.name", "numpy.f2py.rules.module_rules['modulebody']", "mpl_toolkits.__path__._last_parent_path[]"}
+
+
+def nothing_is_remembered(service, modules):
+    warm, cold = ([facts(service.client, modules, profile=name) for _ in range(2)] for name in ("ahead", "cold"))
     assert min(map(len, (*warm, *cold))) > 10_000, "little was looked at"
     remembered, different = compared(warm, cold)
-    assert remembered == {} and different == {}
+    assert remembered.keys() | different.keys() <= KEPT, {path: values for path, values in {**remembered, **different}.items() if path not in KEPT}
+
+
+def imported_ahead(modules):
+    return f'{{ imports = {modules}, parked = 1 }}'.replace("'", '"')
+
+
+def test_modules_remember_nothing_that_a_cold_job_would_not_find(start_service):
+    profile = '[profile.{}]\nextends = "default"\nmemory = "2GiB"\nwall_time = "60s"\ncpu_time = "60s"\nwarm = {}\n'
+    service = start_service(policy=profile.format("ahead", imported_ahead(LOOKING)) + profile.format("cold", "false"), warm=False)
+    nothing_is_remembered(service, LOOKING)
+
+
+# The same of libraries that the runtime lacks.
+NUMERIC = ["joblib", "matplotlib.font_manager", "matplotlib.pyplot", "openpyxl", "PIL.Image", "scipy.linalg", "scipy.optimize", "scipy.stats", "sklearn.ensemble",
+           "sklearn.linear_model"]
+
+
+def test_numeric_libraries_remember_nothing_either(start_service):
+    service = start_service(policy=numeric.profile("ahead", warm=imported_ahead(NUMERIC)) + numeric.profile("cold"), warm=False)
+    nothing_is_remembered(service, NUMERIC)

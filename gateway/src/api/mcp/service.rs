@@ -27,6 +27,7 @@ use crate::api::mcp::tool::{self, Accepted, Allowed, Sdk};
 use crate::api::refusal::Because;
 use crate::metrics::Outcome;
 use crate::upstream::supervisor::Wish;
+use crate::usage::meter::Meter;
 
 /// The path that speaks it.
 pub const PATH: &str = "/mcp";
@@ -125,10 +126,14 @@ impl Mcp {
     ) -> Response<Body> {
         let request = (Writer::Assistant, request);
         let answer = self.app.run(id, caller, Wish::default(), request).await.unwrap_or_else(|refusal| *refusal);
+        let meter: Option<Meter> = answer.extensions().get().cloned();
         let (mut coming, mut going) = (memory.another(), memory.another());
         drop(memory);
         let (mut parts, template) = template.into_parts();
         parts.headers.remove(CONTENT_LENGTH);
+        if let Some(meter) = meter {
+            parts.extensions.insert(meter);
+        }
         let template = template.collect().await.map(Collected::to_bytes).unwrap_or_default();
         let built = match Given::read(id, answer, [&mut coming, &mut going]).await {
             Ok(Given { outcome, is_error, body }) => {

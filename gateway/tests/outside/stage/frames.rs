@@ -16,13 +16,17 @@ pub const HEADERS: u8 = 1;
 pub const RST_STREAM: u8 = 3;
 /// Says what its sender bears.
 pub const SETTINGS: u8 = 4;
-/// Closes the connection with an error.
+/// Asks for an answer.
+pub const PING: u8 = 6;
+/// Closes the connection, for an error or without.
 pub const GOAWAY: u8 = 7;
 /// More of a header.
 pub const CONTINUATION: u8 = 9;
 
 /// On DATA and HEADERS: nothing follows on this stream. On SETTINGS: they have been applied.
 pub const END_STREAM: u8 = 1;
+/// On PING: it is the answer.
+pub const ACK: u8 = 1;
 /// On HEADERS and CONTINUATION: the header ends here.
 pub const END_HEADERS: u8 = 4;
 

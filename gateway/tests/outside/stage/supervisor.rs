@@ -95,6 +95,11 @@ impl Supervisor {
         self.connections.shared.is_full.store(true, Ordering::Relaxed);
     }
 
+    /// From now on it has places.
+    pub fn empty(&self) {
+        self.connections.shared.is_full.store(false, Ordering::Relaxed);
+    }
+
     /// The requests that arrived whole.
     pub fn requests(&self) -> Vec<Message> {
         self.connections.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -8,6 +8,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::code::ErrorCode;
 use crate::failure::{Details, Failure};
+use crate::quota::SpentQuota;
 
 /// The `error` object of a job: a [`Failure`] with its [`Details`].
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +41,9 @@ pub struct Refusal {
     code: ErrorCode,
     /// For people.
     message: String,
+    /// The quota that is used up; of `quota_exceeded` alone.
+    #[schema(required = false, nullable = false)]
+    quota: Option<SpentQuota>,
     /// Whether any line of the script ran; `null` if nobody can know.
     #[schema(required = true)]
     ran: Option<bool>,

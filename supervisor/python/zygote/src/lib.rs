@@ -14,6 +14,7 @@ use std::ffi::{CStr, c_char, c_int};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use cloister_sandbox::forker::{Event, Forker, Started};
+use cloister_sandbox::limits;
 use cloister_sandbox::sys::{Forked, exit_now};
 use cloister_sandbox::weaker::Plan;
 #[cfg(feature = "leave-out")]
@@ -125,6 +126,7 @@ fn serve(wire: &Wire, around: Around) -> Result<c_int> {
     let plan = Plan::less(*spec, Weaker::handed_on()?);
     #[cfg(not(feature = "leave-out"))]
     let plan = Plan::whole(*spec);
+    limits::allow_files()?;
     let mut forker = Forker::new(plan)?;
     wire.send(&Notice::Ready, &[]).doing(|| "tell the supervisor")?;
     loop {

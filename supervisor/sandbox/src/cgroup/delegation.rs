@@ -1,6 +1,5 @@
-//! The part of the version 2 hierarchy that was given to this process to rule: "Delegation of a
-//! hierarchy" in `cgroups(7)`. A service manager gives a unit its own group; in a container the group
-//! that is the root of its namespace is all there is.
+//! The part of the version 2 hierarchy that this process has for itself: "Delegation of a hierarchy" in `cgroups(7)`. A
+//! service manager gives a unit its own group; in a container it is the container's.
 //!
 //! Outside of such a group nothing may be made, and in it no process may stay beside the groups
 //! below ("no internal processes"), so the supervisor moves into a leaf.
@@ -9,35 +8,64 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::group::{attach, make};
-use crate::error::{Context, Result};
+use super::mounts::{Mount, own_group};
+use crate::error::{Context, Error, Result};
 
 /// Where this process, and what else was started in the delegated group, moves to. A dot begins no
 /// name that can be asked for on the command line.
 const LEAF: &str = ".supervisor";
 
+/// The host's own PID namespace, by its number: `PROC_PID_INIT_INO` in the kernel's `include/uapi/linux/nsfs.h`.
+const HOSTS_PIDS: &str = "pid:[4026531836]";
+
 /// By this extended attribute systemd marks what it has delegated, since version 251:
 /// "Control Group APIs and Delegation" in its documentation.
 const MARK: &str = "user.delegate";
 
-/// The delegated group that this process is in, as a directory below the mount point.
+/// The group that this process has for itself, as a directory below the mount point; nothing for one that is in the root of
+/// the whole hierarchy.
+///
+/// A manager may have marked it. Without a mark, as some container runtimes leave it, it is this process's if nobody
+/// else is in it: on a host itself nobody at all, in a container nobody from outside of it.
 ///
 /// # Errors
-/// When `/proc/self/cgroup` cannot be read.
-pub fn find(mount: &Path) -> Result<Option<PathBuf>> {
-    let listed = fs::read_to_string("/proc/self/cgroup").doing(|| "read /proc/self/cgroup")?;
-    let Some(own) = own_group(&listed) else { return Ok(None) };
-    if own.as_os_str().is_empty() {
+/// When others are in the group too, or it is not shown.
+pub fn find(mount: &Mount, listed: &str) -> Result<Option<PathBuf>> {
+    let Some(own) = own_group(listed, "") else { return Ok(None) };
+    let group = mount.shows(before_the_move(&own))?;
+    if group == mount.point && !group.join("cgroup.type").exists() {
         // Only the real root has no type, and in that no process is in the way.
-        return Ok(mount.join("cgroup.type").exists().then(|| mount.to_owned()));
+        return Ok(None);
     }
-    let group = mount.join(own);
-    Ok(is_marked(&group).then_some(group))
+    if is_marked(&group) || group == mount.point {
+        return Ok(Some(group));
+    }
+    let procs = group.join("cgroup.procs");
+    let members = fs::read_to_string(&procs).doing(|| format!("read {}", procs.display()))?;
+    if members.lines().all(belongs) {
+        return Ok(Some(group));
+    }
+    Err(Error::SharedGroup(own))
+}
+
+/// Whether a process of the group, as it is listed, is this one or of this one's container: what is outside of the
+/// PID namespace is listed as 0, and on a host itself nothing tells one container from another.
+fn belongs(pid: &str) -> bool {
+    let contained = fs::read_link("/proc/self/ns/pid").is_ok_and(|namespace| namespace.as_os_str() != HOSTS_PIDS);
+    pid.parse().is_ok_and(|pid: u32| pid == std::process::id() || contained && pid != 0)
 }
 
 /// Where this process is in a delegated group, once [`settle`] has moved it.
 #[must_use]
 pub fn leaf(group: &Path) -> PathBuf {
     group.join(LEAF)
+}
+
+/// The memory that there is for a group, by its own limit and those of the groups above it that are shown.
+#[must_use]
+pub fn memory(group: &Path) -> Option<u64> {
+    let limits = group.ancestors().map_while(|group| fs::read_to_string(group.join("memory.max")).ok());
+    limits.filter_map(|limit| limit.trim().parse().ok()).min()
 }
 
 /// Moves every process of the group into its leaf, this one among them.
@@ -59,10 +87,9 @@ pub fn settle(group: &Path) -> Result<()> {
     Ok(())
 }
 
-/// This process's group relative to the root, or the one above if it has moved into the leaf already.
-fn own_group(listed: &str) -> Option<&Path> {
-    let own = Path::new(listed.lines().find_map(|line| line.strip_prefix("0::/"))?);
-    Some(if own.ends_with(LEAF) { own.parent().unwrap_or(own) } else { own })
+/// The same group for a process that has moved into the leaf already.
+fn before_the_move(own: &Path) -> &Path {
+    if own.ends_with(LEAF) { own.parent().unwrap_or(own) } else { own }
 }
 
 fn is_marked(group: &Path) -> bool {
@@ -74,18 +101,14 @@ fn is_marked(group: &Path) -> bool {
 mod tests {
     use std::path::Path;
 
-    use super::own_group;
+    use super::before_the_move;
 
     #[test]
     fn the_own_group_is_the_same_before_and_after_the_move_into_the_leaf() {
-        let service = Path::new("system.slice/cloister-supervisor.service");
-        for line in
-            ["0::/system.slice/cloister-supervisor.service", "0::/system.slice/cloister-supervisor.service/.supervisor"]
-        {
-            assert_eq!(own_group(&format!("1:cpu:/elsewhere\n{line}\n")), Some(service));
-        }
-        assert_eq!(own_group("0::/\n"), Some(Path::new("")));
-        assert_eq!(own_group("0::/.supervisor\n"), Some(Path::new("")));
-        assert_eq!(own_group("4:memory:/docker\n"), None);
+        let service = Path::new("/system.slice/cloister-supervisor.service");
+        assert_eq!(before_the_move(service), service);
+        assert_eq!(before_the_move(&service.join(".supervisor")), service);
+        assert_eq!(before_the_move(Path::new("/")), Path::new("/"));
+        assert_eq!(before_the_move(Path::new("/.supervisor")), Path::new("/"));
     }
 }

@@ -34,8 +34,19 @@ pub struct Usage {
     pub memory_peak: Bytes,
     /// Times that the OOM killer struck.
     pub oom_kills: u64,
+    /// How many of the limits that it struck for can have been the group's own; none where the memory of a group above it
+    /// was used up, by whoever.
+    pub own_ooms: u64,
     /// Times that a process or thread was refused.
     pub forks_refused: u64,
+}
+
+impl Usage {
+    /// Whether the OOM killer struck for the sake of others: the group had not used up what it may.
+    #[must_use]
+    pub fn made_way(&self) -> bool {
+        self.oom_kills > 0 && self.own_ooms == 0
+    }
 }
 
 /// The groups of one slot.
@@ -82,13 +93,18 @@ pub(super) trait Groups: Debug + Send + Sync {
     /// Sends SIGKILL to all at once, where the kernel can.
     fn kill(&self);
 
+    /// Times that the memory of this very group was used up, if the OOM killer has struck in it so often.
+    fn own_ooms(&self, oom_kills: u64) -> Result<u64>;
+
     /// What was used since the groups were made.
     fn usage(&self) -> Result<Usage> {
         let knobs = self.knobs();
+        let oom_kills = knobs.oom_kills.field("oom_kill")?;
         Ok(Usage {
             cpu: self.cpu()?,
             memory_peak: Bytes(knobs.peak.number()?),
-            oom_kills: knobs.oom_kills.field("oom_kill")?,
+            oom_kills,
+            own_ooms: if oom_kills == 0 { 0 } else { self.own_ooms(oom_kills)? },
             forks_refused: knobs.refused_forks.field("max")?,
         })
     }

@@ -115,6 +115,7 @@ impl SlotCgroup {
             cpu: now.cpu.saturating_sub(then.cpu),
             memory_peak: now.memory_peak,
             oom_kills: now.oom_kills.saturating_sub(then.oom_kills),
+            own_ooms: now.own_ooms.saturating_sub(then.own_ooms),
             forks_refused: now.forks_refused.saturating_sub(then.forks_refused),
         })
     }

@@ -7,7 +7,8 @@ use cloister_terms::Uid;
 use super::delegation;
 use super::group::{attach, delegate, enable_controllers, make, remove_below, remove_tree, write};
 use super::hold::Hold;
-use super::layout::{Layout, Version};
+use super::layout::Layout;
+use super::mounts::Version;
 use super::slot::SlotCgroup;
 use crate::error::Result;
 use crate::spec::Slot;
@@ -23,6 +24,9 @@ pub struct Tree {
 
 /// The group in which launchers and zygotes live.
 const LAUNCHERS: &str = "launchers";
+
+/// Which part of a container's memory is this process's at most.
+const OURS_OF_MEMORY: u64 = 4;
 
 /// Ten times a job's share of a busy machine for what all jobs wait for: "Weights" in the kernel's
 /// `Documentation/admin-guide/cgroup-v2.rst`.
@@ -70,18 +74,18 @@ impl Tree {
         self.layout.version()
     }
 
-    /// Bounds the memory of this process, where it has a group of its own: a delegated one of version 2. Never that of
-    /// the jobs.
+    /// Bounds the memory of this process, where it has a group of its own, as it does in one of version 2. Where that or one
+    /// above it is bounded, as a container is, what runs below is held to what this leaves of it: memory then is used up
+    /// where jobs are, one of which goes, and not in the container, which may go as a whole (`memory.oom.group`).
     ///
     /// # Errors
     /// The file that could not be written.
-    pub fn bound_own(&self, bytes: u64) -> Result<()> {
-        match &self.layout {
-            Layout::V2 { base, delegated: true } => {
-                write(&delegation::leaf(base).join("memory.max"), bytes.to_string())
-            }
-            _ => Ok(()),
-        }
+    pub fn bound_memory(&self, own: u64) -> Result<()> {
+        let Layout::V2 { base, delegated: true } = &self.layout else { return Ok(()) };
+        write(&delegation::leaf(base).join("memory.max"), own.to_string())?;
+        let left = delegation::memory(base).map(|all| all - own.min(all / OURS_OF_MEMORY));
+        let left = left.map_or_else(|| "max".to_owned(), |bytes| bytes.to_string());
+        write(&base.join(&self.name).join("memory.max"), left)
     }
 
     /// Puts a process, and what it will start, into the launchers' group.

@@ -104,6 +104,11 @@ impl Groups for Group {
         if self.resets_peak { self.knobs.peak.set("reset") } else { Ok(()) }
     }
 
+    /// `oom` counts where the limit is, `oom_kill` where the process was: "memory.events" in the kernel's `cgroup-v2`.
+    fn own_ooms(&self, _: u64) -> Result<u64> {
+        self.knobs.oom_kills.field("oom")
+    }
+
     fn cpu(&self) -> Result<Duration> {
         self.knobs.cpu.field("usage_usec").map(Duration::from_micros)
     }

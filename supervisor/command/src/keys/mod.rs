@@ -1,14 +1,24 @@
-//! `cloister keys`: makes, lists and revokes keys. What it prints on standard output is for
+//! `cloister keys`: makes, lists, changes and revokes keys, and tells what they have used today. What it prints on standard output is for
 //! programs as well as for people; the key itself is printed once and kept nowhere.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+mod set;
+mod table;
+mod time;
+mod usage;
+
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
-use cloister_keys::{ChangeError, Entry, KeyFile, NewKey, Rate, revoke};
+use cloister_keys::{CpuTime, Entry, KeyFile, NewKey, Rate, revoke};
 
 use crate::said::Said;
+
+use self::set::Set;
+use self::table::table;
+use self::time::duration;
+use self::usage::Usage;
 
 /// Arguments of `keys`.
 #[derive(Debug, Args)]
@@ -28,6 +38,12 @@ pub enum KeysCommand {
     New(New),
     /// List the keys and what each may do.
     List,
+    /// Change what a key may do. The key itself stays the same, and what is not named here stays as it is.
+    Set(Set),
+    /// Tell what each key has used today (UTC), and what is left of its quotas.
+    ///
+    /// It is what the gateway keeps in its state directory, at most some seconds old.
+    Usage(Usage),
     /// Revoke a key. Requests that run already are not cut off.
     Revoke {
         /// Which.
@@ -52,6 +68,12 @@ pub struct New {
     /// How many of its requests may run or wait at once.
     #[arg(long, value_name = "COUNT")]
     pub concurrency: Option<NonZeroUsize>,
+    /// The processor time that its jobs may use in a day (UTC), such as 1h. The gateway needs --state for it.
+    #[arg(long, value_name = "TIME")]
+    pub cpu: Option<CpuTime>,
+    /// The jobs that it may run in a day (UTC). The gateway needs --state for it.
+    #[arg(long, value_name = "COUNT")]
+    pub jobs: Option<NonZeroU64>,
     /// When it ends, counted from now, such as 90d.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub expires: Option<Duration>,
@@ -59,42 +81,29 @@ pub struct New {
 
 impl From<New> for NewKey {
     fn from(new: New) -> Self {
-        let New { name, profiles, rate, burst, concurrency, expires } = new;
+        let New { name, profiles, rate, burst, concurrency, cpu, jobs, expires } = new;
         let profiles = (!profiles.is_empty()).then_some(profiles);
-        Self { name, profiles, rate, burst, concurrency, expires }
+        Self { name, profiles, rate, burst, concurrency, cpu_per_day: cpu, jobs_per_day: jobs, expires }
     }
 }
 
 /// Does what is asked with the key file.
-pub fn keys(keys: Keys) -> Said {
-    done(keys).into()
-}
-
-fn done(Keys { path, command }: Keys) -> Result<String, ChangeError> {
-    Ok(match command {
-        KeysCommand::New(new) => NewKey::from(new).make(&path)?.reveal().to_owned(),
-        KeysCommand::List => table(&KeyFile::load(&path)?),
-        KeysCommand::Revoke { name } => revoke(&path, &name).map(|()| String::new())?,
-    })
-}
-
-fn table(file: &KeyFile) -> String {
-    let mut table = vec![["NAME", "PROFILES", "RATE", "BURST", "AT ONCE", "CREATED", "EXPIRES"].map(str::to_owned)];
-    table.extend(file.keys.iter().map(row));
-    let mut widths = [0; 7];
-    for row in &table {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.len().max(*width);
-        }
+pub fn keys(Keys { path, command }: Keys) -> Said {
+    match command {
+        KeysCommand::New(new) => NewKey::from(new).make(&path).map(|key| key.reveal().to_owned()).into(),
+        KeysCommand::List => KeyFile::load(&path).map(|file| list(&file)).into(),
+        KeysCommand::Set(set) => set.make(&path).map(|()| String::new()).into(),
+        KeysCommand::Usage(usage) => usage.tell(&path).into(),
+        KeysCommand::Revoke { name } => revoke(&path, &name).map(|()| String::new()).into(),
     }
-    let line = |row: &[String; 7]| {
-        let line: String = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}  ")).collect();
-        format!("{}\n", line.trim_end())
-    };
-    table.iter().map(line).collect()
 }
 
-fn row(entry: &Entry) -> [String; 7] {
+fn list(file: &KeyFile) -> String {
+    let head = ["NAME", "PROFILES", "RATE", "BURST", "AT ONCE", "CPU A DAY", "JOBS A DAY", "CREATED", "EXPIRES"];
+    table(head, file.keys.iter().map(row))
+}
+
+fn row(entry: &Entry) -> [String; 9] {
     let or = |value: Option<String>, absent: &str| value.unwrap_or_else(|| absent.to_owned());
     let burst = entry.burst.or(entry.rate.map(|rate| rate.usual_burst()));
     let expires = entry.expires.map(|end| {
@@ -107,16 +116,9 @@ fn row(entry: &Entry) -> [String; 7] {
         or(entry.rate.map(|rate| rate.to_string()), "-"),
         or(burst.map(|burst| burst.to_string()), "-"),
         or(entry.concurrency.map(|most| most.to_string()), "-"),
+        or(entry.cpu_per_day.map(|most| most.to_string()), "-"),
+        or(entry.jobs_per_day.map(|most| most.to_string()), "-"),
         entry.created.to_string(),
         or(expires, "never"),
     ]
-}
-
-/// A time with its unit, such as `90d`, and more than nothing.
-fn duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("expected more than no time".to_owned()),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(format!("{error}: expected a number and a unit, such as 90d")),
-    }
 }

@@ -14,6 +14,7 @@ from statistics import mean, median
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "suite"))
 
 import bounds  # noqa: E402
+import ends  # noqa: E402
 from cost import COUNTS, PARTS, WAYS, Counted, Kernel  # noqa: E402
 from counting import Uncountable  # noqa: E402
 from workloads import COUNTED  # noqa: E402
@@ -30,17 +31,21 @@ def main():
                 figures[load] = {way: figure(counted, COUNTED[load], way, arguments.jobs) for way in WAYS}
                 if not arguments.json:
                     print(table(load, figures[load]), flush=True)
+            price = None if arguments.without_ends else ends.measure(counted.service.client, "warm")
     except Uncountable as error:
         sys.exit(f"spec: {error}")
     if arguments.json:
-        json.dump({"kernel": os.uname().release, "jobs": arguments.jobs, "workloads": figures}, sys.stdout, indent=1)
+        json.dump({"kernel": os.uname().release, "jobs": arguments.jobs, "workloads": figures, "ends": price}, sys.stdout, indent=1)
         print()
+    elif price:
+        print(ends.table(price))
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=10, help="how many jobs of each kind are counted (the figures are medians, CPU times means)")
     parser.add_argument("--workload", action="append", choices=list(COUNTED), help="count these only")
+    parser.add_argument("--without-ends", action="store_true", help="leave out what the ends of jobs cost")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--bounds", action="store_true", help="only print the table of bounds, as docs/specification.md has it")
     return parser.parse_args()

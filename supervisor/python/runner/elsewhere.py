@@ -1,21 +1,71 @@
-"""A `main` that the script's top level has called in a process that it forks: that call is the run, too.
+"""A `main` that the script's top level has called in a process of its own: that call is the run, too.
 
 The top level asks once it is done, and by then a child may not have come to its call yet. So a process of multiprocessing's
-whose target is `main` counts from its fork. Of all others the child tells, in a file without a name that both of them have.
+whose target is `main` counts from its start. Of all other forks the child tells, in a file without a name that both of them
+have. What is not forked (spawn, forkserver) knows nothing of this: there it counts what is sent to it to be called.
 """
 
 import os
+import sys
 
-from .captured import os_close, os_getpid, os_write, sys_getframe
+from .captured import os_close, os_getpid, os_write, sys_getframe, sys_modules
 
 # Where multiprocessing forks: the frame that has the process which is about to be.
 LAUNCH, LAUNCHED = "_launch", "process_obj"
+# What it sends objects with, to processes that it starts and to those of its pools.
+REDUCTION = "multiprocessing.reduction"
+MOST_NESTED, MOST_SENT = 5, 8
 
 
 class Elsewhere:
-    def __init__(self, is_main):
-        self.is_main, self.owner, self.mark, self.given = is_main, os_getpid(), None, False
+    def __init__(self, is_main, leads):
+        self.is_main, self.leads, self.owner, self.mark, self.given = is_main, leads, os_getpid(), None, False
+        self.reduction = None
         os.register_at_fork(before=self.before_fork)
+        if REDUCTION in sys_modules:  # imported ahead
+            self.look_at(sys_modules[REDUCTION])
+        else:
+            sys.meta_path.insert(0, self)
+
+    def find_spec(self, name, path=None, target=None):
+        if name != REDUCTION:
+            return None
+        from .imports import found_and_then
+
+        return found_and_then(name, path, self.look_at)
+
+    def look_at(self, reduction):
+        """Look at each object that is sent, for as long as the top level runs."""
+        pickler, dump, dumps = reduction.ForkingPickler, reduction.dump, reduction.ForkingPickler.__dict__["dumps"]
+        self.reduction = reduction, dump, dumps
+
+        def dump_and_look(value, *rest, **named):
+            self.sent(value)
+            return dump(value, *rest, **named)
+
+        def dumps_and_look(kind, value, *rest, **named):
+            self.sent(value)
+            return dumps.__func__(kind, value, *rest, **named)
+
+        reduction.dump, pickler.dumps = dump_and_look, classmethod(dumps_and_look)
+
+    def sent(self, value):
+        try:
+            self.given = self.given or self.leads is not None and self.is_in(value)
+        except Exception:  # it is sent no less for it
+            pass
+
+    def is_in(self, value, depth=MOST_NESTED):
+        """Whether `main` is what a process, a pool or an executor is told to call."""
+        if type(value) in (tuple, list):
+            inside = value[:MOST_SENT]
+        elif type(value).__name__ == "partial":
+            inside = value.func, *value.args[:MOST_SENT]
+        elif callable(value):
+            return self.leads(value)
+        else:
+            inside = getattr(value, "_target", None), getattr(value, "fn", None)
+        return depth > 0 and any(self.is_in(part, depth - 1) for part in inside)
 
     def before_fork(self):
         if self.is_main is None:
@@ -45,7 +95,11 @@ class Elsewhere:
             return self.given
 
     def close(self):
-        self.is_main = None
+        self.is_main = self.leads = None
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+        if self.reduction:
+            reduction, reduction.dump, reduction.ForkingPickler.dumps = self.reduction
         if self.mark is not None:
             try:
                 os_close(self.mark)

@@ -12,6 +12,8 @@ from _frozen_importlib_external import SourceFileLoader
 
 from .captured import FILE_NAME, os_close, os_getcwd, os_open, os_write, sys_modules
 
+# What the main module is called, and what `multiprocessing` calls it too.
+MAIN_NAMES = ("__main__", "__mp_main__")
 # O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
 NEW_FILE = 0o1 | 0o100 | 0o200 | 0o2000000
 
@@ -35,7 +37,9 @@ def become_main(script, name, argv=()):
     module.__builtins__ = builtins
     module.__file__ = path
     module.__cached__ = None
-    sys_modules["__main__"] = module
+    for other in MAIN_NAMES:
+        if other == "__main__" or other in sys_modules:
+            sys_modules[other] = module
     sys.path.append(directory)
     sys.argv = [name, *argv]
     return module

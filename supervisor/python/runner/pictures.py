@@ -3,24 +3,14 @@
 import sys
 
 from .captured import sys_modules
+from .imports import found_and_then
 
 # Figures whose windows would stay open beside a script that goes on: their pictures are those of its end.
 standing = []
 
 
 def find_agg(name, path):
-    from importlib.machinery import PathFinder
-
-    spec = PathFinder.find_spec(name, path)
-    if spec is not None and spec.loader is not None:
-        execute = spec.loader.exec_module
-
-        def exec_module(module):
-            execute(module)
-            change_agg(module)
-
-        spec.loader.exec_module = exec_module
-    return spec
+    return found_and_then(name, path, change_agg)
 
 
 def change_agg(agg):

@@ -113,7 +113,9 @@ def run_top_level(top_level, module, given, notes):
     """Whether the top level called `main` itself, and what that gave."""
     try:
         top_level.run(module.__dict__)
+        top_level.wait()
     except BaseException as error:
+        top_level.wait()
         if not top_level.returned:
             raise
         failed_afterwards(error, top_level.result(), notes)

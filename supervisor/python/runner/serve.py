@@ -11,8 +11,10 @@ from .encode import dump
 from .figures import look_for_figures
 from .receive import read_standard_input, receive
 from .report import ahead_of_end, done_frame, encode_error, frame, send, tell_wait
-from .main_module import remove_script
-from .ends import Start, end
+from .main_module import MAIN_NAMES, remove_script
+from .exit_handlers import judge_exit_handlers
+from .leavings import Start, leaves_nothing
+from .ends import end, flush_c, rehearse_end
 from .script import EXITED, run
 from .streams import load_native, open_streams, with_descriptors
 
@@ -46,7 +48,9 @@ def serve(begun, meanwhile=()):
         start = Start()
         report = run(request, start, notes)
         del request
-        if report[:1] == EXITED:
+        if not notes and leaves_nothing(start):
+            flush_c()
+        elif report[:1] == EXITED:
             end(start)
         else:
             send(ahead_of_end(report))
@@ -75,10 +79,14 @@ def rehearse():
     """Serve a small request that nobody has made, so that its first-use costs are paid before one comes."""
     script = "def main(*a, **k):\n    return {'sum': sum([1, 2]), 'text': str(1.5)}\n"
     body = dump({"script": script, "args": [1, 2.5, "x", None], "result_bytes": 1 << 10})
-    before, argv, paths = sys_modules["__main__"], sys.argv, sys.path[:]
-    run(receive(io.BytesIO(len(body).to_bytes(8, "big") + body).read), None, [])
+    before = {name: sys_modules[name] for name in MAIN_NAMES if name in sys_modules}, sys.argv, sys.path[:]
+    start = Start()
+    run(receive(io.BytesIO(len(body).to_bytes(8, "big") + body).read), start, [])
     remove_script(sys_modules["__main__"])
-    sys_modules["__main__"], sys.argv, sys.path[:] = before, argv, paths
+    rehearse_end(start)
+    be_counted()
+    modules, sys.argv, sys.path[:] = before
+    sys_modules.update(modules)
 
 
 def rehearse_early():
@@ -121,6 +129,7 @@ def serve_ahead(cpu_seconds, modules):
     # As in a zygote: what the imports made is nothing that the end of a job looks through.
     gc.collect()
     gc.freeze()
+    judge_exit_handlers()
     # After the imports, for threads that one starts take the name over.
     set_name(15, b"parked", 0, 0, 0)
 

@@ -69,6 +69,11 @@ def load_native(descriptor):
         pass
 
 
+def call_native(name):
+    """What a function of the native half gives; NotImplemented without one."""
+    return getattr(native, name)() if native else NotImplemented
+
+
 def open_streams():
     """Make the three of the descriptors 0, 1 and 2, which must be pipes by now."""
     # Undecodable input and unencodable output must not cost a script its answer.

@@ -14,12 +14,37 @@ import sys
 import types
 from _thread import _count as thread_count
 
-from .captured import sys_exc_info, sys_getframe, sys_modules
+from .captured import sys_exc_info, sys_getframe
 from .compiled import may_call_main
+from .exit_handlers import count_exit_handlers
+from .binding import definitions, is_main, pieces
 from .elsewhere import Elsewhere
 
 GENERATOR, COROUTINE, ASYNC_GENERATOR, HAS_DOCSTRING = 0x20, 0x80, 0x200, 0x4000000
-VARARGS, VARKEYWORDS, OPTIMIZED = 0x4, 0x8, 0x1
+VARARGS, VARKEYWORDS = 0x4, 0x8
+# All that an asynchronous generator gives and is sent, handed on.
+PASSED_ON = """\
+  __inner = {0}
+  __item = await __inner.asend(None)
+  while True:
+   try:
+    __sent = yield __item
+   except GeneratorExit:
+    await __inner.aclose()
+    raise
+   except BaseException as __thrown:
+    __item = await __inner.athrow(__thrown)
+   else:
+    __item = await __inner.asend(__sent)
+ except StopAsyncIteration:
+  {1} .leave(None)
+"""
+# A watch where there is none of this.
+STAND_IN = """type("Watch", (), {
+    "enter": lambda self: type(lambda: 0)(code, __import__("sys")._getframe(1).f_globals),
+    "leave": lambda self, value: value,
+    "failed": lambda self: None,
+})()"""
 # The constant in whose place its watch comes into a code that stands in for another.
 PLACE = 0x10000
 
@@ -57,6 +82,11 @@ class Watch:
             function.__code__ = self.code
         self.hooked = self.function = self.value = None
 
+    def __reduce__(self):
+        """Sent to another process, as cloudpickle sends functions with all that their code is made of: the call is there."""
+        self.elsewhere.given = True
+        return eval, (STAND_IN, {"code": self.code})
+
     def leave(self, value):
         self.left += 1
         if not self.returned and self.left == self.entered:
@@ -80,7 +110,10 @@ def hooked(watch):
         kind, called = "async def", "await " + called
     elif code.co_flags & GENERATOR:
         called = f"(yield from {called})"
-    text = f"{kind} f({head}):\n {documentation(code)!r}\n try:\n  return {PLACE} .leave({called})\n except:\n  {PLACE} .failed()\n  raise\n"
+    elif code.co_flags & ASYNC_GENERATOR:
+        kind = "async def"
+    body = PASSED_ON.format(called, PLACE) if code.co_flags & ASYNC_GENERATOR else f"  return {PLACE} .leave({called})\n"
+    text = f"{kind} f({head}):\n {documentation(code)!r}\n try:\n{body} except:\n  {PLACE} .failed()\n  raise\n"
     [made] = [const for const in compile(text, "", "exec", dont_inherit=True).co_consts if isinstance(const, types.CodeType)]
     fields = {"co_qualname": code.co_qualname} if hasattr(code, "co_qualname") else {}
     if sys.version_info >= (3, 11):
@@ -147,8 +180,8 @@ class TopLevel:
 
     def __init__(self, code, script, last=None):
         self.code, self.script, self.last, self.watches = code, script, last, []
-        self.in_pieces = False
-        self.elsewhere = Elsewhere(self.is_watched)
+        self.in_pieces, self.namespace = False, None
+        self.elsewhere = Elsewhere(self.is_watched, self.calls_watched)
         if not may_call_main(code):
             return
         import opcode
@@ -161,12 +194,12 @@ class TopLevel:
         """The code of a top level whose functions at these places among its constants are watched."""
         consts = list(code.co_consts)
         for place in places:
-            if not consts[place].co_flags & ASYNC_GENERATOR:
-                self.watches.append(Watch(consts[place], self.elsewhere))
-                consts[place] = self.watches[-1].hooked
+            self.watches.append(Watch(consts[place], self.elsewhere))
+            consts[place] = self.watches[-1].hooked
         return code.replace(co_consts=tuple(consts)) if places else code
 
     def run(self, namespace):
+        self.namespace = namespace
         try:
             cut = list(pieces(self.script, self.code, self.last)) if self.in_pieces else []
         except (RecursionError, MemoryError):
@@ -183,7 +216,7 @@ class TopLevel:
         """Watch whatever `main` is by now."""
         codes = [watch.hooked for watch in self.watches]
         function = callee(value, lambda found: True)
-        if function is None or function.__code__ in codes or function.__code__.co_flags & ASYNC_GENERATOR:
+        if function is None or function.__code__ in codes:
             return
         watch = Watch(function.__code__, self.elsewhere)
         watch.function = function
@@ -193,22 +226,28 @@ class TopLevel:
 
     @property
     def called(self):
-        return any(watch.entered for watch in self.watches) or self.elsewhere.called or bool(self.about_to_call())
+        return any(watch.entered for watch in self.watches) or self.elsewhere.called
 
     @property
     def returned(self):
         return any(watch.returned for watch in self.watches)
 
-    def about_to_call(self):
-        """The threads that the top level has started to call `main` in."""
-        threading = sys_modules.get("threading")
-        if threading is None or not self.watches or not thread_count():
-            return []
-        return [thread for thread in threading.enumerate() if self.is_watched(getattr(thread, "_target", None))]
-
-    def is_watched(self, target):
+    def is_watched(self, value):
         codes = [code for watch in self.watches for code in (watch.code, watch.hooked)]
-        return callee(target, lambda function: function.__code__ in codes) is not None
+        return callee(value, lambda function: function.__code__ in codes) is not None
+
+    def calls_watched(self, value):
+        """Whether a call of a value is one of `main`, or of a function of the script's that has a call of `main` in it."""
+        from .to_come import calls_main
+
+        return self.is_watched(value) or calls_main(callee(value, lambda found: True), self.namespace)
+
+    def wait(self):
+        """Have what the top level has arranged for come about, where `main` is called in that."""
+        if self.watches and not self.returned and (thread_count() or count_exit_handlers()):
+            from .to_come import wait_for_calls
+
+            wait_for_calls(self.calls_watched, lambda: self.called)
 
     def close(self, namespace):
         self.elsewhere.close()
@@ -216,65 +255,5 @@ class TopLevel:
             watch.close(namespace)
 
     def result(self):
-        """What the first call came to that returned; threads that are at it are waited for."""
-        for thread in self.about_to_call():
-            thread.join()
+        """What the first call came to that returned."""
         return next((watch.value for watch in self.watches if watch.returned), None)
-
-
-def is_main(const):
-    return isinstance(const, types.CodeType) and const.co_name == "main" and const.co_flags & OPTIMIZED
-
-
-def definitions(code, numbers):
-    """The constants that `main` is made of where it is plainly defined, and whether it is bound in other ways too."""
-    operations, index = code.co_code, code.co_names.index("main")
-    if index > 255:
-        return [], True
-    bound, places, others = bytes((numbers["STORE_NAME"], index)), [], False
-    at = operations.find(bound)
-    while at >= 0:
-        before = at - 2
-        while before > 0 and operations[before] == numbers.get("SET_FUNCTION_ATTRIBUTE"):
-            before -= 2
-        made = before >= 2 and operations[before] == numbers["MAKE_FUNCTION"] and operations[before - 2] == numbers["LOAD_CONST"]
-        place = operations[before - 1] if made else None
-        wide = before >= 4 and operations[before - 4] == numbers["EXTENDED_ARG"]
-        if at % 2:
-            pass
-        elif place is None or wide or not isinstance(code.co_consts[place], types.CodeType):
-            others = True
-        elif place not in places:
-            places.append(place)
-        at = operations.find(bound, at + 1)
-    return places, others or not places
-
-
-def pieces(script, whole, last):
-    """The code of a top level, cut behind each statement that binds `main`, with whether it ends in one."""
-    import __future__
-    import ast
-
-    flags = whole.co_flags & sum({getattr(__future__, name).compiler_flag for name in __future__.all_feature_names})
-    piece, first = [], True
-    tree = last.tree if last else ast.parse(script, whole.co_filename)
-    for statement in [*tree.body, None]:
-        binds = statement is not None and binds_main(ast, statement)
-        if statement is not None:
-            piece.append(statement)
-        if piece and (binds or statement is None):
-            if not first:
-                piece.insert(0, ast.copy_location(ast.Pass(), piece[0]))  # what follows documents nothing
-            code = compile(ast.Module(piece, []), whole.co_filename, "exec", flags, dont_inherit=True)
-            yield last.with_keeper(code) if last else code, binds
-            piece, first = [], False
-
-
-def binds_main(ast, statement):
-    for node in ast.walk(statement):
-        if isinstance(node, ast.alias):
-            if "main" in (node.asname or node.name.split(".")[0], "main" if node.name == "*" else None):
-                return True
-        elif getattr(node, "name", None) == "main" or isinstance(node, ast.Name) and node.id == "main" and isinstance(node.ctx, ast.Store):
-            return True
-    return False

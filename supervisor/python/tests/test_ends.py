@@ -23,6 +23,11 @@ ENDS = {
     "another standard output": "import sys\nsys.stdout = open('/dev/fd/1', 'w')\ndef main(): print('written')",
     "a stream of C's": "import ctypes\ndef main(): ctypes.CDLL(None).printf(b'of C')",
     "a reference from a library": "import os\nclass A:\n    def __del__(self): print('gone')\na = A()\nimport tempfile\ntempfile.kept = lambda: a\ndef main(): pass",
+    "who is told of collections": "import gc\ndef told(phase, info): print(phase)\ngc.callbacks.append(told)\ndef main(): pass",
+    "a callback in the place of another": "import atexit, logging\natexit.unregister(logging.shutdown)\natexit.register(print, 'called')\ndef main(): pass",
+    "a callback before threads are joined": "import threading\nthreading._register_atexit(print, 'called')\ndef main(): pass",
+    "an object without a dictionary": "class A:\n    __slots__ = ()\n    def __del__(self): print('gone')\na = A()\ndef main(): pass",
+    "who watches": "import weakref\ndef f(): pass\nr = weakref.ref(f, lambda r: print('gone'))\ndef main():\n    global f\n    f = None",
     "a child of its own": "import atexit, os\natexit.register(print, 'called', flush=True)\ndef main():\n    if os.fork() == 0: return\n    os.wait()",
 }
 

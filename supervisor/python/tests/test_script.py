@@ -8,7 +8,7 @@ import pytest
 
 from runner import script as part
 from runner.compiled import no_main
-from runner.ends import Start
+from runner.leavings import Start
 from runner.script import run
 
 

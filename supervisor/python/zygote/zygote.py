@@ -58,11 +58,14 @@ def main():
     sys.orig_argv[:] = sys.orig_argv[:1]
     shorten_command_line()
     open_streams(runner)
+    runner.judge_exit_handlers()
     gc.collect()
     # Kept: a state may be filled for as long as the generator that it is the state of exists.
     drawn_from = random_generators()
     states, generators = twisters(drawn_from)
     begun = functools.partial(library.cloister_zygote_name, ctypes.c_char_p(b"python3"))
+    # What a rehearsal collects is its own.
+    gc.freeze()
     # Last of all: a method that is looked up later might take the place of one of these in the cache.
     for _ in range(ROUNDS):
         reseed(generators)

@@ -1,7 +1,7 @@
 //! As much of CPython's stable interface as the output of a job takes, as C has it. Names are found when the library is
 //! loaded, in the interpreter that loads it.
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{c_char, c_int, c_long, c_void};
 use std::ptr::null;
 
 /// What every object begins with, on 64 bits.
@@ -57,6 +57,7 @@ pub struct View {
     pub rest: [usize; 7],
 }
 
+pub const METH_NOARGS: c_int = 0x4;
 pub const METH_O: c_int = 0x8;
 pub const METH_FASTCALL: c_int = 0x80;
 pub const METH_KEYWORDS: c_int = 0x2;
@@ -97,6 +98,7 @@ unsafe extern "C" {
     pub fn PyTuple_GetItem(tuple: Pointer, index: isize) -> Pointer;
     pub fn PyDict_Size(dict: Pointer) -> isize;
     pub fn PyDict_GetItemWithError(dict: Pointer, key: Pointer) -> Pointer;
+    pub safe fn PyBool_FromLong(truth: c_long) -> Pointer;
     pub fn PyLong_FromSsize_t(number: isize) -> Pointer;
     pub fn PyDescr_NewMethod(kind: Pointer, method: *const Method) -> Pointer;
     pub fn PyCFunction_NewEx(method: *const Method, this: Pointer, module: Pointer) -> Pointer;

@@ -6,6 +6,7 @@
 
 mod api;
 mod descriptor;
+mod end;
 mod print;
 mod python;
 mod state;
@@ -13,7 +14,7 @@ mod state;
 use std::ffi::c_void;
 use std::ptr::{null, null_mut};
 
-use crate::output::api::{Fast, Head, METH_FASTCALL, METH_O, Method, Module, Pointer, PyModuleDef_Init};
+use crate::output::api::{Fast, Head, METH_FASTCALL, METH_NOARGS, METH_O, Method, Module, Pointer, PyModuleDef_Init};
 use crate::output::descriptor::Descriptor;
 use crate::output::python::Object;
 use crate::output::state::{Line, State, Stream};
@@ -24,7 +25,7 @@ struct Definition<T>(std::cell::UnsafeCell<T>);
 // SAFETY: only the interpreter touches it, under its lock.
 unsafe impl<T> Sync for Definition<T> {}
 
-static METHODS: Definition<[Method; 3]> = Definition(std::cell::UnsafeCell::new([
+static METHODS: Definition<[Method; 5]> = Definition(std::cell::UnsafeCell::new([
     Method {
         name: c"take_over".as_ptr(),
         function: take_over as Fast as *const c_void,
@@ -32,6 +33,8 @@ static METHODS: Definition<[Method; 3]> = Definition(std::cell::UnsafeCell::new(
         doc: null(),
     },
     Method { name: c"leave".as_ptr(), function: leave as *const c_void, flags: METH_O, doc: null() },
+    Method { name: c"flush_c".as_ptr(), function: end::flush_c as *const c_void, flags: METH_NOARGS, doc: null() },
+    Method { name: c"has_files".as_ptr(), function: end::has_files as *const c_void, flags: METH_NOARGS, doc: null() },
     Method { name: null(), function: null(), flags: 0, doc: null() },
 ]));
 

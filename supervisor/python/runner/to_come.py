@@ -1,0 +1,72 @@
+"""Calls of `main` that a script's top level has arranged for, and that come when it is done: in threads, in executors, at exit.
+
+Python waits for threads and executors and calls what is registered with `atexit` before it ends. So what leads to `main` is
+waited for here: else it would be called once more.
+"""
+
+import types
+from _thread import _count as thread_count
+
+from .captured import sys_modules
+from .exit_handlers import registered, run_exit_handlers
+from .leavings import all_objects
+
+
+def calls_main(function, namespace):
+    """Whether a function of the script's has its `main` in it, or one inside of it has."""
+    if not isinstance(function, types.FunctionType) or namespace is None or function.__globals__ is not namespace:
+        return False
+    return loads_main(function.__code__)
+
+
+def loads_main(code):
+    if "main" in code.co_names:
+        import dis
+
+        if any(step.opname == "LOAD_GLOBAL" and step.argval == "main" for step in dis.get_instructions(code)):
+            return True
+    return any(isinstance(const, types.CodeType) and loads_main(const) for const in code.co_consts)
+
+
+def wait_for_calls(leads, called):
+    """Wait for what leads to `main`; at exit only if it was not called before."""
+    for thread in threads(leads):
+        thread.join()
+    for future in futures(leads):
+        try:
+            future.exception()
+        except BaseException:  # it was called off
+            pass
+    if not called() and any(leads(callback) for callback in callbacks()):
+        if thread_count():
+            sys_modules["threading"]._shutdown()  # first, as Python does
+        run_exit_handlers()
+
+
+def threads(leads):
+    threading = sys_modules.get("threading")
+    if threading is None or not thread_count():
+        return []
+    here = threading.current_thread()
+    return [thread for thread in threading.enumerate() if thread is not here and not thread.daemon and any(map(leads, does(threading, thread)))]
+
+
+def does(threading, thread):
+    """What a thread calls: what it was given, what its class says, or what a timer calls."""
+    run = type(thread).run
+    return [getattr(thread, "_target", None), run if run is not threading.Thread.run else None, getattr(thread, "function", None)]
+
+
+def futures(leads):
+    """Those of the executors' calls that lead to `main`."""
+    kinds = [getattr(sys_modules.get(f"concurrent.futures.{kind}"), "_WorkItem", None) for kind in ("thread", "process")]
+    if kinds == [None, None]:
+        return []
+    return [value.future for value in all_objects() if type(value) in kinds and leads(value.fn)]
+
+
+def callbacks():
+    """What is called at exit, the finalizers among it."""
+    finalize = getattr(sys_modules.get("weakref"), "finalize", None)
+    finalizers = [info.func for info in [*getattr(finalize, "_registry", {}).values()] if info.atexit]
+    return [*registered(), *finalizers]

@@ -26,8 +26,8 @@ use crate::usage::meter::Meter;
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What clients are told whose job could not be told of later.
-const UNTOLD: &str =
-    "usage events cannot be written at the moment, and no job is begun without; nothing ran, try again shortly";
+const UNTOLD: &str = "usage events cannot be written at the moment, or too many of this key's jobs are yet to be told of, and no job is begun \
+     without; nothing ran, try again shortly";
 
 /// A request as the supervisor gets it: what it reads was never a stranger's spelling.
 struct Canonical {
@@ -65,8 +65,8 @@ impl App {
             caller.admit(profile.as_deref(), &self.accounts).map_err(|refused| Box::new(refuse_with(id, refused)))?;
         let profile = profile.as_deref().unwrap_or(DEFAULT_PROFILE);
         // What a job can have used whose end nobody tells: only a quota asks.
-        let millicpus = if caller.has_cpu_quota() { self.profiles.millicpus(profile).await } else { 0 };
-        let job = Job { id, profile, script_sha256, bytes_in, millicpus };
+        let processors = if caller.has_cpu_quota() { self.profiles.processors(profile).await } else { None };
+        let job = Job { id, tenant: caller.tenant(), profile, script_sha256, bytes_in, processors };
         let meter = self.accounts.meter(counted, caller.key_name(), job).await;
         let meter = meter.ok_or_else(|| Box::new(refuse(id, ErrorCode::Unavailable, UNTOLD)))?;
         let answer = self.supervisor.execute(id, caller.tenant(), wish, (body, meter.given())).await;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, timeout_at};
 
 use crate::going::Going;
 use crate::listen::activity::Activity;
@@ -30,6 +31,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How many of those who have connected and wait are still let in when the listener is about to be closed, and how long the next
 /// of them may take to show.
 const LAST: (usize, Duration) = (4096, Duration::from_millis(20));
+
+/// How long that may take in all, however many come.
+const LAST_OF_ALL: Duration = Duration::from_secs(1);
 
 /// What every connection is served with.
 pub struct Connections {
@@ -100,8 +104,10 @@ impl Connections {
     /// Serves those who have connected already and were not let in yet: with their listener they would be cut off.
     pub async fn serve_last(&self, listener: &TcpListener) {
         let (most, pause) = LAST;
+        let end = Instant::now() + LAST_OF_ALL;
         for _ in 0..most {
-            let Ok((stream, peer, place)) = tokio::time::timeout(pause, self.accept(listener)).await else { return };
+            let until = end.min(Instant::now() + pause);
+            let Ok((stream, peer, place)) = timeout_at(until, self.accept(listener)).await else { return };
             self.serve(stream, peer, place);
         }
     }

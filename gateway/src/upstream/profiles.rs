@@ -24,9 +24,10 @@ impl KnownProfiles {
         Self { supervisor, last: Mutex::new(None) }
     }
 
-    /// How many processors a job of this profile may use at once, in thousandths; 0 if that is not known.
-    pub async fn millicpus(&self, profile: &str) -> u32 {
-        self.get().await.get(profile).map_or(0, |info| info.millicpus)
+    /// How many processors a job of this profile may use at once, in thousandths, and for how long; nothing if that is not
+    /// known.
+    pub async fn processors(&self, profile: &str) -> Option<(u32, Duration)> {
+        self.get().await.get(profile).map(|info| (info.millicpus, Duration::from_millis(info.wall_ms)))
     }
 
     /// The profiles; none if the supervisor never told any, and those of its last answer while it is away. Who asks while

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use cloister_protocol::JobId;
+use cloister_protocol::{JobId, Tenant};
 
 use crate::error::Error;
 use crate::keys::Key;
@@ -35,14 +36,16 @@ pub struct Books {
 pub struct Job<'a> {
     /// Its id.
     pub id: JobId,
+    /// Whose it is.
+    pub tenant: Tenant,
     /// The profile that it asks for.
     pub profile: &'a str,
     /// The digest of its script.
     pub script_sha256: String,
     /// How long it is.
     pub bytes_in: u64,
-    /// How many processors it may use at once, in thousandths; 0 if that is not known.
-    pub millicpus: u32,
+    /// How many processors it may use at once, in thousandths, and for how long, if that is known.
+    pub processors: Option<(u32, Duration)>,
 }
 
 impl Accounts {
@@ -108,21 +111,17 @@ impl Accounts {
         let event = match &self.events {
             None => None,
             Some(events) => {
-                let Job { id, profile, script_sha256, bytes_in, .. } = job;
+                let Job { id, tenant, profile, script_sha256, bytes_in, .. } = job;
                 let (key, id, profile) = (key.map(str::to_owned), id.to_string(), profile.to_owned());
                 let begun = Begun { time: moment(), key, id, profile, script_sha256, bytes_in };
-                match events.begin(&begun).await {
+                match events.begin(&begun, tenant).await {
                     Some(place) => Some((place, begun)),
-                    None => {
-                        if let Some(counted) = counted {
-                            counted.give_back();
-                        }
-                        return None;
-                    }
+                    // It is given back, for nothing is known of it.
+                    None => return None,
                 }
             }
         };
-        Some(Meter::new(counted, event, job.millicpus))
+        Some(Meter::new(counted, event, job.processors))
     }
 }
 

@@ -9,14 +9,16 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use cloister_protocol::Tenant;
 use tokio::sync::oneshot;
 
+use crate::usage::places::Places;
 use crate::usage::record::Begun;
-use crate::usage::running::{PLACES, Running};
+use crate::usage::running::Running;
 use crate::usage::sink::Sink;
 
 /// How long a job waits until it is remembered.
@@ -38,7 +40,7 @@ pub struct Events {
 
 #[derive(Debug)]
 struct Shared {
-    free: Mutex<Vec<u16>>,
+    places: Mutex<Places>,
     fails: AtomicBool,
 }
 
@@ -64,6 +66,13 @@ enum Note {
     Stop,
 }
 
+impl Shared {
+    fn places(&self) -> MutexGuard<'_, Places> {
+        // Counts, whole whatever happened to the last holder.
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Events {
     /// Starts the thread. The first events are those that a gateway before has left in `running`.
     ///
@@ -75,7 +84,7 @@ impl Events {
         sink.sync()?;
         running.clear_all()?;
         let (notes, taken) = mpsc::channel();
-        let shared = Arc::new(Shared { free: Mutex::new((0..PLACES).rev().collect()), fails: AtomicBool::new(false) });
+        let shared = Arc::new(Shared { places: Mutex::new(Places::new()), fails: AtomicBool::new(false) });
         let (waiting, times) = (VecDeque::new(), Times::new());
         let desk = Desk { sink, running, shared: Arc::clone(&shared), waiting, done: 0, times, stops: false };
         let thread = thread::Builder::new().name("usage".to_owned()).spawn(move || desk.work(&taken))?;
@@ -83,11 +92,11 @@ impl Events {
     }
 
     /// Remembers a job. `None` if it cannot be told of later, so that it must not begin.
-    pub async fn begin(&self, job: &Begun) -> Option<Place> {
+    pub async fn begin(&self, job: &Begun, tenant: Tenant) -> Option<Place> {
         if self.shared.fails.load(Ordering::Relaxed) {
             return None;
         }
-        let number = self.shared.free.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+        let number = self.shared.places().take(tenant)?;
         let place = Place { number, notes: Some(self.notes.clone()) };
         let (begun, remembered) = oneshot::channel();
         self.notes.send(Note::Begin { place, line: job.line(), begun }).ok()?;
@@ -232,7 +241,7 @@ impl Desk {
         if let Err(error) = self.running.clear(place) {
             self.complain(&error);
         }
-        self.shared.free.lock().unwrap_or_else(PoisonError::into_inner).push(place);
+        self.shared.places().give_back(place);
     }
 
     fn complain(&mut self, error: &io::Error) {

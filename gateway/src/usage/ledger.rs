@@ -4,6 +4,7 @@
 //! The day never goes back: where the clock does, what was used in the day that had begun still counts, until that is over.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -38,6 +39,8 @@ pub struct CountedJob {
     ledger: Arc<Ledger>,
     key: KeyId,
     day: Day,
+    /// Whether it is known what became of it.
+    settled: AtomicBool,
 }
 
 /// Why a key may use no more now.
@@ -103,7 +106,7 @@ impl Ledger {
         let day = book.day;
         book.of(key.id()).jobs += 1;
         drop(book);
-        Ok(CountedJob { ledger: Arc::clone(self), key: key.id(), day })
+        Ok(CountedJob { ledger: Arc::clone(self), key: key.id(), day, settled: AtomicBool::new(false) })
     }
 
     /// All of it, if it has changed since it was last taken.
@@ -160,6 +163,7 @@ impl Book {
 impl CountedJob {
     /// Counts what the job has used.
     pub fn charge(&self, cpu: Duration) {
+        self.settled.store(true, Ordering::Relaxed);
         let mut book = self.ledger.turned(SystemTime::now());
         let used = book.of(self.key);
         used.cpu_us = used.cpu_us.saturating_add(u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX));
@@ -167,10 +171,20 @@ impl CountedJob {
 
     /// Counts it no more: none of it ran.
     pub fn give_back(&self) {
+        self.settled.store(true, Ordering::Relaxed);
         let mut book = self.ledger.turned(SystemTime::now());
         if book.day == self.day {
             let used = book.of(self.key);
             used.jobs = used.jobs.saturating_sub(1);
+        }
+    }
+}
+
+impl Drop for CountedJob {
+    /// Of a job whose client left before it was handed on.
+    fn drop(&mut self) {
+        if !*self.settled.get_mut() {
+            self.give_back();
         }
     }
 }
@@ -230,7 +244,11 @@ mod tests {
         let spent = |of, limit, used| move |why| matches!(why, NoMore::Spent { of: o, limit: l, used: u, .. } if (o, l, u) == (of, limit, used));
         let no_more = ledger.take(&key).expect_err("a third");
         assert!(spent(QuotaKind::Jobs, Amount::Count(2), Amount::Count(2))(no_more), "{no_more:?}");
+        // Whose client leaves before it is handed on, as one that did not run.
+        drop(second);
+        let second = ledger.take(&key).expect("the second once more");
         second.give_back();
+        drop(second);
         first.charge(Duration::from_millis(999));
         ledger.check(&key).expect("a job and a millisecond are left");
         first.charge(Duration::from_millis(501));

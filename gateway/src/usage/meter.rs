@@ -25,8 +25,8 @@ struct Job {
     event: Mutex<Option<(Place, Begun)>>,
     /// When the supervisor had a place for it.
     given: PlaceGiven,
-    /// How many processors it may use at once, in thousandths.
-    millicpus: u32,
+    /// How many processors it may use at once, in thousandths, and for how long, if that is known.
+    processors: Option<(u32, Duration)>,
     end: Mutex<End>,
 }
 
@@ -38,9 +38,13 @@ struct End {
 
 impl Meter {
     /// Of a job that is about to be handed on.
-    pub fn new(counted: Option<ledger::CountedJob>, event: Option<(Place, Begun)>, millicpus: u32) -> Self {
+    pub fn new(
+        counted: Option<ledger::CountedJob>,
+        event: Option<(Place, Begun)>,
+        processors: Option<(u32, Duration)>,
+    ) -> Self {
         let (given, end) = (PlaceGiven::default(), Mutex::default());
-        Self(Arc::new(Job { counted, event: Mutex::new(event), given, millicpus, end }))
+        Self(Arc::new(Job { counted, event: Mutex::new(event), given, processors, end }))
     }
 
     /// What notes when the supervisor has a place for it.
@@ -78,8 +82,9 @@ impl Job {
 
     /// The most processor time that it can have used, where nobody has counted.
     fn at_most(&self) -> Duration {
-        let millicpus = if self.millicpus == 0 { 1000 } else { self.millicpus };
-        self.given.since().map_or(Duration::ZERO, |since| since.elapsed().mul_f64(f64::from(millicpus) / 1000.0))
+        let (millicpus, wall) = self.processors.unwrap_or((1000, Duration::MAX));
+        let ran = self.given.since().map_or(Duration::ZERO, |since| since.elapsed().min(wall));
+        ran.mul_f64(f64::from(millicpus) / 1000.0)
     }
 
     fn charge(&self, outcome: Outcome, counted: Option<KernelCount>) {

@@ -79,7 +79,12 @@ const EACH: &str = "/cpu";
 /// `std::thread::available_parallelism`.
 fn count(entry: Entry<'_>, least: u64, most: u64) -> Option<u64> {
     let Some(word) = entry.word() else { return entry.integer(least, most) };
-    let each = word.strip_suffix(EACH).and_then(|number| number.parse().ok()).filter(|each| (1..=most).contains(each));
+    let plain = |number: &&str| number.bytes().all(|digit| digit.is_ascii_digit()) && !number.starts_with('0');
+    let each = word
+        .strip_suffix(EACH)
+        .filter(plain)
+        .and_then(|number| number.parse().ok())
+        .filter(|each| (1..=most).contains(each));
     let Some(each) = each else {
         return entry.refuse(
             format!("{word:?} is neither a number nor a share"),

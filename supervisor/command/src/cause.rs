@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use caps::{CapSet, Capability};
 use cloister_sandbox::cgroup::{Layout, Version};
 use cloister_supervisor::daemon::confine::KEPT;
+use cloister_supervisor::daemon::id_map::IdMap;
 use nix::unistd::{AccessFlags, access};
 
 /// Where all of it is found.
@@ -61,7 +62,7 @@ impl Surroundings {
             filtered: is_filtered(),
             covered: covered(&read("/proc/self/mountinfo")),
             apparmor: profile(&read("/proc/self/attr/apparmor/current")),
-            few_ids: !read("/proc/self/uid_map").contains("4294967295"),
+            few_ids: !IdMap::own().is_hosts(),
         }
     }
 

@@ -50,8 +50,8 @@ pub enum ClaimError {
     },
     /// They are those of accounts.
     #[error(
-        "host ids from {} on are those of accounts: below {LEAST_ON_HOST} jobs may have theirs only in a user namespace that has few \
-         ids, such as a container's: give the policy a uid_base of {LEAST_ON_HOST} or more",
+        "host ids from {} on are those of accounts: below {LEAST_ON_HOST} jobs may have theirs only in a user namespace whose ids \
+         stand for others outside, such as a container's: give the policy a uid_base of {LEAST_ON_HOST} or more",
         .0.base
     )]
     OfAccounts(IdRange),
@@ -107,7 +107,7 @@ impl Claim {
     }
 
     fn take_in(path: &Path, ids: IdRange) -> Result<Self, ClaimError> {
-        if ids.base < LEAST_ON_HOST && IdMap::own().is_hosts() {
+        if ids.base < LEAST_ON_HOST && !IdMap::own().are_apart(&(ids.base.0..=last(&ids))) {
             return Err(ClaimError::OfAccounts(ids));
         }
         let file = open(path)?;

@@ -5,9 +5,13 @@ use std::ops::RangeInclusive;
 
 use cloister_sandbox::spec::Uid;
 
-/// The ids that are there, as `/proc/self/uid_map` lists them: user_namespaces(7).
+/// The ids that are there, as `/proc/self/uid_map` lists them, and the first id outside that each range stands for:
+/// user_namespaces(7).
 #[derive(Debug)]
-pub struct IdMap(Vec<RangeInclusive<u64>>);
+pub struct IdMap(Vec<(RangeInclusive<u64>, u64)>);
+
+/// Outside, ids from here on are given to containers; below, a host has its accounts.
+const OF_CONTAINERS: u64 = 65_536;
 
 impl IdMap {
     /// Of this process's user namespace; none where it cannot be read.
@@ -19,8 +23,8 @@ impl IdMap {
     fn parse(map: &str) -> Self {
         let range = |line: &str| {
             let mut numbers = line.split_whitespace().map(str::parse::<u64>);
-            let (first, _, count) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
-            Some(first..=first + count.checked_sub(1)?)
+            let (first, outside, count) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
+            Some((first..=first + count.checked_sub(1)?, outside))
         };
         Self(map.lines().filter_map(range).collect())
     }
@@ -28,8 +32,19 @@ impl IdMap {
     /// Whether all of these are there.
     #[must_use]
     pub fn has(&self, ids: &RangeInclusive<u32>) -> bool {
+        self.range_of(ids).is_some()
+    }
+
+    /// Whether these stand for ids outside that no host gives to accounts.
+    #[must_use]
+    pub fn are_apart(&self, ids: &RangeInclusive<u32>) -> bool {
+        let outside = self.range_of(ids).map(|(range, outside)| outside + u64::from(*ids.start()) - range.start());
+        outside.is_some_and(|outside| outside >= OF_CONTAINERS)
+    }
+
+    fn range_of(&self, ids: &RangeInclusive<u32>) -> Option<&(RangeInclusive<u64>, u64)> {
         let (first, last) = (u64::from(*ids.start()), u64::from(*ids.end()));
-        self.0.iter().any(|range| range.contains(&first) && range.contains(&last))
+        self.0.iter().find(|(range, _)| range.contains(&first) && range.contains(&last))
     }
 
     /// Whether this one is there.
@@ -57,6 +72,9 @@ mod tests {
         let container = IdMap::parse("         0     100000      65536\n");
         assert!(!container.has(&ids) && !container.is_hosts());
         assert!(container.has(&(20_000..=28_191)) && container.has_one(Uid(65_535)) && !container.has_one(Uid(65_536)));
+        assert!(container.are_apart(&(20_000..=28_191)) && !container.are_apart(&(60_000..=70_000)));
+        // As of a container whose ids are the host's own.
+        assert!(!IdMap::parse("0 0 65536").are_apart(&(20_000..=28_191)) && !host.are_apart(&(20_000..=28_191)));
         for nothing in ["", "0 0\n", "a b c\n", "0 0 0\n"] {
             assert!(!IdMap::parse(nothing).has_one(Uid(0)), "{nothing:?}");
         }

@@ -9,6 +9,8 @@ use hyper::body::{self, Bytes};
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
+use crate::door::timing::tell_outcome;
+
 /// A response's body: short and whole, or an answer that is told as it is taken.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -26,6 +28,7 @@ pub fn refuse(id: JobId, code: ErrorCode, message: &str) -> Response<Body> {
 pub fn respond(id: JobId, answer: &Answer<'_>) -> Response<Body> {
     let status = StatusCode::from_u16(answer.status()).expect("every code has a valid status");
     let mut response = json(status, id, answer.to_json());
+    tell_outcome(response.headers_mut(), answer);
     if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }

@@ -42,11 +42,16 @@ pub fn trailers(answer: &Answer<'_>) -> HeaderMap {
 }
 
 fn tell_end(headers: &mut HeaderMap, answer: &Answer<'_>) {
-    put(headers, OUTCOME_HEADER, &outcome(answer));
+    tell_outcome(headers, answer);
     if let Some(Usage { cpu_ms, memory_peak_bytes, .. }) = usage(answer) {
         let cpu = Duration::try_from_secs_f64(cpu_ms / 1000.0).unwrap_or(Duration::MAX);
         put(headers, COUNTED_HEADER, &KernelCount { cpu, memory_peak: memory_peak_bytes }.to_string());
     }
+}
+
+/// Tells what became of a request.
+pub fn tell_outcome(headers: &mut HeaderMap, answer: &Answer<'_>) {
+    put(headers, OUTCOME_HEADER, &outcome(answer));
 }
 
 fn outcome(answer: &Answer<'_>) -> String {

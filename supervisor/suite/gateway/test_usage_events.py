@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,21 @@ def test_odd_names_stay_in_their_line(told, tenants, odd):
     refused = service.client.execute(RUN, headers=bearer(key), profile=odd)
     event = tenants.event(refused.body["id"])
     assert (event["profile"], event["outcome"], event["ran"], event["cpu_seconds"]) == (odd, "invalid_request", False, None)
+
+
+def test_what_the_supervisor_refuses_is_told_of_by_its_name(start_service):
+    tenants = Tenants()
+    key = tenants("new", "crowd")
+    service = start_service(gateway_options=tenants.options, supervisor={"slots": 1, "queue": 0})
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(service.client.execute, HOLD, args=[3], headers=bearer(key))
+        eventually(service.holding)
+        refused = service.client.execute(RUN, headers=bearer(key))
+        assert first.result().status == 200
+    event = tenants.event(refused.body["id"])
+    assert (refused.status, event["outcome"], event["ran"]) == (429, "overloaded", False)
+    stop_gateway(service)
+    tenants.remove()
 
 
 def test_a_file_that_is_moved_away_is_made_anew_and_nothing_is_lost(told, tenants):

@@ -14,14 +14,17 @@ from .captured import os_close, os_getpid, os_write, sys_getframe, sys_modules
 LAUNCH, LAUNCHED = "_launch", "process_obj"
 # What it sends objects with, to processes that it starts and to those of its pools.
 REDUCTION = "multiprocessing.reduction"
-MOST_NESTED, MOST_SENT = 5, 8
+MOST_NESTED, MOST_SENT, MOST_FRAMES = 5, 8, 10
 
 
 class Elsewhere:
+    # Of the script that runs: hooks of forks stay for good.
+    current = None
+
     def __init__(self, is_main, leads):
         self.is_main, self.leads, self.owner, self.mark, self.given = is_main, leads, os_getpid(), None, False
         self.reduction = None
-        os.register_at_fork(before=self.before_fork)
+        Elsewhere.current = self
         if REDUCTION in sys_modules:  # imported ahead
             self.look_at(sys_modules[REDUCTION])
         else:
@@ -50,13 +53,17 @@ class Elsewhere:
         reduction.dump, pickler.dumps = dump_and_look, classmethod(dumps_and_look)
 
     def sent(self, value):
+        if self.given or self.leads is None:
+            return
         try:
-            self.given = self.given or self.leads is not None and self.is_in(value)
+            self.given = starts_elsewhere() and self.is_in(value)
         except Exception:  # it is sent no less for it
             pass
 
     def is_in(self, value, depth=MOST_NESTED):
         """Whether `main` is what a process, a pool or an executor is told to call."""
+        if value is None:
+            return False
         if type(value) in (tuple, list):
             inside = value[:MOST_SENT]
         elif type(value).__name__ == "partial":
@@ -73,7 +80,8 @@ class Elsewhere:
         try:
             if self.mark is None:
                 self.mark = os.memfd_create("main")
-            frame = sys_getframe(1)
+            # Of who forks, which has called the hook.
+            frame = sys_getframe(2)
             if frame.f_code.co_name == LAUNCH:
                 self.given = self.given or self.is_main(getattr(frame.f_locals.get(LAUNCHED), "_target", None))
         except Exception:  # a fork is no less a fork for it
@@ -95,6 +103,7 @@ class Elsewhere:
             return self.given
 
     def close(self):
+        Elsewhere.current = None
         self.is_main = self.leads = None
         if self in sys.meta_path:
             sys.meta_path.remove(self)
@@ -106,3 +115,29 @@ class Elsewhere:
             except OSError:
                 pass
         self.mark = None
+
+
+def starts_elsewhere():
+    """Whether processes are, or one is about to be, that are no forks of this one: those tell by themselves."""
+    children = [*getattr(sys_modules.get("multiprocessing.process"), "_children", ())]
+    if any(getattr(getattr(child, "_popen", None), "method", "fork") != "fork" for child in children):
+        return True
+    return launches(sys_getframe(1))
+
+
+def launches(frame):
+    for _ in range(MOST_FRAMES):
+        if frame is None:
+            return False
+        if frame.f_code.co_name == LAUNCH:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def before_fork():
+    if Elsewhere.current is not None:
+        Elsewhere.current.before_fork()
+
+
+os.register_at_fork(before=before_fork)

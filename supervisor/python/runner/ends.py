@@ -16,12 +16,11 @@ from _weakref import ref
 from .captured import sys_modules
 from .exit_handlers import count_exit_handlers, nothing_for_exit_handlers, run_exit_handlers
 from .main_module import MAIN_NAMES
-from .leavings import all_objects, collect_callbacks, count_thread_handlers, leaves_nothing
+from .leavings import all_objects, collect_callbacks, count_thread_handlers, leaves_nothing, sys_names
 from .streams import call_native, flush_streams
 
 # Captured, for a script may patch them.
 collect_garbage = gc.collect
-sys_names = vars(sys)
 
 STREAMS = ("stdin", "__stdin__"), ("stdout", "__stdout__"), ("stderr", "__stderr__")
 

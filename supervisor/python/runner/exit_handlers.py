@@ -13,7 +13,7 @@ from .captured import sys_modules
 # Captured, for a script may patch them.
 run_exit_handlers, count_exit_handlers, unregister = atexit._run_exitfuncs, atexit._ncallbacks, atexit.unregister
 
-# How many callbacks were there, and what tells of each that it has nothing to do; none while nobody has judged.
+# The callbacks that were there, each with what tells that it has nothing to do; none while nobody has judged.
 judged = []
 
 
@@ -38,10 +38,10 @@ def judge_exit_handlers():
     """Look at what is registered by now."""
     known = [(function(), idle) for function, idle in KNOWN]
     callbacks = registered()
-    idle = [idle for callback in callbacks for function, idle in known if callback == function]
+    found = [(callback, idle) for callback in callbacks for function, idle in known if callback == function]
     # Before Python 3.14 one that was taken away goes on to be counted, so that a number tells whether any has come.
-    if len(idle) == len(callbacks) == count_exit_handlers() and sys.version_info < (3, 14):
-        judged[:] = idle
+    if len(found) == len(callbacks) == count_exit_handlers() and sys.version_info < (3, 14):
+        judged[:] = found
 
 
 def nothing_for_exit_handlers():
@@ -49,8 +49,8 @@ def nothing_for_exit_handlers():
     if count_exit_handlers() != len(judged):
         return False
     try:
-        for is_idle in judged:
-            if not is_idle():
+        for there, (callback, is_idle) in zip(registered(), judged, strict=True):
+            if there is not callback or not is_idle():
                 return False
     except Exception:  # it is not as it was
         return False

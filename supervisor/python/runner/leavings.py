@@ -7,6 +7,7 @@ kinds that go without a sound, nobody can tell whether they went. It errs on the
 """
 
 import gc
+import sys
 import types
 from _thread import _count as thread_count
 from _frozen_importlib_external import SourceFileLoader
@@ -18,9 +19,13 @@ from .streams import call_native
 # Captured, for a script may patch them.
 all_objects, referents, is_tracked = gc.get_objects, gc.get_referents, gc.is_tracked
 freeze, collect_callbacks, collect_debug = gc.freeze, gc.callbacks, gc.get_debug
+count_new, count_collections = gc.get_count, gc.get_stats
+sys_names = vars(sys)
 
 # More is not looked at: then the end takes no longer than this would.
 MOST_OBJECTS, MOST_INSIDE = 200, 100
+# So many are made before a collection comes by itself: "threshold0" of gc.set_threshold().
+MOST_NEW = 700
 
 # Kinds of which each is what it is: no class that is made from one is one of them.
 ATOMS = frozenset((type(None), bool, int, float, complex, str, bytes, types.CodeType, range, type(...), type(NotImplemented)))
@@ -36,6 +41,11 @@ class Start:
     def __init__(self):
         freeze()
         self.modules, self.handlers, self.thread_handlers = len(sys_modules), count_exit_handlers(), count_thread_handlers()
+        self.collected = collected()
+
+
+def collected():
+    return sum([generation["collections"] for generation in count_collections()])
 
 
 def count_thread_handlers():
@@ -44,12 +54,20 @@ def count_thread_handlers():
 
 
 def leaves_nothing(start):
-    """Whether the script has left nothing to be ended, and nothing that could be seen to go."""
-    if len(sys_modules) != start.modules or collect_callbacks or collect_debug():
+    """Whether the script has left nothing to be ended, and nothing that could be seen to go. In doubt it has."""
+    try:
+        if len(sys_modules) != start.modules or collect_callbacks or collect_debug():
+            return False
+        if thread_count() or count_thread_handlers() != start.thread_handlers or not nothing_for_exit_handlers():
+            return False
+        if sys_names.get("stdout") is not sys_names.get("__stdout__") or sys_names.get("stderr") is not sys_names.get("__stderr__"):
+            return False
+        # Where there is much, even a list of it may be more than there is memory for.
+        if count_new()[0] > MOST_NEW or collected() != start.collected:
+            return False
+        return made_what_is_inert() and call_native("has_files") is False
+    except BaseException:  # the script has seen to it that nothing can be told
         return False
-    if thread_count() or count_thread_handlers() != start.thread_handlers or not nothing_for_exit_handlers():
-        return False
-    return made_what_is_inert() and call_native("has_files") is False
 
 
 def made_what_is_inert():

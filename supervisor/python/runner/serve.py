@@ -16,7 +16,7 @@ from .exit_handlers import judge_exit_handlers
 from .leavings import Start, leaves_nothing
 from .ends import end, flush_c, rehearse_end
 from .script import EXITED, run
-from .streams import load_native, open_streams, with_descriptors
+from .streams import flush_streams, load_native, open_streams, with_descriptors
 
 # Milliseconds after which an interpreter takes it that no request is waiting for it.
 SHORTLY = 2
@@ -49,6 +49,7 @@ def serve(begun, meanwhile=()):
         report = run(request, start, notes)
         del request
         if not notes and leaves_nothing(start):
+            flush_streams()
             flush_c()
         elif report[:1] == EXITED:
             end(start)

@@ -4,6 +4,7 @@ Python waits for threads and executors and calls what is registered with `atexit
 waited for here: else it would be called once more.
 """
 
+import sys
 import types
 from _thread import _count as thread_count
 
@@ -13,19 +14,22 @@ from .leavings import all_objects
 
 
 def calls_main(function, namespace):
-    """Whether a function of the script's has its `main` in it, or one inside of it has."""
+    """Whether a function of the script's calls its `main` in any case: before anything that it decides, as far as can be seen."""
     if not isinstance(function, types.FunctionType) or namespace is None or function.__globals__ is not namespace:
         return False
-    return loads_main(function.__code__)
+    code = function.__code__
+    if "main" not in code.co_names or sys.version_info < (3, 11):
+        return False
+    import dis
 
-
-def loads_main(code):
-    if "main" in code.co_names:
-        import dis
-
-        if any(step.opname == "LOAD_GLOBAL" and step.argval == "main" for step in dis.get_instructions(code)):
+    decides = {*dis.hasjrel, *dis.hasjabs}
+    for step in dis.get_instructions(code):
+        if step.opcode in decides or step.opname.startswith(("RETURN", "RAISE")):
+            return False
+        # With room for what is called: "LOAD_GLOBAL" in the documentation of dis. A name that is only looked at has none.
+        if step.opname == "LOAD_GLOBAL" and step.argval == "main" and step.arg & 1:
             return True
-    return any(isinstance(const, types.CodeType) and loads_main(const) for const in code.co_consts)
+    return False
 
 
 def wait_for_calls(leads, called):

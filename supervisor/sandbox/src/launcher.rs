@@ -248,13 +248,14 @@ impl Launcher {
             let placed = SigSet::empty().thread_set_mask().doing(|| "unblock signals").and_then(|()| {
                 wire::announce(&wire)?;
                 zygote_place::enter(self.forker.confinement().plan())?;
-                limits::anticipate(self.forker.confinement().plan())?;
                 #[cfg(feature = "leave-out")]
                 self.forker.confinement().plan().weaker().hand_on()?;
                 // SAFETY: this process is about to exec; nothing of the launcher's is used again.
                 unsafe { sys::place_fd(wire.as_raw_fd(), 0) }.doing(|| "dup2 to 0")?;
                 // SAFETY: as above.
-                unsafe { sys::place_fd(library.as_raw_fd(), 3) }.doing(|| "dup2 to 3")
+                unsafe { sys::place_fd(library.as_raw_fd(), 3) }.doing(|| "dup2 to 3")?;
+                // Last, for what is open already may have numbers beyond them.
+                limits::anticipate(self.forker.confinement().plan())
             });
             let error = match placed {
                 Ok(()) => program.exec(),

@@ -72,6 +72,8 @@ def test_slow_readers_hold_no_slot(start_service):
     eventually(lambda: not service.job_processes())
     for raw in slow:
         raw.close()
+    # With all places filled, which hold descriptors too.
+    service.settle()
     before = len(os.listdir(f"/proc/{service.supervisor.pid}/fd"))
     assert service.client.execute("def main(): return 1").result == 1
     eventually(lambda: len(os.listdir(f"/proc/{service.supervisor.pid}/fd")) <= before)

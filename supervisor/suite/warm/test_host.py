@@ -165,3 +165,10 @@ NUMERIC = ["joblib", "matplotlib.font_manager", "matplotlib.pyplot", "openpyxl",
 def test_numeric_libraries_remember_nothing_either(start_service):
     service = start_service(policy=numeric.profile("ahead", warm=imported_ahead(NUMERIC)) + numeric.profile("cold"), warm=False)
     nothing_is_remembered(service, NUMERIC)
+
+
+def test_a_small_stack_is_a_jobs_and_no_hindrance_to_its_zygote(start_service):
+    policy = '[profile.small]\nextends = "default"\nrlimits.stack = "512KiB"\nwarm = { parked = 1 }\n'
+    service = start_service(policy=policy, warm=False)
+    answer = service.client.execute("import resource\ndef main(): return resource.getrlimit(resource.RLIMIT_STACK)", profile="small")
+    assert answer.result == [512 << 10, 512 << 10], answer

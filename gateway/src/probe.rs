@@ -13,10 +13,8 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, ve
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned};
 
+use crate::api::health::ALIVE_PATH;
 use crate::args::Ask;
-
-/// Where the gateway answers for itself.
-const ALIVE_PATH: &str = "/healthz";
 
 /// A connection, with TLS or without.
 trait Stream: Read + Write {}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 
-use cloister_program::log;
+use cloister_program::{Stop, log};
 use tracing::level_filters::LevelFilter;
 
 use crate::admission::body_budget::THREADS;
@@ -20,7 +20,6 @@ use crate::keys::{Keyring, parent};
 use crate::listen::activity::Pace;
 use crate::listen::connections::Connections;
 use crate::listen::http::Protocols;
-use crate::listen::signals::Stop;
 use crate::listen::timeouts::Timeouts;
 use crate::listen::tls::Tls;
 use crate::listen::{admin, socket};
@@ -85,7 +84,7 @@ async fn run(
 ) -> Result<(), Error> {
     let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Listen)?;
     let address = listener.local_addr().map_err(Error::Listen)?;
-    let mut stop = Stop::new()?;
+    let mut stop = Stop::new().map_err(Error::Signals)?;
     let departure = Departure::new();
     let counted = Arc::new(Metrics::new(arguments.metrics_by_key).map_err(Error::Metrics)?);
     let connections = connections(arguments, &counted, accounts, departure.heard())?;

@@ -5,10 +5,12 @@ use std::fs;
 use std::io::ErrorKind;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::as_text::as_text;
 use crate::error::{Mistake, ReadError};
 use crate::quota::CpuTime;
 use crate::rate::Rate;
@@ -142,22 +144,17 @@ impl std::fmt::Display for Timestamp {
     }
 }
 
-impl Serialize for Timestamp {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+impl FromStr for Timestamp {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        humantime::parse_rfc3339(text)
+            .map(Self)
+            .map_err(|_| format!("{text:?} is no time: expected a second in UTC, such as 2030-01-31T12:00:00Z"))
     }
 }
 
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        humantime::parse_rfc3339(&text).map(Self).map_err(|_| {
-            de::Error::custom(format_args!(
-                "{text:?} is no time: expected a second in UTC, such as 2030-01-31T12:00:00Z"
-            ))
-        })
-    }
-}
+as_text!(Timestamp);
 
 impl Serialize for Version {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

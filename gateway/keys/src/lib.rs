@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod as_text;
 mod change;
 mod error;
 mod file;

@@ -10,12 +10,15 @@ use crate::api::app::App;
 use crate::api::refusal::{json, refuse, unready};
 use crate::api::schemas;
 
+/// Where the gateway answers for itself alone.
+pub const ALIVE_PATH: &str = "/healthz";
+
 /// What a balancer is told of a node that will not be there for long.
 const GOING: &str = "this node is going away: what it is sent until then is served, send new requests elsewhere";
 
 /// Says so without asking the supervisor.
 #[utoipa::path(
-    get, tag = "node", path = "/healthz", operation_id = "healthy", summary = "Whether the gateway is alive", security(()),
+    get, tag = "node", path = ALIVE_PATH, operation_id = "healthy", summary = "Whether the gateway is alive", security(()),
     responses(
         (status = 200, description = "It is.", body = schemas::Status),
         (status = 403, description = "It was asked for by a name that is not this node's: forbidden.", body = schemas::Refused)

@@ -10,7 +10,7 @@ use cloister_protocol::{EXECUTE_PATH, READY_PATH};
 use crate::admission::caller::Admission;
 use crate::api::app::App;
 use crate::api::execute::execute;
-use crate::api::health::{healthy, ready};
+use crate::api::health::{ALIVE_PATH, healthy, ready};
 use crate::api::mcp::service::{self as mcp, Mcp};
 use crate::api::methods::{nowhere, only};
 use crate::api::openapi::{self, Contract, contract};
@@ -33,7 +33,7 @@ pub fn router(
     Router::new()
         .route(mcp::PATH, only("POST", post(mcp::assist)).layer(Extension(mcp)))
         .route(EXECUTE_PATH, only("POST", post(execute)))
-        .route("/healthz", only("GET, HEAD", get(healthy)))
+        .route(ALIVE_PATH, only("GET, HEAD", get(healthy)))
         .route(READY_PATH, only("GET, HEAD", get(ready)))
         .route(openapi::PATH, only("GET, HEAD", get(contract)).layer(Extension(Arc::<Contract>::default())))
         .merge(if arguments.no_page { Router::new() } else { page::routes() })

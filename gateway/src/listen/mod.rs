@@ -8,7 +8,6 @@ pub mod activity;
 pub mod admin;
 pub mod connections;
 pub mod http;
-pub mod signals;
 pub mod socket;
 pub mod timeouts;
 pub mod tls;

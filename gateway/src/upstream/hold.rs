@@ -4,7 +4,6 @@
 //! They are bounded as those are that wait at the supervisor: so many of all, and half of them of one tenant. Their bodies count
 //! where all bodies do.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use cloister_protocol::Tenant;
 use tokio::time::Instant;
 
 use crate::metrics::{Counted, Metrics};
+use crate::upstream::tenant_counts::TenantCounts;
 
 /// Requests that are held at once: as many as may wait at a supervisor with the shipped policy.
 const MOST: usize = 1024;
@@ -35,7 +35,7 @@ pub struct Hold {
 #[derive(Debug, Default)]
 struct Held {
     all: usize,
-    tenants: HashMap<Tenant, usize>,
+    tenants: TenantCounts,
 }
 
 /// A request that is held, until this is dropped.
@@ -62,12 +62,10 @@ impl Hold {
     /// Holds a request of this tenant, if it may be.
     pub fn begin(self: &Arc<Self>, tenant: Tenant) -> Option<HeldRequest> {
         let mut held = self.held();
-        let own = held.tenants.get(&tenant).copied().unwrap_or_default();
-        if self.longest.is_zero() || held.all >= MOST || own >= MOST / 2 {
+        if self.longest.is_zero() || held.all >= MOST || !held.tenants.add(tenant, MOST / 2) {
             return None;
         }
         held.all += 1;
-        held.tenants.insert(tenant, own + 1);
         let until = Instant::now() + self.longest;
         Some(HeldRequest { hold: Arc::clone(self), tenant, until, _counted: self.metrics.hold() })
     }
@@ -108,12 +106,7 @@ impl Drop for HeldRequest {
     fn drop(&mut self) {
         let mut held = self.hold.held();
         held.all -= 1;
-        if let Some(own) = held.tenants.get_mut(&self.tenant) {
-            *own -= 1;
-            if *own == 0 {
-                held.tenants.remove(&self.tenant);
-            }
-        }
+        held.tenants.take_away(self.tenant);
     }
 }
 

@@ -5,3 +5,4 @@ mod hold;
 pub mod place_given;
 pub mod profiles;
 pub mod supervisor;
+pub mod tenant_counts;

@@ -9,7 +9,7 @@ use cloister_protocol::{JobId, Tenant};
 
 use crate::error::Error;
 use crate::keys::Key;
-use crate::usage::events::{Events, Writer};
+use crate::usage::events::{EventWriter, Events};
 use crate::usage::keeper::Keeper;
 use crate::usage::ledger::{CountedJob, Ledger, NoMore};
 use crate::usage::meter::Meter;
@@ -28,7 +28,7 @@ pub struct Accounts {
 #[derive(Debug, Default)]
 pub struct Books {
     keeper: Option<Keeper>,
-    writer: Option<Writer>,
+    writer: Option<EventWriter>,
 }
 
 /// A request that is to become a job.
@@ -102,8 +102,10 @@ impl Accounts {
     /// # Errors
     /// It may run none now.
     pub fn take(&self, key: &Key) -> Result<Option<CountedJob>, NoMore> {
-        self.check(key)?;
-        self.ledger.as_ref().map(|ledger| ledger.take(key)).transpose()
+        match &self.ledger {
+            Some(ledger) => ledger.take(key).map(Some),
+            None => self.check(key).map(|()| None),
+        }
     }
 
     /// A meter for a job that is about to be handed on; `None` if it could not be told of later, so that it must not be.
@@ -131,7 +133,7 @@ impl Books {
     /// # Errors
     /// Not all could be written.
     pub fn close(self) -> Result<(), Error> {
-        let told = self.writer.is_none_or(Writer::finish);
+        let told = self.writer.is_none_or(EventWriter::finish);
         let kept = self.keeper.is_none_or(Keeper::finish);
         if told && kept { Ok(()) } else { Err(Error::Unkept) }
     }

@@ -46,21 +46,21 @@ struct Shared {
 
 /// The thread.
 #[derive(Debug)]
-pub struct Writer {
+pub struct EventWriter {
     notes: Sender<Note>,
     thread: JoinHandle<usize>,
 }
 
 /// A job that is remembered.
 #[derive(Debug)]
-pub struct Place {
+pub struct Remembered {
     number: u16,
     notes: Option<Sender<Note>>,
 }
 
 #[derive(Debug)]
 enum Note {
-    Begin { place: Place, line: Vec<u8>, begun: oneshot::Sender<Place> },
+    Begin { place: Remembered, line: Vec<u8>, begun: oneshot::Sender<Remembered> },
     End { place: u16, line: Vec<u8> },
     Forget { place: u16 },
     Stop,
@@ -78,7 +78,7 @@ impl Events {
     ///
     /// # Errors
     /// Events cannot be written, or there is no thread.
-    pub fn start(file: &Path, (running, left): (Running, Vec<Vec<u8>>)) -> io::Result<(Self, Writer)> {
+    pub fn start(file: &Path, (running, left): (Running, Vec<Vec<u8>>)) -> io::Result<(Self, EventWriter)> {
         let mut sink = Sink::open(file)?;
         sink.write(&left.concat(), &mut 0)?;
         sink.sync()?;
@@ -88,23 +88,23 @@ impl Events {
         let (waiting, times) = (VecDeque::new(), Times::new());
         let desk = Desk { sink, running, shared: Arc::clone(&shared), waiting, done: 0, times, stops: false };
         let thread = thread::Builder::new().name("usage".to_owned()).spawn(move || desk.work(&taken))?;
-        Ok((Self { notes: notes.clone(), shared }, Writer { notes, thread }))
+        Ok((Self { notes: notes.clone(), shared }, EventWriter { notes, thread }))
     }
 
     /// Remembers a job. `None` if it cannot be told of later, so that it must not begin.
-    pub async fn begin(&self, job: &Begun, tenant: Tenant) -> Option<Place> {
+    pub async fn begin(&self, job: &Begun, tenant: Tenant) -> Option<Remembered> {
         if self.shared.fails.load(Ordering::Relaxed) {
             return None;
         }
         let number = self.shared.places().take(tenant)?;
-        let place = Place { number, notes: Some(self.notes.clone()) };
+        let place = Remembered { number, notes: Some(self.notes.clone()) };
         let (begun, remembered) = oneshot::channel();
         self.notes.send(Note::Begin { place, line: job.line(), begun }).ok()?;
         tokio::time::timeout(PATIENCE, remembered).await.ok()?.ok()
     }
 }
 
-impl Writer {
+impl EventWriter {
     /// Waits until all is written that was told; `false` if the next start has to write something.
     pub fn finish(self) -> bool {
         let _ = self.notes.send(Note::Stop);
@@ -116,7 +116,7 @@ impl Writer {
     }
 }
 
-impl Place {
+impl Remembered {
     /// Tells of the job, which is then remembered no more.
     pub fn tell(mut self, line: Vec<u8>) {
         if let Some(notes) = self.notes.take() {
@@ -125,7 +125,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Remembered {
     /// Of a job that was never begun.
     fn drop(&mut self) {
         if let Some(notes) = self.notes.take() {

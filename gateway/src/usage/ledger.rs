@@ -75,25 +75,7 @@ impl Ledger {
     /// # Errors
     /// A quota is used up.
     pub fn check(&self, key: &Key) -> Result<(), NoMore> {
-        let (cpu, jobs) = key.quotas();
-        if cpu.is_none() && jobs.is_none() {
-            return Ok(());
-        }
-        let book = self.turned(SystemTime::now());
-        if book.kept.elapsed() > UNKEPT {
-            return Err(NoMore::Unkept);
-        }
-        let used = book.used.get(&key.id()).copied().unwrap_or_default();
-        let until = book.day.end();
-        if let Some(limit) = jobs.map(u64::from).filter(|limit| used.jobs >= *limit) {
-            let (limit, used) = (Amount::Count(limit), Amount::Count(used.jobs));
-            return Err(NoMore::Spent { of: QuotaKind::Jobs, limit, used, until });
-        }
-        if let Some(limit) = cpu.map(|limit| limit.duration()).filter(|limit| used.cpu() >= *limit) {
-            let (limit, used) = (Amount::Seconds(limit.as_secs_f64()), Amount::Seconds(used.cpu().as_secs_f64()));
-            return Err(NoMore::Spent { of: QuotaKind::CpuSeconds, limit, used, until });
-        }
-        Ok(())
+        if key.quotas() == (None, None) { Ok(()) } else { self.turned(SystemTime::now()).check(key) }
     }
 
     /// Counts a job of a key.
@@ -101,8 +83,8 @@ impl Ledger {
     /// # Errors
     /// As [`check`](Self::check).
     pub fn take(self: &Arc<Self>, key: &Key) -> Result<CountedJob, NoMore> {
-        self.check(key)?;
         let mut book = self.turned(SystemTime::now());
+        book.check(key)?;
         let day = book.day;
         book.of(key.id()).jobs += 1;
         drop(book);
@@ -152,6 +134,28 @@ impl Book {
                 "the clock has gone back to a day before: what keys have used counts until this day is over"
             );
         }
+    }
+
+    /// Whether a key may run a job now.
+    fn check(&self, key: &Key) -> Result<(), NoMore> {
+        let (cpu, jobs) = key.quotas();
+        if cpu.is_none() && jobs.is_none() {
+            return Ok(());
+        }
+        if self.kept.elapsed() > UNKEPT {
+            return Err(NoMore::Unkept);
+        }
+        let used = self.used.get(&key.id()).copied().unwrap_or_default();
+        let until = self.day.end();
+        if let Some(limit) = jobs.map(u64::from).filter(|limit| used.jobs >= *limit) {
+            let (limit, used) = (Amount::Count(limit), Amount::Count(used.jobs));
+            return Err(NoMore::Spent { of: QuotaKind::Jobs, limit, used, until });
+        }
+        if let Some(limit) = cpu.map(|limit| limit.duration()).filter(|limit| used.cpu() >= *limit) {
+            let (limit, used) = (Amount::Seconds(limit.as_secs_f64()), Amount::Seconds(used.cpu().as_secs_f64()));
+            return Err(NoMore::Spent { of: QuotaKind::CpuSeconds, limit, used, until });
+        }
+        Ok(())
     }
 
     fn of(&mut self, key: KeyId) -> &mut Used {

@@ -9,7 +9,7 @@ use cloister_protocol::{ErrorCode, KernelCount};
 
 use crate::metrics::Outcome;
 use crate::upstream::place_given::PlaceGiven;
-use crate::usage::events::Place;
+use crate::usage::events::Remembered;
 use crate::usage::ledger;
 use crate::usage::record::{Begun, Ended};
 
@@ -22,7 +22,7 @@ struct Job {
     /// Where it is counted against quotas.
     counted: Option<ledger::CountedJob>,
     /// Where it is told of.
-    event: Mutex<Option<(Place, Begun)>>,
+    event: Mutex<Option<(Remembered, Begun)>>,
     /// When the supervisor had a place for it.
     given: PlaceGiven,
     /// How many processors it may use at once, in thousandths, and for how long, if that is known.
@@ -40,7 +40,7 @@ impl Meter {
     /// Of a job that is about to be handed on.
     pub fn new(
         counted: Option<ledger::CountedJob>,
-        event: Option<(Place, Begun)>,
+        event: Option<(Remembered, Begun)>,
         processors: Option<(u32, Duration)>,
     ) -> Self {
         let (given, end) = (PlaceGiven::default(), Mutex::default());

@@ -1,10 +1,9 @@
 //! The places in which jobs are remembered until they are told of, and who has how many. No tenant has more than half of
 //! them, so that one whose answers are read slowly keeps nobody else from beginning.
 
-use std::collections::HashMap;
-
 use cloister_protocol::Tenant;
 
+use crate::upstream::tenant_counts::TenantCounts;
 use crate::usage::running::PLACES;
 
 /// All of them.
@@ -13,22 +12,20 @@ pub struct Places {
     free: Vec<u16>,
     /// Whose each is that is not free.
     owners: Box<[Option<Tenant>]>,
-    held: HashMap<Tenant, u16>,
+    held: TenantCounts,
 }
 
 impl Places {
     /// All free.
     pub fn new() -> Self {
         let owners = vec![None; usize::from(PLACES)].into_boxed_slice();
-        Self { free: (0..PLACES).rev().collect(), owners, held: HashMap::new() }
+        Self { free: (0..PLACES).rev().collect(), owners, held: TenantCounts::default() }
     }
 
     /// One for this tenant's job; `None` if all are taken, or half of them are his.
     pub fn take(&mut self, tenant: Tenant) -> Option<u16> {
-        let own = self.held.get(&tenant).copied().unwrap_or_default();
-        let place = self.free.pop_if(|_| own < PLACES / 2)?;
+        let place = self.free.pop_if(|_| self.held.add(tenant, usize::from(PLACES) / 2))?;
         self.owners[usize::from(place)] = Some(tenant);
-        self.held.insert(tenant, own + 1);
         Some(place)
     }
 
@@ -36,12 +33,7 @@ impl Places {
     pub fn give_back(&mut self, place: u16) {
         let Some(tenant) = self.owners.get_mut(usize::from(place)).and_then(Option::take) else { return };
         self.free.push(place);
-        if let Some(own) = self.held.get_mut(&tenant) {
-            *own -= 1;
-            if *own == 0 {
-                self.held.remove(&tenant);
-            }
-        }
+        self.held.take_away(tenant);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What Cloister's programs do alike, each thing in one place: reading the command line, manual pages and completions
-//! from its definition, the log, opening the policy, the count of what bodies take of memory, the order of threads, and
-//! asking a daemon of one's own whether it is ready.
+//! from its definition, the log, opening the policy, the count of what bodies take of memory, the order of threads, the
+//! signals that ask for an end, and asking a daemon of one's own whether it is ready.
 //!
 //! Nothing here knows what a program is for, or holds any privilege.
 
@@ -20,6 +20,8 @@ mod parse;
 #[cfg(feature = "daemon")]
 mod probe;
 #[cfg(feature = "daemon")]
+mod stop;
+#[cfg(feature = "daemon")]
 mod thread;
 #[cfg(feature = "daemon")]
 mod trust;
@@ -33,6 +35,8 @@ pub use manual::{Completions, Man, Shell, completions};
 pub use parse::parse;
 #[cfg(feature = "daemon")]
 pub use probe::Probe;
+#[cfg(feature = "daemon")]
+pub use stop::Stop;
 #[cfg(feature = "daemon")]
 pub use thread::stand_behind;
 #[cfg(feature = "daemon")]

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloister_program::log::{self, NoJournal};
-use cloister_program::open_policy;
+use cloister_program::{Stop, open_policy};
 use cloister_sandbox::devices::Devices;
 use cloister_terms::Policy;
-use tokio::signal::unix::{Signal, SignalKind};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinError;
 
 use crate::daemon::args::Serve;
@@ -21,7 +21,6 @@ use crate::daemon::open_files::{TooFewFiles, allow_open_files};
 use crate::daemon::reader::{NoPolicy, Reader};
 use crate::daemon::reload::Source;
 use crate::daemon::start::{self, StartError};
-use crate::daemon::stop::{Stop, listen_for};
 use crate::daemon::{canary, devices, notify, reload};
 use crate::door::server::Server;
 use crate::door::socket;
@@ -95,7 +94,7 @@ pub fn serve(arguments: &Serve) -> Result<ExitCode, ServeError> {
     let (hangup, stop) = {
         let _inside = runtime.enter();
         let failed = ServeError::Signals;
-        (listen_for(SignalKind::hangup()).map_err(failed)?, Stop::new().map_err(failed)?)
+        (signal(SignalKind::hangup()).map_err(failed)?, Stop::new().map_err(failed)?)
     };
     let devices = devices::make(&policy, &arguments.cgroup)?;
     confine::confine(has_loopback(&policy))?;

@@ -16,4 +16,3 @@ pub mod program;
 pub mod reader;
 pub(crate) mod reload;
 pub mod start;
-pub(crate) mod stop;

@@ -149,7 +149,7 @@ impl Mcp {
             parts.extensions.insert(Because(format!("the answer broke off: {why}")));
             result::broken(&template)
         });
-        Response::from_parts(parts, Body::from(Bytes::from_owner(Going { bytes, _memory: going })))
+        Response::from_parts(parts, Body::from(Bytes::from_owner(OnItsWay { bytes, _memory: going })))
     }
 }
 
@@ -182,12 +182,12 @@ impl Given {
 }
 
 /// An answer on its way, whose memory is counted until its last byte has left.
-struct Going {
+struct OnItsWay {
     bytes: Vec<u8>,
     _memory: TenantBody,
 }
 
-impl AsRef<[u8]> for Going {
+impl AsRef<[u8]> for OnItsWay {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }

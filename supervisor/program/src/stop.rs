@@ -1,4 +1,4 @@
-//! The signals that ask for an end.
+//! The signals that ask a daemon for an end.
 
 use std::io;
 
@@ -17,8 +17,7 @@ impl Stop {
     /// # Errors
     /// They cannot be listened for.
     pub fn new() -> io::Result<Self> {
-        let (terminate, interrupt) = (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?);
-        Ok(Self { terminate, interrupt })
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     /// Completes when one came.
@@ -28,12 +27,4 @@ impl Stop {
             _ = self.interrupt.recv() => {}
         }
     }
-}
-
-/// From now on this signal does not do to the process what it does by itself.
-///
-/// # Errors
-/// It cannot be listened for.
-pub fn listen_for(kind: SignalKind) -> io::Result<Signal> {
-    signal(kind)
 }

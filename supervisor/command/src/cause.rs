@@ -61,7 +61,7 @@ impl Surroundings {
         Self {
             filtered: is_filtered(),
             covered: covered(&read("/proc/self/mountinfo")),
-            apparmor: profile(&read("/proc/self/attr/apparmor/current")),
+            apparmor: profile(&label()),
             few_ids: !IdMap::own().is_hosts(),
         }
     }
@@ -169,6 +169,12 @@ fn covered(mountinfo: &str) -> Vec<String> {
     let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
     let over = points.filter(|point| point.starts_with("/proc/") && *point != "/proc/sys/fs/binfmt_misc");
     over.map(str::to_owned).collect()
+}
+
+/// What AppArmor has this process be, such as `unconfined`; nothing where there is no AppArmor: apparmor(7).
+#[must_use]
+pub fn label() -> String {
+    fs::read_to_string("/proc/self/attr/apparmor/current").unwrap_or_default()
 }
 
 /// The profile of AppArmor in a label such as `containers-default-0.50.1 (enforce)`.

@@ -130,9 +130,9 @@ fn user_namespaces() -> Row {
     row("user namespaces", "at least 2 levels", refused.unwrap_or_else(|| format!("{allowed} allowed")), holds)
 }
 
-/// Whether the profile that the package brings is on this process: apparmor(7).
+/// Whether the profile that the package brings is on this process.
 fn has_profile() -> bool {
-    fs::read_to_string("/proc/self/attr/current").is_ok_and(|label| label.starts_with("cloister-supervisor "))
+    cause::label().starts_with("cloister-supervisor ")
 }
 
 /// Whether jobs' ids exist here at all: in a user namespace, such as that of an unprivileged container, few do.

@@ -20,22 +20,20 @@ pub fn apply(spec: &Spec) -> Result<()> {
 
 /// What programs ask for when they start, and libraries when they are loaded, and remember: how many files they may open
 /// (`multiprocessing.util.MAXFD`), how large the stacks of threads become (`pthread_create(3)`).
-const ASKED_AHEAD: [Resource; 2] = [Resource::RLIMIT_NOFILE, Resource::RLIMIT_STACK];
-
-/// What a zygote's own arguments take, which are its programs: `execve(2)` gives them a quarter of the stack.
-const LEAST_STACK: u64 = 1 << 20;
+/// Each with the least that a zygote itself takes: its arguments are its programs, and `execve(2)` gives them a quarter
+/// of the stack.
+const ASKED_AHEAD: [(Resource, u64); 2] = [(Resource::RLIMIT_NOFILE, 0), (Resource::RLIMIT_STACK, 1 << 20)];
 
 /// Gives this process, and what it runs, a job's limits where programs ask ahead. They can be raised again.
 ///
 /// # Errors
 /// The limit that the kernel refused.
 pub fn anticipate(spec: &Spec) -> Result<()> {
-    for resource in ASKED_AHEAD {
+    for (resource, least) in ASKED_AHEAD {
         let of_job =
             spec.rlimits.bounds().into_iter().find(|bound| bound.resource == resource as libc::__rlimit_resource_t);
         if let Some(of_job) = of_job {
             let (_, most) = getrlimit(resource).doing(|| format!("getrlimit {}", of_job.name))?;
-            let least = if resource == Resource::RLIMIT_STACK { LEAST_STACK } else { 0 };
             setrlimit(resource, of_job.most.max(least).min(most), most)
                 .doing(|| format!("setrlimit {} to {}", of_job.name, of_job.most))?;
         }

@@ -33,26 +33,24 @@ const MARK: &str = "user.delegate";
 pub fn find(mount: &Mount, listed: &str) -> Result<Option<PathBuf>> {
     let Some(own) = own_group(listed, "") else { return Ok(None) };
     let group = mount.shows(before_the_move(&own))?;
-    if group == mount.point && !group.join("cgroup.type").exists() {
+    if group == mount.point {
         // Only the real root has no type, and in that no process is in the way.
-        return Ok(None);
+        return Ok(group.join("cgroup.type").exists().then_some(group));
     }
-    if is_marked(&group) || group == mount.point {
-        return Ok(Some(group));
-    }
-    let procs = group.join("cgroup.procs");
-    let members = fs::read_to_string(&procs).doing(|| format!("read {}", procs.display()))?;
-    if members.lines().all(belongs) {
-        return Ok(Some(group));
-    }
-    Err(Error::SharedGroup(own))
+    if is_marked(&group) || are_own(&listed_in(&group)?) { Ok(Some(group)) } else { Err(Error::SharedGroup(own)) }
 }
 
-/// Whether a process of the group, as it is listed, is this one or of this one's container: what is outside of the
+/// Whether the processes of a group, as they are listed, are this one and those of its container: what is outside of the
 /// PID namespace is listed as 0, and on a host itself nothing tells one container from another.
-fn belongs(pid: &str) -> bool {
+fn are_own(listed: &str) -> bool {
     let contained = fs::read_link("/proc/self/ns/pid").is_ok_and(|namespace| namespace.as_os_str() != HOSTS_PIDS);
-    pid.parse().is_ok_and(|pid: u32| pid == std::process::id() || contained && pid != 0)
+    let is_own = |pid: u32| pid == std::process::id() || contained && pid != 0;
+    listed.lines().all(|pid| pid.parse().is_ok_and(is_own))
+}
+
+fn listed_in(group: &Path) -> Result<String> {
+    let procs = group.join("cgroup.procs");
+    fs::read_to_string(&procs).doing(|| format!("read {}", procs.display()))
 }
 
 /// Where this process is in a delegated group, once [`settle`] has moved it.
@@ -75,9 +73,7 @@ pub fn memory(group: &Path) -> Option<u64> {
 pub fn settle(group: &Path) -> Result<()> {
     let leaf = leaf(group);
     make(&leaf)?;
-    let procs = group.join("cgroup.procs");
-    let listed = fs::read_to_string(&procs).doing(|| format!("read {}", procs.display()))?;
-    for pid in listed.lines().filter_map(|line| line.parse::<u32>().ok()) {
+    for pid in listed_in(group)?.lines().filter_map(|line| line.parse::<u32>().ok()) {
         // One that has ended meanwhile is in nobody's way; one that stays is found when controllers are enabled.
         match attach(&leaf, pid) {
             Err(error) if pid == std::process::id() => return Err(error),

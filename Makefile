@@ -39,7 +39,7 @@ EITHER_WAY := page gateway spec policy/test_check.py policy/test_learn.py warm/t
 	$(addprefix contract/test_,http.py manuals.py request.py stream.py) \
 	$(addprefix faults/test_,canary.py doctor.py gateway.py going.py overload.py reader.py reload.py two_supervisors.py unread.py)
 
-.PHONY: help run test build leave-out runtime doctor lint audit unit fuzz manifests test-chart suite bench spec scale compat test-balancer deb image test-vm test-vm-ci clean root tools test-tools vm-tools test-packages
+.PHONY: help run test build leave-out runtime doctor lint audit unit fuzz manifests test-chart test-scaling suite bench spec scale compat test-balancer deb image test-vm test-vm-ci clean root tools test-tools vm-tools test-packages
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -93,6 +93,10 @@ manifests: build ## Check the manifests of pods by the API's schemas and by what
 test-chart: build ## Compare what Helm makes of the chart with what kubectl makes of the overlays
 	$(PYTHON) supervisor/runtime/test_tools.py $(TARGET)/chart-venv requirements-chart.txt
 	CLOISTER_BIN=$(TARGET)/release $(TARGET)/chart-venv/bin/python -B -m pytest -q kubernetes/tests/test_chart.py
+
+test-scaling: root test-tools runtime build ## Ask a real Prometheus what docs/deploy.md has scalers ask it
+	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt prometheus
+	CLOISTER_BIN=$(TARGET)/release $(VENV)/bin/python -B -m pytest -q kubernetes/scaling
 
 suite: root test-tools test-packages runtime build leave-out ## Run the black-box suite against the real daemons
 	@echo "== the runner and its parts, the Python tree, starting and stopping"

@@ -14,6 +14,8 @@ from pathlib import Path
 
 def main():
     about = json.loads(Path(sys.argv[1]).read_text())
+    # As all that it starts.
+    Path(about["group"], "cgroup.procs").write_text("0")
     # What is mounted here goes nowhere else: this namespace is no peer of the one that it was made of.
     mount("--make-rshared", "/")
     mount("-t", "proc", "proc", "/proc")

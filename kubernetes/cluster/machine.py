@@ -22,7 +22,7 @@ SHIELDED = {
 class Machine:
     """One that runs. Its files are in `directory`; `namespace` is that of its network, if it is not this one."""
 
-    def __init__(self, directory, binaries, programs, mounts=None, namespace=None):
+    def __init__(self, directory, group, binaries, programs, mounts=None, namespace=None):
         self.directory, self.logs = directory, directory / "log"
         self.logs.mkdir(parents=True, exist_ok=True)
         about = directory / "machine.json"
@@ -30,7 +30,7 @@ class Machine:
         about.write_text(json.dumps({
             "programs": {name: [str(word) for word in command] for name, command in programs.items()},
             "mounts": {str(source): place for source, place in (mounts or {}).items()},
-            "shielded": SHIELDED, "logs": str(self.logs), "path": path,
+            "shielded": SHIELDED, "logs": str(self.logs), "path": path, "group": str(group),
         }))
         self.network = ["nsenter", f"--net=/run/netns/{namespace}"] if namespace else []
         # It dies with this process, and what it started with it, even if this one is killed.

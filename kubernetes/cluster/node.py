@@ -40,7 +40,7 @@ class Node:
             (root / cluster.name / self.name).mkdir(parents=True)
         wire(self.name, self.namespace, self.address)
         at = cluster.binaries
-        self.machine = Machine(self.directory, at, {
+        self.machine = Machine(self.directory, cluster.group(), at, {
             "containerd": [at / "containerd", "--config=/var/lib/containerd/config.toml"],
             "kubelet": [at / "kubelet", "--config=/var/lib/kubelet/config.json", f"--kubeconfig={cluster.settings}", f"--hostname-override={self.name}",
                         f"--node-ip={self.address}", "--container-runtime=remote",
@@ -71,9 +71,8 @@ class Node:
         run("ip", "link", "set", self.name, "down" if off else "up")
 
     def is_ready(self):
-        done = self.cluster.kubectl("get", "node", self.name, "--output=json", check=False)
-        return done.returncode == 0 and any(each["type"] == "Ready" and each["status"] == "True"
-                                            for each in json.loads(done.stdout)["status"]["conditions"])
+        node = self.cluster.get(f"/api/v1/nodes/{self.name}")
+        return node is not None and any(each["type"] == "Ready" and each["status"] == "True" for each in node["status"].get("conditions", []))
 
     def load(self, archive):
         """Have an image, as if it had been pulled."""

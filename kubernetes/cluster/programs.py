@@ -1,7 +1,7 @@
 """The programs of a cluster, from Debian alone: those of Kubernetes are built from its source package, the newest that has its servers.
 
-Built once and kept under the package's version in CLOISTER_CLUSTER_CACHE (by default /var/cache/cloister-cluster). What would start a
-daemon when it is installed is unpacked there and not installed; of apt's own lists and settings nothing changes.
+Built once and kept under the package's version in CLOISTER_CLUSTER_CACHE (by default /var/cache/cloister-cluster) until somebody removes
+that. What would start a daemon when it is installed is unpacked there and not installed; of apt's own lists and settings nothing changes.
 """
 
 import os
@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "supervisor/runtime"), str(HERE.parents[1] / "image")]
 
 from oci import Layer, write_archive  # noqa: E402
-from test_tools import install_programs  # noqa: E402
+from test_tools import apt_install, install_programs  # noqa: E402
 
 from network import PAUSE  # noqa: E402
 
@@ -29,20 +29,24 @@ UNPACKED = {
     "containerd": ["usr/bin/containerd", "usr/bin/containerd-shim-runc-v2", "usr/bin/ctr"],
     "containernetworking-plugins": ["usr/lib/cni"],
 }
-INSTALLED = ["jq", "rsync", "conntrack", "iptables", "runc", "openssl", "gcc", "xz=xz-utils", "dpkg-source=dpkg-dev",
-             "ip=iproute2", "nsenter=util-linux", "setpriv=util-linux"]
+NEEDED = ["conntrack", "iptables", "runc", "openssl", "ip=iproute2", "nsenter=util-linux", "setpriv=util-linux"]
+NEEDED_TO_BUILD = ["jq", "rsync", "gcc", "xz=xz-utils", "dpkg-source=dpkg-dev"]
 # Where Debian's golang-go has its compiler, whatever else is called `go` here.
 GO = Path("/usr/lib/go/bin")
 
 
 def programs():
     """The directory that has them all, built or kept; beside them `pause.tar`, the image of a pod's first container."""
-    install_programs([*INSTALLED, *([] if (GO / "go").exists() else ["go=golang-go"])])
+    install_programs(NEEDED)
+    if kept := sorted(CACHE.glob("kubernetes-*/complete")):
+        return kept[-1].parent
+    install_programs(NEEDED_TO_BUILD)
+    if not (GO / "go").exists():
+        apt_install("golang-go")
     apt = Apt(CACHE / "apt")
     version = apt.source_version("kubernetes")
     place = CACHE / f"kubernetes-{version}"
-    if not (place / "complete").exists():
-        make(apt, version, place)
+    make(apt, version, place)
     return place
 
 
@@ -61,6 +65,7 @@ def make(apt, version, place):
     (new / "complete").touch()
     shutil.rmtree(place, ignore_errors=True)
     new.rename(place)
+    shutil.rmtree(apt.directory)
     print(f"kept in {place}, after {time.monotonic() - began:.0f} s", flush=True)
 
 

@@ -1,6 +1,7 @@
 """kubernetes.md: what is done to pods on purpose loses no request, on kept connections as on new ones, without any preStop."""
 
-from installation import OVERLAYS
+import pytest
+from installation import LEAST, OVERLAYS, container
 
 
 def test_a_restart_of_all_loses_nothing(cloister, load):
@@ -55,6 +56,33 @@ def test_a_policy_with_mistakes_stops_at_the_first_pod(cloister, load):
         assert len(before & names(cloister)) == 2
         cloister.apply(cloister.manifests(OVERLAYS / "privileged"))
         cloister.wait_until_rolled()
+    assert not asked.lost, asked.kinds()
+
+
+def test_the_chart_in_place_of_the_overlay_rolls_the_pods_and_nothing_is_lost(cloister, load):
+    """They are the same objects."""
+    chart = pytest.importorskip("helm_python.chart")
+    file = cloister.directory / "chart.yaml"
+    with chart.Chart.load(OVERLAYS.parent / "chart") as loaded:
+        file.write_text("\n---\n".join(loaded.render(values={"context": "privileged"}, name="cloister", namespace="cloister").values()))
+    with load() as asked:
+        cloister.apply(cloister.manifests(file))
+        cloister.wait_until_rolled()
+        mounted = [each["configMap"]["name"] for each in cloister.pods()[0]["spec"]["volumes"] if "configMap" in each]
+        cloister.apply(cloister.manifests(OVERLAYS / "privileged"))
+        cloister.wait_until_rolled()
+    assert mounted == ["cloister-policy"]
+    assert not asked.lost, asked.kinds()
+
+
+def test_pods_of_the_least_privilege_in_place_of_privileged_ones_and_nothing_is_lost(cloister, load):
+    with load() as asked:
+        cloister.apply(cloister.manifests(OVERLAYS / "least", patch=LEAST))
+        cloister.wait_until_rolled()
+        contexts = [container(pod["spec"], "supervisor")["securityContext"] for pod in cloister.pods()]
+        cloister.apply(cloister.manifests(OVERLAYS / "privileged"))
+        cloister.wait_until_rolled()
+    assert all(not each.get("privileged") and each["procMount"] == "Unmasked" and each["capabilities"]["drop"] == ["ALL"] for each in contexts)
     assert not asked.lost, asked.kinds()
 
 

@@ -8,7 +8,7 @@ import time
 SCRIPT = "import time\ndef main():\n    time.sleep({seconds})\n    return 'done'"
 # Longer than any request waits, held or not.
 PATIENCE = 40
-# Who has no connection by then has sent nothing, and may try another.
+# Who has no connection by then has sent nothing; some try another.
 CONNECT_SECONDS = 2
 
 
@@ -27,13 +27,13 @@ class Connection:
         self.reader = self.writer = None
         self.opened = 0.0
 
-    async def open(self, address):
+    async def open(self, address, within=None):
         """Open it, unless it is; whether it had been used before."""
         if self.writer is not None and not self.reader.at_eof():
             return True
         await self.close()
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
+            async with asyncio.timeout(within):
                 self.reader, self.writer = await asyncio.open_connection(*address)
         except OSError as error:
             raise NotConnected(f"not connected: {type(error).__name__}") from error
@@ -95,10 +95,10 @@ class Load:
     async def open(self, connection):
         for _ in range(self.connects - 1):
             try:
-                return await connection.open(self.address)
+                return await connection.open(self.address, CONNECT_SECONDS)
             except NotConnected:
                 self.reconnected += 1
-        return await connection.open(self.address)
+        return await connection.open(self.address, PATIENCE)
 
     async def one(self, connection):
         """How a request was lost; None if it was served."""

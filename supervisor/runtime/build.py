@@ -26,8 +26,13 @@ import tempfile
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
+import base
+
 DEFAULT_TREE = "/var/lib/cloister/python"
-REQUIREMENTS = Path(__file__).resolve().parent / "requirements.txt"
+HERE = Path(__file__).resolve().parent
+REQUIREMENTS = HERE / "requirements.txt"
+# What makes the tree what it is, beside the interpreter.
+PARTS = [REQUIREMENTS, *(HERE / name for name in ("build.py", "base.py"))]
 
 # The standard library as this interpreter has it, and where one installed under /usr looks for it.
 STDLIB = Path(sysconfig.get_path("stdlib"))
@@ -96,6 +101,7 @@ def build(new):
     compile_all(new)
     settle_modes(new, interpreter)
     try_out(new)
+    tell_of(new)
     write_stamp(new, [base_executable(), *copied])
 
 
@@ -224,18 +230,17 @@ print(f"runtime: tried: numpy {numpy.__version__}, pandas {pandas.__version__}")
 
 
 def try_out(new):
-    """Run the tree as a sandbox will see it: at /usr, with nothing else."""
-    with tempfile.TemporaryDirectory(prefix="cloister-root-") as root:
-        for name in ("lib", "lib64", "bin"):
-            (Path(root) / name).symlink_to(f"usr/{name}")
-        (Path(root) / "usr").mkdir()
-        # In a mount namespace of its own, so that the mount goes when the trial ends, however it ends.
-        script = 'mount --bind "$1/usr" "$2/usr" && exec chroot "$2" /usr/bin/python3 -I -X utf8 -B -c "$3"'
-        enter = ["unshare", "--mount", "--propagation", "private"]
-        trial = run([*enter, "sh", "-c", script, "sh", str(new), root, TRIAL])
+    trial = base.run_in(new, TRIAL)
     if trial.returncode != 0:
         sys.exit(f"runtime: the new tree does not work:\n{trial.stdout}{trial.stderr}")
     print(trial.stdout, end="", flush=True)
+
+
+def tell_of(new):
+    """What others may know of the tree without running it: base.json."""
+    problem = base.write(new)
+    if problem:
+        sys.exit(f"runtime: the new tree does not tell what is in it:\n{problem}")
 
 
 def write_stamp(new, sources):
@@ -254,7 +259,7 @@ def is_current(tree):
 
 def fingerprint():
     digest = hashlib.sha256()
-    for part in (REQUIREMENTS.read_bytes(), Path(__file__).read_bytes(), f"{base_executable()} {sys.version}".encode()):
+    for part in (*(part.read_bytes() for part in PARTS), f"{base_executable()} {sys.version}".encode()):
         digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()
 

@@ -62,7 +62,7 @@ leave-out: tools
 	mkdir -p $(TARGET)/leave-out
 	mv $(addprefix $(TARGET)/debug/,cloister libcloister_zygote.so) $(TARGET)/leave-out/
 
-runtime: root ## Prepare the Python that sandboxes see, with numpy, pandas and Flask
+runtime: root ## Prepare the Python that sandboxes see, with numpy, pandas, matplotlib and what else is expected everywhere
 	@echo "== Python for the sandboxes"
 	$(PYTHON) supervisor/runtime/build.py
 

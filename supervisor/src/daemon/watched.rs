@@ -24,7 +24,7 @@ impl Watched {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         let directory = file.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
         inotify::add_watch(&inotify, directory, WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR)?;
-        Ok(Self(AsyncFd::with_interest(inotify, Interest::READABLE)?))
+        Ok(Self(AsyncFd::register_with_interest(inotify, Interest::READABLE)?))
     }
 
     /// Completes when something was written or moved there since the last time; what comes at once is one change.

@@ -27,12 +27,14 @@ from pathlib import Path
 from py_compile import PycInvalidationMode
 
 import base
+import fonts
+import slim
 
 DEFAULT_TREE = "/var/lib/cloister/python"
 HERE = Path(__file__).resolve().parent
 REQUIREMENTS = HERE / "requirements.txt"
 # What makes the tree what it is, beside the interpreter.
-PARTS = [REQUIREMENTS, *(HERE / name for name in ("build.py", "base.py"))]
+PARTS = [REQUIREMENTS, *(HERE / name for name in ("requirements-fonts.txt", "build.py", "base.py", "debian.py", "fonts.py", "letters.py", "slim.py"))]
 
 # The standard library as this interpreter has it, and where one installed under /usr looks for it.
 STDLIB = Path(sysconfig.get_path("stdlib"))
@@ -94,14 +96,20 @@ def build(new):
     shutil.copytree(STDLIB, new / TREE_STDLIB, ignore=shutil.ignore_patterns(*LEFT_OUT), ignore_dangling_symlinks=True)
     copy_data(new)
     say("installing the packages of requirements.txt")
-    install_packages(new / site_directory())
+    packages = new / site_directory()
+    install_packages(REQUIREMENTS.name, packages)
+    slim.packages(packages)
+    say("fetching the fonts")
+    or_exit("the fonts cannot be had", fonts.install(new, packages, install_packages))
     say("copying the shared libraries that they need")
     copied = copy_libraries(new, interpreter)
+    slim.libraries(new)
     say("compiling")
     compile_all(new)
-    settle_modes(new, interpreter)
     try_out(new)
-    tell_of(new)
+    or_exit("matplotlib finds no fonts", fonts.list_them(new))
+    or_exit("the new tree does not tell what is in it", base.write(new))
+    settle_modes(new, interpreter)
     write_stamp(new, [base_executable(), *copied])
 
 
@@ -125,7 +133,7 @@ def copy_data(new):
         source = Path("/") / directory
         if source.is_dir():
             shutil.copytree(source, new / directory, symlinks=True,
-                            ignore=shutil.ignore_patterns("localtime", "posixrules"))
+                            ignore=shutil.ignore_patterns("localtime", "posixrules", "right"))
 
 
 def site_directory():
@@ -133,18 +141,13 @@ def site_directory():
     return next(path for path in site.getsitepackages(["/usr"]) if path.startswith("/usr/lib")).lstrip("/")
 
 
-def install_packages(target):
+def install_packages(requirements, target):
     with tempfile.TemporaryDirectory(prefix="cloister-pip-") as scratch:
         command = [*pip(Path(scratch) / "venv"), "install", "--quiet", "--no-compile", "--no-deps", "--require-hashes",
-                   "--only-binary", ":all:", "--target", str(target), "-r", str(REQUIREMENTS)]
+                   "--only-binary", ":all:", "--target", str(target), "-r", str(HERE / requirements)]
         if run(command, capture=False).returncode != 0:
-            sys.exit("runtime: pip could not install requirements.txt, its message is above: "
+            sys.exit(f"runtime: pip could not install {requirements}, its message is above: "
                      "check the network and pip's configuration, then try again")
-    shutil.rmtree(target / "bin", ignore_errors=True)
-    # Only the tests themselves: what stands beside them in those directories is imported from elsewhere.
-    for directory in ("test", "tests"):
-        for path in target.glob(f"*/**/{directory}/**/test_*.py"):
-            path.unlink(missing_ok=True)
 
 
 def pip(venv):
@@ -219,7 +222,8 @@ def settle_modes(new, interpreter):
 TRIAL = """
 import sys
 import asyncio, bz2, ctypes, decimal, hashlib, lzma, multiprocessing, sqlite3, ssl, uuid, zlib, zoneinfo
-import flask, numpy, numpy.testing, pandas, pandas.testing
+import flask, httpx, jinja2, matplotlib.pyplot, numpy, numpy.testing, openpyxl, pandas, pandas.testing, requests, tabulate, tqdm, yaml
+import dateutil.parser, fontTools.ttLib, kiwisolver, PIL.Image, PIL.ImageFont, pytz
 assert sys.prefix == sys.base_prefix == "/usr", sys.prefix
 assert all(path.startswith("/usr/") for path in sys.path), sys.path
 ctypes.CDLL("libgcc_s.so.1")  # glibc loads it by name when a thread ends early
@@ -231,16 +235,13 @@ print(f"runtime: tried: numpy {numpy.__version__}, pandas {pandas.__version__}")
 
 def try_out(new):
     trial = base.run_in(new, TRIAL)
-    if trial.returncode != 0:
-        sys.exit(f"runtime: the new tree does not work:\n{trial.stdout}{trial.stderr}")
+    or_exit("the new tree does not work", trial.returncode and trial.stdout + trial.stderr)
     print(trial.stdout, end="", flush=True)
 
 
-def tell_of(new):
-    """What others may know of the tree without running it: base.json."""
-    problem = base.write(new)
+def or_exit(what, problem):
     if problem:
-        sys.exit(f"runtime: the new tree does not tell what is in it:\n{problem}")
+        sys.exit(f"runtime: {what}:\n{problem}")
 
 
 def write_stamp(new, sources):

@@ -78,6 +78,16 @@ def test_it_tells_what_is_in_it():
         assert (packages / module).is_dir() or list(packages.glob(f"{module}.*")), module
 
 
+def test_fonts_come_with_their_licences():
+    fonts = {path.name for path in (TREE / "usr/share/fonts/truetype").iterdir()}
+    assert fonts == {"DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSansMono.ttf", "NotoEmoji.ttf", "wqy-microhei.ttc"}
+    for name in ("DejaVu", "NotoEmoji", "wqy-microhei"):
+        assert "icense" in (TREE / f"usr/share/doc/fonts/{name}.txt").read_text()
+    [listed] = (TREE / "usr/share/matplotlib").glob("fontlist-*.json")
+    named = {Path(entry["fname"]).name for entry in json.loads(listed.read_text())["ttflist"] if entry["fname"].startswith("/usr/share/fonts/")}
+    assert named == fonts
+
+
 def test_needs_root(tmp_path):
     nobody = ["setpriv", "--reuid", "65534", "--clear-groups", "/usr/bin/env"]
     done = subprocess.run([*nobody, "python3", "-B", BUILD, tmp_path], capture_output=True, text=True,

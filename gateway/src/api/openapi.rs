@@ -108,8 +108,8 @@ pub async fn contract(
     Extension(kept): Extension<Arc<Contract>>,
     Extension(id): Extension<JobId>,
 ) -> Response {
-    let profiles = app.profiles.get().await;
-    json(id, kept.of(Versions::of(&profiles)))
+    let known = app.profiles.get().await;
+    json(id, kept.of(Versions::of(&known.profiles)))
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::packages::PackageInfo;
+
 /// The longest text of an interpreter's, in bytes: a version, or a package with its own.
 const LONGEST_TEXT: usize = 128;
 
@@ -28,6 +30,15 @@ pub struct ProfileInfo {
     /// The interpreter, if it has said what it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interpreter: Option<Interpreter>,
+    /// The version of the Python of its runtime, as its lock has it, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub python: Option<String>,
+    /// The packages of its runtime, as its lock has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<PackageInfo>,
+    /// The runtime in a word, which is another for another interpreter or other packages.
+    #[serde(default)]
+    pub runtime: String,
     /// Wall time.
     pub wall_ms: u64,
     /// Whether a request may lower it.

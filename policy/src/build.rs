@@ -37,6 +37,10 @@ fn build_runtime(values: &Values<runtime::Runtime>) -> Runtime {
         mounts: plain(values.of(runtime::MOUNTS).unwrap_or_default()),
         links: values.of(runtime::LINKS).iter().map(link).collect(),
         environment: values.of(runtime::ENVIRONMENT).clone(),
+        // Of these only the host can tell.
+        python: None,
+        packages: Vec::new(),
+        modules: Vec::new(),
     }
 }
 

@@ -26,6 +26,7 @@ mod danger;
 mod diagnostic;
 pub mod keys;
 mod load;
+pub mod packages;
 mod read;
 pub mod seccomp;
 mod suggest;
@@ -35,7 +36,7 @@ mod units;
 
 pub use cloister_terms::{
     Access, Action, Bytes, CallRule, Children, Comparison, Condition, DEFAULT_PROFILE, Filesystem, Millicpus, Mount,
-    Network, PathRule, Policy, Profile, Rlimits, Runner, Runtime, Supervisor, Uid, WRITABLE, Warm,
+    Network, Package, PathRule, Policy, Profile, Rlimits, Runner, Runtime, Supervisor, Uid, WRITABLE, Warm,
 };
 pub use danger::{Danger, danger};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::build::build;
 use crate::check::{host, whole};
 use crate::diagnostic::Diagnostics;
+use crate::packages::{self, Looked};
 use crate::read::Tables;
 
 /// The longest file that is read, in bytes. What is shipped, with all its comments, is a hundredth of it.
@@ -36,6 +37,7 @@ pub struct Checked {
     /// What is probably not meant.
     pub warnings: Diagnostics,
     pub(crate) tables: Tables,
+    looked: Option<(Looked, Diagnostics)>,
 }
 
 impl Checked {
@@ -59,8 +61,29 @@ impl Checked {
     /// # Errors
     /// [`PolicyError`], displayed as sentences for a person.
     pub fn for_host(self) -> Result<Policy, PolicyError> {
-        let found = self.check_host();
-        if found.has_errors() { Err(found.into()) } else { Ok(self.policy) }
+        let looked = self.look();
+        let found = looked.check_host();
+        if found.has_errors() { Err(found.into()) } else { Ok(looked.policy) }
+    }
+
+    /// Looks at this host for the packages of the runtimes, and takes them into the policy as far as they are there. Names in the
+    /// file are from the directory that `name` was in when it was read.
+    #[must_use]
+    pub fn look(mut self) -> Self {
+        if self.looked.is_none() {
+            let mut problems = self.warnings.emptied();
+            let name = std::path::absolute(self.warnings.path()).unwrap_or_else(|_| self.warnings.path().to_owned());
+            let directory = name.parent().unwrap_or(Path::new("/"));
+            let looked = packages::look(&self.tables, directory, &mut problems);
+            looked.fill(&mut self.policy);
+            self.looked = Some((looked, problems));
+        }
+        self
+    }
+
+    /// What is known of the runtimes, if it was looked for.
+    pub(crate) fn looked(&self) -> Option<&Looked> {
+        self.looked.as_ref().map(|(looked, _)| looked)
     }
 
     /// Reads a policy from its text; `name` is what the messages call it. Nothing on the host is looked at.
@@ -75,7 +98,7 @@ impl Checked {
             return Err(problems);
         }
         let digest = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { policy: build(&tables, digest), warnings: problems, tables })
+        Ok(Self { policy: build(&tables, digest), warnings: problems, tables, looked: None })
     }
 
     /// Looks at this host for what the policy names: paths that are not there or lead to sockets and
@@ -84,6 +107,12 @@ impl Checked {
     pub fn check_host(&self) -> Diagnostics {
         let mut problems = self.warnings.emptied();
         host::check(&self.tables, &mut problems);
+        match &self.looked {
+            Some((_, found)) => problems.extend(found.clone()),
+            None => {
+                problems.extend(self.clone().look().looked.map(|(_, found)| found).unwrap_or(self.warnings.emptied()))
+            }
+        }
         problems.sort();
         problems
     }

@@ -22,8 +22,8 @@ pub struct Key {
 pub enum Default {
     /// This, as TOML.
     Value(&'static str),
-    /// Nothing: the key has to be there.
-    Required,
+    /// Nothing: the key has to be there, unless this one of its table is, and cannot be beside it.
+    RequiredWithout(&'static str),
     /// Nothing: it stays away.
     Absent,
 }
@@ -93,6 +93,8 @@ pub enum Kind {
     HostName,
     /// An absolute path.
     Path,
+    /// A file, by its absolute path or by one from the policy's own directory.
+    File,
     /// A list of absolute paths; adds to what is inherited, `-` takes away.
     Paths,
     /// A list of `"/host"` or `"/host:/inside"`; adds to what is inherited, `-` takes away.

@@ -1,15 +1,31 @@
 //! The keys of `[runtime.NAME]`: an interpreter and what of the host it needs.
 
 use super::key::More;
-use super::typed::{Mounts, Pairs, Text, Words, choice, key, links, mounts, path, paths, required, table, variables};
+use super::typed::{
+    Mounts, Pairs, Text, Words, absent, choice, file, key, links, mounts, path, paths, required_without, table,
+    table_name, variables,
+};
 
 /// The choice of a program that serves requests itself.
 pub(crate) const OWN: &str = "own";
 
+/// The name of the key of [`BASE`], by which others stay away.
+const BASE_NAME: &str = "base";
+
 table! {
 /// The keys of `[runtime.NAME]`.
 RUNTIME of Runtime {
-    INTERPRETER: Option<Text> = required("interpreter", path(), "The interpreter's path inside the sandbox.");
+    BASE: Option<Text> = absent(
+        BASE_NAME,
+        table_name(),
+        "Another runtime, whose interpreter, mounts and links this one has, with `packages` in place of those that the base's tree brings.",
+    );
+    PACKAGES: Option<Text> = absent(
+        "packages",
+        file(),
+        "What a runtime with a `base` is to have: a requirements.txt, a pyproject.toml or a script with PEP 723 metadata, by its path or by one from the policy's directory. What it has is what its lock says, the file with .lock behind its name: cloister runtime lock, and cloister runtime build.",
+    );
+    INTERPRETER: Option<Text> = required_without("interpreter", path(), BASE_NAME, "The interpreter's path inside the sandbox.");
     RUNNER: Text = key(
         "runner",
         choice(&["python", OWN]),
@@ -17,9 +33,10 @@ RUNTIME of Runtime {
         More::Neither,
         "Who serves a request in it: Cloister's runner for Python, or the program itself (\"own\"), which then keeps no children warm.",
     );
-    MOUNTS: Option<Mounts> = required(
+    MOUNTS: Option<Mounts> = required_without(
         "mounts",
         mounts(),
+        BASE_NAME,
         "Host paths that it needs, read-only, nosuid and nodev: \"/host/path\" or \"/host/path:/path/inside\".",
     );
     LINKS: Pairs = key(

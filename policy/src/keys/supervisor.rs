@@ -5,7 +5,7 @@ use std::time::Duration;
 use cloister_terms::{Bytes, LEAST, MOST_SLOTS, MOST_WAITING};
 
 use super::key::More;
-use super::typed::{count, key, size_from, small, table, time};
+use super::typed::{Text, count, key, path, size_from, small, table, time};
 
 table! {
 /// The keys of `[supervisor]`.
@@ -46,6 +46,13 @@ SUPERVISOR of Supervisor {
         "2",
         More::Stricter,
         "The least Landlock ABI that the kernel must offer; the highest that it has is used.",
+    );
+    RUNTIMES: Text = key(
+        "runtimes",
+        path(),
+        "\"/var/lib/cloister/runtimes\"",
+        More::Neither,
+        "Where the packages of runtimes with a `base` lie, each build in a directory of its own: cloister runtime build.",
     );
 }
 }

@@ -97,9 +97,14 @@ pub(super) const fn key<V>(
     Draft { key: Key { name, kind: typed.kind, default: Default::Value(default), more, doc }, values: PhantomData }
 }
 
-/// A key that has to be there.
-pub(super) const fn required<V>(name: &'static str, typed: Typed<V>, doc: &'static str) -> Draft<Option<V>> {
-    let key = Key { name, kind: typed.kind, default: Default::Required, more: More::Neither, doc };
+/// A key that has to be there unless another is.
+pub(super) const fn required_without<V>(
+    name: &'static str,
+    typed: Typed<V>,
+    other: &'static str,
+    doc: &'static str,
+) -> Draft<Option<V>> {
+    let key = Key { name, kind: typed.kind, default: Default::RequiredWithout(other), more: More::Neither, doc };
     Draft { key, values: PhantomData }
 }
 
@@ -173,6 +178,10 @@ pub(super) const fn host_name() -> Typed<Text> {
 
 pub(super) const fn path() -> Typed<Text> {
     typed(Kind::Path)
+}
+
+pub(super) const fn file() -> Typed<Text> {
+    typed(Kind::File)
 }
 
 pub(super) const fn paths() -> Typed<Words> {

@@ -10,6 +10,7 @@ mod path_rule;
 mod paths;
 mod profiles;
 mod reader;
+mod runtimes;
 mod section;
 mod tables;
 mod value;
@@ -24,5 +25,6 @@ pub(crate) use {
     call_rule::ACTIONS,
     condition::PATTERN as CONDITION_PATTERN,
     errno::{Errno, NAMES as ERRNO_NAMES},
+    runtimes::is_own as is_said_beside_a_base,
     value::{Origin, Value},
 };

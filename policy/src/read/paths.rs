@@ -20,6 +20,14 @@ pub(super) fn read_only(entry: Entry<'_>, text: &str) -> Option<Mount> {
     entry.refuse_with(message, "choose another place inside", "for example /data")
 }
 
+/// A file by a path that need not be absolute.
+pub(super) fn file(entry: Entry<'_>, text: &str) -> Option<String> {
+    if text.contains('\0') || Path::new(text).file_name().is_none() {
+        return entry.refuse(format!("{text:?} is no file's path"), "expected a path such as \"science.txt\"");
+    }
+    Some(text.to_owned())
+}
+
 /// An absolute path in its plainest form.
 pub(super) fn absolute(entry: Entry<'_>, text: &str) -> Option<PathBuf> {
     let path = Path::new(text);

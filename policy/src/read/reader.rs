@@ -37,6 +37,7 @@ pub(crate) fn value(kind: Kind, entry: Entry<'_>, inherited: Option<&Value>) -> 
         Kind::TableName => Value::Text(entry.text()?.to_owned()),
         Kind::HostName => Value::Text(host_name(entry)?),
         Kind::Path => Value::Text(paths::absolute(entry, entry.text()?)?.to_string_lossy().into_owned()),
+        Kind::File => Value::Text(paths::file(entry, entry.text()?)?),
         Kind::Paths => Value::Words(edited(kind, entry, inherited, |entry, text| {
             paths::absolute(entry, text).map(|path| path.to_string_lossy().into_owned())
         })?),

@@ -1,20 +1,18 @@
 //! The whole file as values with their places: what the policy, `explain` and `diff` are made from.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use cloister_terms::DEFAULT_PROFILE;
 use toml::de::DeTable;
 
 use super::profiles::{self, Profiles};
+use super::runtimes::{self, Runtimes};
 use super::section::Section;
 use super::values::Values;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::keys::profile::RUNTIME;
-use crate::keys::runtime::Runtime;
 use crate::keys::supervisor::Supervisor;
-use crate::keys::{self, Default};
 use crate::suggest::{meant, nearest, quoted};
 
 /// The version of the format that this code reads.
@@ -24,7 +22,7 @@ const VERSION: u64 = 1;
 #[derive(Clone, Debug)]
 pub(crate) struct Tables {
     pub(crate) supervisor: Values<Supervisor>,
-    pub(crate) runtimes: BTreeMap<String, Values<Runtime>>,
+    pub(crate) runtimes: Runtimes,
     pub(crate) profiles: Profiles,
 }
 
@@ -43,7 +41,7 @@ impl Tables {
         check_version(&file);
         let tables = Self {
             supervisor: Values::defaults().read(&file.section("supervisor")),
-            runtimes: runtimes(&file.section("runtime")),
+            runtimes: runtimes::read_all(&file.section("runtime")),
             profiles: profiles::read_all(&file.section("profile")),
         };
         if !tables.profiles.contains_key(DEFAULT_PROFILE) {
@@ -86,16 +84,4 @@ fn check_version(file: &Section<'_>) {
             let _ = entry.integer(VERSION, VERSION);
         }
     }
-}
-
-fn runtimes(section: &Section<'_>) -> BTreeMap<String, Values<Runtime>> {
-    let read = |(name, table): (&str, Section<'_>)| {
-        for key in keys::RUNTIME.iter().filter(|key| matches!(key.default, Default::Required)) {
-            if table.get(key.name).is_none() {
-                table.missing(key.name, &format!("`{}`: {}", key.name, key.doc));
-            }
-        }
-        (name.to_owned(), Values::defaults().read(&table))
-    };
-    section.sections().into_iter().map(read).collect()
 }

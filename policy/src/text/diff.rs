@@ -5,8 +5,10 @@ use std::fmt;
 
 use super::show;
 use crate::keys::profile::EXTENDS;
+use crate::keys::runtime::PACKAGES;
 use crate::keys::{Key, Kind, More, Table};
 use crate::load::Checked;
+use crate::packages::changes as changed_packages;
 use crate::read::{Placed, Value, Values};
 use crate::seccomp;
 
@@ -58,6 +60,7 @@ pub fn diff(old: &Checked, new: &Checked) -> Vec<Change> {
     table("supervisor", &old.tables.supervisor, &new.tables.supervisor, &mut changes);
     tables("runtime", &old.tables.runtimes, &new.tables.runtimes, &mut changes);
     tables("profile", &old.tables.profiles, &new.tables.profiles, &mut changes);
+    packages(old, new, &mut changes);
     changes.sort_by_key(|change| change.meaning);
     changes
 }
@@ -76,6 +79,23 @@ fn tables<T: Table>(
             // Requests may name it: what they could not get before they can get now.
             (None, _) => changes.push(whole(path, Meaning::Looser, "is new")),
             (_, None) => changes.push(whole(path, Meaning::Stricter, "is gone")),
+        }
+    }
+}
+
+/// What runtimes of both have, as far as the host was looked at: a package gives a job no power, and its absence takes none.
+fn packages(old: &Checked, new: &Checked, changes: &mut Vec<Change>) {
+    let known = |checked: &Checked, name: &str| Some(checked.looked()?.known.get(name)?.packages.clone());
+    for name in new.tables.runtimes.keys() {
+        let (Some(old), Some(new)) = (known(old, name), known(new, name)) else { continue };
+        for (package, before, after) in changed_packages(&old, &new) {
+            let what = match (before, after) {
+                (Some(before), Some(after)) => format!("{package} {before} -> {after}"),
+                (None, after) => format!("with {package} {}", after.unwrap_or_default()),
+                (before, None) => format!("without {package} {}", before.unwrap_or_default()),
+            };
+            let table = format!("runtime.{}", show::key(name));
+            changes.push(Change { meaning: Meaning::Different, table, key: Some(PACKAGES.name()), what });
         }
     }
 }

@@ -8,9 +8,10 @@ use serde_json::{Map, Value as Json, json};
 use super::show;
 use crate::diagnostic::position;
 use crate::keys::profile::{EXTENDS, RUNTIME, WARM};
+use crate::keys::runtime::BASE;
 use crate::keys::{Key, Kind, Table};
 use crate::load::Checked;
-use crate::read::{Origin, Placed, Value, Values};
+use crate::read::{Origin, Placed, Value, Values, is_said_beside_a_base};
 use crate::seccomp::Syscall;
 use crate::suggest::{meant, nearest, quoted};
 
@@ -83,8 +84,11 @@ impl Explanation<'_> {
         let mut text = format!("# {}, digest {}\nversion = 1\n", self.checked.file().display(), policy.digest);
         self.table(&mut text, "supervisor", &tables.supervisor, |_| false);
         for (name, values) in &tables.runtimes {
-            if self.runtime().is_none_or(|only| only == name) {
-                self.table(&mut text, &format!("runtime.{}", show::key(name)), values, |_| false);
+            if self.shows_runtime(name) {
+                let based = values.of(BASE).is_some();
+                let left_out = |key: &Key| based && !is_said_beside_a_base(key.name);
+                self.table(&mut text, &format!("runtime.{}", show::key(name)), values, left_out);
+                self.packages(&mut text, name);
             }
         }
         for (name, values) in &tables.profiles {
@@ -103,7 +107,11 @@ impl Explanation<'_> {
     #[must_use]
     pub fn to_json(&self) -> Json {
         let Checked { policy, tables, .. } = self.checked;
-        let runtimes = tables.runtimes.iter().filter(|(name, _)| self.runtime().is_none_or(|only| only == *name));
+        let runtimes = tables.runtimes.iter().filter(|(name, _)| self.shows_runtime(name)).map(|(name, values)| {
+            let mut table = self.json(values);
+            table.extend(self.packages_as_json(name));
+            (name.clone(), Json::Object(table))
+        });
         let profiles = tables.profiles.iter().filter(|(name, _)| self.only.is_none_or(|only| only == *name));
         let profiles = profiles.map(|(name, values)| {
             let mut table = self.json(values);
@@ -115,14 +123,33 @@ impl Explanation<'_> {
             "file": self.checked.file().display().to_string(),
             "digest": policy.digest,
             "supervisor": self.json(&tables.supervisor),
-            "runtimes": runtimes.map(|(name, values)| (name.clone(), Json::Object(self.json(values)))).collect::<Map<_, _>>(),
+            "runtimes": runtimes.collect::<Map<_, _>>(),
             "profiles": profiles.collect::<Map<_, _>>(),
         })
     }
 
-    /// The runtime of the one profile that is asked for.
-    fn runtime(&self) -> Option<&str> {
-        Some(self.checked.tables.profiles[self.only?].of(RUNTIME))
+    /// Whether a runtime is one that is asked for: with a profile its own, and the base of that.
+    fn shows_runtime(&self, name: &str) -> bool {
+        let tables = &self.checked.tables;
+        let Some(wanted) = self.only.map(|profile| tables.profiles[profile].of(RUNTIME)) else { return true };
+        name == wanted || tables.runtimes.get(wanted).and_then(|values| values.of(BASE)) == Some(name)
+    }
+
+    /// What a runtime has, as far as the host was looked at.
+    fn packages(&self, text: &mut String, name: &str) {
+        let Some(known) = self.checked.looked().and_then(|looked| looked.known.get(name)) else { return };
+        let build = known.build.as_ref().map(|(id, _)| format!(", build {id}")).unwrap_or_default();
+        let _ = writeln!(text, "# Python {}, {} packages{build}:", known.python, known.packages.len());
+        let shown = known.packages.iter().map(|package| format!("{} {},", package.name, package.version));
+        wrapped(text, shown);
+    }
+
+    fn packages_as_json(&self, name: &str) -> Map<String, Json> {
+        let Some(known) = self.checked.looked().and_then(|looked| looked.known.get(name)) else { return Map::new() };
+        let build = known.build.as_ref().map(|(id, _)| id.to_string());
+        let has =
+            json!({ "python": known.python, "build": build, "packages": known.packages, "modules": known.modules });
+        Map::from_iter([("has".to_owned(), has)])
     }
 
     fn table<T: Table>(&self, text: &mut String, name: &str, values: &Values<T>, left_out: impl Fn(&Key) -> bool) {
@@ -156,16 +183,7 @@ impl Explanation<'_> {
         let _ = writeln!(text, "# {} system calls are allowed whatever rules say of some:", profile.syscalls.len());
         let mut names: Vec<_> = profile.syscalls.iter().copied().map(Syscall::name).collect();
         names.sort_unstable();
-        let mut line = String::from("#");
-        for name in names {
-            if line.len() + name.len() >= WIDTH {
-                let _ = writeln!(text, "{line}");
-                line = String::from("#");
-            }
-            line.push(' ');
-            line.push_str(name);
-        }
-        let _ = writeln!(text, "{line}");
+        wrapped(text, names.into_iter().map(str::to_owned));
     }
 
     fn json<T: Table>(&self, values: &Values<T>) -> Map<String, Json> {
@@ -182,6 +200,22 @@ impl Explanation<'_> {
             table.insert(key.name.to_owned(), Json::Object(said));
         }
         table
+    }
+}
+
+/// Words in as many lines of comment as they take.
+fn wrapped(text: &mut String, words: impl Iterator<Item = String>) {
+    let mut line = String::from("#");
+    for word in words {
+        if line.len() + word.len() >= WIDTH {
+            let _ = writeln!(text, "{line}");
+            line = String::from("#");
+        }
+        line.push(' ');
+        line.push_str(&word);
+    }
+    if line.len() > 1 {
+        let _ = writeln!(text, "{}", line.trim_end_matches(','));
     }
 }
 

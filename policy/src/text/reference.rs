@@ -43,7 +43,7 @@ fn escaped(text: &str) -> String {
 fn default(key: &Key) -> String {
     match key.default {
         Default::Value(text) => format!("`{text}`"),
-        Default::Required => "required".to_owned(),
+        Default::RequiredWithout(other) => format!("required without `{other}`"),
         Default::Absent => "none".to_owned(),
     }
 }
@@ -71,6 +71,7 @@ fn value(kind: Kind) -> String {
         Kind::TableName => "name".to_owned(),
         Kind::HostName => "1 to 64 letters, digits, `-` and `.`".to_owned(),
         Kind::Path => "absolute path".to_owned(),
+        Kind::File => "path".to_owned(),
         Kind::Paths => "list of absolute paths; adds, `-` takes away".to_owned(),
         Kind::Mounts => "list of paths; adds, `-` takes away".to_owned(),
         Kind::Modules => "list of modules".to_owned(),

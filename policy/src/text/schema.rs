@@ -99,13 +99,19 @@ fn object(table: &'static [Key]) -> Json {
         // It served as a mark above; beside `anyOf` it would refuse what that accepts.
         made.as_object_mut().map(|made| made.remove("additionalProperties"));
     }
-    let required: Vec<_> =
-        table.iter().filter(|key| matches!(key.default, Default::Required)).map(|key| key.name).collect();
     let mut schema = json!({ "type": "object", "additionalProperties": false, "properties": properties });
-    if !required.is_empty() {
-        schema["required"] = json!(required);
+    if let Some(either) = either(table) {
+        schema["anyOf"] = either;
     }
     schema
+}
+
+/// The keys that have to be there, or else the one that stands for them.
+fn either(table: &'static [Key]) -> Option<Json> {
+    let without = |key: &Key| if let Default::RequiredWithout(other) = key.default { Some(other) } else { None };
+    let other = table.iter().find_map(without)?;
+    let own: Vec<_> = table.iter().filter(|key| without(key) == Some(other)).map(|key| key.name).collect();
+    Some(json!([{ "required": own }, { "required": [other] }]))
 }
 
 fn inner(table: &'static [Key], prefix: &str) -> Json {
@@ -152,6 +158,7 @@ fn of_kind(kind: Kind) -> Json {
         Kind::TableName => json!({ "type": "string" }),
         Kind::HostName => text("^[A-Za-z0-9.-]{1,64}$"),
         Kind::Path => text(PATH),
+        Kind::File => json!({ "type": "string", "minLength": 1 }),
         Kind::Paths | Kind::Mounts => list(text(AWAY_PATH)),
         Kind::Modules => list(json!({ "type": "string" })),
         Kind::Calls => list(json!({ "$ref": "#/definitions/calls" })),

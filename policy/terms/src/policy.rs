@@ -13,6 +13,7 @@ use crate::amount::{Bytes, Millicpus};
 use crate::call::CallRule;
 use crate::id::Uid;
 use crate::network::Network;
+use crate::package::Package;
 use crate::path::{Mount, PathRule};
 use crate::rlimits::Rlimits;
 use crate::syscall::Syscall;
@@ -68,6 +69,12 @@ pub struct Runtime {
     pub links: Vec<(String, PathBuf)>,
     /// Environment of every job, beside PATH, HOME, TMPDIR and LANG, and in place of what is else usual.
     pub environment: BTreeMap<String, String>,
+    /// The version of the Python that it is, such as 3.11.7, if its tree says.
+    pub python: Option<String>,
+    /// The packages that are in it, by what its lock says, or else its tree; empty where neither says.
+    pub packages: Vec<Package>,
+    /// The top-level modules that these bring: only they may be imported ahead on account of what somebody asks for.
+    pub modules: Vec<String>,
 }
 
 /// Who serves a request in an interpreter.

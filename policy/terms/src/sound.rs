@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::amounts::{beyond, of_profile, of_supervisor};
 use crate::id::{LAST, LEAST, NOBODY, READERS, Uid};
+use crate::package;
 use crate::path::{KERNELS, Mount, WRITABLE, is_own};
 use crate::policy::{DEFAULT_PROFILE, Policy, Profile, Runtime, Supervisor};
 use crate::syscall::Syscall;
@@ -117,6 +118,7 @@ impl Runtime {
         let odd =
             |(name, value): &(&String, &String)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0');
         let odd = self.environment.iter().find(odd).map(|(name, _)| name.clone());
+        let odd = odd.or_else(|| package::odd(self.python.as_deref(), &self.packages, &self.modules));
         odd.map_or(Ok(()), |name| Err(Unsound::Name(name)))
     }
 }

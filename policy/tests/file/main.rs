@@ -6,5 +6,6 @@ mod corpus;
 mod host;
 mod inheritance;
 mod messages;
+mod packages;
 mod shipped;
 mod sound;

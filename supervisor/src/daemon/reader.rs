@@ -110,7 +110,8 @@ impl Reader {
             .env_clear()
             .current_dir("/")
             .args(["policy", RESOLVE, "--name"])
-            .arg(name)
+            // Its own directory is another, and what lies beside the file is found by this.
+            .arg(std::path::absolute(name)?)
             .stdin(file)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

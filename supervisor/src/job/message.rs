@@ -84,6 +84,9 @@ mod tests {
             mounts: Vec::new(),
             links: Vec::new(),
             environment: std::collections::BTreeMap::new(),
+            python: None,
+            packages: Vec::new(),
+            modules: Vec::new(),
         };
         Bounds {
             wall: Duration::ZERO,

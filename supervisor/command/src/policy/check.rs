@@ -24,6 +24,7 @@ pub fn check(arguments: &args::Check) -> Said {
         Ok(checked) => checked,
         Err(said) => return said,
     };
+    let checked = if arguments.file_only { checked } else { checked.look() };
     let mut found = checked.warnings.clone();
     if !arguments.file_only {
         found.extend(checked.check_host());

@@ -15,7 +15,7 @@ const LOOSER: u8 = 3;
 /// Tells what gets looser and what gets stricter.
 pub fn diff(old: &Path, new: &Path, output: Output) -> Said {
     let (old, new) = match (load(old, output.json), load(new, output.json)) {
-        (Ok(old), Ok(new)) => (old, new),
+        (Ok(old), Ok(new)) => (old.look(), new.look()),
         (Err(said), _) | (_, Err(said)) => return said,
     };
     let changes = changes(&old, &new);

@@ -8,7 +8,7 @@ use crate::said::{Said, WELL};
 pub fn explain(arguments: &args::Explain) -> Said {
     let json = arguments.output.json;
     let checked = match load(&arguments.policy, json) {
-        Ok(checked) => checked,
+        Ok(checked) => checked.look(),
         Err(said) => return said,
     };
     match checked.explain(arguments.profile.as_deref()) {

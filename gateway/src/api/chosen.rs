@@ -16,8 +16,9 @@ use crate::api::refusal::{refuse, unmet};
 use crate::metrics::Outcome;
 use crate::needs::choice::{Asking, Choice, choose};
 use crate::needs::wanted::Needs;
+use crate::upstream::order::{Order, Wish};
 use crate::upstream::profiles::Known;
-use crate::upstream::supervisor::{Away, Order, Wish};
+use crate::upstream::supervisor::Away;
 
 /// What clients are told while nobody can say what there is.
 const UNKNOWN: &str = "what the script needs cannot be looked for: the supervisor is away or restarting, and nothing ran; try again shortly";

@@ -21,7 +21,7 @@ use crate::api::streamed::{StreamOutcome, Streamed};
 use crate::metrics::Outcome;
 use crate::needs::choice::Asking;
 use crate::needs::wanted::Needs;
-use crate::upstream::supervisor::{Order, Wish};
+use crate::upstream::order::{Order, Wish};
 use crate::usage::accounts::Job;
 use crate::usage::meter::Meter;
 

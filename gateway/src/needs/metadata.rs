@@ -7,7 +7,7 @@ use std::str::Split;
 use serde::Deserialize;
 
 /// The longest metadata that is read, in bytes.
-pub const LONGEST: usize = 64 * 1024;
+pub const LONGEST: usize = 32 * 1024;
 
 /// What every block begins with, before its kind, and what it ends with.
 const BEGIN: &str = "# /// ";
@@ -50,21 +50,21 @@ impl Metadata {
         if size > LONGEST {
             return Err(format!("its block \"# /// script\" is {size} bytes long, expected at most {LONGEST}"));
         }
-        toml::from_str(&block.content()).map(Some).map_err(|error| {
-            let (line, column) = error.span().map_or((0, 0), |span| place(&block.content(), span.start));
+        let content = block.content();
+        toml::from_str(&content).map(Some).map_err(|error| {
+            let place = error.span().map(|span| place(&content, span.start)).unwrap_or_default();
             let why: String = error.message().chars().take(SHOWN).collect();
-            format!(
-                "its block \"# /// script\" is not what PEP 723 has there: line {line}, column {column} of it: {why}"
-            )
+            format!("its block \"# /// script\" is not what PEP 723 has there: {place}{why}")
         })
     }
 }
 
 /// Where in a text, from 1 on, in lines and in bytes.
-fn place(text: &str, at: usize) -> (usize, usize) {
+fn place(text: &str, at: usize) -> String {
     let before = text.as_bytes().get(..at).unwrap_or_default();
     let line = before.split(|byte| *byte == b'\n').next_back().unwrap_or_default();
-    (before.iter().filter(|byte| **byte == b'\n').count() + 1, line.len() + 1)
+    let lines = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    format!("line {lines}, column {} of it: ", line.len() + 1)
 }
 
 /// A block of a script.

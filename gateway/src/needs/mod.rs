@@ -9,3 +9,6 @@ pub mod metadata;
 pub mod requirement;
 pub mod version;
 pub mod wanted;
+
+#[cfg(test)]
+mod tests;

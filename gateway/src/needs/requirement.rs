@@ -40,6 +40,9 @@ impl Requirement {
     }
 
     fn read(text: &str) -> Result<Self, String> {
+        if text.contains(|letter: char| letter.is_control() && letter != '\t') {
+            return Err("it is one line, without control characters".to_owned());
+        }
         let (name, rest) =
             identifier(text).ok_or("expected the name of a package, of letters, digits, '.', '-' and '_'")?;
         let rest = extras(rest.trim_start_matches(BLANK))?.trim_start_matches(BLANK);

@@ -49,10 +49,12 @@ impl There {
 /// # Errors
 /// What is wrong with it, in a line.
 pub fn specifiers(text: &str) -> Result<VersionSpecifiers, String> {
-    if text.trim().is_empty() {
+    let text = text.trim();
+    if text.is_empty() {
         return Ok(VersionSpecifiers::empty());
     }
-    text.split(',').map(specifier).collect()
+    // Python's own tools let a comma be the last.
+    text.strip_suffix(',').unwrap_or(text).split(',').map(specifier).collect()
 }
 
 /// Reads one condition, such as `>=1.11`.

@@ -12,7 +12,7 @@ use crate::needs::version;
 const PYTHON: &str = "python";
 
 /// From so many bytes of requirements on, comparing them would keep other connections waiting.
-const LARGE: usize = 2 * 1024;
+const LARGE: usize = 1024;
 
 /// All that a script needs.
 #[derive(Debug, Default)]

@@ -2,6 +2,7 @@
 
 pub mod expect_continue;
 pub mod hold;
+pub mod order;
 pub mod place_given;
 pub mod profiles;
 pub mod supervisor;

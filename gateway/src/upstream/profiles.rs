@@ -93,11 +93,11 @@ impl KnownProfiles {
         let told = self.supervisor.profiles().await;
         match (told, last) {
             (Some(text), Some(last)) if last.text == text => (last.asked, last.since) = (now, now),
-            (Some(text), last) => {
-                if let Some((text, known)) = read(text).await {
-                    *last = Some(Last { asked: now, since: now, text, known });
-                }
-            }
+            (Some(text), last) => match (read(text).await, last) {
+                (Some((text, known)), last) => *last = Some(Last { asked: now, since: now, text, known }),
+                (None, Some(last)) => last.asked = now,
+                (None, None) => {}
+            },
             (None, Some(last)) => last.asked = now,
             (None, None) => {}
         }

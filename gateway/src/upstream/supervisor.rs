@@ -19,8 +19,8 @@ use cloister_protocol::{
     AWAY_HEADER, COUNTED_HEADER, EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, KernelCount, OUTCOME_HEADER,
     PROFILES_PATH, READY_PATH, RUNTIME_HEADER, STATS_PATH, Stats, TENANT_HEADER, TIMING_HEADER, Tenant,
 };
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT, CONTENT_TYPE, EXPECT, HeaderName, HeaderValue, RETRY_AFTER, TE};
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER, TE};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -29,7 +29,7 @@ use hyperlocal::UnixConnector;
 use crate::metrics::{Metrics, Outcome};
 use crate::upstream::expect_continue::{Continue, DeferredBody};
 use crate::upstream::hold::{HeldRequest, Hold};
-use crate::upstream::place_given::PlaceGiven;
+use crate::upstream::order::{Order, Wish};
 
 /// How long the supervisor may take to say whether it is ready. A job has its own limits, there.
 const READY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,26 +49,6 @@ const BUFFER: usize = 64 * 1024;
 /// What of the supervisor's answer goes on to the client, beside status and body.
 const RELAYED: [HeaderName; 4] =
     [CONTENT_TYPE, RETRY_AFTER, HeaderName::from_static(EXPLAIN_HEADER), HeaderName::from_static(TIMING_HEADER)];
-
-/// How a client wishes to be answered.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Wish {
-    /// With the layers in force.
-    pub explain: bool,
-    /// As a stream of events.
-    pub stream: bool,
-}
-
-/// A request to run a job, as the supervisor gets it.
-#[derive(Clone, Debug)]
-pub struct Order {
-    /// Canonical JSON.
-    pub body: Bytes,
-    /// The runtime for which its profile was chosen, if it was: under another it is not begun.
-    pub runtime: Option<HeaderValue>,
-    /// Where it is noted when there is a place for it.
-    pub given: PlaceGiven,
-}
 
 /// The supervisor as the gateway sees it.
 #[derive(Clone, Debug)]

@@ -28,7 +28,7 @@ pub mod schemas;
 mod stats;
 mod tenant;
 
-pub use cloister_terms::{DEFAULT_PROFILE, OUT};
+pub use cloister_terms::{DEFAULT_PROFILE, OUT, Package};
 
 pub use answer::{Answer, Beside, Given, Stream, Usage};
 pub use claim::Claim;
@@ -41,7 +41,7 @@ pub use files::DEEPEST;
 pub use id::JobId;
 pub use json::{MAX_DEPTH, NotJson, check, check_result};
 pub use kernel_count::KernelCount;
-pub use packages::{LONGEST_REQUIREMENTS, MOST_REQUIREMENTS, MissingPackage, MissingPackages, PackageInfo};
+pub use packages::{LONGEST_REQUIREMENTS, MOST_REQUIREMENTS, MissingPackage, MissingPackages};
 pub use pattern::{MOST_PATTERNS, Part, Pattern, is_hidden};
 pub use profile::{Interpreter, ProfileInfo, Profiles};
 pub use quota::{Amount, QuotaKind, SpentQuota};

@@ -2,7 +2,7 @@
 //!
 //! Requirements are texts here: what they mean is the gateway's to read, and the supervisor never gets any.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::field::{InvalidRequest, items, string, wrong_type};
@@ -12,15 +12,6 @@ pub const MOST_REQUIREMENTS: usize = 256;
 
 /// What is in them together at most, in bytes.
 pub const LONGEST_REQUIREMENTS: usize = 16 * 1024;
-
-/// A package that scripts find.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
-pub struct PackageInfo {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-}
 
 /// What a script needs and does not get: of `missing_packages` alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -4,9 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use cloister_terms::Package;
 use serde::{Deserialize, Serialize};
-
-use crate::packages::PackageInfo;
 
 /// The longest text of an interpreter's, in bytes: a version, or a package with its own.
 const LONGEST_TEXT: usize = 128;
@@ -33,9 +32,9 @@ pub struct ProfileInfo {
     /// The version of the Python of its runtime, as its lock has it, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python: Option<String>,
-    /// The packages of its runtime, as its lock has them.
+    /// The packages of its runtime, as its lock has them; some thousand at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub packages: Vec<PackageInfo>,
+    pub packages: Vec<Package>,
     /// The runtime in a word, which is another for another interpreter or other packages.
     #[serde(default)]
     pub runtime: String,

@@ -4,8 +4,11 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use cloister_protocol::{Interpreter, PackageInfo};
-use cloister_terms::Runtime;
+use cloister_protocol::Interpreter;
+use cloister_terms::{Package, Runtime};
+
+/// How many packages of a lock are told of.
+const MOST: usize = 2048;
 
 /// What they find.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,15 +16,16 @@ pub struct Found {
     /// The version of Python that the runtime's lock is for.
     pub python: Option<String>,
     /// The packages of its lock.
-    pub packages: Vec<PackageInfo>,
+    pub packages: Vec<Package>,
     /// What the interpreter said of itself when it was tried.
     pub interpreter: Option<Interpreter>,
 }
 
 impl Found {
     /// What is known of a runtime before it was tried.
-    pub fn of(_runtime: &Runtime) -> Self {
-        Self::default()
+    pub fn of(runtime: &Runtime) -> Self {
+        let packages = runtime.packages.iter().take(MOST).cloned().collect();
+        Self { python: runtime.python.clone(), packages, interpreter: None }
     }
 
     /// The same when its interpreter has said what it is.
@@ -45,14 +49,15 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
-    use cloister_protocol::{Interpreter, PackageInfo};
+    use cloister_protocol::Interpreter;
+    use cloister_terms::Package;
 
     use super::Found;
 
     #[test]
     fn another_package_is_another_word() {
-        let package = |name: &str, version: &str| PackageInfo { name: name.to_owned(), version: version.to_owned() };
-        let of = |packages: &[PackageInfo]| Found { packages: packages.to_vec(), ..Found::default() };
+        let package = |name: &str, version: &str| Package { name: name.to_owned(), version: version.to_owned() };
+        let of = |packages: &[Package]| Found { packages: packages.to_vec(), ..Found::default() };
         let interpreter = Interpreter { version: "3.11.7".to_owned(), packages: Vec::new() };
         let found = [
             Found::default(),

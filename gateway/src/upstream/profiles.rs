@@ -19,16 +19,16 @@ const LARGE: usize = 128 * 1024;
 #[derive(Debug)]
 pub struct KnownProfiles {
     supervisor: Supervisor,
-    last: Mutex<Option<Last>>,
+    last: Mutex<Last>,
 }
 
-/// An answer, since when it was asked for, and what was read in it.
-#[derive(Debug)]
+/// An answer, and what was read in it.
+#[derive(Debug, Default)]
 struct Last {
     /// When it was last asked for, whether there was an answer or not.
-    asked: Instant,
+    asked: Option<Instant>,
     /// When this was asked for.
-    since: Instant,
+    since: Option<Instant>,
     text: Vec<u8>,
     known: Arc<Known>,
 }
@@ -45,7 +45,7 @@ pub struct Known {
 impl KnownProfiles {
     /// Nothing yet.
     pub fn new(supervisor: Supervisor) -> Self {
-        Self { supervisor, last: Mutex::new(None) }
+        Self { supervisor, last: Mutex::default() }
     }
 
     /// How many processors a job of this profile may use at once, in thousandths, and for how long; nothing if that is not
@@ -59,47 +59,48 @@ impl KnownProfiles {
     /// another does waits for the same answer.
     pub async fn get(&self) -> Arc<Known> {
         let mut last = self.last.lock().await;
-        match &*last {
-            Some(last) if last.asked.elapsed() < GOOD_FOR => {}
-            _ => self.ask(&mut last).await,
+        if last.asked.is_none_or(|asked| asked.elapsed() >= GOOD_FOR) {
+            self.ask(&mut last).await;
         }
-        last.as_ref().map(|last| Arc::clone(&last.known)).unwrap_or_default()
+        Arc::clone(&last.known)
     }
 
     /// The profiles as they are after this moment, for a request of this tenant, which is held for them while the supervisor is
     /// away; `None` if it stays away.
     pub async fn after(&self, moment: Instant, tenant: Tenant) -> Option<Arc<Known>> {
-        let mut held = None;
+        let (mut held, mut begun) = (None, moment);
         loop {
             let found = self.supervisor.found();
             {
                 let mut last = self.last.lock().await;
-                if last.as_ref().is_none_or(|last| last.since < moment) {
+                // One asks for all who wait meanwhile, also where there is no answer.
+                if last.asked.is_none_or(|asked| asked < begun) {
                     self.ask(&mut last).await;
                 }
-                if let Some(last) = last.as_ref().filter(|last| last.since >= moment) {
+                if last.since.is_some_and(|since| since >= moment) {
                     return Some(Arc::clone(&last.known));
                 }
             }
             if !self.supervisor.hold(&mut held, tenant, found).await {
                 return None;
             }
+            begun = Instant::now();
         }
     }
 
-    /// Asks, and reads an answer that is not the one before.
-    async fn ask(&self, last: &mut Option<Last>) {
+    /// Asks, and reads an answer that is not the one before. If it is given up meanwhile, nobody has asked.
+    async fn ask(&self, last: &mut Last) {
         let now = Instant::now();
         let told = self.supervisor.profiles().await;
-        match (told, last) {
-            (Some(text), Some(last)) if last.text == text => (last.asked, last.since) = (now, now),
-            (Some(text), last) => match (read(text).await, last) {
-                (Some((text, known)), last) => *last = Some(Last { asked: now, since: now, text, known }),
-                (None, Some(last)) => last.asked = now,
-                (None, None) => {}
-            },
-            (None, Some(last)) => last.asked = now,
-            (None, None) => {}
+        let is_known = |text: &Vec<u8>| last.since.is_some() && *text == last.text;
+        let read = match told {
+            Some(text) if is_known(&text) => Some((text, Arc::clone(&last.known))),
+            Some(text) => read(text).await,
+            None => None,
+        };
+        last.asked = Some(now);
+        if let Some((text, known)) = read {
+            (last.since, last.text, last.known) = (Some(now), text, known);
         }
     }
 }

@@ -18,6 +18,8 @@ SPEC_OPTIONS ?=
 SCALE_OPTIONS ?=
 # Such as --only programs, --minutes 20, or --help.
 COMPAT_OPTIONS ?=
+# Such as -k policy, or any other option of pytest.
+CLUSTER_OPTIONS ?=
 # Such as --layer 4 --seconds 300 --kill-every 60, or --help.
 BALANCER_OPTIONS ?=
 FUZZ_SECONDS ?= 20
@@ -39,7 +41,7 @@ EITHER_WAY := page gateway spec policy/test_check.py policy/test_learn.py warm/t
 	$(addprefix contract/test_,http.py manuals.py request.py stream.py) \
 	$(addprefix faults/test_,canary.py doctor.py gateway.py going.py overload.py reader.py reload.py two_supervisors.py unread.py)
 
-.PHONY: help run test build leave-out runtime doctor lint audit unit fuzz manifests test-chart suite bench spec scale compat test-balancer deb image test-vm test-vm-ci clean root tools test-tools vm-tools test-packages
+.PHONY: help run test build leave-out runtime doctor lint audit unit fuzz manifests test-chart test-scaling suite bench spec scale compat test-balancer deb image test-vm test-vm-ci clean root tools test-tools vm-tools test-packages test-cluster
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -60,7 +62,7 @@ leave-out: tools
 	mkdir -p $(TARGET)/leave-out
 	mv $(addprefix $(TARGET)/debug/,cloister libcloister_zygote.so) $(TARGET)/leave-out/
 
-runtime: root ## Prepare the Python that sandboxes see, with numpy, pandas and Flask
+runtime: root ## Prepare the Python that sandboxes see, with numpy, pandas, matplotlib and what else is expected everywhere
 	@echo "== Python for the sandboxes"
 	$(PYTHON) supervisor/runtime/build.py
 
@@ -93,6 +95,10 @@ manifests: build ## Check the manifests of pods by the API's schemas and by what
 test-chart: build ## Compare what Helm makes of the chart with what kubectl makes of the overlays
 	$(PYTHON) supervisor/runtime/test_tools.py $(TARGET)/chart-venv requirements-chart.txt
 	CLOISTER_BIN=$(TARGET)/release $(TARGET)/chart-venv/bin/python -B -m pytest -q kubernetes/tests/test_chart.py
+
+test-scaling: root test-tools runtime build ## Ask a real Prometheus what docs/deploy.md has scalers ask it
+	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt prometheus
+	CLOISTER_BIN=$(TARGET)/release $(VENV)/bin/python -B -m pytest -q kubernetes/scaling
 
 suite: root test-tools test-packages runtime build leave-out ## Run the black-box suite against the real daemons
 	@echo "== the runner and its parts, the Python tree, starting and stopping"
@@ -130,6 +136,11 @@ test-balancer: root tools runtime build ## Count what is lost behind HAProxy whi
 	@echo "== balancer"
 	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt haproxy ip=iproute2 nsenter=util-linux
 	CLOISTER_BIN=$(TARGET)/release $(VENV)/bin/python -B supervisor/balancer/run.py $(BALANCER_OPTIONS)
+
+test-cluster: image ## Run the pods on a real Kubernetes of three nodes, and count what is lost (CLUSTER_OPTIONS)
+	@echo "== cluster"
+	$(PYTHON) supervisor/runtime/test_tools.py $(TARGET)/chart-venv requirements-chart.txt
+	CLOISTER_BIN=$(abspath $(TARGET)/release) $(TARGET)/chart-venv/bin/python -B kubernetes/cluster/run.py $(TARGET)/image $(CLUSTER_OPTIONS)
 
 deb: root runtime build ## Build a Debian package of it all, with the Python tree in it
 	@echo "== Debian package"

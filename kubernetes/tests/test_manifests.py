@@ -206,12 +206,17 @@ def test_the_namespace_lets_these_pods_in(overlay):
     assert labels["pod-security.kubernetes.io/enforce"] == "privileged"
 
 
-def test_a_change_of_the_policy_rolls_the_pods(tmp_path):
-    """kubernetes.md: nobody watches the file; its hash is in the name that the pods mount."""
-    objects = kustomized("privileged")
-    [mounted] = [each["configMap"]["name"] for each in pod(objects)["volumes"] if "configMap" in each]
-    assert re.fullmatch(r"cloister-policy-\w{10}", mounted) and one(objects, "ConfigMap")["metadata"]["name"] == mounted
+@every_overlay
+def test_a_change_of_the_policy_is_seen_by_the_pods_that_run(overlay):
+    """kubernetes.md: the supervisor watches the directory, which has to be the volume itself, and its name stays."""
+    objects = kustomized(overlay)
+    [(volume, mounted)] = [(each["name"], each["configMap"]["name"]) for each in pod(objects)["volumes"] if "configMap" in each]
+    assert mounted == one(objects, "ConfigMap")["metadata"]["name"] == "cloister-policy"
     assert one(objects, "ConfigMap")["data"].keys() == {"policy.toml"}
+    supervisor = container(objects, "supervisor")
+    assert "--reload-on-change" in supervisor["args"]
+    assert [mount for mount in supervisor["volumeMounts"] if mount["name"] == volume] == [
+        {"name": volume, "mountPath": "/etc/cloister", "readOnly": True}]
 
 
 @every_overlay

@@ -8,10 +8,16 @@ import time
 SCRIPT = "import time\ndef main():\n    time.sleep({seconds})\n    return 'done'"
 # Longer than any request waits, held or not.
 PATIENCE = 40
+# Who has no connection by then has sent nothing; some try another.
+CONNECT_SECONDS = 2
 
 
 class Lost(Exception):
     """A request without a whole answer; how it was lost."""
+
+
+class NotConnected(Lost):
+    """Nothing was sent, and it can be asked again."""
 
 
 class Connection:
@@ -19,16 +25,19 @@ class Connection:
 
     def __init__(self):
         self.reader = self.writer = None
+        self.opened = 0.0
 
-    async def open(self, address):
+    async def open(self, address, within=None):
         """Open it, unless it is; whether it had been used before."""
         if self.writer is not None and not self.reader.at_eof():
             return True
         await self.close()
         try:
-            self.reader, self.writer = await asyncio.open_connection(*address)
+            async with asyncio.timeout(within):
+                self.reader, self.writer = await asyncio.open_connection(*address)
         except OSError as error:
-            raise Lost(f"not connected: {type(error).__name__}") from error
+            raise NotConnected(f"not connected: {type(error).__name__}") from error
+        self.opened = time.monotonic()
         return False
 
     async def close(self):
@@ -49,14 +58,19 @@ class Connection:
 class Load:
     """All requests of a run: how many were served, and which were lost, when and how."""
 
-    def __init__(self, address, clients, keeps, seconds):
+    def __init__(self, address, clients, keeps, seconds, key=None, connects=1):
         body = json.dumps({"script": SCRIPT.format(seconds=seconds)}).encode()
         last = b"" if keeps else b"Connection: close\r\n"
+        last += b"Authorization: Bearer %s\r\n" % key.encode() if key else b""
         self.request = (b"POST /execute HTTP/1.1\r\nHost: cloister\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s"
                         % (last, len(body), body))
         self.address, self.clients, self.keeps = address, clients, keeps
-        self.served, self.longest = 0, 0.0
+        # How often a client tries to connect for a request.
+        self.connects = connects
+        self.served, self.reconnected, self.longest = 0, 0, 0.0
         self.lost = []
+        # When the connections of these were opened.
+        self.lost_on = []
 
     async def run(self, until):
         """Ask until this event; all that was asked is waited for."""
@@ -72,16 +86,25 @@ class Load:
                 self.served += 1
             else:
                 self.lost.append((began, time.monotonic(), how))
+                self.lost_on.append(connection.opened)
                 await connection.close()
                 # Who is refused at once would otherwise count it a thousand times a second.
                 await asyncio.sleep(0.05)
         await connection.close()
 
+    async def open(self, connection):
+        for _ in range(self.connects - 1):
+            try:
+                return await connection.open(self.address, CONNECT_SECONDS)
+            except NotConnected:
+                self.reconnected += 1
+        return await connection.open(self.address, PATIENCE)
+
     async def one(self, connection):
         """How a request was lost; None if it was served."""
         used = False
         try:
-            used = await connection.open(self.address)
+            used = await self.open(connection)
             status, stays = await asyncio.wait_for(connection.ask(self.request), PATIENCE)
         except Lost as lost:
             return str(lost)

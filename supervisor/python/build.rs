@@ -1,7 +1,7 @@
 //! Puts the parts of the runner together to the one text that an interpreter is started with, and those of a zygote.
 //!
 //! The order is that of `runner/parts`. What a part imports from others has to stand in front of it, and is left out:
-//! in the text it is there already. The parts of `runner/late` are in it as strings, in `LATE`, in front of the last part:
+//! in the text it is there already, and what is for readers alone. The parts of `runner/late` are in it as strings, in `LATE`, in front of the last part:
 //! who imports from one of them, in a function or in another such part, has it compiled by that, for what most jobs do not
 //! need would cost each cold start its compilation.
 
@@ -39,7 +39,7 @@ fn put_together(folder: &Path) -> String {
 /// The text of a part, with what it imports from others left out, or compiled where it is late.
 fn alone(folder: &Path, part: &str, early: &[&str], late: &[&str]) -> String {
     let mut text = String::new();
-    for line in read(folder, &format!("{part}.py")).split_inclusive('\n') {
+    for line in without_words(&read(folder, &format!("{part}.py"))).split_inclusive('\n') {
         let code = line.trim_start();
         let Some((from, names)) = code.strip_prefix("from .").and_then(|rest| rest.split_once(" import ")) else {
             text.push_str(line);
@@ -57,6 +57,27 @@ fn alone(folder: &Path, part: &str, early: &[&str], late: &[&str]) -> String {
         }
     }
     text
+}
+
+/// A part without its comments, documentation and empty lines: an interpreter reads all of it for each cold start, and an
+/// argument has room for so much (`execve(2)`).
+fn without_words(text: &str) -> String {
+    let (mut kept, mut in_string, mut is_kept, mut opened) = (String::new(), false, true, true);
+    for line in text.split_inclusive('\n') {
+        let code = line.trim();
+        if !in_string {
+            if code.is_empty() || code.starts_with('#') {
+                continue;
+            }
+            is_kept = !(opened && code.starts_with("\"\"\""));
+            opened = ["def ", "class ", "async def "].iter().any(|word| code.starts_with(word)) && code.ends_with(':');
+        }
+        if is_kept {
+            kept.push_str(line);
+        }
+        in_string ^= code.matches("\"\"\"").count() % 2 == 1;
+    }
+    kept
 }
 
 fn read(folder: &Path, name: &str) -> String {

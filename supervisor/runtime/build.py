@@ -26,8 +26,15 @@ import tempfile
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
+import base
+import fonts
+import slim
+
 DEFAULT_TREE = "/var/lib/cloister/python"
-REQUIREMENTS = Path(__file__).resolve().parent / "requirements.txt"
+HERE = Path(__file__).resolve().parent
+REQUIREMENTS = HERE / "requirements.txt"
+# What makes the tree what it is, beside the interpreter.
+PARTS = [REQUIREMENTS, *(HERE / name for name in ("requirements-fonts.txt", "build.py", "base.py", "debian.py", "fonts.py", "letters.py", "slim.py"))]
 
 # The standard library as this interpreter has it, and where one installed under /usr looks for it.
 STDLIB = Path(sysconfig.get_path("stdlib"))
@@ -89,13 +96,20 @@ def build(new):
     shutil.copytree(STDLIB, new / TREE_STDLIB, ignore=shutil.ignore_patterns(*LEFT_OUT), ignore_dangling_symlinks=True)
     copy_data(new)
     say("installing the packages of requirements.txt")
-    install_packages(new / site_directory())
+    packages = new / site_directory()
+    install_packages(REQUIREMENTS.name, packages)
+    slim.packages(packages)
+    say("fetching the fonts")
+    or_exit("the fonts cannot be had", fonts.install(new, packages, install_packages))
     say("copying the shared libraries that they need")
     copied = copy_libraries(new, interpreter)
+    slim.libraries(new)
     say("compiling")
     compile_all(new)
-    settle_modes(new, interpreter)
     try_out(new)
+    or_exit("matplotlib finds no fonts", fonts.list_them(new))
+    or_exit("the new tree does not tell what is in it", base.write(new))
+    settle_modes(new, interpreter)
     write_stamp(new, [base_executable(), *copied])
 
 
@@ -119,7 +133,7 @@ def copy_data(new):
         source = Path("/") / directory
         if source.is_dir():
             shutil.copytree(source, new / directory, symlinks=True,
-                            ignore=shutil.ignore_patterns("localtime", "posixrules"))
+                            ignore=shutil.ignore_patterns("localtime", "posixrules", "right"))
 
 
 def site_directory():
@@ -127,18 +141,13 @@ def site_directory():
     return next(path for path in site.getsitepackages(["/usr"]) if path.startswith("/usr/lib")).lstrip("/")
 
 
-def install_packages(target):
+def install_packages(requirements, target):
     with tempfile.TemporaryDirectory(prefix="cloister-pip-") as scratch:
         command = [*pip(Path(scratch) / "venv"), "install", "--quiet", "--no-compile", "--no-deps", "--require-hashes",
-                   "--only-binary", ":all:", "--target", str(target), "-r", str(REQUIREMENTS)]
+                   "--only-binary", ":all:", "--target", str(target), "-r", str(HERE / requirements)]
         if run(command, capture=False).returncode != 0:
-            sys.exit("runtime: pip could not install requirements.txt, its message is above: "
+            sys.exit(f"runtime: pip could not install {requirements}, its message is above: "
                      "check the network and pip's configuration, then try again")
-    shutil.rmtree(target / "bin", ignore_errors=True)
-    # Only the tests themselves: what stands beside them in those directories is imported from elsewhere.
-    for directory in ("test", "tests"):
-        for path in target.glob(f"*/**/{directory}/**/test_*.py"):
-            path.unlink(missing_ok=True)
 
 
 def pip(venv):
@@ -213,7 +222,8 @@ def settle_modes(new, interpreter):
 TRIAL = """
 import sys
 import asyncio, bz2, ctypes, decimal, hashlib, lzma, multiprocessing, sqlite3, ssl, uuid, zlib, zoneinfo
-import flask, numpy, numpy.testing, pandas, pandas.testing
+import flask, httpx, jinja2, matplotlib.pyplot, numpy, numpy.testing, openpyxl, pandas, pandas.testing, requests, tabulate, tqdm, yaml
+import dateutil.parser, fontTools.ttLib, kiwisolver, PIL.Image, PIL.ImageFont, pytz
 assert sys.prefix == sys.base_prefix == "/usr", sys.prefix
 assert all(path.startswith("/usr/") for path in sys.path), sys.path
 ctypes.CDLL("libgcc_s.so.1")  # glibc loads it by name when a thread ends early
@@ -224,18 +234,14 @@ print(f"runtime: tried: numpy {numpy.__version__}, pandas {pandas.__version__}")
 
 
 def try_out(new):
-    """Run the tree as a sandbox will see it: at /usr, with nothing else."""
-    with tempfile.TemporaryDirectory(prefix="cloister-root-") as root:
-        for name in ("lib", "lib64", "bin"):
-            (Path(root) / name).symlink_to(f"usr/{name}")
-        (Path(root) / "usr").mkdir()
-        # In a mount namespace of its own, so that the mount goes when the trial ends, however it ends.
-        script = 'mount --bind "$1/usr" "$2/usr" && exec chroot "$2" /usr/bin/python3 -I -X utf8 -B -c "$3"'
-        enter = ["unshare", "--mount", "--propagation", "private"]
-        trial = run([*enter, "sh", "-c", script, "sh", str(new), root, TRIAL])
-    if trial.returncode != 0:
-        sys.exit(f"runtime: the new tree does not work:\n{trial.stdout}{trial.stderr}")
+    trial = base.run_in(new, TRIAL)
+    or_exit("the new tree does not work", trial.returncode and trial.stdout + trial.stderr)
     print(trial.stdout, end="", flush=True)
+
+
+def or_exit(what, problem):
+    if problem:
+        sys.exit(f"runtime: {what}:\n{problem}")
 
 
 def write_stamp(new, sources):
@@ -254,7 +260,7 @@ def is_current(tree):
 
 def fingerprint():
     digest = hashlib.sha256()
-    for part in (REQUIREMENTS.read_bytes(), Path(__file__).read_bytes(), f"{base_executable()} {sys.version}".encode()):
+    for part in (*(part.read_bytes() for part in PARTS), f"{base_executable()} {sys.version}".encode()):
         digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()
 

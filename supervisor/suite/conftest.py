@@ -16,7 +16,7 @@ import pytest
 import scientific as numeric
 from client import Client
 from host import Host, check_that_nothing_is_left
-from service import INSTALLED, POLICY, PROFILES, Service, binary, host_processes, name_of, running, standard_library
+from service import INSTALLED, POLICY, PROFILES, Service, binary, host_processes, name_of, of_tree, running, standard_library
 
 
 def installed_policy():
@@ -138,7 +138,7 @@ def refused_start(tmp_path, names):
     def start(text):
         group, policy = f"cloister-{uuid.uuid4().hex[:8]}", tmp_path / "policy.toml"
         names.append(group)
-        policy.write_text(text)
+        policy.write_text(of_tree(text))
         policy.chmod(0o644)
         command = [binary("cloister-supervisor"), "serve", "--policy", policy, "--socket", tmp_path / "s", "--cgroup", group]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=120)

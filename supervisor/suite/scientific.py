@@ -1,5 +1,5 @@
-"""Profiles whose scripts have numeric libraries that the runtime lacks: matplotlib, scipy, scikit-learn, joblib, polars,
-pyarrow, openpyxl. They lie over the runtime's own packages, and hold these too, of the same versions: see `packages`.
+"""Profiles whose scripts have numeric libraries that the runtime lacks: scipy, scikit-learn, joblib, polars, pyarrow.
+They lie over the runtime's own packages, and hold most of these too, of the same versions: see `packages`.
 """
 
 import os

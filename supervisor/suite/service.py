@@ -18,6 +18,9 @@ from tongue import HOLD, SAY  # noqa: F401, for the tests
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 POLICY = REPOSITORY / "policy/policy.toml"
+# The Python that jobs see: with CLOISTER_RUNTIME another one than the shipped policy names, as with `make run`.
+SHIPPED_TREE = "/var/lib/cloister/python"
+TREE = os.environ.get("CLOISTER_RUNTIME") or SHIPPED_TREE
 # For a policy of the tests' own: limits that are run into quickly.
 PROFILES = Path(__file__).with_name("profiles.toml").read_text()
 GATEWAY_ID = 64510
@@ -104,7 +107,7 @@ class Service:
         for key, value in {"uid_base": self.uid_base, **supervisor}.items():
             text, count = re.subn(rf"(?m)^{key} = \S+", f"{key} = {value}", text, count=1)
             assert count == 1, key
-        self.policy.write_text(tongue.policy(text) + "\n" + extra)
+        self.policy.write_text(of_tree(tongue.policy(text) + "\n" + extra))
         self.policy.chmod(0o644)
 
     def start(self):
@@ -213,9 +216,14 @@ class Service:
         return [pid for pid, uid in host_processes() if self.uid_base <= uid < self.uid_base + 8192]
 
 
+def of_tree(text):
+    """A policy with the tree that these tests run with."""
+    return text.replace(f"{SHIPPED_TREE}/", f"{TREE}/")
+
+
 def standard_library():
     """Where the runtime's standard library lies, as a job sees it."""
-    text = POLICY.read_text()
+    text = of_tree(POLICY.read_text())
     host, inside = re.search(r'"(/[^:"]*):(/usr)"', text).groups()
     [directory] = Path(host).glob("lib/python3*")
     return f"{inside}/{directory.relative_to(host)}"

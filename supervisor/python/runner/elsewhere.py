@@ -1,14 +1,15 @@
 """A `main` that the script's top level has called in a process of its own: that call is the run, too.
 
 The top level asks once it is done, and by then a child may not have come to its call yet. So a process of multiprocessing's
-whose target is `main` counts from its start. Of all other forks the child tells, in a file without a name that both of them
-have. What is not forked (spawn, forkserver) knows nothing of this: there it counts what is sent to it to be called.
+whose target is `main` counts from its start, and what is sent to one that is not forked (spawn, forkserver) to be called. Of all
+other calls it is told where they are made: see `first_call`.
 """
 
 import os
 import sys
 
-from .captured import os_close, os_getpid, os_write, sys_getframe, sys_modules
+from .captured import sys_getframe, sys_modules
+from .first_call import FirstCall
 
 # Where multiprocessing forks: the frame that has the process which is about to be.
 LAUNCH, LAUNCHED = "_launch", "process_obj"
@@ -22,8 +23,9 @@ class Elsewhere:
     current = None
 
     def __init__(self, is_main, leads):
-        self.is_main, self.leads, self.owner, self.mark, self.given = is_main, leads, os_getpid(), None, False
-        self.reduction = None
+        self.is_main, self.leads, self.given, self.first = is_main, leads, False, FirstCall()
+        # Threads that `main` was called in.
+        self.callers, self.reduction = set(), None
         Elsewhere.current = self
         if REDUCTION in sys_modules:  # imported ahead
             self.look_at(sys_modules[REDUCTION])
@@ -44,7 +46,7 @@ class Elsewhere:
 
         def dump_and_look(value, *rest, **named):
             self.sent(value)
-            return dump(value, *rest, **named)
+            return dump(self.with_word(value), *rest, **named)
 
         def dumps_and_look(kind, value, *rest, **named):
             self.sent(value)
@@ -59,6 +61,16 @@ class Elsewhere:
             self.given = starts_elsewhere() and self.is_in(value)
         except Exception:  # it is sent no less for it
             pass
+
+    def with_word(self, value):
+        """What is sent, with the word of whose call of `main` is the run where it is a process that begins."""
+        process = getattr(sys_modules.get("multiprocessing.process"), "BaseProcess", ())
+        if self.first.is_inside_ours() or not isinstance(value, process) or not launches(sys_getframe(1)):
+            return value
+        try:
+            return self.first.carried(value)
+        except Exception:  # it begins no less for it
+            return value
 
     def is_in(self, value, depth=MOST_NESTED):
         """Whether `main` is what a process, a pool or an executor is told to call."""
@@ -78,8 +90,7 @@ class Elsewhere:
         if self.is_main is None:
             return
         try:
-            if self.mark is None:
-                self.mark = os.memfd_create("main")
+            self.first.share()
             # Of who forks, which has called the hook.
             frame = sys_getframe(2)
             if frame.f_code.co_name == LAUNCH:
@@ -87,20 +98,9 @@ class Elsewhere:
         except Exception:  # a fork is no less a fork for it
             pass
 
-    def tell(self):
-        """Called where `main` is."""
-        if self.mark is not None and os_getpid() != self.owner:
-            try:
-                os_write(self.mark, b"!")
-            except OSError:
-                pass
-
     @property
     def called(self):
-        try:
-            return self.given or self.mark is not None and os.fstat(self.mark).st_size > 0
-        except OSError:
-            return self.given
+        return self.given or self.first.was_elsewhere()
 
     def close(self):
         Elsewhere.current = None
@@ -109,12 +109,7 @@ class Elsewhere:
             sys.meta_path.remove(self)
         if self.reduction:
             reduction, reduction.dump, reduction.ForkingPickler.dumps = self.reduction
-        if self.mark is not None:
-            try:
-                os_close(self.mark)
-            except OSError:
-                pass
-        self.mark = None
+        self.first.close()
 
 
 def starts_elsewhere():

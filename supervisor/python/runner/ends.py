@@ -26,6 +26,9 @@ STREAMS = ("stdin", "__stdin__"), ("stdout", "__stdout__"), ("stderr", "__stderr
 
 MOST_NAMED = 16
 
+# What is called when nothing of the script's is to come any more.
+before_finalize = []
+
 
 def end(start, tell=lambda text: None):
     """End what a script has begun, in Python's order. `tell` hears what is waited for, where that may take long."""
@@ -90,6 +93,8 @@ def some_of(names):
 
 def finalize(start):
     """Let go of the script's modules, as `finalize_modules` does."""
+    while before_finalize:
+        before_finalize.pop()()
     for name, original in STREAMS:
         sys_names[name] = sys_names.get(original)
     # Twice, as Python does: the first time orders what survives by who holds whom, so that of files which are collected

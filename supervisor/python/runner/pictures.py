@@ -13,6 +13,23 @@ def find_agg(name, path):
     return found_and_then(name, path, change_agg)
 
 
+def find_fonts(name, path):
+    letters("lend")
+    return found_and_then(name, path, lambda fonts: letters("change", fonts))
+
+
+def letters(step, *arguments):
+    """Do what the runtime has beside its fonts, if it has any; a matplotlib that it is not for does without."""
+    try:
+        with open("/usr/share/matplotlib/letters.py") as file:
+            text = file.read()
+        names = {}
+        exec(text, names)
+        names[step](*arguments)
+    except Exception:
+        pass
+
+
 def change_agg(agg):
     from matplotlib.backend_bases import FigureManagerBase
 

@@ -81,6 +81,10 @@ def value_of(request, notes):
         from .entry import plain_result
 
         return plain_result(wait_for(last.value), notes, request.get("nan"))
+    return call_main(main, given, module)
+
+
+def call_main(main, given, module):
     if not callable(main):
         raise Stop("no_main", no_main(main, "main" in module.__dict__))
     return wait_for(main(*given[0], **given[1]))
@@ -93,14 +97,21 @@ def last_value(script, name):
 
 
 def watched(source, module, given, notes):
-    """Runs a top level that may call `main`: whether it did, and what that gave."""
+    """Runs a top level that may call `main`: whether `main` was called in it or, since it may be later on, here; and what that gave."""
     from .watch import TopLevel
 
-    top_level = TopLevel(*source)
+    top_level, run = TopLevel(*source), None
     try:
-        return run_top_level(top_level, module, given, notes)
+        called, value = run_top_level(top_level, module, given, notes)
+        if called:
+            return True, value
+        run = top_level.run_of_ours()
+        if run is None:  # it has just been called
+            return True, called_itself(top_level, given, notes)
+        return bool(run), run and run.call(lambda: call_main(module.__dict__["main"], given, module))
     finally:
-        top_level.close(module.__dict__)
+        if not run:
+            top_level.close(module.__dict__)
 
 
 def described(error):
@@ -111,16 +122,25 @@ def described(error):
 
 def run_top_level(top_level, module, given, notes):
     """Whether the top level called `main` itself, and what that gave."""
+    owner = os_getpid()
     try:
         top_level.run(module.__dict__)
+        if os_getpid() != owner:
+            return True, None  # forked by the script: `main` is its parent's to call
         top_level.wait()
     except BaseException as error:
+        if os_getpid() != owner:
+            raise
         top_level.wait()
         if not top_level.returned:
             raise
         failed_afterwards(error, top_level.result(), notes)
-    if not top_level.called:
-        return False, None
+    return top_level.called, called_itself(top_level, given, notes) if top_level.called else None
+
+
+def called_itself(top_level, given, notes):
+    """What a call of the script's gave, and what there is to say of it."""
+    top_level.wait()
     value = top_level.result()
     if given[0] or given[1]:
         notes.append("the script called main() itself, so the args and kwargs of the request were not passed to it")
@@ -128,7 +148,7 @@ def run_top_level(top_level, module, given, notes):
         notes.append("the script called main() in a process of its own, and what that returned stays there; the result is null")
     elif not top_level.returned:
         notes.append("the script called main() itself, and no call of it returned; the result is null")
-    return True, value
+    return value
 
 
 def failed_afterwards(error, result, notes):

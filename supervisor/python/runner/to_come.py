@@ -9,8 +9,11 @@ import types
 from _thread import _count as thread_count
 
 from .captured import sys_modules
-from .exit_handlers import registered, run_exit_handlers
+from .exit_handlers import KNOWN, registered, run_exit_handlers
 from .leavings import all_objects
+
+# Seconds after which one looks again whether a thread has come back from `main`, which it may go on for long after.
+BETWEEN_LOOKS = 0.02
 
 
 def calls_main(function, namespace):
@@ -32,27 +35,39 @@ def calls_main(function, namespace):
     return False
 
 
-def wait_for_calls(leads, called):
+def may_come(namespace, first):
+    """Whether anything is left that could call `main` some time: threads, processes, callbacks, what is to be finalised."""
+    if thread_count() or first.pipe is not None:
+        return True
+    known = [function() for function, _ in KNOWN]
+    if any(callback not in known for callback in callbacks()):
+        return True
+    return any(isinstance(value, type) and "__del__" in vars(value) for value in namespace.values())
+
+
+def wait_for_calls(top_level):
     """Wait for what leads to `main`; at exit only if it was not called before."""
-    for thread in threads(leads):
-        thread.join()
-    for future in futures(leads):
+    for thread in threads(top_level):
+        while thread.is_alive() and not top_level.returned:
+            thread.join(BETWEEN_LOOKS)
+    for future in futures(top_level.elsewhere.is_in):
         try:
             future.exception()
         except BaseException:  # it was called off
             pass
-    if not called() and any(leads(callback) for callback in callbacks()):
+    if not top_level.called and any(map(top_level.calls_watched, callbacks())):
         if thread_count():
             sys_modules["threading"]._shutdown()  # first, as Python does
         run_exit_handlers()
 
 
-def threads(leads):
+def threads(top_level):
     threading = sys_modules.get("threading")
     if threading is None or not thread_count():
         return []
-    here = threading.current_thread()
-    return [thread for thread in threading.enumerate() if thread is not here and not thread.daemon and any(map(leads, does(threading, thread)))]
+    here, leads, callers = threading.current_thread(), top_level.calls_watched, top_level.elsewhere.callers
+    others = [thread for thread in threading.enumerate() if thread is not here and not thread.daemon]
+    return [thread for thread in others if thread.ident in callers or any(map(leads, does(threading, thread)))]
 
 
 def does(threading, thread):
@@ -61,12 +76,12 @@ def does(threading, thread):
     return [getattr(thread, "_target", None), run if run is not threading.Thread.run else None, getattr(thread, "function", None)]
 
 
-def futures(leads):
+def futures(is_in):
     """Those of the executors' calls that lead to `main`."""
     kinds = [getattr(sys_modules.get(f"concurrent.futures.{kind}"), "_WorkItem", None) for kind in ("thread", "process")]
     if kinds == [None, None]:
         return []
-    return [value.future for value in all_objects() if type(value) in kinds and leads(value.fn)]
+    return [value.future for value in all_objects() if type(value) in kinds and is_in(value.fn)]
 
 
 def callbacks():

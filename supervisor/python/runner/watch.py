@@ -12,41 +12,15 @@ it is done, for which the top level is run in pieces. A top level that can call 
 
 import sys
 import types
-from _thread import _count as thread_count
+from _thread import _count as thread_count, get_ident
 
 from .captured import sys_exc_info, sys_getframe
 from .compiled import may_call_main
 from .exit_handlers import count_exit_handlers
 from .binding import definitions, is_main, pieces
 from .elsewhere import Elsewhere
-
-GENERATOR, COROUTINE, ASYNC_GENERATOR, HAS_DOCSTRING = 0x20, 0x80, 0x200, 0x4000000
-VARARGS, VARKEYWORDS = 0x4, 0x8
-# All that an asynchronous generator gives and is sent, handed on.
-PASSED_ON = """\
-  __inner = {0}
-  __item = await __inner.asend(None)
-  while True:
-   try:
-    __sent = yield __item
-   except GeneratorExit:
-    await __inner.aclose()
-    raise
-   except BaseException as __thrown:
-    __item = await __inner.athrow(__thrown)
-   else:
-    __item = await __inner.asend(__sent)
- except StopAsyncIteration:
-  {1} .leave(None)
-"""
-# A watch where there is none of this.
-STAND_IN = """type("Watch", (), {
-    "enter": lambda self: type(lambda: 0)(code, __import__("sys")._getframe(1).f_globals),
-    "leave": lambda self, value: value,
-    "failed": lambda self: None,
-})()"""
-# The constant in whose place its watch comes into a code that stands in for another.
-PLACE = 0x10000
+from .ends import before_finalize
+from .stand_in import STAND_IN, Spent, hooked
 
 
 class Watch:
@@ -60,11 +34,16 @@ class Watch:
 
     def enter(self):
         self.entered += 1
-        self.elsewhere.tell()
+        first = self.elsewhere.first
+        given = None if first.is_the_scripts() else first.given(self.code)
+        if given is not None:
+            return given
         namespace = sys_getframe(1).f_globals
         function = self.function or self.found(namespace)
-        if function is None:
-            return types.FunctionType(self.code, namespace, self.code.co_name, None, None)
+        if function is None or first.is_ours():
+            closure = None if function is None else function.__closure__
+            return types.FunctionType(self.code, namespace, self.code.co_name, None, closure)
+        self.elsewhere.callers.add(get_ident())
         function.__code__ = self.code
         return function
 
@@ -80,6 +59,13 @@ class Watch:
         function = self.function or self.found(namespace)
         if function is not None:
             function.__code__ = self.code
+        self.hooked = self.function = self.value = None
+
+    def spend(self, namespace):
+        """From now on a call gives nothing: the run is over, and so is the script."""
+        function = self.function or self.found(namespace)
+        if function is not None:
+            function.__code__ = hooked(Spent(self.code))
         self.hooked = self.function = self.value = None
 
     def __reduce__(self):
@@ -99,60 +85,6 @@ class Watch:
             self.function.__code__ = self.hooked
         error = sys_exc_info()[1]
         error.__traceback__ = error.__traceback__.tb_next
-
-
-def hooked(watch):
-    """The code that stands in for a function's."""
-    code = watch.code
-    head, call = signature(code)
-    kind, called = "def", f"{PLACE} .enter()({call})"
-    if code.co_flags & COROUTINE:
-        kind, called = "async def", "await " + called
-    elif code.co_flags & GENERATOR:
-        called = f"(yield from {called})"
-    elif code.co_flags & ASYNC_GENERATOR:
-        kind = "async def"
-    body = PASSED_ON.format(called, PLACE) if code.co_flags & ASYNC_GENERATOR else f"  return {PLACE} .leave({called})\n"
-    text = f"{kind} f({head}):\n {documentation(code)!r}\n try:\n{body} except:\n  {PLACE} .failed()\n  raise\n"
-    [made] = [const for const in compile(text, "", "exec", dont_inherit=True).co_consts if isinstance(const, types.CodeType)]
-    fields = {"co_qualname": code.co_qualname} if hasattr(code, "co_qualname") else {}
-    if sys.version_info >= (3, 11):
-        # Each instruction is of the line of the definition: Objects/locations.md of CPython's source.
-        fields["co_linetable"] = bytes((0x80 | 13 << 3 | 7, 0)) * (len(made.co_code) // 16 + 1)
-    consts = tuple(watch if type(const) is int else const for const in made.co_consts)
-    return made.replace(
-        co_name=code.co_name, co_filename=code.co_filename, co_firstlineno=code.co_firstlineno,
-        co_freevars=code.co_freevars, co_consts=consts, **fields,
-    )
-
-
-def signature(code):
-    """Parameters as they stand in a definition, without defaults, and the arguments that pass them on."""
-    names, positional, named = code.co_varnames, code.co_argcount, code.co_kwonlyargcount
-    head, call = list(names[:positional]), list(names[:positional])
-    if code.co_posonlyargcount:
-        head.insert(code.co_posonlyargcount, "/")
-    rest = iter(names[positional + named :])
-    if code.co_flags & VARARGS:
-        star = "*" + next(rest)
-        head.append(star)
-        call.append(star)
-    elif named:
-        head.append("*")
-    head += names[positional : positional + named]
-    call += [f"{name}={name}" for name in names[positional : positional + named]]
-    if code.co_flags & VARKEYWORDS:
-        stars = "**" + next(rest)
-        head.append(stars)
-        call.append(stars)
-    return ", ".join(head), ", ".join(call)
-
-
-def documentation(code):
-    if sys.version_info >= (3, 13) and not code.co_flags & HAS_DOCSTRING:
-        return None
-    first = code.co_consts[0] if code.co_consts else None
-    return first if isinstance(first, str) else None
 
 
 def callee(value, fits, depth=8):
@@ -247,7 +179,24 @@ class TopLevel:
         if self.watches and not self.returned and (thread_count() or count_exit_handlers()):
             from .to_come import wait_for_calls
 
-            wait_for_calls(self.calls_watched, lambda: self.called)
+            wait_for_calls(self)
+
+    def run_of_ours(self):
+        """The call of `main` that is left to us, if something is left that could call it too; nothing where it just has."""
+        from .to_come import may_come
+
+        if not self.watches or not callable(self.namespace.get("main")) or not may_come(self.namespace, self.elsewhere.first):
+            return False
+        run = self.elsewhere.first.take()
+        if run is not None:
+            before_finalize.append(lambda: self.spend(run))
+        return run
+
+    def spend(self, run):
+        run.forget()
+        for watch in self.watches:
+            watch.spend(self.namespace)
+        self.close(self.namespace)
 
     def close(self, namespace):
         self.elsewhere.close()

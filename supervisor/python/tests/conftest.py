@@ -13,9 +13,25 @@ PARTS = (FOLDER / "runner/parts").read_text().split()
 LATE = (FOLDER / "runner/late").read_text().split()
 
 
+def without_words(text):
+    """The text without its comments, documentation and empty lines, as `build.rs` leaves them out."""
+    kept, in_string, is_kept, opened = [], False, True, True
+    for line in text.splitlines(keepends=True):
+        code = line.strip()
+        if not in_string:
+            if not code or code.startswith("#"):
+                continue
+            is_kept = not (opened and code.startswith('"""'))
+            opened = code.startswith(("def ", "class ", "async def ")) and code.endswith(":")
+        if is_kept:
+            kept.append(line)
+        in_string ^= bool(code.count('"""') % 2)
+    return "".join(kept)
+
+
 def alone(part, folder="runner"):
     text = ""
-    for line in (FOLDER / f"{folder}/{part}.py").read_text().splitlines(keepends=True):
+    for line in without_words((FOLDER / f"{folder}/{part}.py").read_text()).splitlines(keepends=True):
         imported = re.match(r"( *)from \.(\w+) import ", line)
         if not imported:
             text += line

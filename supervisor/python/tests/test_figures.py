@@ -9,12 +9,12 @@ import pytest
 
 RUNNER = Path(__file__).parents[1] / "runner"
 
-# The two parts of the runner, as they lie behind one another.
+# The parts of the runner, as they lie behind one another.
 HEAD = f"""
 import sys
 def parts():
     import re
-    text = "".join(open({str(RUNNER)!r} + "/" + part + ".py").read() for part in ("figures", "pictures"))
+    text = "".join(open({str(RUNNER)!r} + "/" + part + ".py").read() for part in ("imports", "figures", "pictures"))
     runner = {{"__name__": "runner", "sys_modules": sys.modules}}
     exec(compile(re.sub(r"(?m)^( *)from [.].*", r"\\1pass", text), "runner", "exec"), runner)
     runner["look_for_figures"]()

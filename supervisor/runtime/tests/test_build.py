@@ -1,6 +1,8 @@
 """The Python tree as build.py leaves it, and what it says where it cannot."""
 
+import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -60,6 +62,30 @@ def test_every_module_is_compiled_for_good(files):
         if path.suffix == ".pyc":
             # PEP 552: flags 1 is a hash of the source that is never looked at.
             assert path.read_bytes()[4:8] == b"\1\0\0\0", path
+
+
+def test_it_tells_what_is_in_it():
+    told = json.loads((TREE / "base.json").read_text())
+    [program] = (TREE / "usr/bin").glob("python3.*")
+    assert told["python"].startswith(program.name.removeprefix("python") + ".")
+    assert told["tag"] == "cp" + program.name.removeprefix("python").replace(".", "")
+    assert re.fullmatch(r"2\.\d+", told["libc"])
+    packages = TREE / told["site"].lstrip("/")
+    found = {re.fullmatch(r"(.+?)-([^-]+)\.dist-info", path.name).groups() for path in packages.glob("*.dist-info")}
+    assert {(each["name"], each["version"]) for each in told["packages"]} == {(re.sub("[-_.]+", "-", name).lower(), version) for name, version in found}
+    assert {"numpy", "pandas", "flask", "dateutil"} <= set(told["modules"])
+    for module in told["modules"]:
+        assert (packages / module).is_dir() or list(packages.glob(f"{module}.*")), module
+
+
+def test_fonts_come_with_their_licences():
+    fonts = {path.name for path in (TREE / "usr/share/fonts/truetype").iterdir()}
+    assert fonts == {"DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSansMono.ttf", "NotoEmoji.ttf", "wqy-microhei.ttc"}
+    for name in ("DejaVu", "NotoEmoji", "wqy-microhei"):
+        assert "icense" in (TREE / f"usr/share/doc/fonts/{name}.txt").read_text()
+    [listed] = (TREE / "usr/share/matplotlib").glob("fontlist-*.json")
+    named = {Path(entry["fname"]).name for entry in json.loads(listed.read_text())["ttflist"] if entry["fname"].startswith("/usr/share/fonts/")}
+    assert named == fonts
 
 
 def test_needs_root(tmp_path):

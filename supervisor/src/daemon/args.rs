@@ -73,6 +73,10 @@ pub struct Serve {
     /// Live beside other supervisors of the same policy: where one has its host ids, take the next that are free.
     #[arg(long)]
     pub beside: bool,
+    /// Read the policy again when something in its directory is written or moved there, as at SIGHUP: for pods, where a ConfigMap
+    /// changes and nobody can send a signal.
+    #[arg(long)]
+    pub reload_on_change: bool,
     /// How log lines are written.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

@@ -10,7 +10,7 @@ use cloister_program::log::{self, NoJournal};
 use cloister_program::{Stop, open_policy};
 use cloister_sandbox::devices::Devices;
 use cloister_terms::Policy;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinError;
 
 use crate::daemon::args::Serve;
@@ -19,8 +19,9 @@ use crate::daemon::confine::{self, NotConfined, NotRoot, require_root};
 use crate::daemon::needs::{has_loopback, id_range};
 use crate::daemon::open_files::{TooFewFiles, allow_open_files};
 use crate::daemon::reader::{NoPolicy, Reader};
-use crate::daemon::reload::Source;
+use crate::daemon::reload::{Reasons, Source};
 use crate::daemon::start::{self, StartError};
+use crate::daemon::watched::Watched;
 use crate::daemon::{canary, devices, notify, reload};
 use crate::door::server::Server;
 use crate::door::socket;
@@ -54,6 +55,9 @@ pub enum ServeError {
     /// A step of the sandbox failed.
     #[error(transparent)]
     Sandbox(#[from] cloister_sandbox::Error),
+    /// The policy's directory cannot be watched.
+    #[error("watch the directory of {path} for changes (--reload-on-change): {1}", path = .0.display())]
+    Watch(PathBuf, io::Error),
     /// The socket cannot be listened on.
     #[error("listen on {path}: {1}", path = .0.display())]
     Socket(PathBuf, io::Error),
@@ -91,14 +95,16 @@ pub fn serve(arguments: &Serve) -> Result<ExitCode, ServeError> {
     allow_open_files(&policy)?;
     cloister_sandbox::sys::give_back_large_blocks();
     // First of all: until they are listened for, signals end the process, and leave what it has begun.
-    let (hangup, stop) = {
+    let (reasons, stop) = {
         let _inside = runtime.enter();
         let failed = ServeError::Signals;
-        (signal(SignalKind::hangup()).map_err(failed)?, Stop::new().map_err(failed)?)
+        let watched = arguments.reload_on_change.then(|| Watched::directory_of(path)).transpose();
+        let watched = watched.map_err(|error| ServeError::Watch(path.clone(), error))?;
+        (Reasons { hangup: signal(SignalKind::hangup()).map_err(failed)?, watched }, Stop::new().map_err(failed)?)
     };
     let devices = devices::make(&policy, &arguments.cgroup)?;
     confine::confine(has_loopback(&policy))?;
-    runtime.block_on(run(arguments, &policy, reader, &mut claim, devices, (hangup, stop)))
+    runtime.block_on(run(arguments, &policy, reader, &mut claim, devices, (reasons, stop)))
 }
 
 async fn run(
@@ -107,7 +113,7 @@ async fn run(
     reader: Reader,
     claim: &mut Option<Claim>,
     devices: Option<Devices>,
-    (hangup, mut stop): (Signal, Stop),
+    (reasons, mut stop): (Reasons, Stop),
 ) -> Result<ExitCode, ServeError> {
     let failed = |error| ServeError::Socket(arguments.socket.clone(), error);
     let passed = socket::passed().map_err(failed)?;
@@ -141,7 +147,7 @@ async fn run(
         "ready"
     );
     let source = Source { path: arguments.common.policy.clone(), reader };
-    let reloads = tokio::spawn(reload::at_each(hangup, Arc::clone(&engine), Arc::clone(&server), source));
+    let reloads = tokio::spawn(reload::at_each(reasons, Arc::clone(&engine), Arc::clone(&server), source));
     serving.await?;
     // One that is under way is given up; what it has started goes with it.
     reloads.abort();

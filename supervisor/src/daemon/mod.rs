@@ -16,3 +16,4 @@ pub mod program;
 pub mod reader;
 pub(crate) mod reload;
 pub mod start;
+pub(crate) mod watched;

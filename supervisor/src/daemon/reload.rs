@@ -1,4 +1,5 @@
-//! Reload: at each SIGHUP the policy file is read again and put in force, whole or not at all.
+//! Reload: at each SIGHUP, and where it is asked for at each change, the policy file is read again and put in force, whole or
+//! not at all.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use tokio::signal::unix::Signal;
 use crate::daemon::change::{Reloaded, change};
 use crate::daemon::reader::{NoPolicy, Reader};
 use crate::daemon::start::StartError;
+use crate::daemon::watched::Watched;
 use crate::door::engine::Engine;
 use crate::door::readiness::ReloadState;
 use crate::door::server::Server;
@@ -47,10 +49,36 @@ impl ReloadError {
     }
 }
 
-/// Reads the file again at each hangup, for ever. Those that come while one is dealt with make one more
+/// What a reload comes of.
+#[derive(Debug)]
+pub struct Reasons {
+    /// SIGHUP.
+    pub hangup: Signal,
+    /// Changes of the file, if they are watched.
+    pub watched: Option<Watched>,
+}
+
+impl Reasons {
+    /// Completes at the next one; `None` where there will be none.
+    async fn next(&mut self) -> Option<()> {
+        let Some(watched) = &self.watched else { return self.hangup.recv().await };
+        let failed = tokio::select! {
+            hangup = self.hangup.recv() => return hangup,
+            changed = watched.changed() => changed.err(),
+        };
+        if let Some(error) = failed {
+            tracing::error!("the policy's file is watched no more, SIGHUP still has it read again: {error}");
+            self.watched = None;
+            return self.hangup.recv().await;
+        }
+        Some(())
+    }
+}
+
+/// Reads the file again at each of the reasons, for ever. Those that come while one is dealt with make one more
 /// reload together: a [`Signal`] remembers that it came, not how often.
-pub async fn at_each(mut hangup: Signal, engine: Arc<Engine>, server: Arc<Server>, source: Source) {
-    while hangup.recv().await.is_some() {
+pub async fn at_each(mut reasons: Reasons, engine: Arc<Engine>, server: Arc<Server>, source: Source) {
+    while reasons.next().await.is_some() {
         server.set_reload(match reload(&engine, &source).await {
             Ok(done) => {
                 tell(&done);

@@ -91,6 +91,28 @@ def refuse(service, text, why):
     assert ready(service)["policy"] == before
 
 
+def test_a_change_is_read_without_a_signal_where_it_is_asked_for(start_service):
+    """As a ConfigMap changes: the file is a link by way of another, which is exchanged."""
+    service = start_service(supervisor_options=["--drain-notice", "0s", "--reload-on-change"])
+    text, volume = service.policy.read_text(), service.policy.parent
+
+    def put(number, text):
+        version = volume / f"..{number}"
+        version.mkdir()
+        (version / "policy.toml").write_text(text)
+        (volume / "..new").symlink_to(version.name)
+        (volume / "..new").rename(volume / "..data")
+
+    put(1, text)
+    service.policy.unlink()
+    service.policy.symlink_to("..data/policy.toml")
+    put(2, text + "# of another day\n")
+    eventually(lambda: ready(service) == {"status": "ok", "policy": digest(text + "# of another day\n")}, within=120)
+    put(3, text + "[profile.")
+    eventually(lambda: "mistakes" in ready(service).get("reload", {}).get("refused", ""), within=120)
+    assert service.client.execute("def main(): return 1").result == 1
+
+
 def test_no_request_is_lost_or_runs_under_a_mixture(start_service):
     service = start_service(supervisor={"slots": 4, "queue": 128, "queue_wait": '"120s"'})
     sides = {name: side(service, name) for name in ("side-a", "side-b")}

@@ -1,0 +1,35 @@
+"""kubernetes.md: what ends without being told to loses what had begun on it, and nothing else."""
+
+import time
+
+from conftest import CLIENTS, more
+
+
+def test_a_node_that_is_cut_off(cloister, load):
+    """Nobody can know what became of what had been sent there. Who had no connection to it asks again."""
+    cluster = cloister.cluster
+    [node] = [cluster.nodes[pod["spec"]["nodeName"]] for pod in cloister.pods()][-1:]
+    with load(connects=100) as asked:
+        cut = time.monotonic()
+        node.cut(True)
+        try:
+            cluster.wait(lambda: not node.is_ready(), "a node that is known to be away")
+            cluster.wait(lambda: len(cloister.endpoints()) == 2, "a Service without its pod")
+            more(cluster, asked)
+            unasked = asked.reconnected
+        finally:
+            node.cut(False)
+        cluster.wait(lambda: node.is_ready() and len(cloister.endpoints()) == 3, "the node and its pod are back")
+    assert all(opened <= cut for opened in asked.lost_on), asked.lost
+    assert len(asked.lost) <= CLIENTS and set(asked.kinds()) <= {"no answer", "cut, kept connection", "cut, new connection"}, asked.kinds()
+    print(f"{unasked} connections to the node were given up before the Service was without it")
+
+
+def test_a_supervisor_that_is_killed(cloister, load):
+    """Its gateway holds what has not begun until the next one is there."""
+    pod = cloister.pods()[0]
+    with load() as asked:
+        cloister.kill(pod, "supervisor")
+        cloister.cluster.wait(lambda: cloister.restarts(pod, "supervisor") == 1, "a supervisor that is started again")
+        cloister.wait_until_rolled()
+    assert set(asked.kinds()) <= {"502"} and len(asked.lost) <= CLIENTS, asked.kinds()

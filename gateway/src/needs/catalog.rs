@@ -67,10 +67,10 @@ impl Runtime {
         let mut add = |name: &str, version: &str| {
             packages.insert(normalized(name), Package { text: version.to_owned(), version: There::parse(version) });
         };
-        for package in &info.packages {
-            add(&package.name, &package.version);
+        // What was seen goes before what was written down: a profile may mount something over it.
+        if said.is_none_or(|said| said.packages.is_empty() || said.may_have_more()) {
+            info.packages.iter().for_each(|package| add(&package.name, &package.version));
         }
-        // What was seen goes before what was written down.
         for (name, version) in said.iter().flat_map(|said| &said.packages).filter_map(|package| package.split_once(' '))
         {
             add(name, version);

@@ -71,6 +71,12 @@ pub struct ProfileInfo {
 pub type Profiles = BTreeMap<String, ProfileInfo>;
 
 impl Interpreter {
+    /// Whether it has more packages than are told of, for all that is known.
+    #[must_use]
+    pub fn may_have_more(&self) -> bool {
+        self.packages.len() >= MOST_PACKAGES
+    }
+
     /// The same with what is too long or too much left out, and what would not be one line of plain text.
     #[must_use]
     pub fn bounded(self) -> Option<Self> {
@@ -99,5 +105,9 @@ mod tests {
             assert_eq!(said("3", vec![odd.to_owned(), "a 1".to_owned()]), Some(1), "{odd:?}");
         }
         assert_eq!(said("3", vec!["a 1".to_owned(); 10_000]), Some(MOST_PACKAGES));
+        let more = |count: usize| {
+            Interpreter { version: "3".to_owned(), packages: vec!["a 1".to_owned(); count] }.may_have_more()
+        };
+        assert!(more(MOST_PACKAGES) && !more(MOST_PACKAGES - 1));
     }
 }

@@ -96,7 +96,7 @@ def pytest_runtest_makereport(item, call):
     report = yield
     cluster = next((each for each in (item.funcargs.get(name) for name in ("cluster", "bare", "cloister")) if each), None)
     if report.failed and cluster is not None:
-        for what in (["get", "pods,nodes", "-A", "-o", "wide"], ["get", "events", "-A"]):
+        for what in (["get", "pods,nodes", "-A", "-o", "wide"], ["get", "events"]):
             report.sections.append((what[1], cluster.kubectl(*what, check=False).stdout[-6000:]))
     return report
 

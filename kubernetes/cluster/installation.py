@@ -35,6 +35,8 @@ class Installation:
     def __init__(self, cluster, directory, programs, images):
         self.cluster, self.directory, self.programs, self.images = cluster, directory, programs, images
         self.kubectl = cluster.kubectl
+        self.place = directory / "kustomization"
+        self.place.mkdir()
         self.key = None
 
     def load(self, nodes):
@@ -55,8 +57,7 @@ class Installation:
         """The objects of an overlay or a file for this cluster: its age, its images, its processors, which all nodes share; with
         another policy, or with a patch of the Deployment.
         """
-        place = self.directory / "kustomization"
-        place.mkdir(exist_ok=True)
+        place = self.place
         kustomization = {
             "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
             "resources": [os.path.relpath(resource, place)],
@@ -72,7 +73,9 @@ class Installation:
             kustomization["configMapGenerator"] = [
                 {"name": "cloister-policy", "namespace": "cloister", "behavior": "replace", "files": ["policy.toml"]}]
         (place / "kustomization.yaml").write_text(json.dumps(kustomization))
-        return subprocess.run([KUSTOMIZE, "kustomize", place], check=True, capture_output=True, text=True).stdout
+        made = subprocess.run([KUSTOMIZE, "kustomize", place], capture_output=True, text=True)
+        assert made.returncode == 0, made.stderr
+        return made.stdout
 
     def apply(self, manifests):
         self.kubectl("apply", "--filename=-", given=manifests)

@@ -11,8 +11,8 @@ def test_a_node_that_is_cut_off(cloister, load):
     [node] = [cluster.nodes[pod["spec"]["nodeName"]] for pod in cloister.pods()][-1:]
     # Who waits for longer than it is away has an answer when it is back: connections outlive a wire.
     with load(connects=100, patience=10) as asked:
-        cut = time.monotonic()
         node.cut(True)
+        cut = time.monotonic()
         try:
             cluster.wait(lambda: not node.is_ready(), "a node that is known to be away")
             cluster.wait(lambda: len(cloister.endpoints()) == 2, "a Service without its pod")

@@ -8,7 +8,8 @@ chart = pytest.importorskip("helm_python.chart")
 
 
 def test_the_chart_changes_no_pod_of_the_overlay_and_runs_without_it(cloister):
-    file = cloister.directory / "chart.yaml"
+    # kubectl takes files from beside a kustomization alone.
+    file = cloister.place / "chart.yaml"
     with chart.Chart.load(OVERLAYS.parent / "chart") as loaded:
         file.write_text("\n---\n".join(loaded.render(values={"context": "privileged"}, name="cloister", namespace="cloister").values()))
     cloister.apply(cloister.manifests(OVERLAYS / "privileged"))

@@ -41,10 +41,10 @@ EITHER_WAY := page gateway spec policy/test_check.py policy/test_learn.py warm/t
 	$(addprefix contract/test_,http.py manuals.py request.py stream.py) \
 	$(addprefix faults/test_,canary.py doctor.py gateway.py going.py overload.py reader.py reload.py two_supervisors.py unread.py)
 
-.PHONY: help run test build leave-out runtime doctor lint audit unit fuzz manifests test-chart test-scaling suite bench spec scale compat test-balancer deb image test-vm test-vm-ci clean root tools test-tools vm-tools test-packages test-cluster
+.PHONY: help run test build leave-out runtime runtime-science runtime-python313 test-runtimes doctor lint audit unit fuzz manifests test-chart test-scaling suite bench spec scale compat test-balancer deb image test-vm test-vm-ci clean root tools test-tools vm-tools test-packages test-cluster
 
 help: ## Show the targets
-	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -E '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
 
 run: root runtime build ## Build, prepare Python, start both daemons, serve 127.0.0.1:8080 (CLOISTER_LISTEN)
 	@exec $(PYTHON) supervisor/runtime/serve.py --bin $(TARGET)/release --policy policy/policy.toml --listen $(LISTEN) -- $(GATEWAY_OPTIONS)
@@ -65,6 +65,19 @@ leave-out: tools
 runtime: root ## Prepare the Python that sandboxes see, with numpy, pandas, matplotlib and what else is expected everywhere
 	@echo "== Python for the sandboxes"
 	$(PYTHON) supervisor/runtime/build.py
+
+runtime-science: root runtime build ## Prepare the packages of a second profile, science: scipy, scikit-learn, polars and others
+	@echo "== packages of the profile science"
+	$(PYTHON) -B supervisor/runtime/science.py $(TARGET)/release policy/policy.toml
+
+runtime-python313: root ## Prepare a second Python, that of Debian 13, beside the first (docs/deploy.md)
+	@echo "== Python 3.13 for the sandboxes"
+	$(PYTHON) -B supervisor/runtime/other_python.py trixie 3.13 $(RUNTIME)313
+
+test-runtimes: root test-tools test-packages runtime runtime-python313 build leave-out ## Run the tests of isolation and warmth with a second Python
+	@echo "== the suite with Python 3.13"
+	export CLOISTER_LEAVE_OUT=$(TARGET)/leave-out CLOISTER_BIN=$(TARGET)/release CLOISTER_RUNTIME=$(RUNTIME)313
+	$(SUITE)/escape supervisor/suite/warm supervisor/suite/cases
 
 doctor: root runtime build ## Show which layers of the sandbox this machine has and which hold
 	@$(TARGET)/release/cloister doctor --policy policy/policy.toml
@@ -115,7 +128,7 @@ suite: root test-tools test-packages runtime build leave-out ## Run the black-bo
 	echo "== what of the black-box suite is so with every runtime, with one that is not Python"
 	CLOISTER_TONGUE=supervisor/suite/echo CLOISTER_BIN=$(TARGET)/release $(SUITE) -m neutral
 
-bench: root runtime build ## Measure warm and cold jobs beside bare forks and the predecessor's way (BENCH_OPTIONS)
+bench: root runtime test-packages build ## Measure warm and cold jobs beside bare forks and the predecessor's way (BENCH_OPTIONS)
 	@echo "== bench"
 	$(PYTHON) supervisor/runtime/test_tools.py $(TARGET)/bench-venv requirements-bench.txt wrk
 	CLOISTER_BIN=$(TARGET)/release $(TARGET)/bench-venv/bin/python -B supervisor/bench/bench.py --out $(TARGET)/bench $(BENCH_OPTIONS)

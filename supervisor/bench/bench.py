@@ -18,6 +18,7 @@ from statistics import median
 import calls
 import density
 import neighbours
+import packages
 import prints
 import report
 from subjects import Cloister, Floor, Nsjail, Predecessor, Service
@@ -33,6 +34,8 @@ def main():
     arguments = parse()
     if arguments.only_neighbours:
         return print(report.neighbours(noise(arguments)))
+    if arguments.only_packages:
+        return print(report.packages(packages.measure(arguments.rounds, arguments.seconds)))
     subjects = [Cloister("warm", warm=True), Cloister("cold", warm=False), Floor(), Predecessor()]
     if arguments.beside:
         subjects += [Cloister("warm, before", warm=True, built=arguments.beside), Cloister("cold, before", warm=False, built=arguments.beside)]
@@ -84,6 +87,7 @@ def parse():
                         help=f"only these neighbours: {', '.join(neighbours.KINDS)}")
     parser.add_argument("--neighbours", type=int, default=neighbours.JOBS, help="how many jobs at once the other client has")
     parser.add_argument("--neighbour-seconds", type=float, default=4, help="how long each kind of neighbour is measured")
+    parser.add_argument("--only-packages", action="store_true", help="pictures, models and workbooks, and nothing else")
     parser.add_argument("--only-neighbours", action="store_true", help="nothing but that part")
     parser.add_argument("--workload", action="append", choices=list(WORKLOADS), help="measure these only")
     return parser.parse_args()

@@ -7,6 +7,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 
+import packages as packaged  # noqa: E402
 from prints import PRINTS  # noqa: E402
 
 # Subjects in the order of the tables.
@@ -96,6 +97,13 @@ def before_and_after(figures):
                 ratios = [subjects[name][percentile] / before[percentile] for percentile in (50, 90, 99)] + [rates[count] / rates_before[count] for count in (1, 8)]
                 rows.append((f"{load}, {name}", *(f"{ratio:.2f}" for ratio in ratios)))
     return [aligned(rows)] if rows[1:] else []
+
+
+def packages(figures):
+    """Pictures, models and workbooks, and what is wanted of them."""
+    wanted = [("goal", "ratio", "bound", "")]
+    wanted += [(what, f"{ratio:.2f}", f"at most {bound}", "met" if ratio <= bound else "NOT MET") for what, ratio, bound in packaged.goals(figures)]
+    return aligned(list(packaged.rows(figures))) + "\n\n" + aligned(wanted)
 
 
 def neighbours(figures):

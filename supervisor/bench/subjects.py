@@ -97,24 +97,32 @@ class Cloister(Http):
 
 
 class Root:
-    """The sandboxes' Python tree as a root directory of its own, for the subjects that do not isolate."""
+    """The sandboxes' Python tree as a root directory of its own, for the subjects that do not isolate; with other packages, if need be."""
 
-    def __init__(self):
+    def __init__(self, packages=None):
+        self.packages = packages
         self.path = Path(tempfile.mkdtemp(prefix="cloister-bench-"))
         for name in ("usr", "dev", "tmp", "proc", "app"):
             (self.path / name).mkdir()
         for name in ("lib", "lib64", "bin"):
             (self.path / name).symlink_to(f"usr/{name}")
-        for program in ("floor.py", "predecessor.py"):
+        for program in ("floor.py", "predecessor.py", "bare.py"):
             shutil.copy(HERE / program, self.path / "app")
 
     def python(self, program, *arguments, **options):
         """Start a program in it; the mounts are in a namespace of the process and end with it."""
-        script = ('mount --bind "$1/usr" "$2/usr" && mount --bind /dev "$2/dev" && mount -t proc proc "$2/proc" && '
+        over = f'mount --bind "{self.packages}" "$2{(self.packages / "place").read_text()}" && ' if self.packages else ""
+        script = ('mount --bind "$1/usr" "$2/usr" && ' + over + 'mount --bind /dev "$2/dev" && mount -t proc proc "$2/proc" && '
                   'root=$2 && shift 2 && exec chroot "$root" /usr/bin/python3 "$@"')
         command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", TREE, self.path, f"/app/{program}", *arguments]
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **SINGLE}
         return subprocess.Popen(list(map(str, command)), env=environment, text=True, **options)
+
+    def begin(self, program, *arguments):
+        """Start one that takes orders, and wait until it does."""
+        process = self.python(program, *arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdout.readline() == "ready\n"
+        return process
 
     def remove(self):
         shutil.rmtree(self.path)
@@ -127,10 +135,7 @@ class Floor:
 
     def start(self):
         self.root = Root()
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.forkers = [self.root.python("floor.py", *IMPORTS, **pipes) for _ in range(2)]
-        for forker in self.forkers:
-            assert forker.stdout.readline() == "ready\n"
+        self.forkers = [self.root.begin("floor.py", *IMPORTS) for _ in range(2)]
 
     def load(self, script, clients, seconds, pause=0):
         forkers = self.forkers[: min(clients, 2)]

@@ -14,6 +14,7 @@ from pathlib import Path
 RUNTIME_TOOLS = Path(__file__).resolve().parents[1] / "runtime"
 sys.path.insert(0, str(RUNTIME_TOOLS))
 import build
+import libraries
 
 REQUIREMENTS = RUNTIME_TOOLS / "requirements-compat.txt"
 # Extension modules that only tests import.
@@ -32,7 +33,7 @@ def main():
     add_tests(tree / build.TREE_STDLIB)
     add_packages(tree / build.site_directory())
     interpreter = tree / "usr/bin" / build.STDLIB.name
-    build.copy_libraries(tree, interpreter)
+    libraries.copy(tree, interpreter)
     # Each module is an interpreter of its own, twice, and cannot keep what it compiles.
     build.compile_all(tree)
     build.settle_modes(tree, interpreter)

@@ -15,7 +15,6 @@ import fcntl
 import hashlib
 import os
 import platform
-import re
 import shutil
 import site
 import stat
@@ -28,13 +27,14 @@ from py_compile import PycInvalidationMode
 
 import base
 import fonts
+import libraries
 import slim
 
 DEFAULT_TREE = "/var/lib/cloister/python"
 HERE = Path(__file__).resolve().parent
 REQUIREMENTS = HERE / "requirements.txt"
 # What makes the tree what it is, beside the interpreter.
-PARTS = [REQUIREMENTS, *(HERE / name for name in ("requirements-fonts.txt", "build.py", "base.py", "debian.py", "fonts.py", "letters.py", "slim.py"))]
+PARTS = [REQUIREMENTS, *(HERE / name for name in ("requirements-fonts.txt", "build.py", "base.py", "debian.py", "fonts.py", "letters.py", "libraries.py", "slim.py"))]
 
 # The standard library as this interpreter has it, and where one installed under /usr looks for it.
 STDLIB = Path(sysconfig.get_path("stdlib"))
@@ -44,11 +44,6 @@ TREE_STDLIB = f"usr/{sys.platlibdir}/{STDLIB.name}"
 LEFT_OUT = ("test", "tests", "_test*.so", "_ctypes_test*.so", "xx*.so", "_xx*.so", "idlelib", "tkinter", "_tkinter*.so",
             "turtledemo", "turtle.py", "ensurepip", "lib2to3", "nis*.so", "*.a", "config-*", "site-packages",
             "dist-packages", "sitecustomize.py", "usercustomize.py", "EXTERNALLY-MANAGED", "__pycache__")
-
-# What wheels may expect of any system beside what they bring (PEP 513, PEP 599), whether or not the packages of
-# requirements.txt do: the C library's parts of before 2.34 are still asked for by their names.
-EXPECTED_LIBRARIES = ("libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libm.so.6", "libpthread.so.0", "libresolv.so.2", "librt.so.1",
-                      "libstdc++.so.6", "libutil.so.1")
 
 
 def main():
@@ -94,7 +89,7 @@ def build(new):
     say(f"copying Python {platform.python_version()} from {sys.base_prefix}")
     interpreter = copy_interpreter(new)
     shutil.copytree(STDLIB, new / TREE_STDLIB, ignore=shutil.ignore_patterns(*LEFT_OUT), ignore_dangling_symlinks=True)
-    copy_data(new)
+    copy_data(new, Path("/"))
     say("installing the packages of requirements.txt")
     packages = new / site_directory()
     install_packages(REQUIREMENTS.name, packages)
@@ -102,7 +97,7 @@ def build(new):
     say("fetching the fonts")
     or_exit("the fonts cannot be had", fonts.install(new, packages, install_packages))
     say("copying the shared libraries that they need")
-    copied = copy_libraries(new, interpreter)
+    copied = libraries.copy(new, interpreter)
     slim.libraries(new)
     say("compiling")
     compile_all(new)
@@ -127,10 +122,10 @@ def copy_interpreter(new):
     return target
 
 
-def copy_data(new):
+def copy_data(new, root):
     """Time zones, and the one locale that jobs are given (LANG=C.UTF-8); both may be missing."""
     for directory in ("usr/share/zoneinfo", "usr/lib/locale/C.utf8"):
-        source = Path("/") / directory
+        source = root / directory
         if source.is_dir():
             shutil.copytree(source, new / directory, symlinks=True,
                             ignore=shutil.ignore_patterns("localtime", "posixrules", "right"))
@@ -141,10 +136,10 @@ def site_directory():
     return next(path for path in site.getsitepackages(["/usr"]) if path.startswith("/usr/lib")).lstrip("/")
 
 
-def install_packages(requirements, target):
+def install_packages(requirements, target, *options):
     with tempfile.TemporaryDirectory(prefix="cloister-pip-") as scratch:
         command = [*pip(Path(scratch) / "venv"), "install", "--quiet", "--no-compile", "--no-deps", "--require-hashes",
-                   "--only-binary", ":all:", "--target", str(target), "-r", str(HERE / requirements)]
+                   "--only-binary", ":all:", "--target", str(target), *options, "-r", str(HERE / requirements)]
         if run(command, capture=False).returncode != 0:
             sys.exit(f"runtime: pip could not install {requirements}, its message is above: "
                      "check the network and pip's configuration, then try again")
@@ -158,46 +153,6 @@ def pip(venv):
         if Path(python).exists() and run([str(python), "-m", "pip", "--version"]).returncode == 0:
             return [str(python), "-m", "pip"]
     sys.exit(f"runtime: {sys.executable} has no pip: apt-get install python3-pip")
-
-
-def copy_libraries(new, interpreter):
-    """Copy what the loader needs for every binary of the tree, wheels included; returns the host's files."""
-    needed = {}
-    for path in [interpreter, *new.rglob("*.so"), *new.rglob("*.so.*")]:
-        if not path.is_symlink():
-            needed.update(needed_by(path))
-    system = needed["libc.so.6"].resolve().parent
-    for name in EXPECTED_LIBRARIES:
-        if (system / name).exists():
-            needed.setdefault(name, system / name)
-    # Beside the C library: there its loader looks without being told, and there is no ld.so.cache.
-    directory = new / in_usr(system)
-    directory.mkdir(parents=True, exist_ok=True)
-    copied = []
-    for name, source in needed.items():
-        if new not in source.parents:
-            target = new / in_usr(source) if name.startswith("ld-linux") else directory / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, target)
-            copied.append(source.resolve())
-    return copied
-
-
-def needed_by(path):
-    """The shared libraries that a file is linked with, by the name that the loader looks for."""
-    found = {}
-    for line in run(["ldd", str(path)]).stdout.splitlines():
-        match = re.match(r"\s*(?:(\S+) => )?(/\S+) \(0x", line)
-        if match:
-            source = Path(match.group(2))
-            found[os.path.basename(match.group(1) or source)] = source
-    return found
-
-
-def in_usr(path):
-    """/lib and /lib64 are links into /usr in a sandbox, whatever they are on the host."""
-    relative = str(path).lstrip("/")
-    return relative if relative.startswith("usr/") else f"usr/{relative}"
 
 
 def compile_all(new):
@@ -258,9 +213,9 @@ def is_current(tree):
         return False
 
 
-def fingerprint():
+def fingerprint(*more):
     digest = hashlib.sha256()
-    for part in (*(part.read_bytes() for part in PARTS), f"{base_executable()} {sys.version}".encode()):
+    for part in (*(part.read_bytes() for part in (*PARTS, *more)), f"{base_executable()} {sys.version}".encode()):
         digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()
 

@@ -5,24 +5,29 @@ import subprocess
 from pathlib import Path
 
 
-def fetch(packages, directory, options=()):
+def fetch(packages, directory):
     """Download packages into a directory and unpack them there; what went wrong, if something did.
 
-    `options` are those of apt, such as another release's lists. What apt fetches it has checked by its keys.
+    What apt fetches it has checked by its keys.
     """
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         return "there is no apt-get on this machine"
     downloads = Path(directory) / "downloads"
     downloads.mkdir(parents=True)
-    command = ["apt-get", *options, "--quiet=2", "download", *packages]
+    command = ["apt-get", "--quiet=2", "download", *packages]
     done = subprocess.run(command, cwd=downloads, text=True, capture_output=True, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
         # A machine that has never asked for its lists knows of no package.
-        subprocess.run(["apt-get", *options, "--quiet=2", "update"], capture_output=True, stdin=subprocess.DEVNULL)
+        subprocess.run(["apt-get", "--quiet=2", "update"], capture_output=True, stdin=subprocess.DEVNULL)
         done = subprocess.run(command, cwd=downloads, text=True, capture_output=True, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
         return done.stderr.strip() or done.stdout.strip()
-    for package in sorted(downloads.glob("*.deb")):
-        subprocess.run(["dpkg-deb", "--extract", str(package), str(directory)], check=True, stdin=subprocess.DEVNULL)
+    unpack(downloads.glob("*.deb"), directory)
     shutil.rmtree(downloads)
     return None
+
+
+def unpack(packages, directory):
+    """Unpack packages that are there; none of what they would do when they are installed is done."""
+    for package in sorted(packages):
+        subprocess.run(["dpkg-deb", "--extract", str(package), str(directory)], check=True, stdin=subprocess.DEVNULL)

@@ -18,6 +18,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import science
+
 # The tree that the shipped policy shows.
 SHIPPED_TREE = "/var/lib/cloister/python"
 
@@ -44,7 +46,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="cloister-", dir="/run" if os.path.isdir("/run") else None) as directory:
         os.chmod(directory, 0o711)
         try:
-            arguments.policy = of_own_tree(arguments.policy, Path(directory) / "policy.toml")
+            arguments.policy = to_serve(arguments.policy, Path(directory) / "policy.toml")
             for name, command in commands(arguments, Path(directory) / "supervisor.sock").items():
                 daemons[name] = start(command, before)
             complaint = watch(daemons, arguments.listen)
@@ -64,6 +66,20 @@ def parse():
     parser.add_argument("--listen", required=True, help="address and port to serve")
     parser.add_argument("gateway_options", nargs="*", help="options for the gateway")
     return parser.parse_args()
+
+
+def to_serve(policy, place):
+    """The policy to serve. The shipped one has the profile `science` too, once its packages are built."""
+    shown = of_own_tree(policy, place)
+    if Path(policy).resolve() != science.POLICY / "policy.toml":
+        return shown
+    piece = science.where_built(os.environ.get("CLOISTER_RUNTIME") or SHIPPED_TREE)
+    if not piece:
+        return shown
+    place.write_text(Path(shown).read_text() + piece)
+    place.chmod(0o644)
+    say("serving the profile science too, whose packages are built")
+    return str(place)
 
 
 def of_own_tree(policy, place):

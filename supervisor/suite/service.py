@@ -225,7 +225,7 @@ def standard_library():
     """Where the runtime's standard library lies, as a job sees it."""
     text = of_tree(POLICY.read_text())
     host, inside = re.search(r'"(/[^:"]*):(/usr)"', text).groups()
-    [directory] = Path(host).glob("lib/python3*")
+    [directory] = Path(host).glob("lib/python3.*")
     return f"{inside}/{directory.relative_to(host)}"
 
 

@@ -15,6 +15,8 @@ run_exit_handlers, count_exit_handlers, unregister = atexit._run_exitfuncs, atex
 
 # The callbacks that were there, each with what tells that it has nothing to do; none while nobody has judged.
 judged = []
+# All that were there, known or not: none is of a script.
+ahead = []
 
 
 class Asker:
@@ -37,7 +39,7 @@ def registered():
 def judge_exit_handlers():
     """Look at what is registered by now."""
     known = [(function(), idle) for function, idle in KNOWN]
-    callbacks = registered()
+    ahead[:] = callbacks = registered()
     found = [(callback, idle) for callback in callbacks for function, idle in known if callback == function]
     # Before Python 3.14 one that was taken away goes on to be counted, so that a number tells whether any has come.
     if len(found) == len(callbacks) == count_exit_handlers() and sys.version_info < (3, 14):

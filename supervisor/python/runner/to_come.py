@@ -9,7 +9,7 @@ import types
 from _thread import _count as thread_count
 
 from .captured import sys_modules
-from .exit_handlers import KNOWN, registered, run_exit_handlers
+from .exit_handlers import KNOWN, ahead, registered, run_exit_handlers
 from .leavings import all_objects
 
 # Seconds after which one looks again whether a thread has come back from `main`, which it may go on for long after.
@@ -39,7 +39,7 @@ def may_come(namespace, first):
     """Whether anything is left that could call `main` some time: threads, processes, callbacks, what is to be finalised."""
     if thread_count() or first.pipe is not None:
         return True
-    known = [function() for function, _ in KNOWN]
+    known = [*ahead, *(function() for function, _ in KNOWN)]
     if any(callback not in known for callback in callbacks()):
         return True
     return any(isinstance(value, type) and "__del__" in vars(value) for value in namespace.values())

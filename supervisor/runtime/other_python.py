@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""Build a Python tree of another release of Debian than this host's: its interpreter and its C library, side by side with the first.
+
+Usage: other_python.py RELEASE VERSION TREE, such as `other_python.py trixie 3.13 /var/lib/cloister/python313`. The packages
+come from where apt fetches this host's own; nothing of them is installed. What scripts may import is that of build.py.
+A tree that is up to date is left alone; a new one is complete and has been tried before it takes the old one's place.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import base
+import build
+import debian
+import fonts
+import libraries
+import slim
+
+# Beside what the interpreter depends on.
+MORE = ("libc-bin", "libgcc-s1", "libstdc++6", "tzdata")
+
+# By the tree's own interpreter, for what it compiles is for no other.
+COMPILE = """
+import compileall, sys
+from py_compile import PycInvalidationMode
+for directory in sys.argv[1:]:
+    compileall.compile_dir(directory, quiet=2, force=True, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
+"""
+
+
+def main():
+    os.umask(0o022)
+    build.check_machine()
+    if len(sys.argv) != 4 or not re.fullmatch(r"3\.\d+", sys.argv[2]):
+        sys.exit(f"runtime: {__doc__.splitlines()[2]}")
+    release, version, tree = sys.argv[1], sys.argv[2], Path(sys.argv[3]).resolve()
+    if sys.version_info < (3, 11):
+        # Which lines of requirements.txt hold is asked of the Python that runs pip.
+        sys.exit(f"runtime: this is Python {sys.version_info[0]}.{sys.version_info[1]}: PYTHON=python3.11 names another that can install packages for {version}")
+    tree.parent.mkdir(parents=True, exist_ok=True)
+    with open(tree.parent / f".{tree.name}.lock", "w") as lock, tempfile.TemporaryDirectory(prefix="cloister-debian-") as scratch:
+        build.wait_for(lock)
+        os.chmod(scratch, 0o755)
+        lists = lists_of(release, Path(scratch))
+        wanted = [f"python{version}", *MORE]
+        stamp = "\n".join([build.fingerprint(Path(__file__)), *chosen(lists, wanted)]) + "\n"
+        if (tree / "stamp").is_file() and (tree / "stamp").read_text() == stamp:
+            return build.say(f"{tree} is up to date")
+        new = tree.parent / f".{tree.name}.new"
+        shutil.rmtree(new, ignore_errors=True)
+        try:
+            make(new, version, unpacked(lists, wanted, Path(scratch)))
+            (new / "stamp").write_text(stamp)
+            build.replace(tree, new)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+        build.say(f"{tree} is ready")
+
+
+def lists_of(release, scratch):
+    """Options of apt's by which it knows another release alone, and a system on which nothing is installed."""
+    sources = scratch / "sources.list"
+    sources.write_text("".join(f"deb [signed-by={key}] {uri} {release}{suffix} main\n" for uri, key, suffix in archives()))
+    for directory in ("state/lists/partial", "cache/archives/partial"):
+        (scratch / directory).mkdir(parents=True)
+    (scratch / "status").touch()
+    places = {"Dir::Etc::SourceList": sources, "Dir::Etc::SourceParts": "/dev/null", "Dir::Etc::Preferences": "/dev/null", "Dir::Etc::PreferencesParts": "/dev/null",
+              "Dir::State": scratch / "state", "Dir::State::Status": scratch / "status", "Dir::Cache": scratch / "cache", "APT::Sandbox::User": "root"}
+    options = [part for name, value in places.items() for part in ("-o", f"{name}={value}")]
+    build.say(f"asking for the packages of {release}")
+    asked = apt(options, "update")
+    if asked.returncode != 0:
+        sys.exit(f"runtime: apt could not fetch the lists of {release}:\n{asked.stderr or asked.stdout}")
+    return options
+
+
+def archives():
+    """Where this host's own packages come from: address, keyring, and what stands behind a release's name there."""
+    found = {}
+    for uri, suite, key in [*new_style(), *old_style()]:
+        for suffix in ("", "-updates", "-security"):
+            if suite == codename() + suffix:
+                found[suffix] = (uri, key or "/usr/share/keyrings/debian-archive-keyring.gpg", suffix)
+    if "" not in found:
+        sys.exit(f"runtime: apt's sources name no archive of {codename()}: this takes a Debian with apt")
+    return list(found.values())
+
+
+def codename():
+    return re.search(r"(?m)^VERSION_CODENAME=(\S+)", Path("/etc/os-release").read_text() + "\nVERSION_CODENAME=")[1]
+
+
+def new_style():
+    """sources.list(5), DEB822-STYLE FORMAT."""
+    for file in Path("/etc/apt/sources.list.d").glob("*.sources"):
+        for stanza in re.split(r"\n\s*\n", re.sub(r"(?m)^#.*\n?", "", file.read_text())):
+            fields = {name.lower(): value.split() for name, value in re.findall(r"(?m)^([\w-]+):[ \t]*(.*)", stanza)}
+            if "deb" in fields.get("types", []):
+                for uri in fields.get("uris", []):
+                    for suite in fields.get("suites", []):
+                        yield uri, suite, next((key for key in fields.get("signed-by", []) if key.startswith("/")), None)
+
+
+def old_style():
+    """sources.list(5), ONE-LINE-STYLE FORMAT."""
+    for file in [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*.list")]:
+        if file.exists():
+            for options, uri, suite in re.findall(r"(?m)^deb\s+(?:\[(.*?)\]\s+)?(\S+)\s+(\S+)", file.read_text()):
+                key = re.search(r"signed-by=(/\S+)", options)
+                yield uri, suite, key and key[1]
+
+
+def apt(options, *words):
+    return subprocess.run(["apt-get", *options, "--quiet=2", "--yes", "--no-install-recommends", *words],
+                          text=True, capture_output=True, stdin=subprocess.DEVNULL)
+
+
+def chosen(options, wanted):
+    """The packages and versions that apt would install, as it says."""
+    asked = apt(options, "--simulate", "install", *wanted)
+    found = sorted(" ".join(match) for match in re.findall(r"(?m)^Inst (\S+) .*?\((\S+)", asked.stdout))
+    if asked.returncode != 0 or not found:
+        sys.exit(f"runtime: apt finds no {' '.join(wanted)}:\n{asked.stderr or asked.stdout}")
+    return found
+
+
+def unpacked(options, wanted, scratch):
+    """The root of a system with these packages in it, none of them configured."""
+    build.say(f"fetching {wanted[0]} and what it needs")
+    done = apt(options, "--download-only", "install", *wanted)
+    if done.returncode != 0:
+        sys.exit(f"runtime: apt could not fetch packages:\n{done.stderr or done.stdout}")
+    root = scratch / "root"
+    debian.unpack((scratch / "cache/archives").glob("*.deb"), root)
+    return root
+
+
+def make(new, version, root):
+    interpreter, library = new / f"usr/bin/python{version}", f"usr/lib/python{version}"
+    interpreter.parent.mkdir(parents=True)
+    shutil.copy(root / f"usr/bin/python{version}", interpreter)
+    for name in ("python3", "python"):
+        (interpreter.parent / name).symlink_to(interpreter.name)
+    shutil.copytree(root / library, new / library, ignore=shutil.ignore_patterns(*build.LEFT_OUT), ignore_dangling_symlinks=True)
+    build.copy_data(new, root)
+    # As Debian's own interpreters have it, whatever their version.
+    packages = new / "usr/lib/python3/dist-packages"
+    build.say(f"installing the packages of requirements.txt for {version}")
+    build.install_packages(build.REQUIREMENTS.name, packages, *platform(version, root))
+    slim.packages(packages)
+    build.say("fetching the fonts")
+    build.or_exit("the fonts cannot be had", fonts.install(new, packages, build.install_packages))
+    libraries.copy(new, interpreter, root)
+    slim.libraries(new)
+    build.say("compiling")
+    compiled = base.run_in(new, COMPILE, f"/{library}", "/usr/lib/python3/dist-packages")
+    build.or_exit("the new tree cannot be compiled", compiled.returncode and compiled.stderr)
+    build.try_out(new)
+    build.or_exit("matplotlib finds no fonts", fonts.list_them(new))
+    build.or_exit("the new tree does not tell what is in it", base.write(new))
+    build.settle_modes(new, interpreter)
+
+
+def platform(version, root):
+    """Options of pip's by which it takes wheels for another interpreter and another C library than its own."""
+    said = subprocess.run([str(root / libraries.LOADER), "--version"], text=True, capture_output=True, check=True).stdout
+    libc = re.search(r"version (\d+)\.(\d+)", said)
+    names = [f"manylinux_{libc[1]}_{minor}_x86_64" for minor in range(int(libc[2]), 4, -1)] + ["manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64"]
+    return ["--implementation", "cp", "--python-version", version, *(part for name in names for part in ("--platform", name))]
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except OSError as error:
+        sys.exit(f"runtime: {error}")
+    except KeyboardInterrupt:
+        sys.exit("runtime: interrupted")

@@ -132,7 +132,7 @@ async fn one(engine: &Engine, module: &str) -> Said {
     let failed = |why: String| Said { error: Some(why), ..Said::default() };
     let outcome = async {
         let place = engine.enter(Tenant::default()).await?;
-        engine.admit(&place, &request)?.run(&request).await
+        engine.admit(&place, &request, None)?.run(&request).await
     };
     let said = match outcome.await {
         Ok(outcome) => match outcome.verdict {

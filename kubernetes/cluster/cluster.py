@@ -106,7 +106,7 @@ class Cluster:
         """What the API server has there; None if nothing. kubectl would take longer than what is watched."""
         request = urllib.request.Request(f"{API}{path}", headers={"Authorization": f"Bearer {self.token}"})
         try:
-            with self.opener.open(request, timeout=10) as answer:
+            with self.opener.open(request, timeout=60) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             if error.code != 404:

@@ -13,6 +13,7 @@ mod going;
 mod keys;
 mod listen;
 mod metrics;
+mod needs;
 mod privileges;
 mod probe;
 mod serve;

@@ -68,6 +68,7 @@ class Installation:
         }
         if policy is not None:
             (place / "policy.toml").write_text(policy)
+            kustomization["generatorOptions"] = {"disableNameSuffixHash": True}
             kustomization["configMapGenerator"] = [
                 {"name": "cloister-policy", "namespace": "cloister", "behavior": "replace", "files": ["policy.toml"]}]
         (place / "kustomization.yaml").write_text(json.dumps(kustomization))
@@ -81,10 +82,13 @@ class Installation:
         self.cluster.wait(lambda: self.is_rolled(pods), f"{pods} ready pods", within=ROLL_SECONDS)
 
     def is_rolled(self, pods):
-        deployment = self.cluster.get(f"/apis/apps/v1{NAMESPACE}/deployments/cloister")
+        deployment = self.deployment()
         wanted, seen = deployment["spec"].get("replicas"), deployment["status"]
         return (wanted == pods and seen.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
                 and seen.get("updatedReplicas") == seen.get("replicas") == seen.get("readyReplicas") == pods)
+
+    def deployment(self):
+        return self.cluster.get(f"/apis/apps/v1{NAMESPACE}/deployments/cloister")
 
     def pods(self):
         return self.cluster.get(f"/api/v1{NAMESPACE}/pods?labelSelector=app.kubernetes.io/name%3Dcloister")["items"]
@@ -111,14 +115,19 @@ class Installation:
         """Where the Service is."""
         return self.cluster.get(f"/api/v1{NAMESPACE}/services/cloister")["spec"]["clusterIP"], 80
 
-    def execute(self, script, **fields):
-        """One job through the Service: the status and what was answered."""
-        host, port = self.address()
-        request = urllib.request.Request(f"http://{host}:{port}/execute", json.dumps({"script": script, **fields}).encode(), {
-            "Content-Type": "application/json", "Authorization": f"Bearer {self.key}", "Connection": "close"})
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    def execute(self, script, at=None, **fields):
+        """One job through the Service, or in a certain pod: the status and what was answered."""
+        return self.ask("/execute", at or self.address(), json.dumps({"script": script, **fields}).encode())
+
+    def ready(self, at):
+        """What /readyz says in a pod."""
+        return self.ask("/readyz", at)[1]
+
+    def ask(self, path, at, body=None):
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}", "Connection": "close"}
+        request = urllib.request.Request(f"http://{at[0]}:{at[1]}{path}", body, headers)
         try:
-            with opener.open(request, timeout=60) as answer:
+            with self.cluster.opener.open(request, timeout=60) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as answer:
             return answer.code, json.load(answer)

@@ -30,7 +30,9 @@ def main():
     code = 1
     try:
         subprocess.run(["ip", "netns", "add", name], check=True)
-        tests = subprocess.Popen(["nsenter", f"--net=/run/netns/{name}", *command], env=environment, cwd=HERE)
+        # If this is killed, they are interrupted.
+        interrupted = ["setpriv", "--pdeathsig", "INT", "nsenter", f"--net=/run/netns/{name}"]
+        tests = subprocess.Popen([*interrupted, *command], env=environment, cwd=HERE)
         # Whoever is told to stop tells them; Ctrl-C they hear themselves.
         signal.signal(signal.SIGTERM, lambda *_: tests.send_signal(signal.SIGINT))
         signal.signal(signal.SIGINT, signal.SIG_IGN)

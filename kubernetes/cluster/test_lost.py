@@ -9,7 +9,8 @@ def test_a_node_that_is_cut_off(cloister, load):
     """Nobody can know what became of what had been sent there. Who had no connection to it asks again."""
     cluster = cloister.cluster
     [node] = [cluster.nodes[pod["spec"]["nodeName"]] for pod in cloister.pods()][-1:]
-    with load(connects=100) as asked:
+    # Who waits for longer than it is away has an answer when it is back: connections outlive a wire.
+    with load(connects=100, patience=10) as asked:
         cut = time.monotonic()
         node.cut(True)
         try:
@@ -27,7 +28,8 @@ def test_a_node_that_is_cut_off(cloister, load):
 
 def test_a_supervisor_that_is_killed(cloister, load):
     """Its gateway holds what has not begun until the next one is there."""
-    pod = cloister.pods()[0]
+    # One that has not been before, for the kubelet lets who dies again wait.
+    [pod, *_] = [pod for pod in cloister.pods() if cloister.restarts(pod, "supervisor") == 0]
     with load() as asked:
         cloister.kill(pod, "supervisor")
         cloister.cluster.wait(lambda: cloister.restarts(pod, "supervisor") == 1, "a supervisor that is started again")

@@ -131,6 +131,13 @@ def test_the_times_of_the_units_hold_in_pods():
 
 
 @every_overlay
+def test_requests_are_held_until_a_pod_without_supervisor_is_out_of_the_service(overlay):
+    gateway = container(kustomized(overlay), "gateway")
+    probe = gateway["readinessProbe"]
+    assert seconds(option(gateway["args"], "--hold")) > probe["periodSeconds"] * probe["failureThreshold"] + probe["timeoutSeconds"]
+
+
+@every_overlay
 def test_a_pod_is_given_the_time_to_end_without_loss(overlay):
     """deploy.md: the notice, the drain and 10 s; the sidecar's own notice comes after the gateway's end, and is none."""
     objects = kustomized(overlay)

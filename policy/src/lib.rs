@@ -36,7 +36,8 @@ mod units;
 
 pub use cloister_terms::{
     Access, Action, Bytes, CallRule, Children, Comparison, Condition, DEFAULT_PROFILE, Filesystem, Millicpus, Mount,
-    Network, Package, PathRule, Policy, Profile, Rlimits, Runner, Runtime, Supervisor, Uid, WRITABLE, Warm,
+    Network, Package, PathRule, Policy, Profile, READERS as NOT_ACCOUNTS, Rlimits, Runner, Runtime, Supervisor, Uid,
+    WRITABLE, Warm,
 };
 pub use danger::{Danger, danger};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
@@ -47,3 +48,11 @@ pub use text::{Explanation, NoProfile, diff, reference, schema};
 /// The file that is shipped, to start from: every key with its default.
 #[cfg(feature = "text")]
 pub const SHIPPED: &str = include_str!("../policy.toml");
+
+/// Reads a size with its unit, such as "64MiB".
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn parse_size(text: &str) -> Result<Bytes, String> {
+    units::size(text).map_err(|error| error.to_string())
+}

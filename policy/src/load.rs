@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::build::build;
 use crate::check::{host, whole};
 use crate::diagnostic::Diagnostics;
-use crate::packages::{self, Looked};
+use crate::packages::{self, Looked, Packaged};
 use crate::read::Tables;
 
 /// The longest file that is read, in bytes. What is shipped, with all its comments, is a hundredth of it.
@@ -72,13 +72,29 @@ impl Checked {
     pub fn look(mut self) -> Self {
         if self.looked.is_none() {
             let mut problems = self.warnings.emptied();
-            let name = std::path::absolute(self.warnings.path()).unwrap_or_else(|_| self.warnings.path().to_owned());
-            let directory = name.parent().unwrap_or(Path::new("/"));
-            let looked = packages::look(&self.tables, directory, &mut problems);
+            let looked = packages::look(&self.tables, &self.directory(), &mut problems);
             looked.fill(&mut self.policy);
             self.looked = Some((looked, problems));
         }
         self
+    }
+
+    /// The runtimes that have packages, whatever this host has of them.
+    #[must_use]
+    pub fn packaged(&self) -> Vec<Packaged> {
+        packages::packaged(&self.tables, &self.directory())
+    }
+
+    /// Where their builds lie.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        packages::store(&self.tables)
+    }
+
+    /// The file's own, from which it names others.
+    fn directory(&self) -> PathBuf {
+        let name = std::path::absolute(self.warnings.path()).unwrap_or_else(|_| self.warnings.path().to_owned());
+        name.parent().unwrap_or(Path::new("/")).to_owned()
     }
 
     /// What is known of the runtimes, if it was looked for.

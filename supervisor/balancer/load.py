@@ -58,15 +58,15 @@ class Connection:
 class Load:
     """All requests of a run: how many were served, and which were lost, when and how."""
 
-    def __init__(self, address, clients, keeps, seconds, key=None, connects=1):
+    def __init__(self, address, clients, keeps, seconds, key=None, connects=1, patience=PATIENCE):
         body = json.dumps({"script": SCRIPT.format(seconds=seconds)}).encode()
         last = b"" if keeps else b"Connection: close\r\n"
         last += b"Authorization: Bearer %s\r\n" % key.encode() if key else b""
         self.request = (b"POST /execute HTTP/1.1\r\nHost: cloister\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s"
                         % (last, len(body), body))
         self.address, self.clients, self.keeps = address, clients, keeps
-        # How often a client tries to connect for a request.
-        self.connects = connects
+        # How often a client tries to connect for a request, and how long it waits for an answer.
+        self.connects, self.patience = connects, patience
         self.served, self.reconnected, self.longest = 0, 0, 0.0
         self.lost = []
         # When the connections of these were opened.
@@ -98,14 +98,14 @@ class Load:
                 return await connection.open(self.address, CONNECT_SECONDS)
             except NotConnected:
                 self.reconnected += 1
-        return await connection.open(self.address, PATIENCE)
+        return await connection.open(self.address, self.patience)
 
     async def one(self, connection):
         """How a request was lost; None if it was served."""
         used = False
         try:
             used = await self.open(connection)
-            status, stays = await asyncio.wait_for(connection.ask(self.request), PATIENCE)
+            status, stays = await asyncio.wait_for(connection.ask(self.request), self.patience)
         except Lost as lost:
             return str(lost)
         except TimeoutError:

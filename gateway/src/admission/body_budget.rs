@@ -76,13 +76,18 @@ impl TenantBody {
 
     /// Does to a body what there is to do; if it is large, when it is its turn, and beside the event loop.
     pub async fn work<T: Send + 'static>(&self, body: Vec<u8>, work: impl FnOnce(Vec<u8>) -> T + Send + 'static) -> T {
-        if body.len() < LARGE {
-            return work(body);
+        self.work_on(body.len() >= LARGE, move || work(body)).await
+    }
+
+    /// Does what there is to do for it; if that is much, when it is its turn, and beside the event loop.
+    pub async fn work_on<T: Send + 'static>(&self, is_much: bool, work: impl FnOnce() -> T + Send + 'static) -> T {
+        if !is_much {
+            return work();
         }
         let turn = Arc::clone(&self.share.turn).acquire_owned().await.expect("the semaphore is never closed");
         // Until it is done, even if nobody waits for it any more.
         let work = move || {
-            let done = work(body);
+            let done = work();
             drop(turn);
             done
         };

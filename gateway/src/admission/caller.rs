@@ -92,13 +92,11 @@ impl Caller {
     /// 403 for a profile that the key may not use, 429 for a quota that is used up, or too many requests at once.
     pub fn admit(&self, profile: Option<&str>, accounts: &Accounts) -> Result<Option<CountedJob>, Refused> {
         let key = self.key.as_deref();
-        if let Some(profiles) = self.profiles() {
-            let profile = profile.unwrap_or(DEFAULT_PROFILE);
-            if !profiles.iter().any(|known| known == profile) {
-                let profiles = profiles.join(", ");
-                let message = format!("profile: this key may not use {profile:?}, expected one of: {profiles}");
-                return Err(Refused::new(ErrorCode::Forbidden, message));
-            }
+        let profile = profile.unwrap_or(DEFAULT_PROFILE);
+        if !self.may_use(profile) {
+            let profiles = self.profiles().unwrap_or_default().join(", ");
+            let message = format!("profile: this key may not use {profile:?}, expected one of: {profiles}");
+            return Err(Refused::new(ErrorCode::Forbidden, message));
         }
         let at_once = key.map(Key::enter).transpose().map_err(|most| {
             let message = format!(
@@ -126,6 +124,11 @@ impl Caller {
     /// The profiles that it may use; `None` for all.
     pub fn profiles(&self) -> Option<&[String]> {
         self.key.as_deref().and_then(Key::profiles)
+    }
+
+    /// Whether it may use this profile.
+    pub fn may_use(&self, profile: &str) -> bool {
+        self.profiles().is_none_or(|profiles| profiles.iter().any(|known| known == profile))
     }
 
     /// For whom the supervisor counts its request.

@@ -1,7 +1,7 @@
 //! What the OpenAPI document says of every path, and what no attribute of a handler can say.
 
 use cloister_protocol::event::EVENT_STREAM;
-use cloister_protocol::{EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, TIMING_HEADER};
+use cloister_protocol::{EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, PROFILE_HEADER, TIMING_HEADER};
 use utoipa::Modify;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::header::Header;
@@ -45,6 +45,7 @@ fn headers(path: &str, status: &str) -> Vec<(&'static str, Header)> {
         if matches!(status, "200" | "422") {
             headers.push((TIMING_HEADER, text("How long it waited, was prepared and ran (W3C Server Timing).")));
             headers.push((EXPLAIN_HEADER, text("The layers in force, for a request that asks for them.")));
+            headers.push((PROFILE_HEADER, text("The profile that serves it, if the script says what it needs.")));
         }
         if !matches!(status, "401" | "403") {
             headers.push(("ratelimit", text("What is left of the key's rate, if it has one.")));

@@ -13,10 +13,13 @@ use crate::api::app::App;
 use crate::api::negotiation::prefers_events;
 use crate::api::refusal::refuse_unread;
 use crate::api::schemas;
-use crate::upstream::supervisor::Wish;
+use crate::upstream::order::Wish;
 
 /// Runs a script in a sandbox of its own and answers with what its `main()` returned; or, with `entry` `program`, with its exit
 /// code.
+///
+/// A script that says what it needs (`packages`, or metadata as of PEP 723 in it) is served by a profile that has all of it: the
+/// one that is named, or else the default one or the smallest.
 ///
 /// A client that prefers `text/event-stream` (`Accept`) has its answer as Server-Sent Events: `stdout` and `stderr` as text is
 /// printed (`Printed`), and last `result` with the whole body that the answer would otherwise have, of 200 (`Returned`) or 422
@@ -40,7 +43,7 @@ use crate::upstream::supervisor::Wish;
         (status = 408, description = "The body took too long to arrive: request_timeout.", body = schemas::Refused),
         (status = 413, description = "The body, the script or its files are too large: too_large.", body = schemas::Refused),
         (status = 415, description = "The body is not declared as JSON: unsupported_media_type.", body = schemas::Refused),
-        (status = 422, description = "The script's own failure; the code says which.", body = schemas::Failed),
+        (status = 422, description = "The script's own failure; the code says which. missing_packages: what it says that it needs is in no profile that may serve it, and nothing ran.", body = schemas::Failed),
         (status = 429, description = "Too many at once (overloaded), too fast (rate_limited), or no more today (quota_exceeded, with quota): wait Retry-After seconds.", body = schemas::Refused),
         (status = 500, description = "A bug of ours: internal.", body = schemas::Refused),
         (status = 502, description = "The job went with its supervisor, launcher or zygote, and may have run: lost.", body = schemas::Refused),

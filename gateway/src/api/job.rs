@@ -8,17 +8,20 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use cloister_protocol::event::EVENT_STREAM;
-use cloister_protocol::{DEFAULT_PROFILE, ErrorCode, ExecuteRequest, InvalidRequest, JobId, TIMING_HEADER, Writer};
+use cloister_protocol::{DEFAULT_PROFILE, ErrorCode, ExecuteRequest, JobId, PROFILE_HEADER, TIMING_HEADER, Writer};
 use data_encoding::HEXLOWER;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
 use crate::admission::caller::Caller;
 use crate::api::app::App;
+use crate::api::chosen::Chosen;
 use crate::api::refusal::{refuse, refuse_with, unanswered};
 use crate::api::streamed::{StreamOutcome, Streamed};
 use crate::metrics::Outcome;
-use crate::upstream::supervisor::Wish;
+use crate::needs::choice::Asking;
+use crate::needs::wanted::Needs;
+use crate::upstream::order::{Order, Wish};
 use crate::usage::accounts::Job;
 use crate::usage::meter::Meter;
 
@@ -33,17 +36,29 @@ const UNTOLD: &str = "usage events cannot be written at the moment, or too many 
 struct Canonical {
     body: Vec<u8>,
     profile: Option<String>,
+    /// What its script needs; the body names no profile then, and one is to be chosen.
+    needs: Option<Arc<Needs>>,
     /// Empty, if nobody asked for it.
     script_sha256: String,
 }
 
 /// Parses a body and writes it anew.
-fn canonical(writer: Writer, body: Vec<u8>, digest: bool) -> Result<Canonical, InvalidRequest> {
-    let request = ExecuteRequest::parse_from(writer, &body)?;
+fn canonical(writer: Writer, body: Vec<u8>, digest: bool) -> Result<Canonical, String> {
+    let mut request = ExecuteRequest::parse_from(writer, &body).map_err(|error| error.to_string())?;
     drop(body);
+    let needs = Needs::of(&request.script, &std::mem::take(&mut request.packages))?.map(Arc::new);
+    let profile = if needs.is_some() { request.profile.take() } else { request.profile.clone() };
     let script_sha256 = if digest { HEXLOWER.encode(&Sha256::digest(&request.script)) } else { String::new() };
     let body = serde_json::to_vec(&request).expect("strings, numbers and JSON that was parsed");
-    Ok(Canonical { body, profile: request.profile, script_sha256 })
+    Ok(Canonical { body, profile, needs, script_sha256 })
+}
+
+/// A body that names no profile, with this one.
+fn with_profile(mut body: Vec<u8>, profile: &str) -> Vec<u8> {
+    let profile = serde_json::to_string(profile).expect("a string");
+    body.pop();
+    body.extend_from_slice(format!(",\"profile\":{profile}}}").as_bytes());
+    body
 }
 
 impl App {
@@ -57,20 +72,35 @@ impl App {
     ) -> Result<Response, Box<Response>> {
         let memory = self.bodies.begin(caller.tenant());
         let (bytes_in, digest) = (body.len() as u64, self.accounts.tells());
-        let Canonical { body, profile, script_sha256 } = memory
+        let Canonical { mut body, mut profile, needs, script_sha256 } = memory
             .work(body, move |body| canonical(writer, body, digest))
             .await
-            .map_err(|error| Box::new(refuse(id, ErrorCode::InvalidRequest, error.to_string())))?;
+            .map_err(|why| Box::new(refuse(id, ErrorCode::InvalidRequest, why)))?;
+        let mut chosen = None;
+        // Whoever names one that he may not use is told that first.
+        if let Some(needs) = needs.filter(|_| profile.as_deref().is_none_or(|name| caller.may_use(name))) {
+            let asking = Asking { profile, allowed: caller.profiles().map(<[String]>::to_vec) };
+            let choice = self.choose(id, caller.tenant(), &memory, (needs, asking)).await?;
+            profile = Some(choice.profile().to_owned());
+            body = with_profile(body, choice.profile());
+            chosen = Some(choice);
+        }
         let counted =
             caller.admit(profile.as_deref(), &self.accounts).map_err(|refused| Box::new(refuse_with(id, refused)))?;
+        let tells = chosen.is_some();
         let profile = profile.as_deref().unwrap_or(DEFAULT_PROFILE);
         // What a job can have used whose end nobody tells: only a quota asks.
         let processors = if caller.has_cpu_quota() { self.profiles.processors(profile).await } else { None };
         let job = Job { id, tenant: caller.tenant(), profile, script_sha256, bytes_in, processors };
         let meter = self.accounts.meter(counted, caller.key_name(), job).await;
         let meter = meter.ok_or_else(|| Box::new(refuse(id, ErrorCode::Unavailable, UNTOLD)))?;
-        let answer = self.supervisor.execute(id, caller.tenant(), wish, (body, meter.given())).await;
+        let runtime = chosen.as_ref().and_then(Chosen::runtime);
+        let order = Order { body: body.into(), runtime, given: meter.given() };
+        let answer = self.execute_chosen(id, caller.tenant(), wish, (order, chosen)).await;
         let mut answer = answer.unwrap_or_else(|away| unanswered(id, away));
+        if let (true, Ok(name)) = (tells, HeaderValue::from_str(profile)) {
+            answer.headers_mut().insert(HeaderName::from_static(PROFILE_HEADER), name);
+        }
         if let Some(timing) = answer.headers().get(TIMING_HEADER).and_then(|timing| timing.to_str().ok()) {
             self.metrics.measure_timing(timing);
         }

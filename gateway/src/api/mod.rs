@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod body;
+pub mod chosen;
 pub mod described;
 pub mod execute;
 pub mod health;

@@ -108,8 +108,8 @@ pub async fn contract(
     Extension(kept): Extension<Arc<Contract>>,
     Extension(id): Extension<JobId>,
 ) -> Response {
-    let profiles = app.profiles.get().await;
-    json(id, kept.of(Versions::of(&profiles)))
+    let known = app.profiles.get().await;
+    json(id, kept.of(Versions::of(&known.profiles)))
 }
 
 #[cfg(test)]
@@ -119,7 +119,8 @@ mod tests {
 
     use cloister_protocol::event::{EVENT_STREAM, Printed};
     use cloister_protocol::{
-        Answer, Denial, Details, Encoded, ErrorCode, Failure, Given, JobId, Layer, LeftFile, OutputFile, Usage,
+        Answer, Denial, Details, Encoded, ErrorCode, Failure, Given, JobId, Layer, LeftFile, MissingPackage,
+        MissingPackages, OutputFile, Usage,
     };
     use serde_json::Value;
 
@@ -209,10 +210,14 @@ mod tests {
         let mut failure =
             Failure::new(ErrorCode::Exception, "an end").with(Details { line: Some(3), ..Details::default() });
         failure.denials = layers.map(denial).to_vec();
+        let missing = vec![MissingPackage { name: "a".to_owned(), wanted: "a>1".to_owned(), there: None }];
+        failure.missing = Some(Box::new(MissingPackages { missing, nearest: None, ran: false }));
         let answer = Answer::Failed { id: JobId::random(), error: &failure, given: Given::default() };
         let answer: Value = serde_json::from_slice(&answer.to_json()).expect("JSON");
         let (error, said) = (&answer["error"], schema("JobError"));
-        assert_eq!(keys(error), ["code", "denials", "line", "message"].map(str::to_owned).into());
+        let all = ["code", "denials", "line", "message", "missing", "nearest", "ran"];
+        assert_eq!(keys(error), all.map(str::to_owned).into());
+        assert_eq!(keys(&error["missing"][0]), keys(&schema("MissingPackage")["properties"]));
         assert!(keys(error).is_subset(&keys(&said["properties"])), "{said}");
         assert_eq!(said["required"], serde_json::json!(["code", "message"]));
         assert_eq!(keys(&error["denials"][0]), keys(&schema("Denial")["properties"]));

@@ -5,7 +5,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use cloister_protocol::{Answer, ErrorCode, Failure, ID_HEADER, JobId};
+use cloister_protocol::{Answer, ErrorCode, Failure, Given, ID_HEADER, JobId};
 use hyper::StatusCode;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
@@ -29,8 +29,19 @@ pub fn refuse(id: JobId, code: ErrorCode, message: impl Into<String>) -> Respons
     refuse_as(id, &Failure::new(code, message))
 }
 
+/// What a script needs cannot be met: its own failure, before a line of it ran; or else a refusal.
+pub fn unmet(id: JobId, failure: &Failure) -> Response {
+    match failure.missing {
+        Some(_) => answered(id, failure.code, &Answer::Failed { id, error: failure, given: Given::default() }),
+        None => refuse_as(id, failure),
+    }
+}
+
 fn refuse_as(id: JobId, failure: &Failure) -> Response {
-    let (code, answer) = (failure.code, Answer::Refused { error: failure, id });
+    answered(id, failure.code, &Answer::Refused { error: failure, id })
+}
+
+fn answered(id: JobId, code: ErrorCode, answer: &Answer<'_>) -> Response {
     let mut response = json(id, answer.to_json());
     *response.status_mut() = StatusCode::from_u16(answer.status()).expect("every code has a valid status");
     if matches!(code, ErrorCode::Overloaded | ErrorCode::RateLimited | ErrorCode::Unavailable) {

@@ -1,7 +1,8 @@
 //! The way to the supervisor, over its Unix socket. Nothing here knows what clients are told.
 
 pub mod expect_continue;
-mod hold;
+pub mod hold;
+pub mod order;
 pub mod place_given;
 pub mod profiles;
 pub mod supervisor;

@@ -17,20 +17,19 @@ use cloister_program::read_whole;
 use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
     AWAY_HEADER, COUNTED_HEADER, EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, KernelCount, OUTCOME_HEADER,
-    PROFILES_PATH, Profiles, READY_PATH, STATS_PATH, Stats, TENANT_HEADER, TIMING_HEADER, Tenant,
+    PROFILES_PATH, READY_PATH, RUNTIME_HEADER, STATS_PATH, Stats, TENANT_HEADER, TIMING_HEADER, Tenant,
 };
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER, TE};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyperlocal::UnixConnector;
-use serde::de::DeserializeOwned;
 
 use crate::metrics::{Metrics, Outcome};
 use crate::upstream::expect_continue::{Continue, DeferredBody};
-use crate::upstream::hold::Hold;
-use crate::upstream::place_given::PlaceGiven;
+use crate::upstream::hold::{HeldRequest, Hold};
+use crate::upstream::order::{Order, Wish};
 
 /// How long the supervisor may take to say whether it is ready. A job has its own limits, there.
 const READY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,8 +37,11 @@ const READY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Kept connections are closed after this long, and never more than these are kept.
 const KEPT: (Duration, usize) = (Duration::from_secs(30), 64);
 
-/// The most that is read of what the supervisor says of itself: some hundred bytes a profile, and its packages.
+/// The most that is read of what the supervisor says of itself: some hundred bytes a profile.
 const LARGEST_STATS: usize = 1024 * 1024;
+
+/// The same of its profiles, with their packages.
+const LARGEST_PROFILES: usize = 8 * 1024 * 1024;
 
 /// What is held at most of an answer that its client has not taken.
 const BUFFER: usize = 64 * 1024;
@@ -47,15 +49,6 @@ const BUFFER: usize = 64 * 1024;
 /// What of the supervisor's answer goes on to the client, beside status and body.
 const RELAYED: [HeaderName; 4] =
     [CONTENT_TYPE, RETRY_AFTER, HeaderName::from_static(EXPLAIN_HEADER), HeaderName::from_static(TIMING_HEADER)];
-
-/// How a client wishes to be answered.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Wish {
-    /// With the layers in force.
-    pub explain: bool,
-    /// As a stream of events.
-    pub stream: bool,
-}
 
 /// The supervisor as the gateway sees it.
 #[derive(Clone, Debug)]
@@ -133,32 +126,38 @@ impl Supervisor {
         Self { client, socket: socket.to_owned(), hold: Hold::new(hold, Arc::clone(metrics)) }
     }
 
-    /// Runs a job, given as canonical JSON, and is held while the supervisor is away. Dropping the future closes its
-    /// connection, by which the supervisor knows that nobody waits any more. `given` notes when there is a place for it.
+    /// Runs a job, and is held while the supervisor is away. Dropping the future closes its connection, by which the
+    /// supervisor knows that nobody waits any more.
     ///
     /// # Errors
     /// When the supervisor cannot be reached for long, or goes away before it answers.
-    pub async fn execute(
-        &self,
-        id: JobId,
-        tenant: Tenant,
-        wish: Wish,
-        (body, given): (Vec<u8>, PlaceGiven),
-    ) -> Result<Response, Away> {
-        let (body, mut held) = (Bytes::from(body), None);
+    pub async fn execute(&self, id: JobId, tenant: Tenant, wish: Wish, order: Order) -> Result<Response, Away> {
+        let mut held = None;
         loop {
-            let found = self.hold.found();
-            let away = match self.execute_once(id, tenant, wish, (body.clone(), given.clone())).await {
+            let found = self.found();
+            let away = match self.execute_once(id, tenant, wish, order.clone()).await {
                 Err(away) if away.is_passing() => away,
                 done => return done,
             };
-            if held.is_none() {
-                held = self.hold.begin(tenant);
-            }
-            let Some(request) = &held else { return Err(away) };
-            if !request.until_found(found, || self.is_there()).await {
+            if !self.hold(&mut held, tenant, found).await {
                 return Err(away);
             }
+        }
+    }
+
+    /// How often it was found to be there until now.
+    pub fn found(&self) -> u64 {
+        self.hold.found()
+    }
+
+    /// Holds a request until the supervisor is found to be there once more; `false` if it may not be held or it was long enough.
+    pub async fn hold(&self, held: &mut Option<HeldRequest>, tenant: Tenant, found: u64) -> bool {
+        if held.is_none() {
+            *held = self.hold.begin(tenant);
+        }
+        match held {
+            Some(request) => request.until_found(found, || self.is_there()).await,
+            None => false,
         }
     }
 
@@ -167,12 +166,15 @@ impl Supervisor {
         id: JobId,
         tenant: Tenant,
         wish: Wish,
-        (body, given): (Bytes, PlaceGiven),
+        Order { body, runtime, given }: Order,
     ) -> Result<Response, Away> {
         let mut builder = self
             .request(Method::POST, EXECUTE_PATH, id)
             .header(CONTENT_TYPE, "application/json")
             .header(TENANT_HEADER, tenant.to_string());
+        if let Some(runtime) = runtime {
+            builder = builder.header(RUNTIME_HEADER, runtime);
+        }
         if wish.explain {
             builder = builder.header(EXPLAIN_HEADER, "1");
         }
@@ -197,12 +199,12 @@ impl Supervisor {
 
     /// Asks the supervisor for its numbers; `None` if it does not tell them.
     pub async fn stats(&self) -> Option<Stats> {
-        self.ask(STATS_PATH).await
+        serde_json::from_slice(&self.ask(STATS_PATH, LARGEST_STATS).await?).ok()
     }
 
-    /// Asks the supervisor for what scripts find under each profile; `None` if it does not tell.
-    pub async fn profiles(&self) -> Option<Profiles> {
-        self.ask(PROFILES_PATH).await
+    /// Asks the supervisor for what scripts find under each profile, as it writes it; `None` if it does not tell.
+    pub async fn profiles(&self) -> Option<Vec<u8>> {
+        self.ask(PROFILES_PATH, LARGEST_PROFILES).await
     }
 
     /// Whether it takes jobs, however well they may fare.
@@ -212,11 +214,10 @@ impl Supervisor {
     }
 
     /// Asks for what the supervisor says of itself.
-    async fn ask<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
+    async fn ask(&self, path: &str, most: usize) -> Option<Vec<u8>> {
         let answer = async {
             let answer = self.look(path).await.filter(|answer| answer.status() == StatusCode::OK)?;
-            let body = read_whole(answer.into_body(), LARGEST_STATS, |_| true).await.ok()?;
-            serde_json::from_slice(&body).ok()
+            read_whole(answer.into_body(), most, |_| true).await.ok()
         };
         tokio::time::timeout(READY_TIMEOUT, answer).await.ok().flatten()
     }

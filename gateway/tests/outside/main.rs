@@ -13,6 +13,7 @@ mod keys;
 mod listening;
 mod mcp;
 mod metrics;
+mod needs;
 mod page;
 mod privileges;
 mod stage;

@@ -52,9 +52,7 @@ fn known(
     directory: &Path,
     store: &Path,
 ) -> Result<Option<Known>, Lacking> {
-    let mounts = values.of(runtime::MOUNTS).unwrap_or_default();
-    let usr = mounts.iter().find(|item| item.value.inside == Path::new(USR));
-    let tree = usr.and_then(|item| item.value.host.parent());
+    let tree = tree_of(values);
     let packages = values.of(runtime::PACKAGES);
     let (tree, base, text) = match (tree.map(|tree| (tree, Base::read(tree))), packages) {
         (Some((tree, Ok((base, text)))), _) => (tree, base, text),
@@ -92,6 +90,12 @@ fn known(
     let modules = manifest.modules.into_iter().map(|module| module.name).collect();
     let packages = lock.0.packages;
     Ok(Some(Known { packages, modules, file: Some(file), build: Some((id, build)), ..of_base }))
+}
+
+/// The tree of a runtime's base: what is shown at `/usr` lies in it.
+pub(crate) fn tree_of(values: &Values<runtime::Runtime>) -> Option<&Path> {
+    let mounts = values.of(runtime::MOUNTS).unwrap_or_default();
+    mounts.iter().find(|item| item.value.inside == Path::new(USR))?.value.host.parent()
 }
 
 /// Whether a base has the directory that packages are to be mounted over.

@@ -9,6 +9,7 @@ mod facts;
 mod known;
 mod lock;
 mod look;
+mod packaged;
 mod stdlib;
 mod tree;
 mod warmed;
@@ -16,9 +17,11 @@ mod warmed;
 pub use digest::{BuildId, build_id};
 pub use facts::{BASE_FACTS, Base, MANIFEST, Manifest, Module, NoFacts};
 pub use lock::{Lock, NotALock};
+pub use packaged::{NotPackaged, Packaged};
 pub use tree::{LOCK, PACKAGES, at_fault};
 
 pub(crate) use known::Looked;
 #[cfg(feature = "text")]
 pub(crate) use lock::changes;
 pub(crate) use look::look;
+pub(crate) use packaged::{packaged, store};

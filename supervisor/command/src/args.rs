@@ -10,6 +10,7 @@ use cloister_supervisor::link::launcher::SUBCOMMAND;
 use crate::keys::Keys;
 use crate::layer::{Launcher, LayerName};
 use crate::policy::Policy;
+use crate::runtime::Runtime;
 
 /// Look after Cloister: its host, its policy, its keys, and single scripts.
 #[derive(Debug, Parser)]
@@ -34,6 +35,8 @@ pub enum Command {
     /// Exit codes: 0 all is well, 1 the file has problems or cannot be read, 2 the command line has,
     /// 3 `diff` found something that gets looser.
     Policy(Policy),
+    /// Lock, build, try, list and remove the packages of runtimes.
+    Runtime(Runtime),
     /// Make, list, change and revoke the keys that clients need, and tell what they use.
     Keys(Keys),
     /// Print completions for a shell.

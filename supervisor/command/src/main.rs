@@ -14,6 +14,7 @@ mod learn;
 mod manual;
 mod policy;
 mod run;
+mod runtime;
 mod said;
 mod scope;
 mod script;
@@ -24,7 +25,7 @@ use crate::args::{Arguments, Command, ELSEWHERE};
 
 fn main() -> ExitCode {
     let command = cloister_program::parse::<Arguments>(&ELSEWHERE).command;
-    if matches!(command, Command::Doctor(_) | Command::Run(_) | Command::Learn(_))
+    if makes_sandboxes(&command)
         && let Err(error) = scope::have_own_group()
     {
         eprintln!("cloister: start in a control group of its own with systemd-run: {error}");
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Learn(arguments) => learn::learn(&arguments),
+        Command::Runtime(of) => runtime::runtime(&of).map(said::Said::tell),
         Command::Policy(policy) => Ok(policy::policy(&policy.command).tell()),
         Command::Keys(keys) => Ok(keys::keys(keys).tell()),
         Command::Completions(of) => Ok(manual::completions(&of).tell()),
@@ -44,4 +46,13 @@ fn main() -> ExitCode {
         eprintln!("cloister: {error}");
         ExitCode::FAILURE
     })
+}
+
+/// Whether a command makes sandboxes, for which it needs a control group of its own.
+fn makes_sandboxes(command: &Command) -> bool {
+    match command {
+        Command::Doctor(_) | Command::Run(_) | Command::Learn(_) => true,
+        Command::Runtime(of) => of.makes_sandboxes(),
+        _ => false,
+    }
 }

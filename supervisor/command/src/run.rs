@@ -55,7 +55,7 @@ pub fn run(arguments: &args::Run) -> Result<ExitCode, Error> {
         let id = JobId::random();
         let outcome = async {
             let place = engine.enter(Tenant::default()).await?;
-            let admitted = engine.admit(&place, &request)?;
+            let admitted = engine.admit(&place, &request, None)?;
             if arguments.explain {
                 eprintln!("{}", admitted.explain());
             }

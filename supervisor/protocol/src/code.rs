@@ -36,6 +36,11 @@ pub enum ErrorCode {
     Lost,
     /// A bug of ours.
     Internal,
+    /// What the script says that it needs is in no profile that it may run under; nothing ran.
+    MissingPackages,
+    /// What the script needs is being installed, and it may be sent again; nothing ran. Kept for nodes that make runtimes on
+    /// demand, which this one does not.
+    RuntimeBuilding,
     /// The interpreter's compiler refuses the script.
     SyntaxError,
     /// No callable `main` at the script's top level.
@@ -62,7 +67,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code there is.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::InvalidRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -77,6 +82,8 @@ impl ErrorCode {
         Self::Unavailable,
         Self::Lost,
         Self::Internal,
+        Self::MissingPackages,
+        Self::RuntimeBuilding,
         Self::SyntaxError,
         Self::NoMain,
         Self::Exception,
@@ -118,8 +125,9 @@ impl ErrorCode {
             Self::Overloaded | Self::RateLimited | Self::QuotaExceeded => 429,
             Self::Internal => 500,
             Self::Lost => 502,
-            Self::Unavailable => 503,
-            Self::SyntaxError
+            Self::Unavailable | Self::RuntimeBuilding => 503,
+            Self::MissingPackages
+            | Self::SyntaxError
             | Self::NoMain
             | Self::Exception
             | Self::Exit

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::claim::Claim;
 use crate::code::ErrorCode;
+use crate::packages::MissingPackages;
 use crate::quota::SpentQuota;
 
 /// Something that the policy refused a job which then failed.
@@ -112,6 +113,10 @@ pub struct Failure {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub quota: Option<Box<SpentQuota>>,
+    /// What is missing, where it is that.
+    #[serde(flatten)]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub missing: Option<Box<MissingPackages>>,
     /// Whether any line of the script ran, which a refusal tells; `None` if nobody can know.
     #[serde(skip)]
     pub ran: Option<bool>,
@@ -170,7 +175,7 @@ impl Failure {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let ran = if matches!(code, ErrorCode::Lost | ErrorCode::Internal) { None } else { Some(false) };
         let (denials, details, claims, no_fork) = (Vec::new(), Box::default(), Vec::new(), false);
-        Self { code, message: message.into(), denials, quota: None, ran, details, claims, no_fork }
+        Self { code, message: message.into(), denials, quota: None, missing: None, ran, details, claims, no_fork }
     }
 
     /// The same of a job that may have begun: what would be there again in a moment if nothing had run is lost now.

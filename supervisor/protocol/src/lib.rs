@@ -17,6 +17,7 @@ mod files;
 mod id;
 mod json;
 mod kernel_count;
+mod packages;
 mod pattern;
 mod profile;
 mod quota;
@@ -27,7 +28,7 @@ pub mod schemas;
 mod stats;
 mod tenant;
 
-pub use cloister_terms::{DEFAULT_PROFILE, OUT};
+pub use cloister_terms::{DEFAULT_PROFILE, OUT, Package};
 
 pub use answer::{Answer, Beside, Given, Stream, Usage};
 pub use claim::Claim;
@@ -40,6 +41,7 @@ pub use files::DEEPEST;
 pub use id::JobId;
 pub use json::{MAX_DEPTH, NotJson, check, check_result};
 pub use kernel_count::KernelCount;
+pub use packages::{LONGEST_REQUIREMENTS, MOST_REQUIREMENTS, MissingPackage, MissingPackages};
 pub use pattern::{MOST_PATTERNS, Part, Pattern, is_hidden};
 pub use profile::{Interpreter, ProfileInfo, Profiles};
 pub use quota::{Amount, QuotaKind, SpentQuota};
@@ -53,6 +55,13 @@ pub const ID_HEADER: &str = "x-cloister-id";
 /// The header by which the gateway tells for whom a request is: a [`Tenant`]. Without it a request is for tenant 0, which is
 /// root on the host.
 pub const TENANT_HEADER: &str = "x-cloister-tenant";
+
+/// The header by which the gateway tells for which runtime it has chosen the request's profile: [`ProfileInfo::runtime`]. Under
+/// another the job is not begun.
+pub const RUNTIME_HEADER: &str = "x-cloister-runtime";
+
+/// The header by which the gateway tells which profile it has chosen, for a request whose script says what it needs.
+pub const PROFILE_HEADER: &str = "x-cloister-profile";
 
 /// The request header that asks for the layers in force, and the response header that tells them.
 pub const EXPLAIN_HEADER: &str = "x-cloister-explain";

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use cloister_terms::Package;
 use serde::{Deserialize, Serialize};
 
 /// The longest text of an interpreter's, in bytes: a version, or a package with its own.
@@ -28,6 +29,15 @@ pub struct ProfileInfo {
     /// The interpreter, if it has said what it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interpreter: Option<Interpreter>,
+    /// The version of the Python of its runtime, as its lock has it, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub python: Option<String>,
+    /// The packages of its runtime, as its lock has them; some thousand at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<Package>,
+    /// The runtime in a word, which is another for another interpreter or other packages.
+    #[serde(default)]
+    pub runtime: String,
     /// Wall time.
     pub wall_ms: u64,
     /// Whether a request may lower it.
@@ -61,6 +71,12 @@ pub struct ProfileInfo {
 pub type Profiles = BTreeMap<String, ProfileInfo>;
 
 impl Interpreter {
+    /// Whether it has more packages than are told of, for all that is known.
+    #[must_use]
+    pub fn may_have_more(&self) -> bool {
+        self.packages.len() >= MOST_PACKAGES
+    }
+
     /// The same with what is too long or too much left out, and what would not be one line of plain text.
     #[must_use]
     pub fn bounded(self) -> Option<Self> {
@@ -89,5 +105,9 @@ mod tests {
             assert_eq!(said("3", vec![odd.to_owned(), "a 1".to_owned()]), Some(1), "{odd:?}");
         }
         assert_eq!(said("3", vec!["a 1".to_owned(); 10_000]), Some(MOST_PACKAGES));
+        let more = |count: usize| {
+            Interpreter { version: "3".to_owned(), packages: vec!["a 1".to_owned(); count] }.may_have_more()
+        };
+        assert!(more(MOST_PACKAGES) && !more(MOST_PACKAGES - 1));
     }
 }

@@ -8,6 +8,7 @@ use crate::field::{InvalidRequest, kind_of, present, string, wrong_type};
 use crate::file::InputFile;
 use crate::files;
 use crate::json::check;
+use crate::packages;
 use crate::pattern::{self, Pattern};
 
 /// A script to run, and what it is run with.
@@ -39,7 +40,13 @@ pub struct ExecuteRequest {
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
-    /// The name of a profile of the node's policy, which sets limits and packages; absent: `default`.
+    /// What the script needs beside Python's own library: requirements such as `scipy>=1.11` (PEP 508), 16 KiB together at
+    /// most. So may the script itself, in a block of metadata (PEP 723). Nothing is installed: a profile that has it is chosen.
+    #[cfg_attr(feature = "openapi", schema(required = false, max_items = 256, examples(json!(["scipy>=1.11"]))))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<String>,
+    /// The name of a profile of the node's policy, which sets limits and packages; absent: one that has what the script needs,
+    /// `default` before others.
     #[cfg_attr(feature = "openapi", schema(nullable = false, min_length = 1, max_length = 256))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
@@ -107,7 +114,7 @@ macro_rules! raw {
     };
 }
 
-raw!(script, entry, args, kwargs, argv, stdin, profile, timeout_ms, files, files_out, nan);
+raw!(script, entry, args, kwargs, argv, stdin, packages, profile, timeout_ms, files, files_out, nan);
 
 impl ExecuteRequest {
     /// Parses a body that a client wrote.
@@ -144,6 +151,7 @@ impl ExecuteRequest {
             kwargs: raw.kwargs.map(|value| container("kwargs", "an object", '{', value)).transpose()?,
             argv: raw.argv.map(parse_argv).transpose()?.unwrap_or_default(),
             stdin: raw.stdin.map(|value| string("stdin", value)).transpose()?,
+            packages: raw.packages.map(|value| requirements(writer, value)).transpose()?.unwrap_or_default(),
             profile: raw.profile.map(profile).transpose()?,
             timeout_ms: raw.timeout_ms.map(milliseconds).transpose()?,
             files: raw.files.map(files::parse).transpose()?.unwrap_or_default(),
@@ -173,6 +181,14 @@ fn fields(writer: Writer, text: &str) -> Result<(&'static str, Option<&RawValue>
         (None, raw) if raw.script.is_some() => Ok(("script", raw.script, raw)),
         (code, raw) => Ok(("code", code, raw)),
     }
+}
+
+/// Who looks at requirements is the gateway, and nobody behind it.
+fn requirements(writer: Writer, value: &RawValue) -> Result<Vec<String>, InvalidRequest> {
+    if writer == Writer::Gateway {
+        return Err(InvalidRequest::new("packages is for the gateway to look at, which chooses a profile by it"));
+    }
+    packages::parse(value)
 }
 
 /// A name is logged and told again, so it is not as long as it likes.

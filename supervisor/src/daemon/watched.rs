@@ -11,6 +11,8 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use crate::link::event_loop;
+
 /// The directory of a file, watched.
 #[derive(Debug)]
 pub struct Watched(AsyncFd<OwnedFd>);
@@ -24,7 +26,7 @@ impl Watched {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         let directory = file.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
         inotify::add_watch(&inotify, directory, WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR)?;
-        Ok(Self(AsyncFd::with_interest(inotify, Interest::READABLE)?))
+        Ok(Self(event_loop::watch(inotify)?))
     }
 
     /// Completes when something was written or moved there since the last time; what comes at once is one change.

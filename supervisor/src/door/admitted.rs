@@ -21,18 +21,10 @@ pub struct Admitted {
 }
 
 impl Admitted {
-    /// Under this policy.
-    ///
-    /// # Errors
-    /// A failure when there is no such profile, or the request is too large for it.
-    pub fn new(
-        policy: Arc<InForce>,
-        request: &ExecuteRequest,
-        cgroup_version: cgroup::Version,
-        tenant: Tenant,
-    ) -> Result<Self, Failure> {
-        let pool = Arc::clone(policy.pool(request)?);
-        Ok(Self { pool, policy, cgroup_version, tenant })
+    /// Under this policy, to be served by this pool of it.
+    #[must_use]
+    pub fn new(policy: Arc<InForce>, pool: Arc<Pool>, cgroup_version: cgroup::Version, tenant: Tenant) -> Self {
+        Self { pool, policy, cgroup_version, tenant }
     }
 
     /// The layers in force for the request, for those who ask.

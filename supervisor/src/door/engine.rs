@@ -77,9 +77,12 @@ impl Engine {
     /// Settles which profile, of the policy in force, a request is for that has a place.
     ///
     /// # Errors
-    /// A failure when there is no such profile, or the request is too large for it.
-    pub fn admit(&self, place: &Place, request: &ExecuteRequest) -> Result<Admitted, Failure> {
-        Admitted::new(self.in_force(), request, self.cgroup_version(), place.tenant())
+    /// A failure when there is no such profile, it has not the runtime for which it was chosen, or the request is too large
+    /// for it.
+    pub fn admit(&self, place: &Place, request: &ExecuteRequest, runtime: Option<&str>) -> Result<Admitted, Failure> {
+        let in_force = self.in_force();
+        let pool = in_force.pool(request, runtime).cloned()?;
+        Ok(Admitted::new(in_force, pool, self.cgroup_version(), place.tenant()))
     }
 
     /// Bounds the memory of this process, where it has a control group of its own, by what the policy in force lets it

@@ -86,12 +86,21 @@ impl InForce {
         OWN_MEMORY.saturating_add(answers).saturating_add(jobs)
     }
 
-    /// The pool that a request is for.
+    /// The pool that a request is for, of whose profile somebody may have chosen the runtime.
     ///
     /// # Errors
-    /// A failure when there is no such profile, or the request is too large for it.
-    pub fn pool(&self, request: &ExecuteRequest) -> Result<&Arc<Pool>, Failure> {
+    /// A failure when there is no such profile, it has another runtime than was chosen, or the request is too large for it.
+    pub fn pool(&self, request: &ExecuteRequest, runtime: Option<&str>) -> Result<&Arc<Pool>, Failure> {
         let name = request.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
+        if let Some(chosen) = runtime
+            && self.pools.get(name).is_none_or(|pool| pool.found().word() != chosen)
+        {
+            let message = format!(
+                "profile {name:?} was chosen for the packages that the script needs, and they have changed since; nothing ran, \
+                 try again"
+            );
+            return Err(Failure::new(ErrorCode::Unavailable, message));
+        }
         let pool = self.pools.get(name).ok_or_else(|| {
             let known = self.pools.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             Failure::new(

@@ -85,8 +85,8 @@ impl Requests {
     }
 
     async fn run(&self, wanted: Wanted, connection: &Arc<Connection>) -> Response<Body> {
-        let Wanted { asked: Asked { id, explain, since, .. }, request, place, queued, memory } = wanted;
-        let (layers, outcome) = match self.engine.admit(&place, &request) {
+        let Wanted { asked: Asked { id, explain, runtime, since, .. }, request, place, queued, memory } = wanted;
+        let (layers, outcome) = match self.engine.admit(&place, &request, runtime.as_deref()) {
             Err(failure) => (None, Err(failure)),
             Ok(admitted) => (explain.then(|| admitted.explain()), admitted.run(&request).await),
         };

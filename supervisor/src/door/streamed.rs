@@ -16,9 +16,9 @@ pub type Begun = Result<Option<String>, Failure>;
 
 /// Runs a request's job, and tells what it prints and what became of it.
 pub async fn run(engine: &Engine, wanted: Wanted, begin: oneshot::Sender<Begun>, teller: &Teller) {
-    let Wanted { asked: Asked { id, explain, since, .. }, request, place, memory, .. } = wanted;
+    let Wanted { asked: Asked { id, explain, runtime, since, .. }, request, place, memory, .. } = wanted;
     let ready = async {
-        let admitted = engine.admit(&place, &request)?;
+        let admitted = engine.admit(&place, &request, runtime.as_deref())?;
         let layers = explain.then(|| admitted.explain());
         Ok((admitted.ready().await?, layers))
     };

@@ -1,5 +1,6 @@
 //! What is kept for a profile that is served: its launcher and zygote, parked children, and those who wait for one.
 
+pub mod found;
 pub(crate) mod ground;
 pub(crate) mod health;
 pub(crate) mod keeper;

@@ -17,6 +17,7 @@ use crate::job::output::Printed;
 use crate::job::prepare_error::PrepareError;
 use crate::link::launcher::IMPORT_TIME;
 use crate::link::launcher_error::LauncherError;
+use crate::pool::found::Found;
 use crate::pool::ground::Ground;
 use crate::pool::maker::Maker;
 use crate::pool::parked::Parked;
@@ -36,7 +37,8 @@ pub struct Pool {
     pub bounds: Bounds,
     rules: Arc<Rules>,
     warm: Option<Warm>,
-    interpreter: OnceLock<Interpreter>,
+    /// What scripts find, before and after the interpreter was tried.
+    found: (Found, OnceLock<Found>),
     ground: Ground,
     maker: Arc<Maker>,
     parked: Arc<Parked>,
@@ -55,7 +57,8 @@ impl Pool {
         let parked = Parked::new(Arc::clone(&maker), of.warm.as_ref().map_or(0, |warm| warm.parked), forked);
         parked.begin().await.map_err(|error| LauncherError::Refused(error.to_string()))?;
         let (name, bounds, warm) = (of.name.clone(), profile::bounds(policy, of), of.warm.clone());
-        Ok(Arc::new(Self { name, bounds, rules, warm, interpreter: OnceLock::new(), ground, maker, parked }))
+        let found = (Found::of(&policy.runtimes[&of.runtime]), OnceLock::new());
+        Ok(Arc::new(Self { name, bounds, rules, warm, found, ground, maker, parked }))
     }
 
     /// Whether it is what this profile needs, so that it can go on serving it.
@@ -64,6 +67,7 @@ impl Pool {
         self.maker.is_for(policy, of, &self.ground)
             && self.bounds == profile::bounds(policy, of)
             && self.warm == of.warm
+            && self.found.0 == Found::of(&policy.runtimes[&of.runtime])
     }
 
     /// How many children are kept parked.
@@ -118,20 +122,29 @@ impl Pool {
     /// The version of its interpreter, once that is known and if it tells one.
     #[must_use]
     pub fn python_version(&self) -> Option<&str> {
-        self.interpreter.get().map(|interpreter| interpreter.version.as_str())
+        self.found().interpreter.as_ref().map(|interpreter| interpreter.version.as_str())
     }
 
     /// Keeps what its interpreter said of itself when it was tried.
     pub fn set_interpreter(&self, interpreter: Interpreter) {
-        let _ = self.interpreter.set(interpreter);
+        let _ = self.found.1.set(self.found.0.with(interpreter));
+    }
+
+    /// What its scripts find of Python and packages.
+    #[must_use]
+    pub fn found(&self) -> &Found {
+        self.found.1.get().unwrap_or(&self.found.0)
     }
 
     /// What its scripts find.
     #[must_use]
     pub fn info(&self) -> ProfileInfo {
-        let (bounds, spec) = (&self.bounds, self.spec());
+        let (bounds, spec, found) = (&self.bounds, self.spec(), self.found());
         ProfileInfo {
-            interpreter: self.interpreter.get().cloned(),
+            interpreter: found.interpreter.clone(),
+            python: found.python.clone(),
+            packages: found.packages.clone(),
+            runtime: found.word(),
             wall_ms: bounds.wall.as_millis().try_into().unwrap_or(u64::MAX),
             may_lower_timeout: bounds.may_lower_timeout,
             millicpus: bounds.millicpus,

@@ -3,7 +3,8 @@
 //! What depends on the node is the supervisor's word: versions, packages, limits, and those profiles that the key may use.
 
 use cloister_protocol::{
-    DEFAULT_PROFILE, Interpreter, LONGEST_ARGUMENTS, MOST_ARGUMENTS, MOST_PATTERNS, OUT, ProfileInfo, Profiles,
+    DEFAULT_PROFILE, Interpreter, LONGEST_ARGUMENTS, MOST_ARGUMENTS, MOST_PATTERNS, MOST_REQUIREMENTS, OUT,
+    ProfileInfo, Profiles,
 };
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, ObjectBuilder, Type};
 
@@ -42,7 +43,7 @@ impl<'a> Offer<'a> {
     pub fn description(&self) -> String {
         let first = self.default.or(self.profiles.first().map(|(_, info)| *info));
         let Some(info) = first else { return PURPOSE.to_owned() };
-        let mut told = format!("{PURPOSE}\n\n{}", interpreter(info.interpreter.as_ref()));
+        let mut told = format!("{PURPOSE}\n\n{}", interpreter(info));
         told += if info.loopback { " No network but the sandbox's own loopback" } else { " No network" };
         told += ", no shell, no other programs.\n";
         told += &format!(
@@ -88,6 +89,11 @@ impl<'a> Offer<'a> {
             .property("entry", entry)
             .property("argv", argv)
             .property("nan", nan);
+        let packages = ArrayBuilder::new()
+            .items(text("A requirement.").examples(["scipy>=1.11"]))
+            .max_items(Some(MOST_REQUIREMENTS))
+            .description(Some("What the code needs beside the standard library, if it is sure to need it: a profile that has it is used, or it is told what is missing."));
+        let input = input.property("packages", packages);
         self.bounded(input).build()
     }
 
@@ -116,8 +122,8 @@ impl<'a> Offer<'a> {
     fn differs(&self, name: &str, info: &ProfileInfo) -> String {
         let first = self.default.or(self.profiles.first().map(|(_, info)| *info));
         let mut told = format!("{name}: {}", limits(info));
-        if first.is_some_and(|first| first.interpreter != info.interpreter) {
-            told += &format!(", {}", interpreter(info.interpreter.as_ref()).trim_end_matches('.'));
+        if first.is_some_and(|first| (&first.interpreter, &first.packages) != (&info.interpreter, &info.packages)) {
+            told += &format!(", {}", interpreter(info).trim_end_matches('.'));
         }
         if first.is_some_and(|first| first.loopback != info.loopback) {
             told += if info.loopback { ", a loopback network" } else { ", no network" };
@@ -141,8 +147,15 @@ impl<'a> Offer<'a> {
 }
 
 /// The interpreter and its packages, in a sentence or two.
-fn interpreter(interpreter: Option<&Interpreter>) -> String {
-    let Some(Interpreter { version, packages }) = interpreter else { return "Python.".to_owned() };
+fn interpreter(info: &ProfileInfo) -> String {
+    let (version, packages) = match (&info.interpreter, &info.python) {
+        (Some(Interpreter { version, packages }), _) => (version, packages.clone()),
+        // What it has not said itself its lock does.
+        (None, Some(python)) => {
+            (python, info.packages.iter().map(|one| format!("{} {}", one.name, one.version)).collect())
+        }
+        (None, None) => return "Python.".to_owned(),
+    };
     match packages.is_empty() {
         true => format!("Python {version} with its standard library alone; nothing can be installed."),
         false => format!(

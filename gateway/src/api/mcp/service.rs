@@ -26,7 +26,7 @@ use crate::api::mcp::result;
 use crate::api::mcp::tool::{self, Accepted, Allowed, Sdk};
 use crate::api::refusal::Because;
 use crate::metrics::Outcome;
-use crate::upstream::supervisor::Wish;
+use crate::upstream::order::Wish;
 use crate::usage::meter::Meter;
 
 /// The path that speaks it.

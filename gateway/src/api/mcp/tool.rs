@@ -68,8 +68,8 @@ impl ServerHandler for Tools {
     ) -> Result<ListToolsResult, ErrorData> {
         let allowed = context.extensions.get::<Parts>().and_then(|parts| parts.extensions.get::<Allowed>());
         let allowed = allowed.ok_or_else(|| ErrorData::internal_error("who asks was lost", None))?;
-        let profiles = self.app.profiles.get().await;
-        Ok(ListToolsResult::with_all_items(vec![tool(&Offer::new(&profiles, allowed.0.as_deref()))]))
+        let known = self.app.profiles.get().await;
+        Ok(ListToolsResult::with_all_items(vec![tool(&Offer::new(&known.profiles, allowed.0.as_deref()))]))
     }
 
     async fn call_tool(

@@ -39,7 +39,11 @@ pub fn load(file: &Path, json: bool) -> Result<Checked, Said> {
     })
 }
 
-fn checked(file: &Path) -> Result<Checked, NoPolicy> {
+/// Reads a policy from its file alone.
+///
+/// # Errors
+/// Everything that is wrong with the file.
+pub fn checked(file: &Path) -> Result<Checked, NoPolicy> {
     Ok(Checked::read(open_policy(file)?, file)?)
 }
 

@@ -9,7 +9,7 @@ mod file;
 mod resolve;
 
 pub use args::Policy;
-pub use file::{NoPolicy, for_host};
+pub use file::{NoPolicy, checked, for_host};
 
 use crate::said::Said;
 use args::Command;

@@ -8,9 +8,10 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::code::ErrorCode;
 use crate::failure::{Details, Failure};
+use crate::packages::MissingPackages;
 use crate::quota::SpentQuota;
 
-/// The `error` object of a job: a [`Failure`] with its [`Details`].
+/// The `error` object of a job: a [`Failure`] with its [`Details`], and what is missing where it is that.
 #[derive(Clone, Copy, Debug)]
 pub struct JobError;
 
@@ -18,6 +19,7 @@ impl PartialSchema for JobError {
     fn schema() -> RefOr<Schema> {
         let (mut failure, details) = (object::<Failure>(), object::<Details>());
         failure.properties.extend(details.properties);
+        failure.properties.extend(object::<MissingPackages>().properties);
         Schema::Object(failure).into()
     }
 }
@@ -30,6 +32,7 @@ impl ToSchema for JobError {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         Failure::schemas(schemas);
         Details::schemas(schemas);
+        MissingPackages::schemas(schemas);
     }
 }
 

@@ -9,7 +9,6 @@ import signal
 import threading
 import tomllib
 
-import httpx
 import pytest
 from packaging.markers import InvalidMarker, Marker, UndefinedComparison
 from packaging.requirements import InvalidRequirement, Requirement
@@ -184,23 +183,3 @@ def test_a_reload_is_known_at_once(node):
     reload(text)
     # By what was known a moment ago it would be the other one, which is gone.
     assert node.client.execute(USES_SCIPY, packages=["scipy"]).headers["x-cloister-profile"] == "scientific"
-
-
-def test_the_supervisor_runs_nothing_under_another_runtime_than_was_chosen(node):
-    """Whatever is said there by a gateway that somebody has taken over: it is compared and no more."""
-    with httpx.Client(transport=httpx.HTTPTransport(uds=str(node.socket)), base_url="http://supervisor", timeout=60) as http:
-        def execute(runtime, **fields):
-            answer = http.post("/execute", json={"script": "def main(): return 1", **fields}, headers={"X-Cloister-Runtime": runtime})
-            return answer.status_code, answer.json()
-
-        told = http.get("/profiles").json()
-        right = told["default"]["runtime"]
-        assert re.fullmatch("[0-9a-f]{16}", right) and told["scientific"]["runtime"] != right
-        assert execute(right)[1]["result"] == 1
-        for wrong in (told["scientific"]["runtime"], right.upper() + "x", "", "x" * 4000, "../" * 100):
-            status, answer = execute(wrong)
-            assert (status, answer["error"]["code"], answer["error"]["ran"]) == (503, "unavailable", False), answer
-            assert "have changed since" in answer["error"]["message"] and len(answer["error"]["message"]) < 300
-        assert execute(right, profile="not-there")[0] == 503
-        status, answer = execute(right, packages=["numpy"])
-        assert (status, answer["error"]["code"]) == (400, "invalid_request") and "packages is for the gateway" in answer["error"]["message"]

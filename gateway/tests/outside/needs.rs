@@ -123,7 +123,7 @@ fn an_assistant_names_packages_too_and_reads_what_is_missing() -> Outcome {
         let (call, headers) =
             (call.to_string(), "accept: application/json, text/event-stream\r\ncontent-type: application/json\r\n");
         let length = call.len();
-        client.send(&format!(
+        client.send(format!(
             "POST /mcp HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: {length}\r\n\r\n{call}"
         ))?;
         Ok(client.response()?.json()["result"].clone())

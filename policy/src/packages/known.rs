@@ -29,6 +29,8 @@ pub(crate) struct Known {
     pub(crate) modules: Vec<String>,
     /// What says which packages it has, if it has some of its own.
     pub(crate) file: Option<PathBuf>,
+    /// The digest of that when its lock was made.
+    pub(crate) input: Option<String>,
     /// The build that it has then, and where that lies.
     pub(crate) build: Option<(BuildId, PathBuf)>,
 }

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use super::digest::{BuildId, build_id};
 use super::facts::{self, Base, Manifest, NoFacts};
 use super::known::{Known, Looked};
@@ -30,6 +32,7 @@ pub(crate) fn look(tables: &Tables, directory: &Path, problems: &mut Diagnostics
         let place = values.span(runtime::PACKAGES).unwrap_or_else(|| values.place(runtime::MOUNTS));
         match known(name, values, directory, store) {
             Ok(Some(known)) => {
+                outdated(name, &known, place, problems);
                 looked.known.insert(name.clone(), known);
             }
             Ok(None) => {}
@@ -38,6 +41,18 @@ pub(crate) fn look(tables: &Tables, directory: &Path, problems: &mut Diagnostics
     }
     warmed::check(tables, &looked, problems);
     looked
+}
+
+/// A lock of what is no longer asked for. Where that cannot be read, it need not be there at all.
+fn outdated(name: &str, known: &Known, place: Range<usize>, problems: &mut Diagnostics) {
+    let (Some(file), Some(input)) = (&known.file, &known.input) else { return };
+    let Ok(text) = facts::text(file) else { return };
+    let digest: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    if *input != format!("sha256:{digest}") {
+        let message = format!("{} was changed since its lock was made", file.display());
+        let help = format!("what holds is the lock; cloister runtime lock {name} makes it anew");
+        problems.push(Diagnostic::warning(place, message, "not what is locked").help(help));
+    }
 }
 
 fn told(place: Range<usize>, (message, label, help): Lacking) -> Diagnostic {
@@ -80,6 +95,7 @@ fn known(
         packages: base.packages.clone(),
         modules: base.modules.clone(),
         file: None,
+        input: None,
         build: None,
     };
     let Some(file) = packages else { return Ok(Some(of_base)) };
@@ -88,8 +104,8 @@ fn known(
     let build = store.join(id.as_str());
     let manifest = built(name, &build, &lock, &base)?;
     let modules = manifest.modules.into_iter().map(|module| module.name).collect();
-    let packages = lock.0.packages;
-    Ok(Some(Known { packages, modules, file: Some(file), build: Some((id, build)), ..of_base }))
+    let (packages, input) = (lock.0.packages, Some(lock.0.input));
+    Ok(Some(Known { packages, input, modules, file: Some(file), build: Some((id, build)), ..of_base }))
 }
 
 /// The tree of a runtime's base: what is shown at `/usr` lies in it.

@@ -127,6 +127,15 @@ fn another_lock_is_another_policy_though_its_file_is_the_same() {
 }
 
 #[test]
+fn a_wish_that_is_not_what_is_locked_is_told() {
+    let place = Place::new("outdated");
+    place.write("science.txt", "six<2\n");
+    let said = place.said("");
+    assert!(said.contains("warning: ") && said.contains("science.txt was changed since its lock was made"), "{said}");
+    assert!(place.checked("").for_host().is_ok());
+}
+
+#[test]
 fn what_is_not_there_is_told_with_the_command_that_makes_it() {
     let place = Place::new("missing");
     fs::remove_file(place.0.join("science.txt.lock")).expect("written");

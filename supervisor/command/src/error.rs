@@ -49,6 +49,9 @@ pub enum Error {
         /// What that accepts.
         most: u64,
     },
+    /// Whoever asked for it is gone.
+    #[error("end with whoever asked for it: {0}")]
+    Orphan(nix::Error),
     /// There are no ids for a sandbox of its own.
     #[error(transparent)]
     Claim(#[from] ClaimError),

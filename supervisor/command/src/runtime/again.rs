@@ -25,20 +25,18 @@ pub fn again(checked: &Checked, arguments: &args::Try) -> Result<Tried, Error> {
     }
     let store = Store::at(checked.store());
     let name = &arguments.name;
-    for runtime in wanted(checked, std::slice::from_ref(name))? {
-        let (id, (base, _)) = (runtime.id()?, runtime.base_facts()?);
-        let build = store.build(&id);
-        if !build.is_dir() {
-            break;
-        }
-        let packages = build.join(PACKAGES);
-        let modules = settle::modules(&packages)?;
-        let modules = trial::run(&arguments.common.policy, name, &packages, &base.site, &modules)?;
-        let manifest = Manifest { modules, ..Manifest::read(&build)? };
-        write_manifest(&build, &manifest)?;
-        return Ok(Tried { name: name.clone(), manifest });
+    let runtime = wanted(checked, std::slice::from_ref(name))?.pop().ok_or_else(|| Error::NotBuilt(name.clone()))?;
+    let (id, (base, _)) = (runtime.id()?, runtime.base_facts()?);
+    let build = store.build(&id);
+    if !build.is_dir() {
+        return Err(Error::NotBuilt(name.clone()));
     }
-    Err(Error::NotBuilt(name.clone()))
+    let packages = build.join(PACKAGES);
+    let modules = settle::modules(&packages)?;
+    let modules = trial::run(&arguments.common.policy, name, &packages, &base.site, &modules)?;
+    let manifest = Manifest { modules, ..Manifest::read(&build)? };
+    write_manifest(&build, &manifest)?;
+    Ok(Tried { name: name.clone(), manifest })
 }
 
 impl Tried {

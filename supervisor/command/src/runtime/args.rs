@@ -114,6 +114,9 @@ pub struct Gc {
 /// Arguments of `hold`.
 #[derive(Debug, Args)]
 pub struct Hold {
+    /// Who started it.
+    #[arg(long)]
+    pub parent: i32,
     /// A directory that may be written to.
     #[arg(long)]
     pub write: Vec<PathBuf>,
@@ -125,6 +128,9 @@ pub struct Hold {
 /// Arguments of `compile`.
 #[derive(Debug, Args)]
 pub struct Compile {
+    /// Who started it.
+    #[arg(long)]
+    pub parent: i32,
     /// What is shown at /usr.
     #[arg(long)]
     pub usr: PathBuf,
@@ -151,6 +157,9 @@ pub struct Compile {
 /// Arguments of `imports`.
 #[derive(Debug, Args)]
 pub struct Imports {
+    /// Who started it.
+    #[arg(long)]
+    pub parent: i32,
     /// The policy file.
     #[arg(long)]
     pub policy: PathBuf,

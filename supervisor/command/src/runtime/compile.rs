@@ -13,11 +13,11 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, chdir, chroot, setgroups, setresgid, setresuid};
 
 use super::args::{self, COMPILE};
 use super::error::Error;
+use super::parent::{self, end_with};
 
 /// What the interpreter runs.
 const SCRIPT: &str = include_str!("compile.py");
@@ -55,7 +55,7 @@ pub fn run(
     let mut command = Command::new(OWN);
     command.args(["runtime", COMPILE, "--usr"]).arg(tree.join("usr")).arg("--packages").arg(packages);
     command.arg("--site").arg(&base.site).arg("--root").arg(root).arg("--interpreter").arg(&runtime.interpreter);
-    command.args(links).args(["--id", &id.to_string()]);
+    command.args(links).args(["--id", &id.to_string(), parent::OPTION, &parent::own()]);
     let said = command.stdin(Stdio::null()).output().map_err(|error| Error::Compile(error.to_string()))?;
     if said.status.success() {
         return Ok(());
@@ -70,7 +70,7 @@ pub fn run(
 /// # Errors
 /// What kept it from starting.
 pub fn compile(arguments: &args::Compile) -> Result<Infallible, NotShutIn> {
-    let args::Compile { usr, packages, site, root, interpreter, link, id } = arguments;
+    let args::Compile { usr, packages, site, root, interpreter, link, id, parent } = arguments;
     let kernel = |what: &'static str| move |error: nix::Error| NotShutIn::Kernel(what, error);
     let none: Option<&Path> = None;
     let own = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
@@ -90,7 +90,7 @@ pub fn compile(arguments: &args::Compile) -> Result<Infallible, NotShutIn> {
     let (uid, gid) = (Uid::from_raw(*id), Gid::from_raw(*id));
     setresgid(gid, gid, gid).map_err(kernel("setresgid"))?;
     setresuid(uid, uid, uid).map_err(kernel("setresuid"))?;
-    prctl::set_pdeathsig(Signal::SIGKILL).map_err(kernel("end with its parent"))?;
+    end_with(*parent).map_err(kernel("end with its parent"))?;
     prctl::set_no_new_privs().map_err(kernel("gain no privilege"))?;
     for (resource, most) in LIMITS {
         setrlimit(resource, most, most).map_err(kernel("set limits"))?;

@@ -8,9 +8,9 @@ use std::process::Command;
 
 use landlock::{ABI, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError};
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
 
 use super::args;
+use super::parent::end_with;
 
 /// The newest Landlock ABI that is asked for; an older kernel enforces what it knows.
 const ABI_KNOWN: ABI = ABI::V5;
@@ -38,7 +38,7 @@ pub enum NotHeld {
 /// # Errors
 /// What kept it from starting.
 pub fn hold(arguments: &args::Hold) -> Result<Infallible, NotHeld> {
-    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    end_with(arguments.parent)?;
     prctl::set_no_new_privs()?;
     let write = AccessFs::from_write(ABI_KNOWN);
     let mut ruleset = Ruleset::default().handle_access(write)?.create()?;

@@ -11,6 +11,7 @@ mod hold;
 mod input;
 mod list;
 mod lock;
+mod parent;
 mod pinned;
 mod pip;
 mod progress;

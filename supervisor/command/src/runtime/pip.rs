@@ -70,7 +70,7 @@ impl Sources {
     fn of(listed: &str) -> Self {
         let get = |key: &str| {
             let line = |section: &&str| listed.lines().find_map(|line| line.strip_prefix(&format!("{section}.{key}=")));
-            let value = SECTIONS.iter().find_map(|section| line(&section)).map(plain)?;
+            let value = SECTIONS.iter().find_map(line).map(plain)?;
             (!value.trim().is_empty()).then_some(value)
         };
         let words = |value: String| value.split_whitespace().map(str::to_owned).collect::<Vec<_>>();

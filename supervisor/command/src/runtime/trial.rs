@@ -17,13 +17,12 @@ use cloister_supervisor::daemon::{devices, start};
 use cloister_supervisor::door::engine::Engine;
 use cloister_supervisor::link::event_loop::runtime;
 use cloister_supervisor::link::launcher::Guard;
-use nix::sys::prctl;
-use nix::sys::signal::Signal;
 use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 
 use super::args::{self, IMPORTS};
 use super::error::Error;
+use super::parent::{self, end_with};
 use super::progress::tell;
 use crate::beside::stand_beside;
 use crate::policy::checked;
@@ -64,7 +63,7 @@ pub fn run(
 ) -> Result<Vec<Module>, Error> {
     let mut command = Command::new(OWN);
     command.args(["runtime", IMPORTS, "--policy"]).arg(policy).args(["--runtime", runtime, "--packages"]).arg(packages);
-    command.arg("--site").arg(site).arg("--").args(modules);
+    command.arg("--site").arg(site).args([parent::OPTION, &parent::own(), "--"]).args(modules);
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
     let said =
         child.and_then(std::process::Child::wait_with_output).map_err(|error| Error::Trial(error.to_string()))?;
@@ -80,8 +79,7 @@ pub fn run(
 /// What kept it from trying any.
 pub fn imports(arguments: &args::Imports) -> Result<Vec<Module>, crate::error::Error> {
     require_root()?;
-    // What asked for it may be killed, and nobody waits for this any more.
-    prctl::set_pdeathsig(Signal::SIGKILL).expect("there is such a signal");
+    end_with(arguments.parent).map_err(crate::error::Error::Orphan)?;
     log::start(LogFormat::Text, |filter| filter.with_default(LevelFilter::OFF))?;
     let mut policy = checked(&arguments.policy)?.look().policy;
     let mut profile = profile(&mut policy, arguments);

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::args::HOLD;
 use super::error::{Doing, Error};
+use super::parent;
 use super::pinned::{VERSION, WHEEL};
 use super::pip::{Pip, Sources};
 use super::progress::tell;
@@ -69,7 +70,7 @@ impl Uv {
         fs::create_dir_all(&scratch).doing(|| format!("make {}", scratch.display()))?;
         let mut command = Command::new(OWN);
         command
-            .args(["runtime", HOLD, "--write"])
+            .args(["runtime", HOLD, parent::OPTION, &parent::own(), "--write"])
             .arg(within)
             .arg("--write")
             .arg(&self.cache)

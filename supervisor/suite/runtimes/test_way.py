@@ -63,7 +63,7 @@ def test_a_new_lock_is_in_force_after_a_reload_and_no_request_is_lost(serve):
             each.result()
     assert set(seen) == {"hello", "good day"}
     # The build before is used by nobody any more, and that of now by the policy and by what runs.
-    told = place.told("gc", "--dry-run")
+    told = eventually(lambda: (said := place.told("gc", "--dry-run"))["builds"] and said)
     assert len(told["builds"]) == 1 and told["kept"] == 1 and len(place.builds()) == 2
     assert [build["id"] for build in place.told("gc")["builds"]] == [build["id"] for build in told["builds"]]
     assert len(place.builds()) == 1 and service.client.execute(GREET, profile="kept").result == "good day"

@@ -26,12 +26,16 @@ STREAMS = ("stdin", "__stdin__"), ("stdout", "__stdout__"), ("stderr", "__stderr
 
 MOST_NAMED = 16
 
+# Given back ahead of an end: a script may have left no memory, and where an allocator gets no more of it an end of any kind needs some.
+reserve = [bytes(500) for _ in range(256)]
+
 # What is called when nothing of the script's is to come any more.
 before_finalize = []
 
 
 def end(start, tell=lambda text: None):
     """End what a script has begun, in Python's order. `tell` hears what is waited for, where that may take long."""
+    reserve.clear()
     for step in (join_threads, call_exit_handlers):
         try:
             step(start, tell)

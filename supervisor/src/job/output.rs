@@ -3,10 +3,11 @@
 //! A job that prints without end is to wait for us, and not to keep us at work: what is dropped anyway is read slowly,
 //! and so is what comes in crumbs. Neither delays the end of a job, for what is in a pipe then is taken at once.
 
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::Notify;
@@ -86,16 +87,17 @@ impl Output {
         }
     }
 
-    /// Takes what has been written so far, without waiting.
+    /// Takes what has been written so far, without waiting. The pipe itself is asked: what the event loop knows of it is from
+    /// when it looked last, and it may have had no reason to since.
     pub fn read_available(&mut self) {
         let mut chunk = Vec::with_capacity(CHUNK);
         loop {
-            match self.pipe.try_read_buf(&mut chunk) {
+            match rustix::io::read(&self.pipe, spare_capacity(&mut chunk)) {
                 Ok(1..) => {
                     self.keep(&chunk);
                     chunk.clear();
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(Errno::INTR) => {}
                 _ => return,
             }
         }
@@ -156,6 +158,18 @@ mod tests {
             }
         });
         (pipe::Receiver::from_owned_fd(ours).expect("a pipe's end"), written)
+    }
+
+    #[tokio::test]
+    async fn what_came_since_the_event_loop_looked_is_taken() {
+        let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
+        let pipe = pipe::Receiver::from_owned_fd(ours).expect("a pipe's end");
+        let mut output = Output::new(pipe, 100, Arc::<Kept>::default());
+        // It has looked, and there was nothing.
+        let _ = tokio::time::timeout(Duration::from_millis(1), output.read_to_end()).await;
+        std::fs::File::from(theirs).write_all(b"last words").expect("there is room");
+        output.read_available();
+        assert_eq!(output.into_text().await, ("last words".to_owned(), false));
     }
 
     #[tokio::test]

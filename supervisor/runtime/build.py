@@ -10,8 +10,6 @@ date is left alone. One that is not is replaced at once, when the new one is com
 """
 
 import compileall
-import ctypes
-import fcntl
 import hashlib
 import os
 import platform
@@ -28,6 +26,7 @@ from py_compile import PycInvalidationMode
 import base
 import fonts
 import libraries
+import place
 import slim
 
 DEFAULT_TREE = "/var/lib/cloister/python"
@@ -50,21 +49,7 @@ def main():
     os.umask(0o022)
     check_machine()
     tree = Path(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("CLOISTER_RUNTIME") or DEFAULT_TREE).resolve()
-    tree.parent.mkdir(parents=True, exist_ok=True)
-    with open(tree.parent / f".{tree.name}.lock", "w") as lock:
-        wait_for(lock)
-        if is_current(tree):
-            say(f"{tree} is up to date")
-            return
-        new = tree.parent / f".{tree.name}.new"
-        shutil.rmtree(new, ignore_errors=True)
-        try:
-            build(new)
-            replace(tree, new)
-        except BaseException:
-            shutil.rmtree(new, ignore_errors=True)
-            raise
-        say(f"{tree} is ready")
+    say(f"{tree} is ready" if place.made(tree, is_current, build, say) else f"{tree} is up to date")
 
 
 def check_machine():
@@ -75,14 +60,6 @@ def check_machine():
                  f"{platform.python_version()}: make runtime PYTHON=python3.11 names another")
     if os.geteuid() != 0:
         sys.exit("runtime: the tree must belong to root: sudo make runtime")
-
-
-def wait_for(lock):
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        say("waiting for another build of the tree to end")
-        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def build(new):
@@ -141,7 +118,7 @@ def install_packages(requirements, target, *options):
         command = [*pip(Path(scratch) / "venv"), "install", "--quiet", "--no-compile", "--no-deps", "--require-hashes",
                    "--only-binary", ":all:", "--target", str(target), *options, "-r", str(HERE / requirements)]
         if run(command, capture=False).returncode != 0:
-            sys.exit(f"runtime: pip could not install {requirements}, its message is above: "
+            sys.exit(f"runtime: pip could not install {Path(requirements).name}, its message is above: "
                      "check the network and pip's configuration, then try again")
 
 
@@ -225,20 +202,6 @@ def describe(path):
     return f"{status.st_mtime_ns} {status.st_size} {path}"
 
 
-def replace(tree, new):
-    """Put the new tree in the old one's place in one step, where the file system can do that."""
-    old = tree.parent / f".{tree.name}.old"
-    shutil.rmtree(old, ignore_errors=True)
-    if tree.exists():
-        at_cwd, exchange = -100, 2
-        if ctypes.CDLL(None).renameat2(at_cwd, os.fsencode(new), at_cwd, os.fsencode(tree), exchange) == 0:
-            # Jobs that run keep the old tree open and import from it; the next build removes it.
-            new.rename(old)
-            return
-        tree.rename(old)
-    new.rename(tree)
-
-
 def run(command, capture=True):
     """Run a program with the caller's settings for pip, proxies and certificates, but not for Python."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -251,9 +214,4 @@ def say(message):
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except OSError as error:
-        sys.exit(f"runtime: {error}")
-    except KeyboardInterrupt:
-        sys.exit("runtime: interrupted")
+    place.run(main, "runtime")

@@ -19,6 +19,7 @@ import build
 import debian
 import fonts
 import libraries
+import place
 import slim
 
 # Beside what the interpreter depends on.
@@ -42,25 +43,21 @@ def main():
     if sys.version_info < (3, 11):
         # Which lines of requirements.txt hold is asked of the Python that runs pip.
         sys.exit(f"runtime: this is Python {sys.version_info[0]}.{sys.version_info[1]}: PYTHON=python3.11 names another that can install packages for {version}")
-    tree.parent.mkdir(parents=True, exist_ok=True)
-    with open(tree.parent / f".{tree.name}.lock", "w") as lock, tempfile.TemporaryDirectory(prefix="cloister-debian-") as scratch:
-        build.wait_for(lock)
+    with tempfile.TemporaryDirectory(prefix="cloister-debian-") as scratch:
         os.chmod(scratch, 0o755)
         lists = lists_of(release, Path(scratch))
         wanted = [f"python{version}", *MORE]
         stamp = "\n".join([build.fingerprint(Path(__file__)), *chosen(lists, wanted)]) + "\n"
-        if (tree / "stamp").is_file() and (tree / "stamp").read_text() == stamp:
-            return build.say(f"{tree} is up to date")
-        new = tree.parent / f".{tree.name}.new"
-        shutil.rmtree(new, ignore_errors=True)
-        try:
+
+        def is_current(tree):
+            return (tree / "stamp").is_file() and (tree / "stamp").read_text() == stamp
+
+        def make_it(new):
             make(new, version, unpacked(lists, wanted, Path(scratch)))
             (new / "stamp").write_text(stamp)
-            build.replace(tree, new)
-        except BaseException:
-            shutil.rmtree(new, ignore_errors=True)
-            raise
-        build.say(f"{tree} is ready")
+
+        made = place.made(tree, is_current, make_it, build.say)
+    build.say(f"{tree} is ready" if made else f"{tree} is up to date")
 
 
 def lists_of(release, scratch):
@@ -176,9 +173,4 @@ def platform(version, root):
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except OSError as error:
-        sys.exit(f"runtime: {error}")
-    except KeyboardInterrupt:
-        sys.exit("runtime: interrupted")
+    place.run(main, "runtime")

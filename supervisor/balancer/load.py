@@ -33,9 +33,8 @@ class Connection:
             return True
         await self.close()
         try:
-            async with asyncio.timeout(within):
-                self.reader, self.writer = await asyncio.open_connection(*address)
-        except OSError as error:
+            self.reader, self.writer = await asyncio.wait_for(asyncio.open_connection(*address), within)
+        except (OSError, asyncio.TimeoutError) as error:
             raise NotConnected(f"not connected: {type(error).__name__}") from error
         self.opened = time.monotonic()
         return False
@@ -108,7 +107,7 @@ class Load:
             status, stays = await asyncio.wait_for(connection.ask(self.request), self.patience)
         except Lost as lost:
             return str(lost)
-        except TimeoutError:
+        except asyncio.TimeoutError:
             return "no answer"
         except (OSError, asyncio.IncompleteReadError):
             return "cut, kept connection" if used else "cut, new connection"

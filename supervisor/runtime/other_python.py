@@ -90,7 +90,7 @@ def archives():
 
 
 def codename():
-    return re.search(r"(?m)^VERSION_CODENAME=(\S+)", Path("/etc/os-release").read_text() + "\nVERSION_CODENAME=")[1]
+    return re.search(r"(?m)^VERSION_CODENAME=(\S*)", Path("/etc/os-release").read_text() + "\nVERSION_CODENAME=")[1]
 
 
 def new_style():

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::response::Response;
-use cloister_protocol::{ErrorCode, JobId, Tenant};
+use cloister_protocol::{ErrorCode, Failure, JobId, Tenant};
+use hyper::body::Bytes;
 use hyper::header::HeaderValue;
 
 use crate::admission::body_budget::TenantBody;
@@ -19,24 +20,38 @@ use crate::needs::wanted::Needs;
 use crate::upstream::order::{Order, Wish};
 use crate::upstream::profiles::Known;
 use crate::upstream::supervisor::Away;
+use crate::usage::meter::Meter;
 
 /// What clients are told while nobody can say what there is.
 const UNKNOWN: &str = "what the script needs cannot be looked for: the supervisor is away or restarting, and nothing ran; try again shortly";
 
-/// How often a request is sent again whose profile has another runtime than when it was chosen.
+/// How often a request is sent again that was chosen for by what is no longer so.
 const AGAIN: usize = 3;
 
-/// A profile that was chosen, and by what.
+/// A profile that was chosen, by what, and for what.
 #[derive(Debug)]
 pub struct Chosen {
     needs: Arc<Needs>,
+    asking: Asking,
     choice: Choice,
+    /// How long the request's body is as far as it names no profile.
+    bare: usize,
 }
 
 impl Chosen {
     /// The profile.
     pub fn profile(&self) -> &str {
         &self.choice.profile
+    }
+
+    /// The request's body, with this profile instead of any other.
+    pub fn named_in(&self, body: Bytes) -> Bytes {
+        let profile = serde_json::to_string(self.profile()).expect("a string");
+        let mut body = Vec::from(body);
+        // All but the brace that ends it.
+        body.truncate(self.bare - 1);
+        body.extend_from_slice(format!(",\"profile\":{profile}}}").as_bytes());
+        body.into()
     }
 
     /// Its runtime, as a header's value.
@@ -52,13 +67,10 @@ impl App {
         id: JobId,
         tenant: Tenant,
         memory: &TenantBody,
-        (needs, asking): (Arc<Needs>, Asking),
+        (needs, asking, bare): (Arc<Needs>, Asking, usize),
     ) -> Result<Chosen, Box<Response>> {
         let read = Instant::now();
-        let look = async |known: Arc<Known>| {
-            let (needs, asking) = (Arc::clone(&needs), asking.clone());
-            memory.work_on(needs.is_large(), move || choose(&needs, &known.catalog, &asking)).await
-        };
+        let look = async |known: Arc<Known>| look(memory, &needs, &asking, known).await;
         let choice = match look(self.profiles.get().await).await {
             Ok(choice) => choice,
             Err(_) => {
@@ -67,40 +79,43 @@ impl App {
                 look(known).await.map_err(|failure| Box::new(unmet(id, &failure)))?
             }
         };
-        Ok(Chosen { needs, choice })
+        Ok(Chosen { needs, asking, choice, bare })
     }
 
-    /// Has the job of a request run, if it is chosen for; again, if its profile has become another meanwhile that has what is needed, too.
+    /// Has the job of a request run, if it was chosen for; again under what is chosen by what is so now, if that is something else.
     pub async fn execute_chosen(
         &self,
         id: JobId,
-        tenant: Tenant,
-        wish: Wish,
-        (mut order, mut chosen): (Order, Option<Chosen>),
+        (tenant, wish): (Tenant, Wish),
+        mut order: Order,
+        (choice, memory): (&mut Option<Chosen>, &TenantBody),
+        meter: &Meter,
     ) -> Result<Response, Away> {
-        let mut sent = Instant::now();
         let mut answer = self.supervisor.execute(id, tenant, wish, order.clone()).await;
         for _ in 0..AGAIN {
-            let (Some(chosen), true) = (&mut chosen, is_unavailable(&answer)) else { break };
-            if !self.has_changed(chosen, tenant, sent).await {
-                break;
+            let (Some(chosen), true) = (&mut *choice, is_unavailable(&answer)) else { break };
+            // As the profiles are after the refusal: while the request waited for a place others may have asked.
+            let Some(known) = self.profiles.after(Instant::now(), tenant).await else { break };
+            match look(memory, &chosen.needs, &chosen.asking, known).await {
+                Err(failure) => {
+                    *choice = None;
+                    return Ok(unmet(id, &failure));
+                }
+                Ok(same) if same == chosen.choice => break,
+                Ok(other) => chosen.choice = other,
             }
-            (sent, order.runtime) = (Instant::now(), chosen.runtime());
+            meter.is_for(chosen.profile());
+            (order.runtime, order.body) = (chosen.runtime(), chosen.named_in(order.body));
             answer = self.supervisor.execute(id, tenant, wish, order.clone()).await;
         }
         answer
     }
+}
 
-    /// Whether a profile has another runtime now, which has what is needed as well. It is that then which is chosen.
-    async fn has_changed(&self, chosen: &mut Chosen, tenant: Tenant, sent: Instant) -> bool {
-        let Some(known) = self.profiles.after(sent, tenant).await else { return false };
-        let Some(runtime) = known.catalog.get(chosen.profile()) else { return false };
-        let is_another = runtime.word() != chosen.choice.runtime && chosen.needs.missing(runtime).is_empty();
-        if is_another {
-            chosen.choice.runtime = runtime.word().to_owned();
-        }
-        is_another
-    }
+/// Chooses by what is known of the profiles.
+async fn look(memory: &TenantBody, needs: &Arc<Needs>, asking: &Asking, known: Arc<Known>) -> Result<Choice, Failure> {
+    let (is_large, needs, asking) = (needs.is_large(), Arc::clone(needs), asking.clone());
+    memory.work_on(is_large, move || choose(&needs, &known.catalog, &asking)).await
 }
 
 fn is_unavailable(answer: &Result<Response, Away>) -> bool {

@@ -10,6 +10,7 @@ use axum::response::Response;
 use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{DEFAULT_PROFILE, ErrorCode, ExecuteRequest, JobId, PROFILE_HEADER, TIMING_HEADER, Writer};
 use data_encoding::HEXLOWER;
+use hyper::body::Bytes;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
@@ -53,14 +54,6 @@ fn canonical(writer: Writer, body: Vec<u8>, digest: bool) -> Result<Canonical, S
     Ok(Canonical { body, profile, needs, script_sha256 })
 }
 
-/// A body that names no profile, with this one.
-fn with_profile(mut body: Vec<u8>, profile: &str) -> Vec<u8> {
-    let profile = serde_json::to_string(profile).expect("a string");
-    body.pop();
-    body.extend_from_slice(format!(",\"profile\":{profile}}}").as_bytes());
-    body
-}
-
 impl App {
     /// Runs a job whose request was read whole, when it is its turn.
     pub async fn run(
@@ -72,22 +65,21 @@ impl App {
     ) -> Result<Response, Box<Response>> {
         let memory = self.bodies.begin(caller.tenant());
         let (bytes_in, digest) = (body.len() as u64, self.accounts.tells());
-        let Canonical { mut body, mut profile, needs, script_sha256 } = memory
+        let Canonical { body, mut profile, needs, script_sha256 } = memory
             .work(body, move |body| canonical(writer, body, digest))
             .await
             .map_err(|why| Box::new(refuse(id, ErrorCode::InvalidRequest, why)))?;
-        let mut chosen = None;
+        let (mut body, mut chosen) = (Bytes::from(body), None);
         // Whoever names one that he may not use is told that first.
         if let Some(needs) = needs.filter(|_| profile.as_deref().is_none_or(|name| caller.may_use(name))) {
             let asking = Asking { profile, allowed: caller.profiles().map(<[String]>::to_vec) };
-            let choice = self.choose(id, caller.tenant(), &memory, (needs, asking)).await?;
+            let choice = self.choose(id, caller.tenant(), &memory, (needs, asking, body.len())).await?;
             profile = Some(choice.profile().to_owned());
-            body = with_profile(body, choice.profile());
+            body = choice.named_in(body);
             chosen = Some(choice);
         }
         let counted =
             caller.admit(profile.as_deref(), &self.accounts).map_err(|refused| Box::new(refuse_with(id, refused)))?;
-        let tells = chosen.is_some();
         let profile = profile.as_deref().unwrap_or(DEFAULT_PROFILE);
         // What a job can have used whose end nobody tells: only a quota asks.
         let processors = if caller.has_cpu_quota() { self.profiles.processors(profile).await } else { None };
@@ -95,10 +87,10 @@ impl App {
         let meter = self.accounts.meter(counted, caller.key_name(), job).await;
         let meter = meter.ok_or_else(|| Box::new(refuse(id, ErrorCode::Unavailable, UNTOLD)))?;
         let runtime = chosen.as_ref().and_then(Chosen::runtime);
-        let order = Order { body: body.into(), runtime, given: meter.given() };
-        let answer = self.execute_chosen(id, caller.tenant(), wish, (order, chosen)).await;
+        let order = Order { body, runtime, given: meter.given() };
+        let answer = self.execute_chosen(id, (caller.tenant(), wish), order, (&mut chosen, &memory), &meter).await;
         let mut answer = answer.unwrap_or_else(|away| unanswered(id, away));
-        if let (true, Ok(name)) = (tells, HeaderValue::from_str(profile)) {
+        if let Some(Ok(name)) = chosen.map(|chosen| HeaderValue::from_str(chosen.profile())) {
             answer.headers_mut().insert(HeaderName::from_static(PROFILE_HEADER), name);
         }
         if let Some(timing) = answer.headers().get(TIMING_HEADER).and_then(|timing| timing.to_str().ok()) {

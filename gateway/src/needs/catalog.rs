@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use cloister_protocol::Profiles;
+use cloister_protocol::{Package, Profiles};
 
 use crate::needs::marker::Environment;
-use crate::needs::requirement::normalized;
 use crate::needs::version::There;
 
 /// The runtimes of all profiles.
@@ -20,12 +19,12 @@ pub struct Catalog {
 pub struct Runtime {
     word: String,
     python: Option<(String, Environment)>,
-    packages: HashMap<String, Package>,
+    packages: HashMap<String, Provided>,
 }
 
 /// A package that is there.
 #[derive(Debug)]
-pub struct Package {
+pub struct Provided {
     /// Its version as it was told.
     pub text: String,
     /// Its version, if it is one.
@@ -48,11 +47,6 @@ impl Catalog {
         Self { profiles: own }
     }
 
-    /// A profile's.
-    pub fn get(&self, profile: &str) -> Option<&Arc<Runtime>> {
-        self.profiles.get(profile)
-    }
-
     /// Of those profiles that may be used, by name; of all, if nobody says which.
     pub fn allowed<'a>(&'a self, allowed: Option<&'a [String]>) -> impl Iterator<Item = (&'a str, &'a Arc<Runtime>)> {
         let may = move |name: &str| allowed.is_none_or(|allowed| allowed.iter().any(|allowed| allowed == name));
@@ -65,7 +59,10 @@ impl Runtime {
         let said = info.interpreter.as_ref();
         let mut packages = HashMap::new();
         let mut add = |name: &str, version: &str| {
-            packages.insert(normalized(name), Package { text: version.to_owned(), version: There::parse(version) });
+            packages.insert(
+                Package::normalized(name),
+                Provided { text: version.to_owned(), version: There::parse(version) },
+            );
         };
         // What was seen goes before what was written down: a profile may mount something over it.
         if said.is_none_or(|said| said.packages.is_empty() || said.may_have_more()) {
@@ -96,7 +93,7 @@ impl Runtime {
     }
 
     /// A package by its normalized name.
-    pub fn package(&self, name: &str) -> Option<&Package> {
+    pub fn package(&self, name: &str) -> Option<&Provided> {
         self.packages.get(name)
     }
 

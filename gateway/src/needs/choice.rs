@@ -7,13 +7,11 @@ use std::sync::Arc;
 use cloister_protocol::{DEFAULT_PROFILE, ErrorCode, Failure, MissingPackage, MissingPackages};
 
 use crate::needs::catalog::{Catalog, Runtime};
+use crate::needs::requirement::shown;
 use crate::needs::wanted::Needs;
 
 /// How many of what is missing a sentence names.
 const NAMED: usize = 8;
-
-/// The longest part of a sentence that repeats a requirement, in characters.
-const SHOWN: usize = 80;
 
 /// The way out, for a person.
 const WAY_OUT: &str = "nothing is installed while a script runs: whoever runs this node adds packages to a runtime with \
@@ -112,12 +110,11 @@ fn unmet(needs: &Needs, asked: Option<&Candidate<'_>>, nearest: Option<&Candidat
 
 /// What is missing, in words.
 fn sentence(missing: &[MissingPackage]) -> String {
-    let short = |text: &str| text.chars().take(SHOWN).collect::<String>();
     let one = |one: &MissingPackage| {
         let wanted = if one.wanted.starts_with(|first: char| first.is_ascii_alphanumeric()) {
-            short(&one.wanted)
+            shown(&one.wanted).to_owned()
         } else {
-            format!("{} {}", one.name, short(&one.wanted))
+            format!("{} {}", one.name, shown(&one.wanted))
         };
         match &one.there {
             Some(there) => format!("{wanted} ({there} is there)"),

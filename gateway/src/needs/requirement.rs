@@ -3,6 +3,7 @@
 //! Read by hand. pep508_rs keeps all markers that it ever saw, 4 KiB each, and takes a second and 450 MiB for one of 2 KiB that is
 //! made for it; and it brings 35 crates, a second version of one among them.
 
+use cloister_protocol::Package;
 use pep440_rs::VersionSpecifiers;
 
 use crate::needs::marker::{self, Environment, Marker};
@@ -60,7 +61,12 @@ impl Requirement {
         let inside = asked.strip_prefix('(').map(|asked| asked.strip_suffix(')').ok_or("a '(' is not closed"));
         let specifiers = version::specifiers(inside.transpose()?.unwrap_or(asked))?;
         let marker = marker.map(marker::parse).transpose()?;
-        Ok(Self { name: normalized(name), text: text[..end].trim_end_matches(BLANK).to_owned(), specifiers, marker })
+        Ok(Self {
+            name: Package::normalized(name),
+            text: text[..end].trim_end_matches(BLANK).to_owned(),
+            specifiers,
+            marker,
+        })
     }
 
     /// Whether it is one under this Python.
@@ -71,19 +77,6 @@ impl Requirement {
 
 /// What may stand between the parts.
 const BLANK: [char; 2] = [' ', '\t'];
-
-/// A name of a package, as all of its spellings have in common (PEP 503).
-pub fn normalized(name: &str) -> String {
-    let mut plain = String::with_capacity(name.len());
-    for letter in name.chars() {
-        match letter {
-            '-' | '_' | '.' if plain.ends_with('-') => {}
-            '-' | '_' | '.' => plain.push('-'),
-            letter => plain.push(letter.to_ascii_lowercase()),
-        }
-    }
-    plain
-}
 
 /// The name that a text begins with, and what follows it.
 fn identifier(text: &str) -> Option<(&str, &str)> {

@@ -12,6 +12,9 @@ use crate::upstream::supervisor::Supervisor;
 /// How long an answer does. A reload is told of at once by what runs jobs, and by this soon after.
 const GOOD_FOR: Duration = Duration::from_secs(1);
 
+/// How long lies between two questions at least, whoever asks.
+const BETWEEN: Duration = Duration::from_millis(100);
+
 /// From this size on an answer would be read for so long that others wait.
 const LARGE: usize = 128 * 1024;
 
@@ -71,6 +74,7 @@ impl KnownProfiles {
         let (mut held, mut begun) = (None, moment);
         loop {
             let found = self.supervisor.found();
+            self.not_too_often().await;
             {
                 let mut last = self.last.lock().await;
                 // One asks for all who wait meanwhile, also where there is no answer.
@@ -85,6 +89,14 @@ impl KnownProfiles {
                 return None;
             }
             begun = Instant::now();
+        }
+    }
+
+    /// Waits until it may be asked again: what requests need that nobody has costs the supervisor no more than so many questions.
+    async fn not_too_often(&self) {
+        let asked = self.last.lock().await.asked;
+        if let Some(left) = asked.and_then(|asked| BETWEEN.checked_sub(asked.elapsed())) {
+            tokio::time::sleep(left).await;
         }
     }
 

@@ -52,6 +52,14 @@ impl Meter {
         self.0.given.clone()
     }
 
+    /// It runs under this profile, if it runs: the one that it was chosen for is no more.
+    pub fn is_for(&self, profile: &str) {
+        let mut event = self.0.event.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, begun)) = event.as_mut() {
+            profile.clone_into(&mut begun.profile);
+        }
+    }
+
     /// What became of it, and what it used, if that was counted.
     pub fn settle(&self, outcome: Outcome, counted: Option<KernelCount>) {
         let mut end = self.0.end();
@@ -73,6 +81,7 @@ impl Job {
     fn ran(&self, outcome: Outcome) -> Option<bool> {
         match outcome {
             Outcome::Returned => Some(true),
+            Outcome::Failed(ErrorCode::MissingPackages) => Some(false),
             Outcome::Failed(code) if code.status() == 422 => Some(true),
             Outcome::Failed(ErrorCode::Lost | ErrorCode::Internal) => None,
             Outcome::Failed(_) => Some(false),

@@ -55,7 +55,7 @@ class Elsewhere:
         reduction.dump, pickler.dumps = dump_and_look, classmethod(dumps_and_look)
 
     def sent(self, value):
-        if self.given or self.leads is None:
+        if self.given or self.leads is None or self.first.is_ours():
             return
         try:
             self.given = starts_elsewhere() and self.is_in(value)

@@ -7,6 +7,7 @@ it came to. What our run itself calls and begins is part of it.
 """
 
 import os
+import select
 import sys
 from _thread import allocate_lock, get_ident
 
@@ -15,19 +16,23 @@ from .captured import os_close, os_getpid, os_read, os_write, sys_modules
 # What is in the pipe; nothing is while our run goes on.
 NOBODYS, SCRIPTS, ENDED = b"?", b"s", b"e"
 GENERATOR, COROUTINE, ASYNC_GENERATOR = 0x20, 0x80, 0x200
+NOT_PLAIN = GENERATOR | COROUTINE | ASYNC_GENERATOR
 # Put in front of what multiprocessing sends to a process that is no fork: there `main` comes into being anew.
 SPAWNED = """
-import functools, inspect, os, pickle, sys
+import functools, inspect, os, pickle, select, sys
 def settle(process, *files):
     take, put, outcome = [file.detach() for file in files]
     names = vars(sys.modules["__main__"])
     main = names.get("main")
     if not callable(main):
         return process
-    def ended():
+    def ended(by=None):
+        handed_over = by is not None and by.f_globals.get("__name__") != "__mp_main__"
+        if handed_over and not select.select([take], [], [], 0)[0]:
+            return False
         state = os.read(take, 1)
         os.write(put, b"s" if state == b"?" else state)
-        return state == b"e"
+        return state == b"e" and not handed_over
     def given():
         error, value = pickle.loads(os.pread(outcome, os.fstat(outcome).st_size, 0))
         if error is not None:
@@ -38,7 +43,7 @@ def settle(process, *files):
             return given() if ended() else await main(*a, **k)
     else:
         def called(*a, **k):
-            return given() if ended() else main(*a, **k)
+            return given() if ended(sys._getframe(1)) else main(*a, **k)
     functools.update_wrapper(called, main)
     made = [value for kind in names.values() for value in (kind, *(vars(kind).values() if isinstance(kind, type) else ()))]
     for space in [names, *(getattr(value, "__globals__", {}) for value in made)]:
@@ -70,12 +75,17 @@ class FirstCall:
         os_write(self.pipe[1], of_nobodys if state == NOBODYS else state)
         return state
 
-    def is_the_scripts(self):
-        """Asked by each call of `main`: whether it is to be made."""
+    def is_the_scripts(self, handed_over=False):
+        """Asked by each call of `main`: whether it is to be made. One that was handed over to a pool of processes or threads, which
+        calls it, is of who has handed it over: what the top level had was waited for, so that it is our run, which waits for it."""
         run = self.taken.setdefault("run", None)
         if run is not None:
-            return run.is_inside()
-        return self.pipe is None or self.state(SCRIPTS) != ENDED
+            return handed_over or run.is_inside()
+        if self.pipe is None:
+            return True
+        if handed_over and not holds_something(self.pipe[0]):
+            return True
+        return self.state(SCRIPTS) != ENDED or handed_over
 
     def was_elsewhere(self):
         """Whether `main` was called in another process."""
@@ -99,17 +109,20 @@ class FirstCall:
                 self.taken["run"] = None
                 run.leave(void=True)
                 return None
+        run.follow()
         return run
 
     def publish(self, run):
         import pickle
 
-        try:
-            told = pickle.dumps((run.error, run.value))
-        except BaseException:  # what cannot be sent stays here
-            told = pickle.dumps((None, None))
-        while told:
-            told = told[os_write(self.outcome, told) :]
+        for told in ((run.error, run.value), (None, None)):
+            try:
+                sent = pickle.dumps(told)
+                os.ftruncate(self.outcome, 0)
+                if os.pwrite(self.outcome, sent, 0) == len(sent):
+                    break
+            except BaseException:  # what cannot be sent, or is more than a file may be, stays here
+                pass
         os_write(self.pipe[1], ENDED)
 
     def given(self, code):
@@ -149,6 +162,12 @@ class FirstCall:
                 except OSError:
                     pass
         self.pipe = self.outcome = None
+
+
+def holds_something(pipe):
+    asked = select.poll()
+    asked.register(pipe, select.POLLIN)
+    return bool(asked.poll(0))
 
 
 def of_kind(code, give):
@@ -191,10 +210,12 @@ class OurRun:
         known = getattr(self.threading, "_active", {})
         self.threads = [thread for thread in known.values() if thread.ident != self.thread]
         self.unknown = {*sys._current_frames()} - {*known, self.thread}
-        if self.threading:
-            self.follow("_start_joinable_thread" if hasattr(self.threading, "_start_joinable_thread") else "_start_new_thread")
 
-    def follow(self, name):
+    def follow(self):
+        """Know who begins a thread from now on."""
+        if not self.threading:
+            return
+        name = "_start_joinable_thread" if hasattr(self.threading, "_start_joinable_thread") else "_start_new_thread"
         start = getattr(self.threading, name)
 
         def start_and_follow(function, *rest, **named):

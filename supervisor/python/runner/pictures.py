@@ -7,6 +7,8 @@ from .imports import found_and_then
 
 # Figures whose windows would stay open beside a script that goes on: their pictures are those of its end.
 standing = []
+# What the runtime has beside its fonts, once it was read.
+beside_fonts = {}
 
 
 def find_agg(name, path):
@@ -21,11 +23,10 @@ def find_fonts(name, path):
 def letters(step, *arguments):
     """Do what the runtime has beside its fonts, if it has any; a matplotlib that it is not for does without."""
     try:
-        with open("/usr/share/matplotlib/letters.py") as file:
-            text = file.read()
-        names = {}
-        exec(text, names)
-        names[step](*arguments)
+        if not beside_fonts:
+            with open("/usr/share/matplotlib/letters.py") as file:
+                exec(file.read(), beside_fonts)
+        beside_fonts[step](*arguments)
     except Exception:
         pass
 

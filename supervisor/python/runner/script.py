@@ -108,7 +108,7 @@ def watched(source, module, given, notes):
         run = top_level.run_of_ours()
         if run is None:  # it has just been called
             return True, called_itself(top_level, given, notes)
-        return bool(run), run and run.call(lambda: call_main(module.__dict__["main"], given, module))
+        return bool(run), run and top_level.make(run, lambda: call_main(module.__dict__["main"], given, module))
     finally:
         if not run:
             top_level.close(module.__dict__)
@@ -135,7 +135,8 @@ def run_top_level(top_level, module, given, notes):
         if not top_level.returned:
             raise
         failed_afterwards(error, top_level.result(), notes)
-    return top_level.called, called_itself(top_level, given, notes) if top_level.called else None
+    called = top_level.called
+    return called, called_itself(top_level, given, notes) if called else None
 
 
 def called_itself(top_level, given, notes):

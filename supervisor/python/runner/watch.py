@@ -20,6 +20,7 @@ from .exit_handlers import count_exit_handlers
 from .binding import definitions, is_main, pieces
 from .elsewhere import Elsewhere
 from .ends import before_finalize
+from .first_call import NOT_PLAIN
 from .stand_in import STAND_IN, Spent, hooked
 
 
@@ -34,11 +35,13 @@ class Watch:
 
     def enter(self):
         self.entered += 1
-        first = self.elsewhere.first
-        given = None if first.is_the_scripts() else first.given(self.code)
+        frame, first = sys_getframe(1), self.elsewhere.first
+        namespace = frame.f_globals
+        # A call of a plain function by what is not the script's. Of others it cannot be told here who calls.
+        handed_over = not self.code.co_flags & NOT_PLAIN and (frame.f_back is None or frame.f_back.f_globals is not namespace)
+        given = None if first.is_the_scripts(handed_over) else first.given(self.code)
         if given is not None:
             return given
-        namespace = sys_getframe(1).f_globals
         function = self.function or self.found(namespace)
         if function is None or first.is_ours():
             closure = None if function is None else function.__closure__
@@ -54,18 +57,15 @@ class Watch:
         self.function = function
         return function
 
-    def close(self, namespace):
-        """Leave everything as it was. Nothing here may hold the other code, which no collector looks into."""
+    def put(self, code, namespace):
+        """Give the function another code."""
         function = self.function or self.found(namespace)
         if function is not None:
-            function.__code__ = self.code
-        self.hooked = self.function = self.value = None
+            function.__code__ = code
 
-    def spend(self, namespace):
-        """From now on a call gives nothing: the run is over, and so is the script."""
-        function = self.function or self.found(namespace)
-        if function is not None:
-            function.__code__ = hooked(Spent(self.code))
+    def close(self, code, namespace):
+        """Leave it with this code. Nothing here may hold the one that stood in for it, which no collector looks into."""
+        self.put(code, namespace)
         self.hooked = self.function = self.value = None
 
     def __reduce__(self):
@@ -192,16 +192,29 @@ class TopLevel:
             before_finalize.append(lambda: self.spend(run))
         return run
 
-    def spend(self, run):
-        run.forget()
-        for watch in self.watches:
-            watch.spend(self.namespace)
-        self.close(self.namespace)
+    def make(self, run, call):
+        """Our run. Where nothing but what it begins itself could call `main` meanwhile, the function is as it was meanwhile."""
+        alone = not run.threads and not run.unknown and self.elsewhere.first.pipe is None
+        for watch in self.watches if alone else ():
+            watch.put(watch.code, self.namespace)
+        try:
+            return run.call(call)
+        finally:
+            for watch in self.watches if alone else ():
+                watch.put(watch.hooked, self.namespace)
 
-    def close(self, namespace):
+    def spend(self, run):
+        """The run is over, and so is the script: from now on a call gives nothing."""
+        run.forget()
         self.elsewhere.close()
         for watch in self.watches:
-            watch.close(namespace)
+            watch.close(hooked(Spent(watch.code)), self.namespace)
+
+    def close(self, namespace):
+        """Leave everything as it was."""
+        self.elsewhere.close()
+        for watch in self.watches:
+            watch.close(watch.code, namespace)
 
     def result(self):
         """What the first call came to that returned."""

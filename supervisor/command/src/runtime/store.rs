@@ -193,7 +193,7 @@ mod tests {
         let id = build_id("a", "b");
         fs::write(one.path().join("lock"), "a").expect("writable");
         one.finish(&store.build(&id)).expect("renamed");
-        assert_eq!(store.builds(), [id.clone()]);
+        assert_eq!(store.builds(), std::slice::from_ref(&id));
         store.remove(&id).expect("removed");
         let left: Vec<_> = fs::read_dir(&path).expect("there").flatten().map(|entry| entry.file_name()).collect();
         assert_eq!(left, [".lock"]);

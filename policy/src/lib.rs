@@ -36,8 +36,7 @@ mod units;
 
 pub use cloister_terms::{
     Access, Action, Bytes, CallRule, Children, Comparison, Condition, DEFAULT_PROFILE, Filesystem, Millicpus, Mount,
-    Network, Package, PathRule, Policy, Profile, READERS as NOT_ACCOUNTS, Rlimits, Runner, Runtime, Supervisor, Uid,
-    WRITABLE, Warm,
+    Network, Package, PathRule, Policy, Profile, Rlimits, Runner, Runtime, Supervisor, Uid, WRITABLE, Warm, is_module,
 };
 pub use danger::{Danger, danger};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};

@@ -125,9 +125,7 @@ impl Checked {
         host::check(&self.tables, &mut problems);
         match &self.looked {
             Some((_, found)) => problems.extend(found.clone()),
-            None => {
-                problems.extend(self.clone().look().looked.map(|(_, found)| found).unwrap_or(self.warnings.emptied()))
-            }
+            None => drop(packages::look(&self.tables, &self.directory(), &mut problems)),
         }
         problems.sort();
         problems

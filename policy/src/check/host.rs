@@ -14,7 +14,10 @@ use crate::read::Tables;
 /// Reports everything.
 pub(crate) fn check(tables: &Tables, problems: &mut Diagnostics) {
     for values in tables.runtimes.values() {
-        mounts::lead(&Shown::by_runtime(values), problems);
+        // What a base shows is looked at once.
+        if values.of(runtime::BASE).is_none() {
+            mounts::lead(&Shown::by_runtime(values), problems);
+        }
         let interpreter = Path::new(values.of(runtime::INTERPRETER).unwrap_or_default());
         mounts::is_mounted(values, runtime::INTERPRETER, interpreter, problems);
         let directory = Path::new(values.of(runtime::WORKING_DIRECTORY));

@@ -76,6 +76,9 @@ pub enum NoFacts {
     /// It cannot be read.
     #[error("read {path}: {1}", path = .0.display())]
     Unread(PathBuf, io::Error),
+    /// It is longer than any of them.
+    #[error("{path} is longer than {LONGEST} bytes", path = .0.display())]
+    TooLong(PathBuf),
     /// It holds something else.
     #[error("{path} is not as its builder writes it: {1}", path = .0.display())]
     Garbled(PathBuf, serde_json::Error),
@@ -101,11 +104,17 @@ impl Manifest {
     }
 }
 
-/// A text, as far as one of these may go.
+/// The first two parts of a version.
+pub(super) fn minor(version: &str) -> String {
+    version.split('.').take(2).collect::<Vec<_>>().join(".")
+}
+
+/// The text of one.
 pub(super) fn text(path: &Path) -> Result<String, NoFacts> {
     let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text));
+    let read = File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text));
     match read {
+        Ok(_) if text.len() as u64 > LONGEST => Err(NoFacts::TooLong(path.to_owned())),
         Ok(_) => Ok(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(NoFacts::Missing(path.to_owned())),
         Err(error) => Err(NoFacts::Unread(path.to_owned(), error)),

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::digest::{BuildId, build_id};
-use super::facts::{self, Base, Manifest, NoFacts};
+use super::facts::{self, Base, Manifest, NoFacts, minor};
 use super::known::{Known, Looked};
 use super::lock::Lock;
 use super::tree::{LOCK, PACKAGES, at_fault};
@@ -182,9 +182,4 @@ pub(crate) fn lock_path(file: &Path) -> PathBuf {
     let mut path = file.as_os_str().to_owned();
     path.push(".lock");
     PathBuf::from(path)
-}
-
-/// The first two parts of a version.
-pub(crate) fn minor(version: &str) -> String {
-    version.split('.').take(2).collect::<Vec<_>>().join(".")
 }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::digest::{BuildId, build_id};
-use super::facts::{self, Base, NoFacts};
-use super::look::{lock_path, minor, tree_of};
+use super::facts::{self, Base, NoFacts, minor};
+use super::look::{lock_path, tree_of};
 use crate::keys::{runtime, supervisor};
 use crate::read::Tables;
 

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use super::facts::minor;
+
 /// Those that are in no file where an interpreter was built with them in it.
 const BUILT_IN: [&str; 26] = [
     "array",
@@ -39,8 +41,7 @@ pub(super) fn brings(tree: &Path, python: &str, module: &str) -> bool {
     if module.starts_with('_') || BUILT_IN.contains(&module) {
         return true;
     }
-    let minor: Vec<_> = python.split('.').take(2).collect();
-    let directory = tree.join("usr/lib").join(format!("python{}", minor.join(".")));
+    let directory = tree.join("usr/lib").join(format!("python{}", minor(python)));
     directory.join(module).is_dir() || directory.join(format!("{module}.py")).is_file() || {
         let extension = format!("{module}.");
         let names = fs::read_dir(directory.join("lib-dynload")).into_iter().flatten().flatten();

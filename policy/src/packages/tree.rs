@@ -61,14 +61,12 @@ fn wrong(metadata: &Metadata, owner: u32) -> Option<String> {
     let kind = metadata.file_type();
     if metadata.uid() != owner {
         Some(format!("belongs to uid {}, not to {owner}", metadata.uid()))
-    } else if kind.is_symlink() {
-        None
+    } else if !kind.is_file() && !kind.is_dir() {
+        Some("is neither a file nor a directory".to_owned())
     } else if metadata.mode() & 0o022 != 0 {
         Some(format!("may be written by others (mode {:04o})", metadata.mode() & 0o7777))
     } else if kind.is_file() && metadata.mode() & 0o6000 != 0 {
         Some("would run as another account (set-user-ID)".to_owned())
-    } else if !kind.is_file() && !kind.is_dir() {
-        Some("is neither a file nor a directory".to_owned())
     } else {
         None
     }
@@ -87,7 +85,6 @@ mod tests {
         let file = build.join("packages/a/b.py");
         fs::create_dir_all(file.parent().expect("two")).expect("writable");
         fs::write(&file, "").expect("writable");
-        symlink("/nowhere", build.join("link")).expect("writable");
         let owner = fs::metadata(&build).expect("made").uid();
         let mode = |path: &std::path::Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).expect("own");
         let said = || at_fault(&build, owner).unwrap_or_default();
@@ -105,6 +102,9 @@ mod tests {
         mode(&file, 0o644);
         mode(&build.join("packages"), 0o775);
         assert!(said().contains("packages may be written"), "{}", said());
+        mode(&build.join("packages"), 0o755);
+        symlink("/nowhere", build.join("link")).expect("writable");
+        assert!(said().contains("link is neither a file nor a directory"), "{}", said());
         assert!(at_fault(&build, owner + 1).is_some_and(|said| said.contains("belongs to uid")));
         fs::remove_dir_all(&build).expect("made above");
     }

@@ -24,7 +24,7 @@ pub use call::{Action, CallRule, Comparison, Condition};
 pub use id::{LAST, LEAST, LEAST_ON_HOST, NOBODY, READERS, Uid};
 pub use network::Network;
 pub use never::NEVER;
-pub use package::Package;
+pub use package::{Package, is_module};
 pub use path::{Access, KERNELS, Mount, OUT, PathRule, WRITABLE};
 pub use policy::{Children, DEFAULT_PROFILE, Filesystem, Policy, Profile, Runner, Runtime, Supervisor, Warm};
 pub use rlimits::{Bound, Rlimits};

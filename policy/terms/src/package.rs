@@ -50,8 +50,9 @@ fn is_version(text: &str) -> bool {
     is_of(text, |letter| letter.is_ascii_alphanumeric() || matches!(letter, b'.' | b'!' | b'+' | b'-' | b'_'))
 }
 
-/// The name of a top-level module.
-fn is_module(name: &str) -> bool {
+/// Whether this can be the name of a top-level module.
+#[must_use]
+pub fn is_module(name: &str) -> bool {
     let letter = |c: char| c.is_alphanumeric() || c == '_';
     name.len() <= LONGEST && name.chars().all(letter) && name.starts_with(|c: char| !c.is_numeric())
 }

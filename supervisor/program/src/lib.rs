@@ -40,7 +40,7 @@ pub use stop::Stop;
 #[cfg(feature = "daemon")]
 pub use thread::stand_behind;
 #[cfg(feature = "daemon")]
-pub use trust::{Untrusted, open_policy};
+pub use trust::{Untrusted, changeable_above, open_policy};
 
 /// Prints a program's output. A reader that goes away early, such as `head`, is no failure.
 pub fn print(text: &str) {

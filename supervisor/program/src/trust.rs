@@ -35,7 +35,7 @@ pub fn open_policy(path: &Path) -> Result<File, Untrusted> {
         return Err(Untrusted::Owner(path.to_owned(), metadata.uid()));
     }
     if metadata.is_file()
-        && let Some(open) = open_to_others(path).map_err(failed)?
+        && let Some(open) = changeable_above(path).map_err(failed)?
     {
         return Err(Untrusted::Directory(path.to_owned(), open));
     }
@@ -76,9 +76,12 @@ fn is_trusted(uid: u32) -> bool {
 }
 
 /// The directory above a file in which others could put another in its place: above it as it was named, and as it is
-/// where links have led. In a sticky directory they cannot, for what lies in it is not theirs: `inode(7)`; nor in one that
+/// where links have led; `None`, if there is none. In a sticky directory they cannot, for what lies in it is not theirs: `inode(7)`; nor in one that
 /// is mounted read-only, as container engines mount configuration, whatever its mode.
-fn open_to_others(path: &Path) -> io::Result<Option<PathBuf>> {
+///
+/// # Errors
+/// When it or a directory above it is not there.
+pub fn changeable_above(path: &Path) -> io::Result<Option<PathBuf>> {
     let (named, real) = (std::path::absolute(path)?, fs::canonicalize(path)?);
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     for directory in named.ancestors().skip(1).chain(real.ancestors().skip(1)) {

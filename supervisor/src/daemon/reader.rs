@@ -34,8 +34,8 @@ const LONGEST_ANSWER: u64 = 16 << 20;
 /// The most that is taken of what it says is wrong.
 const LONGEST_WORDS: u64 = 256 * 1024;
 
-/// Whom it is started as.
-fn reader() -> Uid {
+/// Whom it is started as: an id that nobody has.
+pub fn reader() -> Uid {
     let map = IdMap::own();
     READERS.into_iter().find(|reader| map.has_one(*reader)).unwrap_or(READERS[0])
 }

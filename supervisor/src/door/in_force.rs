@@ -93,7 +93,7 @@ impl InForce {
     pub fn pool(&self, request: &ExecuteRequest, runtime: Option<&str>) -> Result<&Arc<Pool>, Failure> {
         let name = request.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
         if let Some(chosen) = runtime
-            && self.pools.get(name).is_none_or(|pool| pool.found().word() != chosen)
+            && self.pools.get(name).is_none_or(|pool| pool.found().word != chosen)
         {
             let message = format!(
                 "profile {name:?} was chosen for the packages that the script needs, and they have changed since; nothing ran, \

@@ -143,8 +143,8 @@ impl Pool {
         ProfileInfo {
             interpreter: found.interpreter.clone(),
             python: found.python.clone(),
-            packages: found.packages.clone(),
-            runtime: found.word(),
+            packages: found.packages.to_vec(),
+            runtime: found.word.clone(),
             wall_ms: bounds.wall.as_millis().try_into().unwrap_or(u64::MAX),
             may_lower_timeout: bounds.may_lower_timeout,
             millicpus: bounds.millicpus,

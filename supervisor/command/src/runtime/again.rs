@@ -1,10 +1,10 @@
 //! `try`: a build's modules imported anew, on this host as it is now.
 
 use cloister_policy::Checked;
-use cloister_policy::packages::{Manifest, PACKAGES};
+use cloister_policy::packages::{Manifest, PACKAGES, at_fault};
 use serde_json::{Value as Json, json};
 
-use super::build::write_manifest;
+use super::build::{ROOT, write_manifest};
 use super::error::Error;
 use super::store::Store;
 use super::table::table;
@@ -23,13 +23,16 @@ pub fn again(checked: &Checked, arguments: &args::Try) -> Result<Tried, Error> {
     if !nix::unistd::geteuid().is_root() {
         return Err(Error::NotRoot("cloister runtime try"));
     }
-    let store = Store::at(checked.store());
+    let store = Store::at(checked.store())?;
     let name = &arguments.name;
     let runtime = wanted(checked, std::slice::from_ref(name))?.pop().ok_or_else(|| Error::NotBuilt(name.clone()))?;
     let (id, (base, _)) = (runtime.id()?, runtime.base_facts()?);
     let build = store.build(&id);
     if !build.is_dir() {
         return Err(Error::NotBuilt(name.clone()));
+    }
+    if let Some(why) = at_fault(&build, ROOT) {
+        return Err(Error::Unfit(id, why, build));
     }
     let packages = build.join(PACKAGES);
     let modules = settle::modules(&packages)?;

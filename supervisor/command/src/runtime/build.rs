@@ -7,14 +7,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use cloister_policy::NOT_ACCOUNTS;
 use cloister_policy::packages::{
     Base, BuildId, LOCK, Lock, MANIFEST, Manifest, PACKAGES, Packaged, at_fault, build_id,
 };
 use cloister_policy::{Bytes, Checked};
+use cloister_supervisor::daemon::reader::reader;
 use serde_json::{Value as Json, json};
 
 use super::error::{Doing, Error};
+use super::file::replace;
 use super::progress::tell;
 use super::store::{New, Store, taken};
 use super::table::table;
@@ -23,7 +24,7 @@ use super::wanted::wanted;
 use super::{args, compile, settle, trial};
 
 /// Whose builds are.
-const ROOT: u32 = 0;
+pub const ROOT: u32 = 0;
 
 /// What was built, or was there.
 #[derive(Debug)]
@@ -64,9 +65,14 @@ impl Builder<'_> {
         if path.exists() {
             return self.there(name, id, path);
         }
+        if lock.python != base.minor() {
+            return Err(Error::OtherPython(runtime.lock.clone(), lock.python, base.minor()));
+        }
         let new = self.store.make()?;
         let packages = new.path().join(PACKAGES);
-        self.install(name, runtime, &base, &lock, &new)?;
+        // What was checked is what is installed: the operator's own may change meanwhile.
+        write(&new.path().join(LOCK), &text)?;
+        self.install(name, &base, &lock, &new)?;
         self.compile(name, runtime, &base, &lock, &new)?;
         let modules = settle::modules(&packages)?;
         tell(format_args!("{name}: importing {} modules, each in a sandbox", modules.len()));
@@ -79,7 +85,6 @@ impl Builder<'_> {
             bytes: taken(&packages).0,
             made: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         };
-        write(&new.path().join(LOCK), &text)?;
         write_manifest(new.path(), &manifest)?;
         if let Some(why) = at_fault(new.path(), ROOT) {
             return Err(Error::Unfit(id, why, self.store.path().to_owned()));
@@ -97,27 +102,29 @@ impl Builder<'_> {
         Ok(Built { name: name.to_owned(), id, path, manifest, anew: false })
     }
 
-    fn install(&self, name: &str, runtime: &Packaged, base: &Base, lock: &Lock, new: &New) -> Result<(), Error> {
+    fn install(&self, name: &str, base: &Base, lock: &Lock, new: &New) -> Result<(), Error> {
         let packages = new.path().join(PACKAGES);
         let uv = Uv::find(self.store)?;
         tell(format_args!("{name}: installing {} packages for Python {}", lock.packages.len(), base.python));
         let plain = ["--require-hashes", "--no-deps", "--link-mode", "copy", "--python-version", &base.python];
         let mut options: Vec<std::ffi::OsString> = vec!["install".into(), "--target".into(), packages.clone().into()];
-        options.extend(["-r".into(), runtime.lock.clone().into_os_string()]);
+        options.extend(["-r".into(), new.path().join(LOCK).into_os_string()]);
         options.extend(plain.map(Into::into));
         options.extend(["--python-platform".into(), lock.platform.clone().into()]);
         // A build of nothing is one too: the base without its packages.
         fs::create_dir_all(&packages).doing(|| format!("make {}", packages.display()))?;
         if !lock.packages.is_empty() {
-            uv.pip(options, new.path(), || self.within_bounds())?;
+            // What others have built does not change by it, and is measured once.
+            let rest = self.store.taken().0 - taken(new.path()).0 - taken(&self.store.cache()).0;
+            uv.pip(options, new.path(), || self.allow(rest + taken(new.path()).0 + taken(&self.store.cache()).0))?;
         }
         settle::trim(&packages)?;
         settle::check(&packages, lock)
     }
 
-    fn within_bounds(&self) -> Result<(), Error> {
-        let within = self.store.taken() <= self.most;
-        within.then_some(()).ok_or_else(|| Error::TooMuch(self.store.path().to_owned(), self.most))
+    fn allow(&self, taken: u64) -> Result<(), Error> {
+        let is_within = taken <= self.most.0;
+        is_within.then_some(()).ok_or_else(|| Error::TooMuch(self.store.path().to_owned(), self.most))
     }
 
     fn compile(&self, name: &str, runtime: &Packaged, base: &Base, lock: &Lock, new: &New) -> Result<(), Error> {
@@ -125,24 +132,21 @@ impl Builder<'_> {
         let (packages, root) = (new.path().join(PACKAGES), new.path().join("root"));
         fs::create_dir(&root).doing(|| format!("make {}", root.display()))?;
         // For as long as it compiles it is the compiler's, who is nobody.
-        let id = NOT_ACCOUNTS.into_iter().find(|id| settle::settle(&packages, id.0).is_ok());
-        let id = id.ok_or_else(|| Error::Compile("there is no id for who compiles".to_owned()))?;
+        let id = reader();
+        settle::settle(&packages, id.0)?;
         let of_policy = &self.checked.policy.runtimes[name];
         compile::run(&runtime.tree, base, of_policy, &packages, &root, id.0)?;
         fs::remove_dir(&root).doing(|| format!("remove {}", root.display()))?;
         settle::check(&packages, lock)?;
         settle::settle(new.path(), ROOT)?;
-        self.within_bounds()
+        self.allow(self.store.taken().0)
     }
 }
 
 /// Writes what is known of a build, whole or not at all.
 pub fn write_manifest(build: &Path, manifest: &Manifest) -> Result<(), Error> {
     let text = serde_json::to_string_pretty(manifest).expect("numbers and texts have a form in JSON");
-    let new = build.join(format!(".{MANIFEST}.new"));
-    write(&new, &(text + "\n"))?;
-    let path = build.join(MANIFEST);
-    fs::rename(&new, &path).doing(|| format!("write {}", path.display()))
+    replace(&build.join(MANIFEST), &(text + "\n"))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {

@@ -28,6 +28,12 @@ pub enum Error {
     Input(PathBuf, String),
     #[error("{path} is no lock: {1}: cloister runtime lock makes it anew", path = .0.display())]
     Lock(PathBuf, NotALock),
+    #[error("{path} is a lock for Python {1}, and the base has Python {2}: cloister runtime lock makes it anew", path = .0.display())]
+    OtherPython(PathBuf, String, String),
+    #[error("the store {store} cannot be trusted, for {1}: make it root's alone", store = .0.display())]
+    Untrusted(PathBuf, String),
+    #[error("uv of {path} cannot be trusted: {1}: remove it, and it is fetched anew", path = .0.display())]
+    Tool(PathBuf, String),
     #[error(
         "what was resolved is no lock: {0}: a requirement has to be a name and versions, for what is installed is found by its name, \
          as a wheel, where pip is configured to look"

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use cloister_policy::Checked;
-use cloister_policy::packages::{BuildId, NotPackaged};
+use cloister_policy::packages::{BuildId, NoFacts, NotPackaged};
 use serde_json::{Value as Json, json};
 
 use super::build::mebibytes;
@@ -23,27 +23,22 @@ pub struct Removed {
 
 /// Removes, or only says what it would.
 pub fn gc(checked: &Checked, dry_run: bool) -> Result<Removed, Error> {
-    if !dry_run && !nix::unistd::geteuid().is_root() {
+    // Of another's processes nobody else is told what they have mounted.
+    if !nix::unistd::geteuid().is_root() {
         return Err(Error::NotRoot("cloister runtime gc"));
     }
-    let store = Store::at(checked.store());
-    let mut used: BTreeSet<BuildId> = mounted().into_keys().collect();
-    for runtime in checked.packaged() {
-        match runtime.id() {
-            Ok(id) => drop(used.insert(id)),
-            // One without a lock uses nothing.
-            Err(NotPackaged::Lock(cloister_policy::packages::NoFacts::Missing(_))) => {}
-            Err(why) => return Err(Error::Unknown(runtime.name, why)),
-        }
-    }
-    let (kept, unused): (Vec<_>, Vec<_>) = store.builds().into_iter().partition(|id| used.contains(id));
+    let store = Store::at(checked.store())?;
+    let builds = store.builds();
+    let in_use = used(checked)?;
+    let (kept, unused): (Vec<_>, Vec<_>) = builds.into_iter().partition(|id| in_use.contains(id));
     let mut removed = Removed { dry_run, builds: Vec::new(), kept: kept.len(), cache: 0 };
     for id in unused {
         let bytes = taken(&store.build(&id)).0;
         if !dry_run {
             let _held = store.lock(&id, || ())?;
-            // It may have been mounted since.
-            if mounted().contains_key(&id) {
+            // It may have come into use since.
+            if used(checked)?.contains(&id) {
+                removed.kept += 1;
                 continue;
             }
             store.remove(&id)?;
@@ -58,6 +53,20 @@ pub fn gc(checked: &Checked, dry_run: bool) -> Result<Removed, Error> {
         }
     }
     Ok(removed)
+}
+
+/// The builds that the policy's locks name, and those that something on this host has mounted.
+fn used(checked: &Checked) -> Result<BTreeSet<BuildId>, Error> {
+    let mut used: BTreeSet<BuildId> = mounted().into_keys().collect();
+    for runtime in checked.packaged() {
+        match runtime.id() {
+            Ok(id) => drop(used.insert(id)),
+            // One without a lock uses nothing.
+            Err(NotPackaged::Lock(NoFacts::Missing(_))) => {}
+            Err(why) => return Err(Error::Unknown(runtime.name, why)),
+        }
+    }
+    Ok(used)
 }
 
 impl Removed {

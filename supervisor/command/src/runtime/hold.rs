@@ -27,8 +27,6 @@ pub enum NotHeld {
     Landlock(#[from] RulesetError),
     #[error("Landlock: {0}")]
     Path(#[from] landlock::PathFdError),
-    #[error("no program is named")]
-    None,
     #[error("{0}")]
     Exec(std::io::Error),
 }
@@ -47,6 +45,6 @@ pub fn hold(arguments: &args::Hold) -> Result<Infallible, NotHeld> {
     }
     ruleset = ruleset.add_rule(PathBeneath::new(PathFd::new(Path::new(NOWHERE))?, AccessFs::WriteFile))?;
     ruleset.restrict_self()?;
-    let [program, rest @ ..] = &arguments.program[..] else { return Err(NotHeld::None) };
+    let (program, rest) = arguments.program.split_first().expect("its definition requires one");
     Err(NotHeld::Exec(Command::new(program).args(rest).exec()))
 }

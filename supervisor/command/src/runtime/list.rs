@@ -7,6 +7,7 @@ use cloister_policy::packages::{BuildId, Manifest, NotPackaged, Packaged};
 use serde_json::{Value as Json, json};
 
 use super::build::mebibytes;
+use super::error::Error;
 use super::store::{Store, taken};
 use super::used::mounted;
 
@@ -28,8 +29,8 @@ struct Build {
 }
 
 /// Looks for all of it.
-pub fn list(checked: &Checked) -> List {
-    let store = Store::at(checked.store());
+pub fn list(checked: &Checked) -> Result<List, Error> {
+    let store = Store::at(checked.store())?;
     let told = |result: Result<BuildId, NotPackaged>| result.map_err(|why| why.to_string());
     let runtimes: Vec<_> = checked.packaged().into_iter().map(|one| (one.clone(), told(one.id()))).collect();
     let mounted: BTreeMap<_, _> = mounted();
@@ -45,7 +46,7 @@ pub fn list(checked: &Checked) -> List {
         }
     };
     let builds = store.builds().into_iter().map(build).collect();
-    List { runtimes, builds }
+    Ok(List { runtimes, builds })
 }
 
 impl List {

@@ -1,8 +1,6 @@
 //! `lock`: which version of which package a runtime has, settled once and written beside what asks for it.
 
 use std::fs;
-use std::io::Write;
-use std::path::Path;
 
 use cloister_policy::Checked;
 use cloister_policy::packages::{Lock, Packaged};
@@ -10,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::args;
 use super::error::{Doing, Error};
+use super::file::replace;
 use super::input;
 use super::progress::tell;
 use super::store::Store;
@@ -48,8 +47,8 @@ fn one(runtime: &Packaged, arguments: &args::Lock, store: &Store, uv: &Uv) -> Re
         // Whose versions stay, where they will do.
         fs::write(&resolved, older).doing(|| format!("write {}", resolved.display()))?;
     }
-    let mut options =
-        vec!["compile".into(), runtime.file.clone().into_os_string(), "-o".into(), resolved.clone().into()];
+    let file = std::path::absolute(&runtime.file).doing(|| format!("find {}", runtime.file.display()))?;
+    let mut options = vec!["compile".into(), file.into_os_string(), "-o".into(), resolved.clone().into()];
     let plain = [
         "--generate-hashes",
         "--no-header",
@@ -69,7 +68,7 @@ fn one(runtime: &Packaged, arguments: &args::Lock, store: &Store, uv: &Uv) -> Re
     let text = format!("{}{said}", Lock::head(&base.minor(), &platform, &input.digest));
     let lock = Lock::parse(&text).map_err(Error::Unlockable)?;
     let before = older.and_then(|text| Lock::parse(&text).ok());
-    write(&runtime.lock, &text)?;
+    replace(&runtime.lock, &text)?;
     let none = Lock { packages: Vec::new(), ..lock.clone() };
     let changes = lock.changes(before.as_ref().unwrap_or(&none));
     let owned = |text: Option<&str>| text.map(str::to_owned);
@@ -82,18 +81,6 @@ fn platform(libc: &str) -> String {
     let minor: u32 = libc.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(LIBC[0]);
     let known = LIBC.into_iter().rfind(|known| *known <= minor).unwrap_or(LIBC[0]);
     format!("x86_64-manylinux_2_{known}")
-}
-
-/// Writes a file that is there whole, or as it was.
-fn write(path: &Path, text: &str) -> Result<(), Error> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let written = fs::File::create(&new).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
-    let renamed = written.and_then(|()| fs::rename(&new, path));
-    renamed.doing(|| format!("write {}", path.display()))
 }
 
 impl Locked {

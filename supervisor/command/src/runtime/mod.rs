@@ -6,6 +6,7 @@ mod args;
 mod build;
 mod compile;
 mod error;
+mod file;
 mod gc;
 mod hold;
 mod input;
@@ -61,7 +62,7 @@ pub fn runtime(runtime: &Runtime) -> Result<Said, crate::error::Error> {
             Ok((built.iter().map(build::Built::words).collect(), built.iter().map(build::Built::json).collect()))
         }),
         Command::List(common) => told(common, |checked| {
-            let list = list::list(checked);
+            let list = list::list(checked)?;
             Ok((list.words(), list.json()))
         }),
         Command::Try(arguments) => told(&arguments.common, |checked| {

@@ -33,7 +33,9 @@ impl Pip {
     pub fn install(&self, requirements: &Path, target: &Path) -> Result<(), Error> {
         let (requirements, target) = (requirements.to_string_lossy(), target.to_string_lossy());
         let options = ["install", "--quiet", "--no-deps", "--no-compile", "--require-hashes", "--only-binary", ":all:"];
-        let all = [&options[..], &["--target", &target, "-r", &requirements]].concat();
+        let places = self.sources().options;
+        let places: Vec<_> = places.iter().map(String::as_str).collect();
+        let all = [&options[..], &places, &["--target", &target, "-r", &requirements]].concat();
         match self.run(&all) {
             Some(output) if output.status.success() => Ok(()),
             Some(output) => Err(Error::NoUv(last_words(&String::from_utf8_lossy(&output.stderr)))),
@@ -50,7 +52,8 @@ impl Pip {
     fn run(&self, arguments: &[&str]) -> Option<Output> {
         let [program, first @ ..] = self.0 else { return None };
         let mut command = Command::new(program);
-        command.args(first).args(arguments).stdin(Stdio::null());
+        // A module of its name where this was started is not it.
+        command.args(first).args(arguments).stdin(Stdio::null()).current_dir("/");
         // What would keep it from installing into a directory is not meant for this.
         command.env("PIP_USER", "0").env("PIP_REQUIRE_VIRTUALENV", "0").env("PIP_ROOT_USER_ACTION", "ignore");
         command.env("PIP_DISABLE_PIP_VERSION_CHECK", "1").output().ok()
@@ -90,13 +93,20 @@ impl Sources {
             sources.variables.extend(get("proxy").map(|value| (variable, value)));
         }
         for place in get("find-links").map(words).unwrap_or_default() {
-            sources.options.extend(["--find-links".to_owned(), place]);
+            sources.options.extend(["--find-links".to_owned(), absolute(place)]);
         }
         if get("no-index").is_some_and(|value| ["1", "true", "yes", "on"].contains(&value.to_lowercase().as_str())) {
             sources.options.push("--no-index".to_owned());
         }
         sources
     }
+}
+
+/// A place that is named from where this was started, by its whole path. An address has a colon in front of its first slash.
+fn absolute(place: String) -> String {
+    let is_address = place.split('/').next().is_some_and(|first| first.contains(':'));
+    let whole = if is_address { None } else { std::path::absolute(&place).ok() };
+    whole.map_or(place, |whole| whole.display().to_string())
 }
 
 /// A value without Python's quotes around it.
@@ -124,6 +134,9 @@ mod tests {
         ];
         assert_eq!(variables, expected.map(|(name, value)| (name, value.to_owned())));
         assert_eq!(options, ["--find-links", "/wheels", "--find-links", "/more"]);
+        let named = Sources::of("global.find-links='wheels file:///w https://w.example/x'\n").options;
+        let here = std::env::current_dir().expect("there").join("wheels").display().to_string();
+        assert_eq!([&named[1], &named[3], &named[5]], [&here, "file:///w", "https://w.example/x"]);
         assert_eq!(Sources::of(""), Sources::default());
         assert_eq!(Sources::of("global.no-index='1'\n").options, ["--no-index"]);
     }

@@ -5,8 +5,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 
-use cloister_policy::Package;
 use cloister_policy::packages::Lock;
+use cloister_policy::{Package, is_module};
 
 use super::error::{Doing, Error};
 
@@ -15,6 +15,9 @@ const INFO: &str = ".dist-info";
 
 /// What no sandbox has use for: programs, for a script runs none, and the installer's own.
 const OF_NO_USE: [&str; 3] = ["bin", ".lock", "scratch"];
+
+/// Where an interpreter keeps what it compiled.
+const CACHE: &str = "__pycache__";
 
 /// Files by which a directory holds modules.
 const MODULES: [&str; 2] = [".py", ".so"];
@@ -81,7 +84,7 @@ pub fn modules(packages: &Path) -> Result<Vec<String>, Error> {
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_directory = entry.path().is_dir();
         let module = if is_directory { Some(&*name).filter(|_| holds(&entry.path())) } else { named(&name) };
-        modules.extend(module.filter(|module| is_identifier(module)).map(str::to_owned));
+        modules.extend(module.filter(|module| *module != CACHE && is_module(module)).map(str::to_owned));
     }
     Ok(modules.into_iter().collect())
 }
@@ -91,18 +94,12 @@ fn named(file: &str) -> Option<&str> {
     MODULES.iter().any(|end| file.ends_with(end)).then(|| file.split('.').next()).flatten()
 }
 
-fn is_identifier(name: &str) -> bool {
-    let letter = |c: char| c.is_alphanumeric() || c == '_';
-    name != "__pycache__" && name.chars().all(letter) && name.starts_with(|c: char| !c.is_numeric())
-}
-
 /// Whether there are modules in a directory, or in one in it.
 fn holds(directory: &Path) -> bool {
     let entries: Vec<PathBuf> =
         fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    let is_module = |path: &PathBuf| named(&path.file_name().unwrap_or_default().to_string_lossy()).is_some();
-    entries.iter().any(|path| path.is_file() && is_module(path))
-        || entries.iter().any(|path| path.is_dir() && holds(path))
+    let is_one = |path: &PathBuf| named(&path.file_name().unwrap_or_default().to_string_lossy()).is_some();
+    entries.iter().any(|path| path.is_file() && is_one(path)) || entries.iter().any(|path| path.is_dir() && holds(path))
 }
 
 /// The packages that say that they are here.

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use cloister_policy::Bytes;
 use cloister_policy::packages::BuildId;
 
+use cloister_program::changeable_above;
+
 use super::error::{Doing, Error};
 
 /// What begins the name of a directory in which something is being made, or that is being removed.
@@ -33,16 +35,30 @@ pub struct New {
 }
 
 impl Store {
-    /// The store at a path, made if it is not there.
+    /// The store at a path, made if it is not there; refused, if others than this account and root could change what is in it.
     pub fn open(path: PathBuf) -> Result<Self, Error> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(&path);
         made.doing(|| format!("make the store {}", path.display()))?;
-        Ok(Self(path))
+        Self::at(path)
     }
 
     /// The one at a path, whether it is there or not.
-    pub fn at(path: PathBuf) -> Self {
-        Self(path)
+    pub fn at(path: PathBuf) -> Result<Self, Error> {
+        let doing = || format!("look at the store {}", path.display());
+        let metadata = match fs::metadata(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self(path)),
+            metadata => metadata.doing(doing)?,
+        };
+        let own = nix::unistd::geteuid().as_raw();
+        let untrusted = |why: String| Err(Error::Untrusted(path.clone(), why));
+        match changeable_above(&path).doing(doing)? {
+            _ if metadata.uid() != 0 && metadata.uid() != own => {
+                untrusted(format!("it belongs to uid {}", metadata.uid()))
+            }
+            _ if metadata.mode() & 0o022 != 0 => untrusted("others may write to it".to_owned()),
+            Some(above) => untrusted(format!("others could put another in its place in {}", above.display())),
+            None => Ok(Self(path)),
+        }
     }
 
     /// Where it lies.

@@ -30,10 +30,8 @@ fn builds(mountinfo: &str) -> Vec<BuildId> {
 }
 
 fn build(root: &Path) -> Option<BuildId> {
-    // As the kernel writes what was removed since.
     let (last, rest) = (root.file_name()?, root.parent()?);
-    let is_packages = last.to_str()?.split("//").next() == Some(PACKAGES);
-    is_packages.then(|| BuildId::of(rest.file_name()?.to_str()?)).flatten()
+    (last == PACKAGES).then(|| BuildId::of(rest.file_name()?.to_str()?)).flatten()
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
+use cloister_policy::packages::at_fault;
+
 use super::args::HOLD;
 use super::error::{Doing, Error};
 use super::parent;
@@ -46,6 +48,9 @@ impl Uv {
         let directory = store.tools().join(format!("uv-{VERSION}"));
         let kept = directory.join("bin/uv");
         let program = if kept.is_file() {
+            if let Some(why) = at_fault(&directory, nix::unistd::geteuid().as_raw()) {
+                return Err(Error::Tool(directory, why));
+            }
             kept
         } else if let Some(found) = on_path() {
             found
@@ -77,7 +82,9 @@ impl Uv {
             .arg("--")
             .arg(&self.program);
         command.arg("pip").args(arguments).args(ALWAYS).args(&self.sources.options);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("UV_")) {
+        // Nothing of where it was started from, or of an environment that is active there, is asked.
+        command.current_dir(within);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_settings(&name.to_string_lossy())) {
             command.env_remove(name);
         }
         command.envs(self.sources.variables.iter().map(|(name, value)| (name, value)));
@@ -86,6 +93,11 @@ impl Uv {
         fs::remove_dir_all(&scratch).doing(|| format!("remove {}", scratch.display()))?;
         done
     }
+}
+
+/// Whether a variable says something to it.
+fn is_settings(variable: &str) -> bool {
+    variable.starts_with("UV_") || matches!(variable, "VIRTUAL_ENV" | "CONDA_PREFIX")
 }
 
 /// Runs a program to its end, and passes on what it says meanwhile.

@@ -16,6 +16,7 @@ HERE = Path(__file__).resolve().parent
 # There are two `build` below, and that of the runtime is meant.
 sys.path[:0] = [str(HERE.parents[1] / "supervisor/runtime"), str(HERE.parents[1] / "image")]
 
+import debian  # noqa: E402
 from oci import Layer, write_archive  # noqa: E402
 from test_tools import apt_install, install_programs  # noqa: E402
 
@@ -43,10 +44,16 @@ def programs():
     install_programs(NEEDED_TO_BUILD)
     if not (GO / "go").exists():
         apt_install("golang-go")
-    apt = Apt(CACHE / "apt")
-    version = apt.source_version("kubernetes")
-    place = CACHE / f"kubernetes-{version}"
-    make(apt, version, place)
+    lists = CACHE / "apt"
+    shutil.rmtree(lists, ignore_errors=True)
+    try:
+        apt = debian.Apt(lists, {name: debian.with_source_packages(text) for name, text in debian.sources().items()})
+        apt.update()
+        version = source_version(apt, "kubernetes")
+        place = CACHE / f"kubernetes-{version}"
+        make(apt, version, place)
+    except debian.Problem as problem:
+        sys.exit(f"cloister: apt cannot give what a cluster is made of:\n{problem}")
     return place
 
 
@@ -58,7 +65,7 @@ def make(apt, version, place):
     new.mkdir(parents=True)
     print(f"building Kubernetes {version} from Debian's source package, which takes some minutes once", flush=True)
     unpack(apt, new)
-    tree = apt.source("kubernetes", new / "source")
+    tree = source(apt, "kubernetes", new / "source")
     build(tree, new)
     pause(tree, new)
     shutil.rmtree(new / "source")
@@ -69,51 +76,20 @@ def make(apt, version, place):
     print(f"kept in {place}, after {time.monotonic() - began:.0f} s", flush=True)
 
 
-class Apt:
-    """apt with sources too, and with lists of its own."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        shutil.rmtree(directory, ignore_errors=True)
-        for part in ("parts", "lists/partial", "archives/partial"):
-            (directory / part).mkdir(parents=True)
-        for file in [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]:
-            if file.is_file() and file.suffix in (".list", ".sources"):
-                (directory / "parts" / file.name).write_text(with_sources(file.read_text()))
-        settings = directory / "apt.conf"
-        settings.write_text(f'Dir::Etc::sourcelist "/dev/null";\nDir::Etc::sourceparts "{directory}/parts";\n'
-                            f'Dir::State::lists "{directory}/lists";\nDir::Cache "{directory}";\nAPT::Sandbox::User "root";\n')
-        self.environment = {**os.environ, "APT_CONFIG": str(settings)}
-        self.run("apt-get", "update", "-qq")
-
-    def run(self, *command, directory=None):
-        return subprocess.run(command, env=self.environment, check=True, cwd=directory, stdout=subprocess.PIPE, text=True).stdout
-
-    def source_version(self, package):
-        told = re.findall(r"(?m)^Version: (\S+)$", self.run("apt-cache", "showsrc", "--only-source", package))
-        if not told:
-            sys.exit(f"cloister: Debian's sources here have no {package}")
-        return told[-1]
-
-    def source(self, package, directory):
-        """The tree of a source package, with Debian's patches."""
-        directory.mkdir()
-        self.run("apt-get", "source", "-qq", "--download-only", package, directory=directory)
-        [description] = directory.glob("*.dsc")
-        self.run("dpkg-source", "--no-check", "--extract", description.name, "tree", directory=directory)
-        return directory / "tree"
-
-    def unpack(self, package, directory):
-        directory.mkdir()
-        self.run("apt-get", "download", "-qq", package, directory=directory)
-        [archive] = directory.glob("*.deb")
-        self.run("dpkg-deb", "--extract", archive, directory)
+def source_version(apt, package):
+    told = re.findall(r"(?m)^Version: (\S+)$", apt.ask("apt-cache", "showsrc", "--only-source", package))
+    if not told:
+        sys.exit(f"cloister: Debian's sources here have no {package}")
+    return told[-1]
 
 
-def with_sources(text):
-    """Of each list of packages that of their sources, too."""
-    one_line = re.findall(r"(?m)^deb\s.*", text)
-    return re.sub(r"(?m)^Types:\s*deb$", "Types: deb deb-src", text) + "".join(f"\n{re.sub('^deb', 'deb-src', line)}" for line in one_line) + "\n"
+def source(apt, package, directory):
+    """The tree of a source package, with Debian's patches."""
+    directory.mkdir()
+    apt.ask("apt-get", "source", "--download-only", package, directory=directory)
+    [description] = directory.glob("*.dsc")
+    subprocess.run(["dpkg-source", "--no-check", "--extract", description.name, "tree"], cwd=directory, check=True, stdout=subprocess.DEVNULL)
+    return directory / "tree"
 
 
 def unpack(apt, new):

@@ -31,7 +31,8 @@ def main():
     tree.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["cp", "-a", str(runtime), str(tree)], check=True)
     add_tests(tree / build.TREE_STDLIB)
-    add_packages(tree / build.site_directory())
+    # Upgrading in place replaces numpy and pandas, of which the runtime has no tests, by the whole of them.
+    build.install_packages(REQUIREMENTS.name, tree / build.site_directory(), "--upgrade")
     interpreter = tree / "usr/bin" / build.STDLIB.name
     libraries.copy(tree, interpreter)
     # Each module is an interpreter of its own, twice, and cannot keep what it compiles.
@@ -69,14 +70,6 @@ def add_multiprocessing(tests):
                               ("manager", "only_type='manager'"), ("misc", "exclude_types=True")):
             text = f"import test._test_multiprocessing as tests\ntests.install_tests_in_module_dict(globals(), {method!r}, {options})\n"
             (directory / f"test_{kind}.py").write_text(text)
-
-
-def add_packages(packages):
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps", "--require-hashes", "--upgrade",
-               "--only-binary", ":all:", "--target", str(packages), "-r", str(REQUIREMENTS)]
-    # Upgrading in place replaces numpy and pandas, of which the runtime has no tests, by the whole of them.
-    if build.run(command, capture=False).returncode != 0:
-        sys.exit("compat: pip could not install requirements-compat.txt, its message is above")
 
 
 def stamp(runtime):

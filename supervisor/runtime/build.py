@@ -24,6 +24,7 @@ from pathlib import Path
 from py_compile import PycInvalidationMode
 
 import base
+import debian
 import fonts
 import libraries
 import place
@@ -64,24 +65,8 @@ def check_machine():
 
 def build(new):
     say(f"copying Python {platform.python_version()} from {sys.base_prefix}")
-    interpreter = copy_interpreter(new)
-    shutil.copytree(STDLIB, new / TREE_STDLIB, ignore=shutil.ignore_patterns(*LEFT_OUT), ignore_dangling_symlinks=True)
-    copy_data(new, Path("/"))
-    say("installing the packages of requirements.txt")
-    packages = new / site_directory()
-    install_packages(REQUIREMENTS.name, packages)
-    slim.packages(packages)
-    say("fetching the fonts")
-    or_exit("the fonts cannot be had", fonts.install(new, packages, install_packages))
-    say("copying the shared libraries that they need")
-    copied = libraries.copy(new, interpreter)
-    slim.libraries(new)
-    say("compiling")
-    compile_all(new)
-    try_out(new)
-    or_exit("matplotlib finds no fonts", fonts.list_them(new))
-    or_exit("the new tree does not tell what is in it", base.write(new))
-    settle_modes(new, interpreter)
+    interpreter = put_interpreter(new, base_executable(), STDLIB, TREE_STDLIB)
+    copied = furnish(new, interpreter, new / site_directory(), compile_all)
     write_stamp(new, [base_executable(), *copied])
 
 
@@ -90,13 +75,38 @@ def base_executable():
     return Path(getattr(sys, "_base_executable", None) or sys.executable).resolve()
 
 
-def copy_interpreter(new):
-    target = new / "usr/bin" / STDLIB.name
+def put_interpreter(new, program, library, place, root=Path("/")):
+    """An interpreter, its standard library at its place in the tree, which names both, and their data from below `root`."""
+    target = new / "usr/bin" / library.name
     target.parent.mkdir(parents=True)
-    shutil.copy(base_executable(), target)
+    shutil.copy(program, target)
     for name in ("python3", "python"):
         (target.parent / name).symlink_to(target.name)
+    shutil.copytree(library, new / place, ignore=shutil.ignore_patterns(*LEFT_OUT), ignore_dangling_symlinks=True)
+    copy_data(new, root)
     return target
+
+
+def furnish(new, interpreter, packages, compile_tree, root=Path("/"), pip_options=()):
+    """What a tree has beside its interpreter: packages, fonts and libraries, compiled and tried; what libraries were copied from below `root`."""
+    say("installing the packages of requirements.txt")
+    install_packages(REQUIREMENTS.name, packages, *pip_options)
+    slim.packages(packages)
+    say("fetching the fonts")
+    try:
+        fonts.install(new, packages, install_packages)
+    except debian.Problem as problem:
+        sys.exit(f"runtime: the fonts cannot be had:\n{problem}")
+    say("copying the shared libraries that they need")
+    copied = libraries.copy(new, interpreter, root)
+    slim.libraries(new)
+    say("compiling")
+    compile_tree(new)
+    try_out(new)
+    or_exit("matplotlib finds no fonts", fonts.list_them(new))
+    or_exit("the new tree does not tell what is in it", base.write(new))
+    settle_modes(new, interpreter)
+    return copied
 
 
 def copy_data(new, root):

@@ -8,7 +8,6 @@ A tree that is up to date is left alone; a new one is complete and has been trie
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,10 +16,8 @@ from pathlib import Path
 import base
 import build
 import debian
-import fonts
 import libraries
 import place
-import slim
 
 # Beside what the interpreter depends on.
 MORE = ("libc-bin", "libgcc-s1", "libstdc++6", "tzdata")
@@ -45,36 +42,38 @@ def main():
         sys.exit(f"runtime: this is Python {sys.version_info[0]}.{sys.version_info[1]}: PYTHON=python3.11 names another that can install packages for {version}")
     with tempfile.TemporaryDirectory(prefix="cloister-debian-") as scratch:
         os.chmod(scratch, 0o755)
-        lists = lists_of(release, Path(scratch))
-        wanted = [f"python{version}", *MORE]
-        stamp = "\n".join([build.fingerprint(Path(__file__)), *chosen(lists, wanted)]) + "\n"
-
-        def is_current(tree):
-            return (tree / "stamp").is_file() and (tree / "stamp").read_text() == stamp
-
-        def make_it(new):
-            make(new, version, unpacked(lists, wanted, Path(scratch)))
-            (new / "stamp").write_text(stamp)
-
-        made = place.made(tree, is_current, make_it, build.say)
+        try:
+            made = made_of(release, version, tree, Path(scratch))
+        except debian.Problem as problem:
+            sys.exit(f"runtime: apt cannot give Python {version} of {release}:\n{problem}")
     build.say(f"{tree} is ready" if made else f"{tree} is up to date")
 
 
-def lists_of(release, scratch):
-    """Options of apt's by which it knows another release alone, and a system on which nothing is installed."""
-    sources = scratch / "sources.list"
-    sources.write_text("".join(f"deb [signed-by={key}] {uri} {release}{suffix} main\n" for uri, key, suffix in archives()))
-    for directory in ("state/lists/partial", "cache/archives/partial"):
-        (scratch / directory).mkdir(parents=True)
-    (scratch / "status").touch()
-    places = {"Dir::Etc::SourceList": sources, "Dir::Etc::SourceParts": "/dev/null", "Dir::Etc::Preferences": "/dev/null", "Dir::Etc::PreferencesParts": "/dev/null",
-              "Dir::State": scratch / "state", "Dir::State::Status": scratch / "status", "Dir::Cache": scratch / "cache", "APT::Sandbox::User": "root"}
-    options = [part for name, value in places.items() for part in ("-o", f"{name}={value}")]
+def made_of(release, version, tree, scratch):
+    """Whether the tree had to be made."""
     build.say(f"asking for the packages of {release}")
-    asked = apt(options, "update")
-    if asked.returncode != 0:
-        sys.exit(f"runtime: apt could not fetch the lists of {release}:\n{asked.stderr or asked.stdout}")
-    return options
+    apt, wanted = apt_of(release, scratch), [f"python{version}", *MORE]
+    stamp = "\n".join([build.fingerprint(Path(__file__)), *chosen(apt, wanted)]) + "\n"
+
+    def is_current(tree):
+        return (tree / "stamp").is_file() and (tree / "stamp").read_text() == stamp
+
+    def make_it(new):
+        make(new, version, unpacked(apt, wanted, scratch / "root"))
+        (new / "stamp").write_text(stamp)
+
+    return place.made(tree, is_current, make_it, build.say)
+
+
+def apt_of(release, scratch):
+    """An apt that knows another release alone, and a system on which nothing is installed."""
+    lines = "".join(f"deb [signed-by={key}] {uri} {release}{suffix} main\n" for uri, key, suffix in archives())
+    (scratch / "state").mkdir()
+    (scratch / "status").touch()
+    apt = debian.Apt(scratch / "apt", {"of.list": lines}, Dir_State=scratch / "state", Dir_State_Status=scratch / "status",
+                     Dir_Etc_Preferences="/dev/null", Dir_Etc_PreferencesParts="/dev/null")
+    apt.update()
+    return apt
 
 
 def archives():
@@ -113,55 +112,34 @@ def old_style():
                 yield uri, suite, key and key[1]
 
 
-def apt(options, *words):
-    return subprocess.run(["apt-get", *options, "--quiet=2", "--yes", "--no-install-recommends", *words],
-                          text=True, capture_output=True, stdin=subprocess.DEVNULL)
+def install(apt, wanted, *options):
+    return apt.ask("apt-get", "--yes", "--no-install-recommends", *options, "install", *wanted)
 
 
-def chosen(options, wanted):
+def chosen(apt, wanted):
     """The packages and versions that apt would install, as it says."""
-    asked = apt(options, "--simulate", "install", *wanted)
-    found = sorted(" ".join(match) for match in re.findall(r"(?m)^Inst (\S+) .*?\((\S+)", asked.stdout))
-    if asked.returncode != 0 or not found:
-        sys.exit(f"runtime: apt finds no {' '.join(wanted)}:\n{asked.stderr or asked.stdout}")
-    return found
+    return sorted(" ".join(match) for match in re.findall(r"(?m)^Inst (\S+) .*?\((\S+)", install(apt, wanted, "--simulate")))
 
 
-def unpacked(options, wanted, scratch):
+def unpacked(apt, wanted, root):
     """The root of a system with these packages in it, none of them configured."""
     build.say(f"fetching {wanted[0]} and what it needs")
-    done = apt(options, "--download-only", "install", *wanted)
-    if done.returncode != 0:
-        sys.exit(f"runtime: apt could not fetch packages:\n{done.stderr or done.stdout}")
-    root = scratch / "root"
-    debian.unpack((scratch / "cache/archives").glob("*.deb"), root)
+    install(apt, wanted, "--download-only")
+    debian.unpack(apt.downloads.glob("*.deb"), root)
     return root
 
 
 def make(new, version, root):
-    interpreter, library = new / f"usr/bin/python{version}", f"usr/lib/python{version}"
-    interpreter.parent.mkdir(parents=True)
-    shutil.copy(root / f"usr/bin/python{version}", interpreter)
-    for name in ("python3", "python"):
-        (interpreter.parent / name).symlink_to(interpreter.name)
-    shutil.copytree(root / library, new / library, ignore=shutil.ignore_patterns(*build.LEFT_OUT), ignore_dangling_symlinks=True)
-    build.copy_data(new, root)
+    library = f"usr/lib/python{version}"
+    interpreter = build.put_interpreter(new, root / f"usr/bin/python{version}", root / library, library, root)
     # As Debian's own interpreters have it, whatever their version.
     packages = new / "usr/lib/python3/dist-packages"
-    build.say(f"installing the packages of requirements.txt for {version}")
-    build.install_packages(build.REQUIREMENTS.name, packages, *platform(version, root))
-    slim.packages(packages)
-    build.say("fetching the fonts")
-    build.or_exit("the fonts cannot be had", fonts.install(new, packages, build.install_packages))
-    libraries.copy(new, interpreter, root)
-    slim.libraries(new)
-    build.say("compiling")
-    compiled = base.run_in(new, COMPILE, f"/{library}", "/usr/lib/python3/dist-packages")
-    build.or_exit("the new tree cannot be compiled", compiled.returncode and compiled.stderr)
-    build.try_out(new)
-    build.or_exit("matplotlib finds no fonts", fonts.list_them(new))
-    build.or_exit("the new tree does not tell what is in it", base.write(new))
-    build.settle_modes(new, interpreter)
+
+    def compile_tree(new):
+        compiled = base.run_in(new, COMPILE, f"/{library}", f"/{packages.relative_to(new)}")
+        build.or_exit("the new tree cannot be compiled", compiled.returncode and compiled.stderr)
+
+    build.furnish(new, interpreter, packages, compile_tree, root, platform(version, root))
 
 
 def platform(version, root):

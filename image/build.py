@@ -79,7 +79,7 @@ def build(name, about, programs, tree, libraries, output, version, revision, cre
     components = [*sbom.crates(about["crates"]), *from_debian(libraries)]
     if tree is not None:
         layers.insert(1, python(tree))
-        components += [*interpreter(tree), *sbom.python(packages(tree))]
+        components += [*interpreter(tree), *sbom.python(packages(tree)), *sbom.fonts(tree)]
     image = f"cloister-{name}"
     bill = sbom.document(image, version, created, {each["bom-ref"]: each for each in components}.values())
     layers[-1].content(BILL, bill.encode())

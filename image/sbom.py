@@ -1,7 +1,7 @@
 """What is in an image, as a bill of materials: CycloneDX 1.5, JSON.
 
 Of crates those that are linked into the programs, by the resolution of Cargo.lock; of Debian the packages whose files were
-copied; of Python the distributions in the tree that scripts see. Each with its version and its package URL, by which lists of
+copied; of Python the distributions in the tree that scripts see; the fonts in that tree. Each with its version and its package URL, by which lists of
 vulnerabilities are searched.
 """
 
@@ -79,6 +79,14 @@ def python(directory):
         licence = licence if licence and is_expression(licence) else next(
             (said.rsplit(" :: ", 1)[1] for said in about.get_all("Classifier", []) if said.startswith("License ::")), None)
         yield component("library", name, found.version, f"pkg:pypi/{name}@{found.version}", licence)
+
+
+def fonts(tree):
+    """The fonts of the tree, each with the package that it was taken out of."""
+    for font in json.loads((tree / "fonts.json").read_text()):
+        name, version = font["name"], font["version"]
+        purl = f"pkg:generic/{quote(name.lower().replace(' ', '-'))}@{quote(version)}"
+        yield {**component("data", name, version, purl, font["licence"]), "properties": [{"name": "cloister:taken-out-of", "value": font["package"]}]}
 
 
 def debian(package):

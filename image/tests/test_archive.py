@@ -98,6 +98,18 @@ def test_the_bill_lists_every_package_of_the_tree_and_its_interpreter(images):
     assert interpreter["version"].startswith(program.name.removeprefix("python") + ".")
 
 
+def test_the_bill_lists_every_font_of_the_tree_with_its_licence(images):
+    image, places = images["supervisor"], (PYTHON + "usr/share/fonts/truetype/", PYTHON + "usr/share/doc/fonts/")
+    fonts, licences = ({path.removeprefix(place) for path, entry in image.entries().items() if path.startswith(place) and entry.isfile()} for place in places)
+    bill = json.loads(image.bill.read_text())["components"]
+    listed = {each["name"]: each for each in bill if each["type"] == "data"}
+    told = json.loads((TREE / "fonts.json").read_text())
+    assert {file for font in told for file in font["files"]} == fonts and len(told) == len(licences) == len(listed)
+    for font in told:
+        assert (listed[font["name"]]["version"], listed[font["name"]]["licenses"]) == (font["version"], [{"expression": font["licence"]}])
+    assert {font["package"].partition("@")[0] for font in told} <= {"pkg:pypi/matplotlib", "pkg:pypi/manimgx-fonts", "pkg:deb/debian/fonts-wqy-microhei"}
+
+
 @pytest.fixture
 def elsewhere():
     with tempfile.TemporaryDirectory(prefix="cloister-images-") as directory:

@@ -18,10 +18,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import policies
 import science
-
-# The tree that the shipped policy shows.
-SHIPPED_TREE = "/var/lib/cloister/python"
 
 # An id that has no account: the gateway needs none, and a checkout should not make one.
 GATEWAY_ID = "64510"
@@ -46,7 +44,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="cloister-", dir="/run" if os.path.isdir("/run") else None) as directory:
         os.chmod(directory, 0o711)
         try:
-            arguments.policy = to_serve(arguments.policy, Path(directory) / "policy.toml")
+            arguments.policy = to_serve(arguments.bin, arguments.policy, Path(directory) / "policy.toml")
             for name, command in commands(arguments, Path(directory) / "supervisor.sock").items():
                 daemons[name] = start(command, before)
             complaint = watch(daemons, arguments.listen)
@@ -68,37 +66,10 @@ def parse():
     return parser.parse_args()
 
 
-def to_serve(policy, place):
+def to_serve(programs, policy, place):
     """The policy to serve. The shipped one has the profile `science` too, once its packages are built."""
-    shown = of_own_tree(policy, place)
-    if Path(policy).resolve() != science.POLICY / "policy.toml":
-        return shown
-    piece = science.where_built(os.environ.get("CLOISTER_RUNTIME") or SHIPPED_TREE)
-    if not piece:
-        return shown
-    place.write_text(Path(shown).read_text() + piece)
-    place.chmod(0o644)
-    say("serving the profile science too, whose packages are built")
-    return str(place)
-
-
-def of_own_tree(policy, place):
-    """The policy to serve: with CLOISTER_RUNTIME, for which the tree was built, a copy that shows that tree."""
-    tree = os.environ.get("CLOISTER_RUNTIME")
-    if not tree or os.path.abspath(tree) == SHIPPED_TREE or not os.path.exists(policy):
-        return policy
-    tree, text = os.path.abspath(tree), Path(policy).read_text()
-    if f'"{tree}/' in text:
-        return policy
-    if f'"{SHIPPED_TREE}/' not in text:
-        sys.exit(f"cloister: CLOISTER_RUNTIME is {tree}, and {policy} shows neither that nor {SHIPPED_TREE}: "
-                 "name it in the runtime's mounts, or unset CLOISTER_RUNTIME")
-    if set('"\\\n:') & set(tree):
-        sys.exit(f"cloister: CLOISTER_RUNTIME is {tree!r}, which cannot be written into a policy: choose another path")
-    place.write_text(text.replace(f'"{SHIPPED_TREE}/', f'"{tree}/'))
-    place.chmod(0o644)
-    say(f"serving the Python in {tree}, by a copy of {policy} that shows it")
-    return str(place)
+    shown = policies.of_own_tree(policy, place)
+    return science.served(programs, shown, place) if Path(policy).resolve() == science.POLICY / "policy.toml" else shown
 
 
 def commands(arguments, supervisor_socket):

@@ -17,12 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "suite"))
 
 from service import Service, binary  # noqa: E402
 
+from wires import bridge, inside, wire  # noqa: E402
+
 NETWORK, PORT = "10.213.0", 8080
 READY_SECONDS, END_SECONDS = 120, 90
-
-
-def run(*command):
-    subprocess.run(command, check=True)
 
 
 class Node(Service):
@@ -42,17 +40,11 @@ class Node(Service):
 
     def connect(self):
         """A namespace on the bridge of this one."""
-        run("ip", "netns", "add", self.namespace)
-        run("ip", "link", "add", self.name, "type", "veth", "peer", "name", "eth0", "netns", self.namespace)
-        run("ip", "link", "set", self.name, "master", "bridge", "up")
-        inside = ["nsenter", f"--net=/run/netns/{self.namespace}", "ip"]
-        run(*inside, "addr", "add", f"{self.host}/24", "dev", "eth0")
-        for device in ("lo", "eth0"):
-            run(*inside, "link", "set", device, "up")
+        wire(self.name, self.namespace, self.host)
 
     def spawn(self, name, *arguments):
         # Of nsenter nothing is left: it becomes the daemon. The network is all that it changes, for control groups lie in /sys.
-        command = ["nsenter", f"--net=/run/netns/{self.namespace}", binary(f"cloister-{name}"), *map(str, arguments)]
+        command = [*inside(self.namespace), binary(f"cloister-{name}"), *map(str, arguments)]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=self.logs[name], stdout=self.logs[name], umask=0o077)
 
     def wait_until_ready(self):
@@ -85,10 +77,7 @@ class Node(Service):
 @contextlib.contextmanager
 def nodes(name, count, slots, options):
     """So many nodes that serve, on a bridge in this namespace."""
-    run("ip", "link", "set", "lo", "up")
-    run("ip", "link", "add", "bridge", "type", "bridge")
-    run("ip", "addr", "add", f"{NETWORK}.1/24", "dev", "bridge")
-    run("ip", "link", "set", "bridge", "up")
+    bridge(f"{NETWORK}.1")
     made = []
     with contextlib.ExitStack() as stack:
         for number in range(1, count + 1):

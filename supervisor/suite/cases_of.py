@@ -17,7 +17,12 @@ files        the names of the files that came back, with the text of each, or nu
 fields       other fields of the answer, exactly
 answer_has   texts that the answer has, wherever in it
 
-In place of `stdin` a case may have `stdin_parts`, pairs of a text and how often it comes.
+In place of `stdin` a case may have `stdin_parts`, pairs of a text and how often it comes. Where other versions of Python do otherwise,
+`expect_from` has what holds from a version on: {"3.12": {...}}. In what is expected, of the Python under test:
+
+@version@    its version, such as 3.11
+@digits@     the same without the point
+@site@       where its packages are
 """
 
 import base64
@@ -26,15 +31,35 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from service import told_of_tree
+
 # Results may be numbers of any length.
 sys.set_int_max_str_digits(0)
 
 HERE = Path(__file__).with_name("cases")
-NOT_SENT = {"id", "why", "kind", "expect", "stdin_parts"}
+NOT_SENT = {"id", "why", "kind", "expect", "expect_from", "stdin_parts"}
 
 
 def load(name):
-    return [json.loads(line) for line in (HERE / f"{name}.jsonl").read_text().splitlines()]
+    told = told_of_tree()
+    return [for_python(json.loads(line), told) for line in (HERE / f"{name}.jsonl").read_text().splitlines()]
+
+
+def for_python(case, told):
+    """A case with what is expected of the Python that tells this of itself."""
+    version = parts(told["python"])
+    later = {first: expect for first, expect in case.get("expect_from", {}).items() if parts(first) <= version}
+    expect = later[max(later, key=parts)] if later else case.get("expect")
+    if expect is None:
+        return case
+    text = json.dumps(expect)
+    for name, value in {"version": ".".join(map(str, version)), "digits": "".join(map(str, version)), "site": told["site"]}.items():
+        text = text.replace(f"@{name}@", value)
+    return {**case, "expect": json.loads(text)}
+
+
+def parts(version):
+    return [int(part) for part in version.split(".")[:2]]
 
 
 def request_of(case):

@@ -1,5 +1,6 @@
 """The real daemons, started and stopped for the tests, and what the host shows of them."""
 
+import json
 import os
 import re
 import signal
@@ -221,9 +222,19 @@ def of_tree(text):
     return text.replace(f"{SHIPPED_TREE}/", f"{TREE}/")
 
 
+def own_policy():
+    """The shipped policy, with that tree."""
+    return of_tree(POLICY.read_text())
+
+
+def told_of_tree():
+    """What that tree says of itself, in its `base.json`."""
+    return json.loads((Path(TREE) / "base.json").read_text())
+
+
 def standard_library():
     """Where the runtime's standard library lies, as a job sees it."""
-    text = of_tree(POLICY.read_text())
+    text = own_policy()
     host, inside = re.search(r'"(/[^:"]*):(/usr)"', text).groups()
     [directory] = Path(host).glob("lib/python3.*")
     return f"{inside}/{directory.relative_to(host)}"

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from service import TREE
+
 HOST_PATHS = ["/etc/shadow", "/etc/hostname", "/etc/machine-id", "/etc/os-release", "/etc/ssl", "/root", "/home", "/var", "/sys", "/boot", "/run", "/proc/1/environ", "/proc/kcore", "/proc/sys",
               "/proc/sysrq-trigger", "/proc/kallsyms", "/proc/meminfo", "/proc/net/tcp", "/proc/keys", "/dev/mem", "/dev/kmsg", "/dev/vda", "/dev/sda",
               "/dev/pts", "/dev/tty", "/dev/ptmx", "/dev/fuse", "/dev/kvm"]
@@ -162,7 +164,7 @@ def main():
 @pytest.mark.layer("mount flags", "Landlock")
 @pytest.mark.parametrize("without", [(), ("landlock",), ("seccomp", "landlock")])
 def test_the_interpreter_cannot_be_overwritten(attempt, attempt_without, without):
-    runtime = Path(os.path.realpath("/var/lib/cloister/python/usr/bin/python3"))
+    runtime = Path(os.path.realpath(f"{TREE}/usr/bin/python3"))
     before = runtime.stat() if runtime.exists() else None
     tried = attempt_without(OWN_PROGRAM, *without)["result"] if without else attempt(OWN_PROGRAM)
     assert set(tried.values()) <= {"EROFS", "EACCES", "EPERM", "ETXTBSY"}, tried

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from service import POLICY, binary
+from service import binary, own_policy
 
 LAYERS = ("kernel", "Landlock", "cgroup", "user namespace", "PID namespace", "network namespace", "UTS namespace", "cgroup namespace", "mount namespace",
           "root", "/proc", "credentials", "rlimits", "seccomp", "descriptors", "environment", "time")
@@ -29,7 +29,7 @@ def policy_of(tmp_path):
 
 
 def test_doctor_shows_every_layer_tried_and_held(policy_of):
-    told = doctor(policy_of(POLICY.read_text()))
+    told = doctor(policy_of(own_policy()))
     assert told.returncode == 0, told
     heading, *rows = told.stdout.splitlines()
     assert heading.split() == ["layer", "needed", "found"]
@@ -40,7 +40,7 @@ def test_doctor_shows_every_layer_tried_and_held(policy_of):
 
 
 def test_what_a_profile_sets_for_its_jobs_is_not_the_hosts(policy_of):
-    text = POLICY.read_text()
+    text = own_policy()
     policy = policy_of(text.replace("environment = {}", 'environment = { USER = "someone", DSN = "a=b" }'))
     assert policy.read_text() != text
     told = doctor(policy)
@@ -49,7 +49,7 @@ def test_what_a_profile_sets_for_its_jobs_is_not_the_hosts(policy_of):
 
 def test_one_layer_that_does_not_hold_is_shown_and_stops_the_start(policy_of, tmp_path, names):
     # What cannot be looked at does not hold: here a rule keeps an attempt from asking whether the job is dumpable.
-    text = POLICY.read_text()
+    text = own_policy()
     policy = policy_of(text.replace("\nrules = []\n\n", '\nrules = [{ call = "prctl", when = ["int0 == 3"], action = "errno" }]\n\n', 1))
     assert policy.read_text() != text
     told = doctor(policy)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service import INSTALLED, POLICY, REPOSITORY
+from service import INSTALLED, REPOSITORY, own_policy
 
 pytestmark = pytest.mark.skipif(bool(INSTALLED), reason="needs a build of the tests' own")
 
@@ -87,7 +87,7 @@ def program():
 def doctor(tmp_path_factory):
     """Try every layer but those left out: {(line, profile): what was found, or None where it held}."""
     policy = tmp_path_factory.mktemp("canary") / "policy.toml"
-    text = re.sub(r"(?m)^warm = \{.*\}", "warm = false", POLICY.read_text())
+    text = re.sub(r"(?m)^warm = \{.*\}", "warm = false", own_policy())
     policy.write_text(text.replace("slots = 32", "slots = 1") + PROFILES)
     policy.chmod(0o644)
     told = {}
@@ -148,7 +148,7 @@ def test_a_host_name_is_no_part_of_the_script(tmp_path, name):
     from service import binary
 
     policy = tmp_path / "policy.toml"
-    policy.write_text(re.sub(r"(?m)^warm = \{.*\}", "warm = false", POLICY.read_text()) + f'\n[profile.named]\nextends = "default"\nhostname = "{name}"\n')
+    policy.write_text(re.sub(r"(?m)^warm = \{.*\}", "warm = false", own_policy()) + f'\n[profile.named]\nextends = "default"\nhostname = "{name}"\n')
     policy.chmod(0o644)
     told = subprocess.run([binary("cloister"), "doctor", "--policy", policy], capture_output=True, text=True, timeout=120)
     assert told.returncode == 0, told.stdout

@@ -2,7 +2,7 @@
 """Install what some tests let scripts import: the numeric libraries of requirements.txt, beside what the runtime has.
 
 Usage: install.py DIRECTORY, where any user may look: `scientific.py` shows it to profiles in the place of the runtime's packages.
-What is there and up to date is left alone.
+They are for the Python that runs this, whose wheels' word is then in `tag`. What is there and up to date is left alone.
 """
 
 import compileall
@@ -38,12 +38,11 @@ def install(new):
     build.install_packages(REQUIREMENTS, new)
     slim.packages(new)
     # Where scripts see them nothing can be written, so that each job would compile what it imports.
-    site = f"/{build.site_directory()}"
-    compileall.compile_dir(new, quiet=2, force=True, workers=0, stripdir=str(new), prependdir=site,
+    compileall.compile_dir(new, quiet=2, force=True, workers=0, stripdir=str(new), prependdir=f"/{build.site_directory()}",
                            invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
     for path in [new, *new.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
-    (new / "place").write_text(site)
+    (new / "tag").write_text("cp{}{}".format(*sys.version_info))
     (new / "stamp").write_text(stamp())
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from service import POLICY, binary, standard_library
+from service import POLICY, binary, of_tree, standard_library
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def write():
                 assert old in text
                 text = text.replace(old, new, 1)
             path = Path(directory) / "policy.toml"
-            path.write_text(text + more)
+            path.write_text(of_tree(text + more))
             path.chmod(0o644)
             return path
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from service import POLICY, Service, binary, running
+from service import POLICY, TREE, Service, binary, running
 
 
 class Place:
@@ -82,7 +82,7 @@ class Place:
 @pytest.fixture(scope="session")
 def base():
     """The Python that scripts see, with what it says of itself."""
-    return Path(re.search(r'"(/[^:"]*)/usr:/usr"', POLICY.read_text())[1])
+    return Path(TREE)
 
 
 @pytest.fixture(scope="session")

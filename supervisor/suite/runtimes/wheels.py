@@ -4,6 +4,8 @@ import base64
 import hashlib
 import zipfile
 
+from service import told_of_tree
+
 
 def wheel(directory, name, version, files, links=(), odd_modes=()):
     """Make a wheel; its name beside the other wheels, and the digest of it."""
@@ -48,9 +50,10 @@ def source(directory, name, version):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def lock(path, lines, python="3.11", platform="x86_64-manylinux_2_36"):
-    """A lock as `cloister runtime lock` writes it, of these lines."""
-    head = f"# python: {python}\n# platform: {platform}\n# input: sha256:{'0' * 64}\n"
+def lock(path, lines, python=None):
+    """A lock as `cloister runtime lock` writes it, for the base unless it is for another Python, of these lines."""
+    python = python or told_of_tree()["python"].rpartition(".")[0]
+    head = f"# python: {python}\n# platform: x86_64-manylinux_2_28\n# input: sha256:{'0' * 64}\n"
     path.write_text(head + "".join(f"{line}\n" for line in lines))
     path.chmod(0o644)
 

@@ -128,7 +128,8 @@ suite: root test-tools test-packages runtime build leave-out ## Run the black-bo
 	echo "== what of the black-box suite is so with every runtime, with one that is not Python"
 	CLOISTER_TONGUE=supervisor/suite/echo CLOISTER_BIN=$(TARGET)/release $(SUITE) -m neutral
 
-bench: root runtime test-packages build ## Measure warm and cold jobs beside bare forks and the predecessor's way (BENCH_OPTIONS)
+# Pictures, models and workbooks take packages that the other parts do not.
+bench: root runtime build $(if $(findstring --only-packages,$(BENCH_OPTIONS)),test-packages) ## Measure warm and cold jobs beside bare forks and the predecessor's way (BENCH_OPTIONS)
 	@echo "== bench"
 	$(PYTHON) supervisor/runtime/test_tools.py $(TARGET)/bench-venv requirements-bench.txt wrk
 	CLOISTER_BIN=$(TARGET)/release $(TARGET)/bench-venv/bin/python -B supervisor/bench/bench.py --out $(TARGET)/bench $(BENCH_OPTIONS)

@@ -6,6 +6,7 @@ one thread for numeric libraries, one client, one request after another and with
 
 import http.client
 import json
+import sys
 import time
 
 from subjects import Cloister, Root, Sample  # which has the suite's modules found
@@ -57,6 +58,8 @@ PAUSES = (0, 10)
 
 def measure(rounds, seconds):
     """For each job and pause, the percentiles of each way of doing it."""
+    if why := scientific.unfit():
+        sys.exit(f"bench: {why}")
     subjects = [Profiles(), Ways("bare fork", "floor.py", ahead=True), Ways("bare interpreter", "bare.py", ahead=False)]
     figures, started = {}, []
     try:

@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "suite"))
 
 from client import eventually  # noqa: E402
-from service import Service, free_port  # noqa: E402
+from service import Service, free_port, told_of_tree  # noqa: E402
 
 TREE = Path(os.environ.get("CLOISTER_RUNTIME") or "/var/lib/cloister/python")
 IMPORTS = ("numpy", "pandas")
@@ -111,7 +111,7 @@ class Root:
 
     def python(self, program, *arguments, **options):
         """Start a program in it; the mounts are in a namespace of the process and end with it."""
-        over = f'mount --bind "{self.packages}" "$2{(self.packages / "place").read_text()}" && ' if self.packages else ""
+        over = f'mount --bind "{self.packages}" "$2{told_of_tree()["site"]}" && ' if self.packages else ""
         script = ('mount --bind "$1/usr" "$2/usr" && ' + over + 'mount --bind /dev "$2/dev" && mount -t proc proc "$2/proc" && '
                   'root=$2 && shift 2 && exec chroot "$root" /usr/bin/python3 "$@"')
         command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", TREE, self.path, f"/app/{program}", *arguments]

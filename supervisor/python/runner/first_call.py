@@ -59,8 +59,8 @@ class FirstCall:
         self.owner, self.taken, self.pipe, self.outcome = os_getpid(), {}, None, None
 
     def share(self):
-        """Ahead of a process that begins."""
-        if self.pipe is not None:
+        """Ahead of a process that begins. One that our run begins is part of it, and needs no word."""
+        if self.pipe is not None or self.is_inside_ours():
             return
         self.pipe, self.outcome = os.pipe2(os.O_CLOEXEC), os.memfd_create("main")
         run = self.taken.get("run")

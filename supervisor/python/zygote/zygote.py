@@ -23,6 +23,10 @@ ALONE = {
     "JE_ARROW_MALLOC_CONF": "background_thread:false", "_RJEM_MALLOC_CONF": "background_thread:false",
 }
 
+# What the libraries are called whose threads are told how many they may be by whoever finds the library in /proc/self/maps, as
+# threadpoolctl does, and by it scikit-learn and joblib.
+POOLS = ("libopenblas", "libscipy_openblas", "libblis", "libflexiblas", "libmkl_rt", "libgomp", "libiomp", "libomp")
+
 # By which OpenBLAS is told how many it may have after all, as it calls this here and in builds of its own for wheels.
 OPENBLAS = [f"{prefix}openblas_set_num_threads{suffix}" for prefix in ("", "scipy_") for suffix in ("", "64_")]
 
@@ -74,7 +78,9 @@ def main():
     gc.collect()
     gc.freeze()
     states = (ctypes.c_size_t * len(states))(*states)
+    pools = [path for path in libraries() if os.path.basename(path).startswith(POOLS)]
     library.cloister_zygote_settle(ctypes.pythonapi.PyObject_Malloc)
+    show(pools)
     if library.cloister_zygote_serve(*fork_functions(hooks), states, ctypes.c_size_t(len(states) // 2)) == 1:
         reseed(generators)
         runner.serve(begun, meanwhile=prepare(runner))
@@ -146,6 +152,7 @@ def warm_up(modules):
     for name in set(os.environ) - set(before):
         del os.environ[name]
     os.environ.update(before)
+    name_libraries()
     allow_threads()
     return None
 
@@ -158,14 +165,43 @@ def let_threads_end():
         time.sleep(0.01)
 
 
+def libraries():
+    """The files that code is mapped from."""
+    with open("/proc/self/maps") as maps:
+        lines = [line.rstrip("\n").split(maxsplit=5) for line in maps]
+    return {line[5] for line in lines if len(line) == 6 and "x" in line[1] and line[5].startswith("/")}
+
+
+def name_libraries():
+    """Have the loader know each library by the path that its file has, too.
+
+    It compares devices and inodes, and a child sees the files on a mount of its own: by a path that it does not know it would load
+    the same library a second time, or say that it is not loaded, as it then did to threadpoolctl, and so to scikit-learn.
+    """
+    for path in libraries():
+        try:
+            ctypes.CDLL(path, mode=os.RTLD_NOLOAD)
+        except OSError:
+            pass  # the program itself
+
+
+def show(paths):
+    """Map a page of each library, for its code lies in memory without a name now: proc_pid_maps(5)."""
+    page, read, private = os.sysconf("SC_PAGE_SIZE"), 1, 2
+    place = ctypes.PyDLL(None).mmap
+    place.restype, place.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    for path in paths:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        place(None, page, read, private, file, 0)
+        os.close(file)
+
+
 def allow_threads():
     """Let OpenBLAS have the threads that the environment allows: each child starts them itself, when it first needs some."""
     allowed = os.environ.get("OPENBLAS_NUM_THREADS", "1")
     if not allowed.isdecimal() or int(allowed) < 2:
         return
-    with open("/proc/self/maps") as maps:
-        libraries = {line.split(maxsplit=5)[5].rstrip("\n") for line in maps if "openblas" in line}
-    for library in libraries:
+    for library in (path for path in libraries() if "openblas" in path):
         loaded = ctypes.CDLL(library)
         for name in OPENBLAS:
             if hasattr(loaded, name):

@@ -75,6 +75,28 @@ def test_models_are_fitted_by_as_many_as_there_are(numerics, profile):
 
 
 @pytest.mark.parametrize("profile", ["ahead", "cold"])
+def test_libraries_with_threads_are_found_by_their_paths(numerics, profile):
+    """As threadpoolctl finds them, in its several versions: in the list of mappings, and as what the loader has loaded already."""
+
+    def main():
+        import ctypes
+        import os
+        import re
+
+        import sklearn.linear_model  # noqa: F401
+        from threadpoolctl import threadpool_info, threadpool_limits
+
+        mapped = set(re.findall(r"/\S+lib(?:scipy_openblas|gomp)\S*\.so\S*", open("/proc/self/maps").read()))
+        loaded = {path for path in mapped if ctypes.CDLL(path, mode=os.RTLD_NOLOAD)._handle}
+        with threadpool_limits(1):
+            limited = {pool["num_threads"] for pool in threadpool_info()}
+        kinds = sorted({pool["internal_api"] for pool in threadpool_info()})
+        return [mapped == loaded == {pool["filepath"] for pool in threadpool_info()}, sorted(limited), kinds]
+
+    assert numerics.client.execute(main, profile=profile).result == [True, [1], ["openblas", "openmp"]]
+
+
+@pytest.mark.parametrize("profile", ["ahead", "cold"])
 def test_frames_of_all_kinds(numerics, profile):
     def main():
         import pandas

@@ -75,6 +75,37 @@ def test_generators_that_an_import_has_made_and_used_differ_too(start_service, o
         assert len({str(job[what]) for job in told}) == JOBS, (what, [job[what] for job in told])
 
 
+# What the kernel is asked to do with memory at a fork: generators of random numbers in native code live in pages that are wiped.
+WIPED = """
+import ctypes, mmap
+libc = ctypes.CDLL(None)
+libc.mmap.restype, libc.mmap.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+def page(size):
+    place = libc.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+    ctypes.memset(place, 1, size)
+    return place
+kept, wiped = page(4 << 20), page(4 << 20)
+assert libc.madvise(wiped, 4 << 20, 18) == 0  # MADV_WIPEONFORK, madvise(2)
+"""
+
+
+def look_at_pages():
+    import ctypes
+    import os
+    import wsgiref
+
+    def main():
+        return [ctypes.string_at(wsgiref.kept, 1).hex(), ctypes.string_at(wsgiref.wiped, 1).hex(), os.urandom(8).hex()]
+
+
+def test_what_is_to_be_wiped_at_a_fork_is_wiped(start_service, own_module):
+    service = start_service(policy=own_module.profile(WIPED))
+    told = run_many(service.client.execute, look_at_pages, profile="own")
+    assert {(kept, wiped) for kept, wiped, _ in told} == {("01", "00")}
+    assert len({random for *_, random in told}) == JOBS
+
+
 def changes():
     import builtins
     import decimal

@@ -25,7 +25,15 @@ const PAGE: usize = 4096;
 /// lies between the parts of some libraries, is moved with them and is zeroes then.
 const RESERVED: usize = 8 << 20;
 
-/// Moves every private mapping but the stack and the kernel's own into anonymous memory, in place.
+/// What the kernel was asked to do with a mapping at a fork, as `proc_pid_smaps(5)` writes it: wipe it, or not hand it on. Random
+/// generators live in memory that is wiped, the C library's and OpenSSL's kin: a copy would draw the same in every child.
+const AT_FORK: [&str; 3] = ["wf", "dc", "dp"];
+
+/// The name of such a mapping in [`maps`].
+const APART: &str = "[apart]";
+
+/// Moves every private mapping but the stack, the kernel's own and those that it treats in their own way at a fork into anonymous
+/// memory, in place.
 /// Returns how many bytes were moved.
 ///
 /// # Errors
@@ -34,9 +42,8 @@ const RESERVED: usize = 8 << 20;
 /// # Safety
 /// The process has one thread, which runs on its initial stack.
 pub unsafe fn settle() -> Result<usize> {
-    let maps = std::fs::read_to_string("/proc/self/maps").doing(|| "read /proc/self/maps")?;
-    gaps(&maps).into_iter().for_each(close);
-    let maps = std::fs::read_to_string("/proc/self/maps").doing(|| "read /proc/self/maps")?;
+    gaps(&read_maps()?).into_iter().for_each(close);
+    let maps = read_maps()?;
     // What is mapped from here on lies in no run, for a run has no gaps.
     let runs = runs(&maps);
     // Nothing below may allocate: what the allocator wrote after its pages were copied would be lost.
@@ -48,6 +55,26 @@ pub unsafe fn settle() -> Result<usize> {
         moved += run.all.len();
     }
     Ok(moved)
+}
+
+/// The lines of `/proc/self/maps`, of mappings that are treated in their own way at a fork with [`APART`] for a name.
+fn read_maps() -> Result<String> {
+    Ok(maps(&std::fs::read_to_string("/proc/self/smaps").doing(|| "read /proc/self/smaps")?))
+}
+
+fn maps(smaps: &str) -> String {
+    let mut maps: Vec<String> = Vec::new();
+    for line in smaps.lines() {
+        if range(line).is_some() {
+            maps.push(line.to_owned());
+        } else if let (Some(flags), Some(last)) = (line.strip_prefix("VmFlags:"), maps.last_mut())
+            && flags.split_whitespace().any(|flag| AT_FORK.contains(&flag))
+        {
+            let fields: Vec<_> = last.split_whitespace().take(5).collect();
+            *last = format!("{} {APART}", fields.join(" "));
+        }
+    }
+    maps.join("\n")
 }
 
 /// The gaps between mappings that would keep a huge page from being one: those that are smaller, and what
@@ -196,7 +223,22 @@ unsafe fn unmap(range: Range<usize>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{gaps, runs};
+    use super::{gaps, maps, runs};
+
+    #[test]
+    fn what_is_wiped_or_left_out_at_a_fork_stays_what_it_is() {
+        let mapping = |start: &str, end: &str, flags: &str| {
+            format!(
+                "7f00{start}-7f00{end} rw-p 00000000 00:00 0 \nSize: 4 kB\nTHPeligible: 0\nVmFlags: rd wr mr mw me ac {flags} \n"
+            )
+        };
+        let flags = ["sd", "wf", "sd nr", "dc", "ht", "dd dp"];
+        let place = |at: usize| format!("{:08x}", at * 0x40_0000);
+        let smaps: String =
+            flags.iter().enumerate().map(|(at, flags)| mapping(&place(at), &place(at + 1), flags)).collect();
+        let moved: Vec<_> = runs(&maps(&smaps)).into_iter().map(|run| run.all.start).collect();
+        assert_eq!(moved, [0x7f00_0000_0000, 0x7f00_0080_0000, 0x7f00_0100_0000]);
+    }
 
     #[test]
     fn what_is_shared_special_or_reserved_is_left_alone() {

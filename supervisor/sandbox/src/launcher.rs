@@ -28,7 +28,7 @@ use crate::spec::Slot;
 use crate::sys::{self, Forked};
 use crate::weaker::{Layer, Plan, Weaker};
 use crate::wire::{self, IntoCgroup, Notice, Order, Wire, exactly};
-use crate::{cell, credentials, devices, limits, loopback, root, zygote_place};
+use crate::{cell, credentials, devices, limits, loopback, process_ids, root, zygote_place};
 
 /// The namespaces that a launcher is born into. Not a cgroup namespace: where those bound what was
 /// delegated (`nsdelegate`, as systemd mounts the hierarchy) nothing can be born into a group that its
@@ -138,13 +138,16 @@ struct Launcher {
     /// a time, and an empty namespace without interfaces keeps nothing from one job to the next.
     networks: HashMap<Slot, OwnedFd>,
     own_network: OwnedFd,
+    /// Whether the ids of processes from here on are none that jobs commonly have.
+    is_past_jobs_ids: bool,
 }
 
 impl Launcher {
     fn new(spec: Plan, trees: Vec<Tree>, library: Option<Library>) -> Result<Self> {
         let job = Program::new(&spec.command, &program::environment(&spec, &spec.environment))?;
         let own_network = open_namespace("net")?;
-        Ok(Self { forker: Forker::new(spec)?, trees, job, library, networks: HashMap::new(), own_network })
+        let (forker, networks) = (Forker::new(spec)?, HashMap::new());
+        Ok(Self { forker, trees, job, library, networks, own_network, is_past_jobs_ids: false })
     }
 
     /// Carries out orders until the supervisor closes its end.
@@ -234,10 +237,15 @@ impl Launcher {
 
     /// A zygote: an interpreter in the launcher's own namespaces and root, that will import what the
     /// profile asks for and fork jobs itself. Its wire to the supervisor lies at 0, its library at 3.
-    fn start_zygote(&self, program: &Program, fds: Vec<OwnedFd>) -> Result<()> {
+    fn start_zygote(&mut self, program: &Program, fds: Vec<OwnedFd>) -> Result<()> {
         let [wire, library] = exactly(fds)?;
         let wire = Wire::from_fd(wire);
-        // SAFETY: a launcher has one thread.
+        if !self.is_past_jobs_ids {
+            // SAFETY: a launcher has one thread.
+            unsafe { process_ids::leave_those_of_jobs() }?;
+            self.is_past_jobs_ids = true;
+        }
+        // SAFETY: as above.
         let forked = unsafe { sys::clone3(0, None) }.doing(|| "clone3 a zygote");
         if let Err(error) = &forked {
             // No reason to end what runs: who asked for the zygote is told, and may ask again.

@@ -106,6 +106,43 @@ def test_what_is_to_be_wiped_at_a_fork_is_wiped(start_service, own_module):
     assert len({random for *_, random in told}) == JOBS
 
 
+# A generator that gets a new state where its process is another, as OpenSSL's does: its openssl_get_fork_id().
+OF_A_PROCESS = """
+import os, random
+class Generator:
+    def __init__(self):
+        self.process, self.state = os.getpid(), os.urandom(8)
+    def draw(self):
+        if self.process != os.getpid():
+            self.__init__()
+        return self.state.hex()
+generator = Generator()
+"""
+
+
+def draw_by_process():
+    import os
+    import wsgiref
+
+    def main():
+        def in_a_child():
+            read, write = os.pipe()
+            if os.fork() == 0:
+                os.write(write, wsgiref.generator.draw().encode())
+                os._exit(0)
+            os.wait()
+            return os.read(read, 100).decode()
+
+        return [in_a_child(), in_a_child(), wsgiref.generator.draw()]
+
+
+def test_a_process_of_a_job_has_another_id_than_its_zygote(start_service, own_module):
+    service = start_service(policy=own_module.profile(OF_A_PROCESS))
+    told = run_many(service.client.execute, draw_by_process, profile="own")
+    drawn = [drawn for job in told for drawn in job]
+    assert len(set(drawn)) == len(drawn) == 3 * JOBS
+
+
 def changes():
     import builtins
     import decimal

@@ -41,7 +41,7 @@ EITHER_WAY := page gateway runtimes spec policy/test_check.py policy/test_learn.
 	$(addprefix contract/test_,http.py manuals.py request.py stream.py) \
 	$(addprefix faults/test_,canary.py doctor.py gateway.py going.py overload.py reader.py reload.py two_supervisors.py unread.py)
 
-.PHONY: help run test build leave-out runtime runtime-science runtime-python313 test-runtimes doctor lint audit unit fuzz manifests test-chart test-scaling suite bench spec scale compat test-balancer deb image test-vm test-vm-ci clean root tools test-tools vm-tools test-packages test-cluster
+.PHONY: help run test build leave-out runtime runtime-science runtime-table runtime-python313 test-runtimes doctor lint audit unit fuzz manifests test-chart test-scaling suite bench spec scale compat test-balancer deb image test-vm test-vm-ci clean root tools test-tools vm-tools test-packages test-cluster
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -69,6 +69,10 @@ runtime: root ## Prepare the Python that sandboxes see, with numpy, pandas, matp
 runtime-science: root runtime build ## Prepare the packages of a second profile, science: scipy, scikit-learn, polars and others
 	@echo "== packages of the profile science"
 	$(PYTHON) -B supervisor/runtime/science.py $(TARGET)/release policy/policy.toml
+
+runtime-table: root runtime build ## Try the packages that people ask for, and write docs/runtimes.md what can be kept warm
+	@echo "== what can be kept warm"
+	$(PYTHON) -B supervisor/runtime/tried.py $(TARGET)/release policy/policy.toml
 
 runtime-python313: root ## Prepare a second Python, that of Debian 13, beside the first (docs/deploy.md)
 	@echo "== Python 3.13 for the sandboxes"

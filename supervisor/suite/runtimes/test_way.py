@@ -101,6 +101,9 @@ def test_what_was_tried_is_told_with_how_it_can_be_kept_warm(place):
     assert "threaded" in place.run("try", "mixed")
     manifest = json.loads((place.store / told["build"] / "runtime.json").read_text())
     assert {module["name"] for module in manifest["modules"]} == set(modules)
+    named = place.told("try", "mixed", "email.mime.text", "threaded")["modules"]
+    assert [(module["name"], module["forked"]) for module in named] == [("email.mime.text", True), ("threaded", False)]
+    assert json.loads((place.store / told["build"] / "runtime.json").read_text()) == manifest
 
 
 def test_projects_and_scripts_say_what_they_need_too(place):

@@ -35,10 +35,13 @@ pub fn again(checked: &Checked, arguments: &args::Try) -> Result<Tried, Error> {
         return Err(Error::Unfit(id, why, build));
     }
     let packages = build.join(PACKAGES);
-    let modules = settle::modules(&packages)?;
+    let all = arguments.modules.is_empty();
+    let modules = if all { settle::modules(&packages)? } else { arguments.modules.clone() };
     let modules = trial::run(&arguments.common.policy, name, &packages, &base.site, &modules)?;
     let manifest = Manifest { modules, ..Manifest::read(&build)? };
-    write_manifest(&build, &manifest)?;
+    if all {
+        write_manifest(&build, &manifest)?;
+    }
     Ok(Tried { name: name.clone(), manifest })
 }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use cloister_policy::{Bytes, parse_size};
+use cloister_policy::{Bytes, is_module, parse_size};
 use cloister_supervisor::daemon::args::INSTALLED;
 
 /// Arguments of `runtime`.
@@ -95,9 +95,17 @@ pub struct Build {
 pub struct Try {
     /// A runtime of the policy.
     pub name: String,
+    /// Modules to try instead of all top-level ones, such as scipy.stats: what came of them is told and not kept.
+    #[arg(value_name = "MODULE", value_parser = module)]
+    pub modules: Vec<String>,
     /// The policy, and how to tell.
     #[command(flatten)]
     pub common: Common,
+}
+
+fn module(text: &str) -> Result<String, String> {
+    let is_one = text.split('.').all(is_module);
+    is_one.then(|| text.to_owned()).ok_or_else(|| "expected the name of a module, such as scipy.stats".to_owned())
 }
 
 /// Arguments of `gc`.

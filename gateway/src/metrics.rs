@@ -5,6 +5,7 @@
 
 mod outcome;
 mod requests;
+mod warmth;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use prometheus::{
 
 pub use self::outcome::Outcome;
 use self::requests::Requests;
+use self::warmth::Warmth;
 
 /// Upper ends of the latency histograms' buckets, in seconds: a warm job takes about a millisecond.
 const BUCKETS: [f64; 16] =
@@ -55,6 +57,7 @@ struct SupervisorMetrics {
     parked: IntGaugeVec,
     launchers: IntCounterVec,
     zygotes: IntCounterVec,
+    warmth: Warmth,
 }
 
 /// Something that is counted for as long as it is there.
@@ -154,8 +157,10 @@ impl SupervisorMetrics {
             let counter = IntCounterVec::new(Opts::new(name, help), &["profile", "reason"])?;
             registry.register(Box::new(counter.clone())).map(|()| counter)
         };
+        let warmth = Warmth::new(registry)?;
         Ok(Self {
             up,
+            warmth,
             slots: gauge("cloister_slots", "Jobs that may run at once.", &[])?,
             busy: gauge("cloister_slots_busy", "Slots that are taken.", &[])?,
             waiting: gauge("cloister_queue_length", "Requests that wait for a slot.", &[])?,
@@ -181,6 +186,7 @@ impl SupervisorMetrics {
         }
         self.launchers.reset();
         self.zygotes.reset();
+        self.warmth.reset();
         let Some(stats) = stats else { return };
         let Stats { slots, busy, waiting, unread, unread_bytes, .. } = *stats;
         for (gauge, value) in
@@ -190,7 +196,9 @@ impl SupervisorMetrics {
         }
         let bytes = i64::try_from(unread_bytes).unwrap_or(i64::MAX);
         self.unread_bytes.with_label_values(&[] as &[&str]).set(bytes);
-        for (profile, ProfileStats { parked, launcher, zygote, .. }) in &stats.profiles {
+        for (profile, stats) in &stats.profiles {
+            self.warmth.show(profile, stats);
+            let ProfileStats { parked, launcher, zygote, .. } = stats;
             self.parked.with_label_values(&[profile]).set((*parked).into());
             for (counter, restarts) in [(&self.launchers, launcher), (&self.zygotes, zygote)] {
                 for (reason, count) in restarts.by_reason() {

@@ -102,6 +102,8 @@ fn warm(values: &Values<key::Profile>) -> Warm {
         imports: plain(values.of(key::WARM_IMPORTS)),
         parked: values.of(key::WARM_PARKED),
         renew: values.of(key::WARM_RENEW),
+        memory: values.of(key::WARM_MEMORY),
+        idle: values.of(key::WARM_IDLE),
         children: if values.of(key::WARM_CHILDREN) == STARTED { Children::Started } else { Children::Forked },
     }
 }

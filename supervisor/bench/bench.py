@@ -21,6 +21,7 @@ import neighbours
 import packages
 import prints
 import report
+import used
 from subjects import Cloister, Floor, Nsjail, Predecessor, Service
 from workloads import WORKLOADS
 
@@ -32,6 +33,8 @@ PAUSE = 10
 
 def main():
     arguments = parse()
+    if arguments.only_used:
+        return print(report.used(used.measure(arguments.used)))
     if arguments.only_neighbours:
         return print(report.neighbours(noise(arguments)))
     if arguments.only_packages:
@@ -65,6 +68,7 @@ def main():
         "prints": printed,
         "density": {} if arguments.without_density else density.measure(arguments.jobs),
         "neighbours": {} if arguments.without_neighbours else noise(arguments),
+        "used": {} if arguments.without_used else used.measure(arguments.used),
     }
     figures["goals"] = report.goals(figures)
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -89,6 +93,9 @@ def parse():
     parser.add_argument("--neighbour-seconds", type=float, default=4, help="how long each kind of neighbour is measured")
     parser.add_argument("--only-packages", action="store_true", help="pictures, models and workbooks, and nothing else")
     parser.add_argument("--only-neighbours", action="store_true", help="nothing but that part")
+    parser.add_argument("--used", type=int, default=200, help="how many requests the part about a mix of import sets has")
+    parser.add_argument("--without-used", action="store_true", help="leave that part out")
+    parser.add_argument("--only-used", action="store_true", help="nothing but that part")
     parser.add_argument("--workload", action="append", choices=list(WORKLOADS), help="measure these only")
     return parser.parse_args()
 

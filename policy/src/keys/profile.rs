@@ -142,6 +142,20 @@ PROFILE of Profile {
         "How often the process that children are forked from is replaced, and the address-space layout with it. For \
          children that are started there is none.",
     );
+    WARM_MEMORY: Option<Bytes> = absent(
+        "warm.memory",
+        size_from(0),
+        "What processes may hold that import, beside this one's modules, what scripts are seen to import most, of the packages \
+         that the runtime brings: what no two of them share. All profiles together have as much as one of them may. Without \
+         it a quarter of the host's memory, and none where a control group bounds the service's, as in a container; with \"0B\" there are none.",
+    );
+    WARM_IDLE: Duration = key(
+        "warm.idle",
+        time(1, 24 * 30),
+        "\"10m\"",
+        More::Neither,
+        "How long such a process stays that nothing is asked of.",
+    );
     FILESYSTEM_TMP: Bytes = key("filesystem.tmp", size_from(4 * KIB), "\"64MiB\"", More::Looser, "Size of /tmp: working directory and home. A working directory elsewhere counts in it too.");
     FILESYSTEM_TMP_INODES: u64 = key("filesystem.tmp_inodes", whole(8, 100_000_000), "4096", More::Looser, "Files and directories in /tmp.");
     FILESYSTEM_SHM: Bytes = key(

@@ -27,6 +27,8 @@ pub(crate) struct Known {
     pub(crate) python: String,
     pub(crate) packages: Vec<Package>,
     pub(crate) modules: Vec<String>,
+    /// Of these, what may be imported in a process that others are forked from, as far as anybody has tried.
+    pub(crate) forked: Vec<String>,
     /// What says which packages it has, if it has some of its own.
     pub(crate) file: Option<PathBuf>,
     /// The digest of that when its lock was made.
@@ -44,7 +46,7 @@ impl Looked {
             let Some(runtime) = policy.runtimes.get_mut(name) else { continue };
             runtime.python = Some(known.python.clone());
             runtime.packages.clone_from(&known.packages);
-            runtime.modules.clone_from(&known.modules);
+            runtime.modules.clone_from(&known.forked);
             if let Some((id, build)) = &known.build {
                 runtime.mounts.push(Mount { host: build.join(PACKAGES), inside: known.site.clone() });
                 builds += &format!("\n{name} {id}");

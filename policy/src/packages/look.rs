@@ -94,6 +94,7 @@ fn known(
         python: base.python.clone(),
         packages: base.packages.clone(),
         modules: base.modules.clone(),
+        forked: base.modules.clone(),
         file: None,
         input: None,
         build: None,
@@ -103,9 +104,10 @@ fn known(
     let (lock, id) = lock(name, &file, &base, &text)?;
     let build = store.join(id.as_str());
     let manifest = built(name, &build, &lock, &base)?;
+    let forked = manifest.modules.iter().filter(|module| module.forked).map(|module| module.name.clone()).collect();
     let modules = manifest.modules.into_iter().map(|module| module.name).collect();
     let (packages, input) = (lock.0.packages, Some(lock.0.input));
-    Ok(Some(Known { packages, input, modules, file: Some(file), build: Some((id, build)), ..of_base }))
+    Ok(Some(Known { packages, input, modules, forked, file: Some(file), build: Some((id, build)), ..of_base }))
 }
 
 /// The tree of a runtime's base: what is shown at `/usr` lies in it.

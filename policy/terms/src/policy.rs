@@ -172,6 +172,10 @@ pub struct Warm {
     pub parked: u32,
     /// How often the zygote is replaced.
     pub renew: Duration,
+    /// What the zygotes may hold that are kept for what scripts import; without it a quarter of the host's memory.
+    pub memory: Option<Bytes>,
+    /// How long such a zygote stays that nothing is asked of.
+    pub idle: Duration,
     /// How the children come to be.
     pub children: Children,
 }

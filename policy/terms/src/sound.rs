@@ -131,8 +131,8 @@ impl Profile {
         if let Some(key) = beyond(of_profile(self)) {
             return Err(Unsound::Amount(key));
         }
-        let renewed = self.warm.as_ref().map(|warm| warm.renew);
-        [self.wall_time, self.cpu_time].into_iter().chain(renewed).try_for_each(|time| within(time, name))?;
+        let kept = self.warm.iter().flat_map(|warm| [warm.renew, warm.idle]);
+        [self.wall_time, self.cpu_time].into_iter().chain(kept).try_for_each(|time| within(time, name))?;
         starts_in(&self.working_directory)?;
         self.filesystem.read_only.iter().try_for_each(Mount::check)?;
         self.path_rules.iter().try_for_each(|rule| inside(&rule.path))?;

@@ -49,9 +49,10 @@ impl Place {
         self.write(&format!("{build}/packages/six.py"), "");
         self.write(&format!("{build}/lock"), &text);
         let packages = Lock::parse(&text).expect("a lock").packages;
-        let module = json!({"name": "six", "milliseconds": 1.5, "bytes": 2, "forked": true});
-        let facts = json!({"base": "python", "python": "3.11.7", "packages": packages, "modules": [module], "bytes": 3,
-            "made": "2026-11-26T12:00:00Z"});
+        let module =
+            |name: &str, forked: bool| json!({"name": name, "milliseconds": 1.5, "bytes": 2, "forked": forked});
+        let facts = json!({"base": "python", "python": "3.11.7", "packages": packages,
+            "modules": [module("seven", false), module("six", true)], "bytes": 3, "made": "2026-11-26T12:00:00Z"});
         self.write(&format!("{build}/runtime.json"), &facts.to_string());
         build
     }
@@ -104,6 +105,7 @@ fn a_runtime_with_packages_is_its_base_with_one_more_mount() {
         packages.iter().map(|package| format!("{} {}", package.name, package.version)).collect::<Vec<_>>()
     };
     assert_eq!((told(&base.packages), &base.modules[..]), (vec!["numpy 2.4.0".to_owned()], &["numpy".to_owned()][..]));
+    // What nobody may import where others are forked from is none of these.
     assert_eq!(
         (told(&science.packages), &science.modules[..]),
         (vec!["six 1.17.0".to_owned()], &["six".to_owned()][..])

@@ -15,6 +15,7 @@ mod field;
 mod file;
 mod files;
 mod id;
+mod imports;
 mod json;
 mod kernel_count;
 mod packages;
@@ -39,6 +40,7 @@ pub use field::InvalidRequest;
 pub use file::{Encoded, InputFile, LeftFile, OutputFile, directories};
 pub use files::DEEPEST;
 pub use id::JobId;
+pub use imports::ImportSet;
 pub use json::{MAX_DEPTH, NotJson, check, check_result};
 pub use kernel_count::KernelCount;
 pub use packages::{LONGEST_REQUIREMENTS, MOST_REQUIREMENTS, MissingPackage, MissingPackages};
@@ -46,7 +48,7 @@ pub use pattern::{MOST_PATTERNS, Part, Pattern, is_hidden};
 pub use profile::{Interpreter, ProfileInfo, Profiles};
 pub use quota::{Amount, QuotaKind, SpentQuota};
 pub use request::{ExecuteRequest, Writer};
-pub use stats::{ProfileStats, Restarts, Stats};
+pub use stats::{Cost, ImportedStats, ProfileStats, Restarts, Stats, WarmStats};
 pub use tenant::Tenant;
 
 /// The header that carries the job's id, in a request to the supervisor and in every response.

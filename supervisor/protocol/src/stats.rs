@@ -34,9 +34,55 @@ pub struct ProfileStats {
     pub launcher: Restarts,
     /// How often its zygote had to be started again.
     pub zygote: Restarts,
+    /// What its jobs have cost.
+    #[serde(default)]
+    pub cost: Cost,
+    /// How what its scripts import is kept warm, where the policy lets it be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm: Option<WarmStats>,
     /// The version of its interpreter, such as `3.11.2`, where that is Python.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python_version: Option<String>,
+}
+
+/// How what scripts import, beside what the policy has imported for them, is kept warm.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct WarmStats {
+    /// Requests that were served by an interpreter that had imported what they were seen to ask for, or some of it.
+    pub hits: u64,
+    /// Requests that were not, although they asked for something.
+    pub misses: u64,
+    /// Zygotes that were let go of, by why: `memory`, `idle`, `died`.
+    pub evictions: BTreeMap<String, u64>,
+    /// Sets of imports that could not be kept, by why: `failed`, `memory`.
+    pub refused: BTreeMap<String, u64>,
+    /// What each zygote has for itself, the profile's own first.
+    pub zygotes: Vec<ImportedStats>,
+}
+
+/// What jobs have cost of CPU time, in microseconds: all of it together is what a job takes, its replacement's making
+/// included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Cost {
+    /// How many have ended.
+    pub jobs: u64,
+    /// What they have used themselves.
+    pub run: u64,
+    /// What was used in their sandboxes before their requests came.
+    pub ahead: u64,
+    /// What the launcher and the zygotes have used that there are now.
+    pub forkers: u64,
+}
+
+/// A zygote and what it takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct ImportedStats {
+    /// What it imported beside the one that it was forked from: names of the operator's packages and of modules in them.
+    pub imports: String,
+    /// Memory that it shares with no other zygote, in bytes.
+    pub bytes: u64,
+    /// Its children that wait for a request.
+    pub parked: u32,
 }
 
 /// How often something was started again since the supervisor's start, by why.

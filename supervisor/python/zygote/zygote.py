@@ -1,4 +1,5 @@
-"""The Python half of a zygote: imports what the profile asks for, then forks a child for each job.
+"""The Python half of a zygote: imports what the profile asks for, then forks a child for each job, and other zygotes that
+import more.
 
 Arguments: the runner's source, then the modules to import. Descriptor 0 is the wire to the supervisor
 and 3 the native library. No script ever runs in this process; in a child, native code has confined it
@@ -37,6 +38,9 @@ ROUNDS = 20
 # How many hundredths of a second a thread has that an import has told to end.
 ENDING = 200
 
+# What the native half has returned: in a child that is to serve a job, and in another zygote.
+CHILD, GROWN = 1, 2
+
 # Milliseconds after which a parked child takes it that few requests come at all.
 CALM = 15
 
@@ -50,8 +54,7 @@ def main():
     problem = warm_up(sys.argv[2:])
     os.register_at_fork = os_register
     if problem:
-        text = problem.encode("utf-8", "replace")
-        library.cloister_zygote_failed(text, ctypes.c_size_t(len(text)))
+        tell(library.cloister_zygote_failed, problem)
         sys.exit(1)
     runner = types.ModuleType("cloister_runner")
     exec(compile(sys.argv[1], "runner", "exec"), runner.__dict__)
@@ -62,12 +65,20 @@ def main():
     sys.orig_argv[:] = sys.orig_argv[:1]
     shorten_command_line()
     open_streams(runner)
+    begun = functools.partial(library.cloister_zygote_name, ctypes.c_char_p(b"python3"))
+    # Kept: a state may be filled for as long as the generator that it is the state of exists.
+    drawn_from, pools = [], []
+    while fork_all(library, runner, begun, hooks, drawn_from, pools) == GROWN:
+        grow(library, hooks)
+
+
+def fork_all(library, runner, begun, hooks, drawn_from, pools):
+    """Put all that was imported in order and fork what the supervisor asks for; what the native half has returned."""
     runner.judge_exit_handlers()
     gc.collect()
-    # Kept: a state may be filled for as long as the generator that it is the state of exists.
-    drawn_from = random_generators()
+    # Those of the zygote that this one was forked from are frozen, and not found again.
+    drawn_from += random_generators()
     states, generators = twisters(drawn_from)
-    begun = functools.partial(library.cloister_zygote_name, ctypes.c_char_p(b"python3"))
     # What a rehearsal collects is its own.
     gc.freeze()
     # Last of all: a method that is looked up later might take the place of one of these in the cache.
@@ -78,12 +89,41 @@ def main():
     gc.collect()
     gc.freeze()
     states = (ctypes.c_size_t * len(states))(*states)
-    pools = [path for path in libraries() if os.path.basename(path).startswith(POOLS)]
+    # What the zygote that this one was forked from has shown is moved with the rest.
+    pools += [path for path in libraries() if os.path.basename(path).startswith(POOLS)]
     library.cloister_zygote_settle(ctypes.pythonapi.PyObject_Malloc)
     show(pools)
-    if library.cloister_zygote_serve(*fork_functions(hooks), states, ctypes.c_size_t(len(states) // 2)) == 1:
+    returned = library.cloister_zygote_serve(*fork_functions(hooks), states, ctypes.c_size_t(len(states) // 2))
+    if returned == CHILD:
         reseed(generators)
         runner.serve(begun, meanwhile=prepare(runner))
+    return returned
+
+
+def grow(library, hooks):
+    """Import what this process, just forked from a zygote, is to have beside what that has, and tell what of it is new.
+
+    A name that is no module's stands for the package that it was to be in.
+    """
+    library.cloister_zygote_asked.restype = ctypes.c_char_p
+    names = library.cloister_zygote_asked().decode().split("\n")
+    had = {*sys.modules}
+    more, os_register = watch_fork_hooks()
+    problem = warm_up(names, asked=True)
+    os.register_at_fork = os_register
+    hooks += more
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()  # what an import has printed of a line is nobody's
+    if problem:
+        tell(library.cloister_zygote_failed, problem)
+        os.killpg(0, 9)  # with whatever an import has started
+    found = {name if name in sys.modules else name.rpartition(".")[0] for name in names}
+    tell(library.cloister_zygote_found, "\n".join(sorted(found - had)))
+
+
+def tell(function, text):
+    text = text.encode("utf-8", "replace")
+    function(text, ctypes.c_size_t(len(text)))
 
 
 def watch_fork_hooks():
@@ -128,14 +168,16 @@ def open_streams(runner):
         os.close(number)
 
 
-def warm_up(modules):
-    """Import the modules; what went wrong, if something did."""
-    before = dict(os.environ)
+def warm_up(modules, asked=False):
+    """Import the modules; what went wrong, if something did. Of those that requests have asked for some may be none."""
+    before, had = dict(os.environ), set(sys.modules)
     os.environ.update(ALONE)
     for name in modules:
         try:
-            importlib.import_module(name)
+            bring(name) if asked else importlib.import_module(name)
         except BaseException as error:
+            if asked and isinstance(error, ModuleNotFoundError) and error.name == name and "." in name:
+                continue
             return f"import {name}: {type(error).__name__}: {error}"
         let_threads_end()
         unfit = left_behind()
@@ -143,7 +185,7 @@ def warm_up(modules):
             return f"import {name} {unfit}; take it out of the profile's warm imports"
     for _ in range(ROUNDS):
         for parts in (BASICS, MORE):
-            for _ in exercise(parts):
+            for _ in exercise({name: steps for name, steps in parts.items() if name not in had}):
                 pass
     unfit = left_behind()
     if unfit:
@@ -155,6 +197,13 @@ def warm_up(modules):
     name_libraries()
     allow_threads()
     return None
+
+
+def bring(name):
+    """Import what a script names, unless that is something of its package's which is no module: the script is to have that."""
+    package, _, inner = name.rpartition(".")
+    if not package or not hasattr(importlib.import_module(package), inner):
+        importlib.import_module(name)
 
 
 def let_threads_end():

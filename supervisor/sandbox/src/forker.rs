@@ -1,12 +1,12 @@
 //! What a launcher and a zygote have in common: forking jobs into cells and telling of their end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, killpg, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -31,6 +31,7 @@ pub struct Forker {
     confinement: Confinement,
     own_pids: OwnedFd,
     jobs: HashMap<Pid, Slot>,
+    leaders: HashSet<Pid>,
     child_ended: SignalFd,
 }
 
@@ -74,7 +75,13 @@ impl Forker {
         let child_ended =
             SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).doing(|| "signalfd")?;
         let own_pids = open_namespace("pid")?;
-        Ok(Self { confinement: Confinement::prepare(plan)?, own_pids, jobs: HashMap::new(), child_ended })
+        Ok(Self {
+            confinement: Confinement::prepare(plan)?,
+            own_pids,
+            jobs: HashMap::new(),
+            leaders: HashSet::new(),
+            child_ended,
+        })
     }
 
     /// The profile's confinement.
@@ -130,6 +137,11 @@ impl Forker {
         }
     }
 
+    /// From now on this child, which leads a session of its own, takes what it has started with it when it ends.
+    pub fn has_forked(&mut self, leader: Pid) {
+        self.leaders.insert(leader);
+    }
+
     /// Tells the supervisor of every job that has ended.
     ///
     /// # Errors
@@ -144,6 +156,10 @@ impl Forker {
                 Ok(_) => continue,
                 Err(errno) => return Err(errno).doing(|| "waitpid"),
             };
+            // A group has its number for as long as anybody is in it, and jobs are in sessions of their own.
+            if self.leaders.remove(&pid) {
+                let _ = killpg(pid, Signal::SIGKILL);
+            }
             // Others are the inits of cells, which the supervisor watches through their pidfds.
             if let Some(slot) = self.jobs.remove(&pid) {
                 wire.send(&Notice::Exited(slot, end), &[]).doing(|| "tell of a job's end")?;

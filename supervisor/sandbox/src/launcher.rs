@@ -177,7 +177,7 @@ impl Launcher {
             }
             Order::Ping => return wire.send(&Notice::Pong, &[]).doing(|| "answer the supervisor"),
             Order::SetUp(..) => return Err(Error::Peer("the profile was sent twice".to_owned())),
-            Order::Fork(_) | Order::Serve(_) => {
+            Order::Fork(_) | Order::Grow(..) | Order::Serve(_) => {
                 return Err(Error::Peer("a launcher was asked for what only a zygote does".to_owned()));
             }
         };

@@ -37,6 +37,6 @@ pub mod spec;
 pub mod sys;
 pub mod weaker;
 pub mod wire;
-mod zygote_place;
+pub mod zygote_place;
 
 pub use error::{Context, Error, Result, is_shortage};

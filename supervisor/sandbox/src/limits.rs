@@ -41,6 +41,33 @@ pub fn anticipate(spec: &Spec) -> Result<()> {
     Ok(())
 }
 
+/// What may be mapped and never written, which is counted all the same.
+const UNWRITTEN: u64 = 64 << 20;
+
+/// Has this process take no more memory than it has now and so many bytes: `RLIMIT_DATA`, of which what it has by
+/// `proc_pid_status(5)`.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn bound_growth(bytes: u64) -> Result<()> {
+    let told = std::fs::read_to_string("/proc/self/status").doing(|| "read /proc/self/status")?;
+    let kib =
+        told.lines().find_map(|line| line.strip_prefix("VmData:")?.split_whitespace().next()?.parse::<u64>().ok());
+    let (_, most) = getrlimit(Resource::RLIMIT_DATA).doing(|| "getrlimit RLIMIT_DATA")?;
+    let now = kib.unwrap_or(0).saturating_mul(1024);
+    let bound = now.saturating_add(bytes).saturating_add(UNWRITTEN).min(most);
+    setrlimit(Resource::RLIMIT_DATA, bound, most).doing(|| format!("setrlimit RLIMIT_DATA to {bound}"))
+}
+
+/// Lets it have what it takes again.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn allow_growth() -> Result<()> {
+    let (_, most) = getrlimit(Resource::RLIMIT_DATA).doing(|| "getrlimit RLIMIT_DATA")?;
+    setrlimit(Resource::RLIMIT_DATA, most, most).doing(|| format!("setrlimit RLIMIT_DATA to {most}"))
+}
+
 /// Lets this process have as many open files as it may, for who forks jobs holds descriptors of all of them.
 ///
 /// # Errors

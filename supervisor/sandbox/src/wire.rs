@@ -41,6 +41,9 @@ pub enum Order {
     /// The same of a zygote, whose jobs always go into their control group themselves: the C library forks them, which
     /// knows nothing of groups.
     Fork(Slot),
+    /// Fork another zygote, which imports these modules too, those of them that are modules, and may take so many bytes for
+    /// it. Carries the new one's own wire to the supervisor, over which it answers as one that was started. Zygotes only.
+    Grow(Vec<String>, u64),
     /// Say that orders are still carried out. Answered by [`Notice::Pong`].
     Ping,
 }
@@ -59,8 +62,10 @@ pub enum IntoCgroup {
 pub enum Notice {
     /// First of all: here I am. Carries a pidfd of the launcher's or zygote's process.
     Begun,
-    /// The launcher's own confinement is complete.
+    /// The launcher's own confinement is complete, or a zygote has imported what it should.
     Ready,
+    /// Of a zygote, ahead of [`Notice::Ready`]: what it takes and has.
+    Holds(Holds),
     /// The cell exists; carries a pidfd of its init, whose end is the end of all in the cell, and the root of the
     /// file system that its job's files are on.
     Cell(Slot),
@@ -83,6 +88,15 @@ impl Notice {
         let (slot, why) = (slot.into(), error.to_string());
         if error.is_shortage() { Self::Short(slot, why) } else { Self::Failed(slot, why) }
     }
+}
+
+/// What a zygote takes and has, once it has imported what it should.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holds {
+    /// Memory that no other zygote shares with it, in bytes.
+    pub bytes: u64,
+    /// Of the modules that it was asked to import beside its parent's, those that there are.
+    pub modules: Vec<String>,
 }
 
 /// How a process ended, as `wait(2)` tells it.

@@ -23,14 +23,32 @@ const SIZE: &str = "16m";
 /// # Errors
 /// The step that failed.
 pub(crate) fn enter(spec: &Spec) -> Result<()> {
+    own_files()?;
+    mount::attach(mount::copy(Path::new("/proc/sys/user"))?, Path::new(SYSCTLS))?;
+    // Its settings and counters are the host's: what an import finds out there, jobs would know.
+    mount::attach(root::proc_of_processes()?, Path::new("/proc"))?;
+    go_to_work(spec)
+}
+
+/// Leaves that of the zygote which this process was forked from for one of its own, in which nothing was written yet.
+///
+/// # Errors
+/// The step that failed.
+pub fn enter_beside(spec: &Spec) -> Result<()> {
+    own_files()?;
+    go_to_work(spec)
+}
+
+fn own_files() -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNS).doing(|| "unshare CLONE_NEWNS")?;
     for own in ["/tmp", "/dev/shm"] {
         let options = [("size", SIZE.to_owned()), ("nr_inodes", "1024".to_owned()), ("mode", "0700".to_owned())];
         mount::attach(mount::new("tmpfs", &options, NOSUID | NODEV | NOEXEC)?, Path::new(own))?;
     }
-    mount::attach(mount::copy(Path::new("/proc/sys/user"))?, Path::new(SYSCTLS))?;
-    // Its settings and counters are the host's: what an import finds out there, jobs would know.
-    mount::attach(root::proc_of_processes()?, Path::new("/proc"))?;
+    Ok(())
+}
+
+fn go_to_work(spec: &Spec) -> Result<()> {
     // Where it cannot be made here, as it lies on what only a cell has, another will do.
     let there = std::fs::create_dir_all(&spec.working_directory).is_ok();
     let directory = if there { &spec.working_directory } else { Path::new("/tmp") };

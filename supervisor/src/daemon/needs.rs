@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use cloister_sandbox::spec::IdRange;
-use cloister_terms::{Network, Policy, Profile};
+use cloister_terms::{Network, Policy, Profile, Warm};
+
+use crate::pool::warmth::MOST_PARKED;
 
 /// The host ids of a policy's launchers: root's, and one for each slot.
 #[must_use]
@@ -15,6 +17,14 @@ pub fn id_range(policy: &Policy) -> IdRange {
 #[must_use]
 pub fn slot_count(policy: &Policy) -> u32 {
     policy.supervisor.slots + parked(&policy.profiles)
+}
+
+/// How many slots there may be beside these, for children of what scripts are seen to import: docs/warm-pool.md.
+#[must_use]
+pub fn slots_beside(policy: &Policy) -> u32 {
+    let may = |warm: &Warm| warm.memory.is_none_or(|memory| memory.0 > 0);
+    let grows = |of: &Profile| of.warm.as_ref().is_some_and(may) && !policy.runtimes[&of.runtime].modules.is_empty();
+    if policy.profiles.values().any(grows) { MOST_PARKED } else { 0 }
 }
 
 /// Whether any profile has a loopback network, on which the supervisor's own confinement depends.

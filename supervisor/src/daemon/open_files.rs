@@ -4,7 +4,7 @@ use cloister_terms::Policy;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::daemon::needs::slot_count;
+use crate::daemon::needs::{slot_count, slots_beside};
 use crate::door::connections::SPARE;
 use crate::door::shares::MOST_UNREAD;
 
@@ -47,7 +47,7 @@ pub fn open_files(slots: u32, queue: u32) -> u64 {
 /// # Errors
 /// When that is more than the kernel gives.
 pub fn allow_open_files(policy: &Policy) -> Result<(), TooFewFiles> {
-    let (slots, queue) = (slot_count(policy), policy.supervisor.queue);
+    let (slots, queue) = (slot_count(policy) + slots_beside(policy), policy.supervisor.queue);
     let needed = open_files(slots, queue);
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(TooFewFiles::Unread)?;
     let allow = |limit| setrlimit(Resource::RLIMIT_NOFILE, limit, limit);

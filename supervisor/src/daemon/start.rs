@@ -96,7 +96,7 @@ pub async fn start(
     let beside = Arc::new(Semaphore::new(processors()));
     let devices = devices.map(Arc::new);
     let loopback = has_loopback(policy);
-    let ground = Ground { ids, slots, tree, guard, devices, loopback, beside };
+    let ground = Ground { ids, slots, tree, guard, devices, loopback, beside, warmth: Arc::default() };
     let pools = start_all(policy, &ground).await?;
     let in_force = InForce::new(pools, policy.digest.clone(), policy.supervisor.clone());
     Ok(Engine::new(in_force, ground))

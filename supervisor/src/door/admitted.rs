@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cloister_protocol::{ExecuteRequest, Failure, Tenant};
+use cloister_protocol::{ExecuteRequest, Failure, ImportSet, Tenant};
 use cloister_sandbox::{cgroup, landlock};
 
 use crate::door::in_force::InForce;
@@ -18,13 +18,21 @@ pub struct Admitted {
     policy: Arc<InForce>,
     cgroup_version: cgroup::Version,
     tenant: Tenant,
+    imports: ImportSet,
 }
 
 impl Admitted {
-    /// Under this policy, to be served by this pool of it.
+    /// Under this policy, to be served by this pool of it; `script` is what is to be run.
     #[must_use]
-    pub fn new(policy: Arc<InForce>, pool: Arc<Pool>, cgroup_version: cgroup::Version, tenant: Tenant) -> Self {
-        Self { pool, policy, cgroup_version, tenant }
+    pub fn new(
+        policy: Arc<InForce>,
+        pool: Arc<Pool>,
+        cgroup_version: cgroup::Version,
+        tenant: Tenant,
+        script: &str,
+    ) -> Self {
+        let imports = pool.imports(script);
+        Self { pool, policy, cgroup_version, tenant, imports }
     }
 
     /// The layers in force for the request, for those who ask.
@@ -56,9 +64,9 @@ impl Admitted {
     /// # Errors
     /// A failure when there is none.
     pub async fn ready(self) -> Result<Ready, Failure> {
-        let Self { pool, policy, tenant, .. } = self;
+        let Self { pool, policy, tenant, imports, .. } = self;
         // A running job keeps its own launcher, and nothing else of a policy that is no longer in force.
         drop(policy);
-        pool.ready(tenant).await.map_err(|error| error.told())
+        pool.ready(tenant, &imports).await.map_err(|error| error.told())
     }
 }

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cloister_protocol::ExecuteRequest;
 use cloister_sandbox::cgroup::{Limits, SlotCgroup};
@@ -86,11 +87,11 @@ impl Cell {
         &self.parts().0.cgroup
     }
 
-    /// From now on what is used is counted from nothing.
+    /// From now on what is used is counted from nothing. The CPU time that was used until now.
     ///
     /// # Errors
     /// What the kernel said.
-    pub fn restart_count(&mut self) -> cloister_sandbox::Result<()> {
+    pub fn restart_count(&mut self) -> cloister_sandbox::Result<Duration> {
         self.inner.as_mut().expect("taken only by drop").0.cgroup.restart_count()
     }
 

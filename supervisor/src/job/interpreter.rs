@@ -95,7 +95,7 @@ mod tests {
     fn a_program_of_its_own_is_told_nothing_and_an_interpreter_what_it_serves_requests_with() {
         assert_eq!(command(&runtime(Runner::Own), None), ["/usr/bin/it"]);
         let (renew, children) = (Duration::from_secs(1), Children::Started);
-        let warm = Warm { imports: vec!["numpy".to_owned()], parked: 1, renew, children };
+        let warm = Warm { imports: vec!["numpy".to_owned()], parked: 1, renew, memory: None, idle: renew, children };
         let python = runtime(Runner::Python);
         assert_eq!(command(&python, None).first().map(String::as_str), Some("/usr/bin/it"));
         assert!(command(&python, Some((&warm, 7))).ends_with(&["ahead", "7", "numpy"].map(str::to_owned)));

@@ -27,6 +27,8 @@ pub struct Outcome {
     pub usage: Usage,
     /// What the kernel counted.
     pub used: cgroup::Usage,
+    /// CPU time that was used for it before its request came.
+    pub ahead: Duration,
 }
 
 impl Outcome {

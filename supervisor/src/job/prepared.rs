@@ -156,7 +156,7 @@ impl Prepared {
         let ahead = Ahead::default();
         let mut stdout = Output::new(stdout, bounds.stdout_bytes, Arc::clone(&printed.stdout));
         let mut stderr = Output::new(stderr, bounds.stderr_bytes, Arc::clone(&printed.stderr));
-        cell.restart_count()?;
+        let ahead_of_it = cell.restart_count()?;
         let wall = request.timeout_ms.map_or(bounds.wall, |asked| bounds.wall.min(Duration::from_millis(asked)));
         let message = encode(request, bounds, cell.begin(request));
 
@@ -173,15 +173,9 @@ impl Prepared {
         };
         stdout.read_available();
         stderr.read_available();
-        collect(
-            cell,
-            Stopped { stop, heard: ahead.into_heard(), program: request.entry == Entry::Program },
-            started,
-            stdout,
-            stderr,
-            bounds,
-        )
-        .await
+        let stopped = Stopped { stop, heard: ahead.into_heard(), program: request.entry == Entry::Program };
+        let outcome = collect(cell, stopped, started, stdout, stderr, bounds).await?;
+        Ok(Outcome { ahead: ahead_of_it, ..outcome })
     }
 }
 
@@ -251,5 +245,5 @@ async fn collect(
     truncated.extend(cut.then_some(Stream::Stderr));
     truncated.extend(left.truncated.then_some(Stream::Files));
     let (verdict, beside) = verdict::of(stopped, &used, bounds).await;
-    Ok(Outcome { verdict, stdout, stderr, truncated, left, beside, usage, used })
+    Ok(Outcome { verdict, stdout, stderr, truncated, left, beside, usage, used, ahead: Duration::ZERO })
 }

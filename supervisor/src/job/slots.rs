@@ -44,6 +44,8 @@ struct Stock {
     /// Those whose ids may still be somebody's.
     lost: BTreeSet<Slot>,
     wanted: usize,
+    /// Of these, those beside what the policy asks for.
+    beside: usize,
 }
 
 /// A slot in use. It goes back to the others when given to [`Slots::release`], and is replaced by another when given
@@ -95,13 +97,35 @@ impl Slots {
     /// The group that could not be made.
     pub fn resize(&self, number: u32) -> cloister_sandbox::Result<()> {
         let mut stock = self.stock();
-        stock.wanted = count(number);
-        while stock.all.len() < stock.wanted {
-            self.make(&mut stock)?;
-        }
+        // What the policy asks for comes first.
+        stock.beside = stock.beside.min(count(self.numbers.saturating_sub(number)));
+        stock.wanted = count(number) + stock.beside;
+        self.make_all(&mut stock)?;
         while stock.all.len() > stock.wanted && self.permits.forget_permits(1) == 1 {
             let (slot, _) = stock.free.pop_last().expect("a permit stands for a free slot");
             stock.all.remove(&slot);
+        }
+        Ok(())
+    }
+
+    /// From now on so many at least are there beside what the policy asks for, whatever that is.
+    ///
+    /// # Errors
+    /// The group that could not be made.
+    pub fn allow_beside(&self, number: u32) -> cloister_sandbox::Result<()> {
+        let mut stock = self.stock();
+        let more = count(number).saturating_sub(stock.beside);
+        let wanted = stock.wanted;
+        (stock.beside, stock.wanted) = (stock.beside + more, wanted + more);
+        self.make_all(&mut stock).inspect_err(|_| {
+            stock.beside -= more;
+            stock.wanted = wanted;
+        })
+    }
+
+    fn make_all(&self, stock: &mut Stock) -> cloister_sandbox::Result<()> {
+        while stock.all.len() < stock.wanted {
+            self.make(stock)?;
         }
         Ok(())
     }
@@ -191,11 +215,7 @@ impl Slots {
 
     /// Makes slots for those that were lost.
     fn make_up(&self) -> cloister_sandbox::Result<()> {
-        let mut stock = self.stock();
-        while stock.all.len() < stock.wanted {
-            self.make(&mut stock)?;
-        }
-        Ok(())
+        self.make_all(&mut self.stock())
     }
 
     /// Whether there is a slot, free or in use.

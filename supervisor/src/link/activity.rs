@@ -37,6 +37,13 @@ impl Activity {
         Work { cpu, scheduled }
     }
 
+    /// How long it has been on a processor, `sched-stats` in the kernel's documentation: in microseconds.
+    #[must_use]
+    pub fn cpu(&self) -> u64 {
+        let told = fs::read_to_string(format!("/proc/{}/schedstat", self.pid)).unwrap_or_default();
+        told.split(' ').next().and_then(|used| used.parse::<u64>().ok()).unwrap_or(0) / 1000
+    }
+
     /// Whether it waits for a processor, or for something within the kernel that no signal ends.
     #[must_use]
     pub fn waits(&self) -> bool {

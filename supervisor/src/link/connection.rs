@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloister_sandbox::spec::Slot;
-use cloister_sandbox::wire::{End, IntoCgroup, Notice, Order, Wire, exactly};
+use cloister_sandbox::wire::{End, Holds, IntoCgroup, Notice, Order, Wire, exactly};
 use rustix::process::{Signal, pidfd_send_signal};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
@@ -25,6 +25,8 @@ pub struct Connection {
     /// The process at the other end.
     process: Option<OwnedFd>,
     activity: Option<Activity>,
+    /// What a zygote said that it takes and has.
+    pub holds: Holds,
     reader: Option<tokio::task::AbortHandle>,
 }
 
@@ -61,7 +63,8 @@ impl Connection {
     ) -> Result<Self, LauncherError> {
         rustix::io::ioctl_fionbio(&wire, true).map_err(io::Error::from)?;
         let (wire, replies) = (Arc::new(watch(wire)?), Arc::<Replies>::default());
-        let mut connection = Self { wire, replies, process: None, activity: None, reader: None };
+        let holds = Holds::default();
+        let mut connection = Self { wire, replies, process: None, activity: None, holds, reader: None };
         // One that has failed before it was sent this has still said why.
         let carried: Vec<_> = carried.iter().map(AsRawFd::as_raw_fd).collect();
         let sent = connection.send(first, &carried).await;
@@ -86,12 +89,18 @@ impl Connection {
                     self.activity = Activity::of(&process);
                     self.process = Some(process);
                 }
+                Some((Notice::Holds(holds), _)) => self.holds = holds,
                 Some((Notice::Ready, _)) => return Ok(()),
                 Some((Notice::Failed(_, why), _)) => return Err(LauncherError::Refused(why)),
                 Some((Notice::Short(_, why), _)) => return Err(LauncherError::Short(why)),
                 _ => return Err(LauncherError::Dead),
             }
         }
+    }
+
+    /// CPU time that the process at the other end has used, in microseconds.
+    pub fn cpu(&self) -> u64 {
+        self.activity.as_ref().map_or(0, Activity::cpu)
     }
 
     /// Builds the slot's cell; a pidfd of its init, and the file system that its job's files are on. Launchers only.
@@ -261,8 +270,7 @@ impl Drop for Connection {
         if let Some(reader) = &self.reader {
             reader.abort();
         }
-        // It goes by itself when its wire closes, unless it hangs, or imports for too long.
-        self.kill();
+        self.kill(); // It goes by itself when its wire closes, unless it hangs, or imports for too long.
     }
 }
 

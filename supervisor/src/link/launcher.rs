@@ -40,6 +40,9 @@ const LAUNCHER_TIME: Duration = Duration::from_secs(30);
 /// How long a zygote, or a child that is started ahead of its request, may take to import what its profile asks for.
 pub const IMPORT_TIME: Duration = Duration::from_secs(120);
 
+/// How long one may take that is forked from another for what requests ask for.
+const GROWTH_TIME: Duration = Duration::from_secs(30);
+
 /// A running launcher. Dropping it kills it and every sandbox below it.
 #[derive(Debug)]
 pub struct Launcher {
@@ -91,14 +94,7 @@ impl Launcher {
         let fds = [theirs.as_fd().as_raw_fd(), library.as_raw_fd()];
         self.connection.send(&Order::Zygote(command.to_vec(), environment.to_vec()), &fds).await?;
         drop(theirs);
-        Connection::open(ours, &Order::Serve(Box::new(spec.inside())), None, IMPORT_TIME).await.map_err(|error| {
-            match error {
-                LauncherError::Dead | LauncherError::Io(_) => {
-                    LauncherError::Refused("the interpreter ended while it imported".to_owned())
-                }
-                error => error,
-            }
-        })
+        imported(ours, spec, IMPORT_TIME).await
     }
 
     /// The wire to it.
@@ -112,4 +108,32 @@ impl Launcher {
     pub fn pid(&self) -> u32 {
         self.pid
     }
+}
+
+/// Has a zygote fork another, and waits until that has imported these modules too, those of them that are modules. They may
+/// take so much memory, in bytes.
+///
+/// # Errors
+/// What it could not do, such as import a module. One that takes too long is ended.
+pub async fn grow(
+    from: &Connection,
+    spec: Spec,
+    modules: Vec<String>,
+    memory: u64,
+) -> Result<Connection, LauncherError> {
+    let (ours, theirs) = Wire::pair()?;
+    from.send(&Order::Grow(modules, memory), &[theirs.as_fd().as_raw_fd()]).await?;
+    drop(theirs);
+    imported(ours, spec, GROWTH_TIME).await
+}
+
+/// Waits until the zygote at the other end has imported what it should.
+async fn imported(ours: Wire, spec: Spec, within: Duration) -> Result<Connection, LauncherError> {
+    let serve = Order::Serve(Box::new(spec.inside()));
+    Connection::open(ours, &serve, None, within).await.map_err(|error| match error {
+        LauncherError::Dead | LauncherError::Io(_) => {
+            LauncherError::Refused("the interpreter ended while it imported".to_owned())
+        }
+        error => error,
+    })
 }

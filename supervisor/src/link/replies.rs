@@ -137,7 +137,7 @@ impl State {
                 }
                 return;
             }
-            Notice::Begun | Notice::Ready | Notice::Failed(None, _) | Notice::Short(None, _) => {
+            Notice::Begun | Notice::Holds(_) | Notice::Ready | Notice::Failed(None, _) | Notice::Short(None, _) => {
                 tracing::error!(?notice, "a launcher said what it was not asked");
                 return;
             }

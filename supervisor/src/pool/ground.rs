@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::job::slots::Slots;
 use crate::link::launcher::Guard;
+use crate::pool::warmth::Warmth;
 
 /// What all profiles of a supervisor have in common.
 #[derive(Clone, Debug)]
@@ -27,4 +28,6 @@ pub struct Ground {
     pub loopback: bool,
     /// How many interpreters start beside zygotes that stall: one a processor.
     pub beside: Arc<Semaphore>,
+    /// What is kept for what scripts are seen to import.
+    pub warmth: Arc<Warmth>,
 }

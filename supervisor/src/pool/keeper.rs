@@ -104,6 +104,20 @@ impl Keeper {
         self.current().launcher.clone()
     }
 
+    /// The zygote, if there is one that lives.
+    #[must_use]
+    pub fn zygote(&self) -> Option<Arc<Connection>> {
+        self.current().zygote.clone()
+    }
+
+    /// How much CPU time the launcher and the zygote have used that there are, in microseconds.
+    #[must_use]
+    pub fn cpu(&self) -> u64 {
+        let current = self.current();
+        let zygote = current.zygote.as_ref().map_or(0, |zygote| zygote.cpu());
+        current.launcher.as_ref().map_or(0, |launcher| launcher.connection().cpu()) + zygote
+    }
+
     /// How long until the zygote's time is up; none where no zygote is kept.
     #[must_use]
     pub fn until_renewal(&self) -> Option<Duration> {

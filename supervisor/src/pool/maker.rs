@@ -42,8 +42,10 @@ pub struct Maker {
     limits: Limits,
     /// Whether interpreters are started ahead of requests, each by itself.
     ahead: bool,
-    /// What they are forked from.
-    pub keeper: Keeper,
+    /// What they are forked from, unless it is the zygote below.
+    pub keeper: Arc<Keeper>,
+    /// A zygote that imports more than the profile's own. When it is dead, this makes nothing any more.
+    grown: Option<Forkers>,
     /// Turns at the zygote, where there is one.
     turns: Option<Semaphore>,
     slots: Arc<Slots>,
@@ -65,13 +67,14 @@ impl Maker {
             profile: of.name.clone(),
             limits: profile::limits(of),
             ahead: profile::kept(of.warm.as_ref(), Children::Started).is_some(),
-            keeper: Keeper::new(
+            keeper: Arc::new(Keeper::new(
                 &of.name,
                 &spec,
                 ground,
                 zygote,
                 interpreter::loads_library(&policy.runtimes[&of.runtime]),
-            ),
+            )),
+            grown: None,
             spec,
             turns: turns.map(|turns| Semaphore::new(usize::try_from(turns).expect("a few"))),
             slots: Arc::clone(&ground.slots),
@@ -79,6 +82,42 @@ impl Maker {
             stall: Stall::default(),
             health: Health::default(),
         }
+    }
+
+    /// One that makes the same, forked from another zygote of the profile's launcher.
+    #[must_use]
+    pub fn forking(&self, grown: Forkers) -> Self {
+        Self {
+            profile: self.profile.clone(),
+            spec: Arc::clone(&self.spec),
+            limits: self.limits,
+            ahead: false,
+            keeper: Arc::clone(&self.keeper),
+            grown: Some(grown),
+            turns: Some(Semaphore::new(1)),
+            slots: Arc::clone(&self.slots),
+            beside: Arc::clone(&self.beside),
+            stall: Stall::default(),
+            health: Health::default(),
+        }
+    }
+
+    /// What its sandboxes run in.
+    #[must_use]
+    pub fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    /// How long until the zygote that it forks from is to be renewed, where that is for it to see to.
+    #[must_use]
+    pub fn until_renewal(&self) -> Option<Duration> {
+        self.keeper.until_renewal().filter(|_| self.grown.is_none())
+    }
+
+    /// Whether it can make none any more.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.grown.as_ref().and_then(|grown| grown.zygote.as_ref()).is_some_and(|zygote| !zygote.is_alive())
     }
 
     /// Whether what it makes is what this profile needs.
@@ -123,7 +162,10 @@ impl Maker {
             Some(turns) => Some(turns.acquire().await.expect("the semaphore is never closed")),
             None => None,
         };
-        let forkers = self.keeper.forkers().await.inspect_err(|_| self.health.note(false))?;
+        let forkers = match &self.grown {
+            Some(grown) => grown.clone(),
+            None => self.keeper.forkers().await.inspect_err(|_| self.health.note(false))?,
+        };
         let lease = self.slots.lease().await;
         let within = if self.ahead { IMPORT_TIME } else { START_TIME };
         self.make_in(&forkers, lease, within).await

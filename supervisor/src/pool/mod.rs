@@ -2,6 +2,7 @@
 
 pub mod found;
 pub(crate) mod ground;
+pub(crate) mod grown;
 pub(crate) mod health;
 pub(crate) mod keeper;
 pub(crate) mod line;
@@ -10,7 +11,12 @@ pub(crate) mod parked;
 pub mod profile;
 pub(crate) mod profile_pool;
 pub(crate) mod ready;
+pub(crate) mod sets;
+pub(crate) mod spent;
 pub(crate) mod stall;
 pub(crate) mod tally;
+pub(crate) mod tending;
+pub(crate) mod uses;
+pub(crate) mod warmth;
 
 pub use profile_pool::Pool;

@@ -65,7 +65,7 @@ impl Parked {
         for _ in 0..missing {
             tokio::spawn(park_one(Arc::downgrade(self)));
         }
-        if let Some(first) = self.maker.keeper.until_renewal() {
+        if let Some(first) = self.maker.until_renewal() {
             tokio::spawn(renew(Arc::downgrade(self), first));
         }
         Ok(())
@@ -116,6 +116,22 @@ impl Parked {
             };
             if let Some(handed) = self.unpark(child, in_service) {
                 return Ok(handed);
+            }
+        }
+    }
+
+    /// A child that has imported more than the profile's own; none where it would take longer than it is worth.
+    pub async fn take_soon(self: &Arc<Self>, tenant: Tenant) -> Option<Handed> {
+        loop {
+            let (child, in_service) = match self.line.take(tenant) {
+                Some(taken) => taken,
+                None => {
+                    let mut wait = self.line.enter(tenant);
+                    tokio::time::timeout(STALL, wait.come()).await.ok()?.ok()?
+                }
+            };
+            if let Some(handed) = self.unpark(child, in_service) {
+                return Some(handed);
             }
         }
     }
@@ -183,6 +199,7 @@ async fn park_one(parked: Weak<Parked>) {
         let Some(parked) = parked.upgrade() else { return };
         match parked.maker.make().await {
             Ok(child) => return parked.put(child),
+            Err(_) if parked.maker.is_done() => return,
             Err(error) => {
                 tracing::warn!(profile = parked.maker.profile, %error, "a child could not be parked");
                 if parked.line.is_wanted() {

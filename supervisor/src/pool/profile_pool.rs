@@ -3,10 +3,10 @@
 //!
 //! Whatever of these dies is started again when next needed; what was asked of it gets a truthful answer.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use cloister_protocol::{ExecuteRequest, Interpreter, ProfileInfo, ProfileStats, Tenant};
+use cloister_protocol::{ExecuteRequest, ImportSet, Interpreter, ProfileInfo, ProfileStats, Tenant};
 use cloister_sandbox::spec::{Network, Spec};
 use cloister_terms::{Children, Policy, Profile, Warm};
 
@@ -23,7 +23,10 @@ use crate::pool::maker::Maker;
 use crate::pool::parked::Parked;
 use crate::pool::profile;
 use crate::pool::ready::Ready;
+use crate::pool::sets::Sets;
+use crate::pool::spent::Spent;
 use crate::pool::tally::Counts;
+use crate::pool::tending::tend;
 
 /// How long a request waits for a sandbox at most: the imports of a zygote that has to be started again, and its own.
 const LONGEST_WAIT: Duration = Duration::from_secs(2 * IMPORT_TIME.as_secs());
@@ -36,12 +39,17 @@ pub struct Pool {
     /// What is enforced on its jobs from outside.
     pub bounds: Bounds,
     rules: Arc<Rules>,
+    spent: Arc<Spent>,
     warm: Option<Warm>,
     /// What scripts find, before and after the interpreter was tried.
     found: (Found, OnceLock<Found>),
     ground: Ground,
     maker: Arc<Maker>,
     parked: Arc<Parked>,
+    /// The modules that may be imported for what scripts import.
+    modules: Vec<String>,
+    /// What is kept for that, if anything is.
+    sets: Option<Arc<Sets>>,
 }
 
 impl Pool {
@@ -56,9 +64,17 @@ impl Pool {
         let forked = profile::kept(of.warm.as_ref(), Children::Forked).is_some();
         let parked = Parked::new(Arc::clone(&maker), of.warm.as_ref().map_or(0, |warm| warm.parked), forked);
         parked.begin().await.map_err(|error| LauncherError::Refused(error.to_string()))?;
+        let modules = policy.runtimes[&of.runtime].modules.clone();
+        let sets = Sets::new(policy, of, ground.tree.is_bounded()).map(Arc::new);
+        if let Some(sets) = &sets {
+            let all: Weak<Sets> = Arc::downgrade(sets);
+            ground.warmth.take_in(all.clone());
+            tokio::spawn(tend(all, Arc::downgrade(&maker), Arc::clone(&ground.warmth)));
+        }
         let (name, bounds, warm) = (of.name.clone(), profile::bounds(policy, of), of.warm.clone());
         let found = (Found::of(&policy.runtimes[&of.runtime]), OnceLock::new());
-        Ok(Arc::new(Self { name, bounds, rules, warm, found, ground, maker, parked }))
+        let spent = Arc::default();
+        Ok(Arc::new(Self { name, bounds, rules, spent, warm, found, ground, maker, parked, modules, sets }))
     }
 
     /// Whether it is what this profile needs, so that it can go on serving it.
@@ -67,6 +83,7 @@ impl Pool {
         self.maker.is_for(policy, of, &self.ground)
             && self.bounds == profile::bounds(policy, of)
             && self.warm == of.warm
+            && self.modules == policy.runtimes[&of.runtime].modules
             && self.found.0 == Found::of(&policy.runtimes[&of.runtime])
     }
 
@@ -86,19 +103,34 @@ impl Pool {
     /// # Errors
     /// When no job ran.
     pub async fn execute(self: Arc<Self>, request: &ExecuteRequest, bounds: &Bounds) -> Result<Outcome, PrepareError> {
-        let ready = self.ready(Tenant::default()).await?;
+        let ready = self.ready(Tenant::default(), &ImportSet::default()).await?;
         ready.within(*bounds).run(request, &Printed::default()).await
     }
 
-    /// A sandbox for one request of a tenant's.
+    /// What a script seems to import that could be imported ahead.
+    #[must_use]
+    pub fn imports(&self, script: &str) -> ImportSet {
+        self.sets.as_ref().map(|sets| sets.of_script(script)).unwrap_or_default()
+    }
+
+    /// A sandbox for one request of a tenant's, whose script seems to import this.
     ///
     /// # Errors
     /// When there is none.
-    pub async fn ready(self: Arc<Self>, tenant: Tenant) -> Result<Ready, PrepareError> {
-        let got = tokio::time::timeout(LONGEST_WAIT, self.parked.take(tenant)).await;
-        let (child, serving, in_service) = got.map_err(|_| PrepareError::TooSlow(LONGEST_WAIT))??;
+    pub async fn ready(self: Arc<Self>, tenant: Tenant, imports: &ImportSet) -> Result<Ready, PrepareError> {
+        let warm = match &self.sets {
+            Some(sets) if !imports.is_empty() => sets.take(tenant, imports).await,
+            _ => None,
+        };
+        let handed = match warm {
+            Some(handed) => handed,
+            None => {
+                let got = tokio::time::timeout(LONGEST_WAIT, self.parked.take(tenant)).await;
+                got.map_err(|_| PrepareError::TooSlow(LONGEST_WAIT))??
+            }
+        };
         // A job needs what forked it, but not what would park more.
-        Ok(Ready::new(child, self.bounds, Arc::clone(&self.rules), serving, in_service))
+        Ok(Ready::new(handed, self.bounds, Arc::clone(&self.rules), Arc::clone(&self.spent)))
     }
 
     /// What its sandboxes are made from.
@@ -166,7 +198,9 @@ impl Pool {
     pub fn stats(&self) -> ProfileStats {
         let Counts { launcher, zygote } = self.maker.keeper.counts();
         let parked = u32::try_from(self.parked.count()).unwrap_or(u32::MAX);
-        ProfileStats { parked, launcher, zygote, python_version: self.python_version().map(str::to_owned) }
+        let warm = self.sets.as_ref().map(|sets| sets.stats(self.maker.keeper.zygote().as_deref()));
+        let cost = self.spent.cost(self.maker.keeper.cpu() + self.sets.as_ref().map_or(0, |sets| sets.cpu()));
+        ProfileStats { parked, launcher, zygote, cost, warm, python_version: self.python_version().map(str::to_owned) }
     }
 
     /// Goes on counting where the profile's pool before a reload stopped.
@@ -177,6 +211,9 @@ impl Pool {
     /// Ends the profile's launcher or zygote if it does not carry out orders; it is replaced when next needed.
     pub async fn end_what_hangs(&self, within: Duration) {
         self.maker.keeper.end_what_hangs(within).await;
+        if let Some(sets) = &self.sets {
+            sets.end_what_hangs(within).await;
+        }
     }
 
     /// Whether no sandbox could be made of late.

@@ -13,6 +13,7 @@ use crate::job::output::Printed;
 use crate::job::prepare_error::PrepareError;
 use crate::job::prepared::Prepared;
 use crate::pool::line::InService;
+use crate::pool::spent::Spent;
 
 /// A sandbox that waits for a request.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub struct Ready {
     prepared: Prepared,
     bounds: Bounds,
     rules: Arc<Rules>,
+    spent: Arc<Spent>,
     _serving: Option<Serving>,
     _in_service: InService<Child, PrepareError>,
 }
@@ -40,13 +42,12 @@ impl Ready {
     /// For a request that is judged by these.
     #[must_use]
     pub fn new(
-        prepared: Prepared,
+        (prepared, serving, in_service): (Prepared, Option<Serving>, InService<Child, PrepareError>),
         bounds: Bounds,
         rules: Arc<Rules>,
-        serving: Option<Serving>,
-        in_service: InService<Child, PrepareError>,
+        spent: Arc<Spent>,
     ) -> Self {
-        Self { prepared, bounds, rules, _serving: serving, _in_service: in_service }
+        Self { prepared, bounds, rules, spent, _serving: serving, _in_service: in_service }
     }
 
     /// With other bounds than the profile's.
@@ -62,6 +63,7 @@ impl Ready {
     /// When its sandbox was lost.
     pub async fn run(self, request: &ExecuteRequest, printed: &Printed) -> Result<Outcome, PrepareError> {
         let mut outcome = self.prepared.run(request, &self.bounds, printed).await?;
+        self.spent.add(outcome.ahead, outcome.used.cpu);
         if let Err(failure) = &mut outcome.verdict {
             self.rules.explain(failure, &outcome.used);
         }

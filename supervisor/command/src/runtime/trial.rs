@@ -119,7 +119,8 @@ fn profile(policy: &mut Policy, arguments: &args::Imports) -> Profile {
     profile.memory = profile.memory.max(MEMORY);
     profile.processes = profile.processes.max(PROCESSES);
     let renew = Duration::from_secs(24 * 3600);
-    profile.warm = Some(Warm { imports: Vec::new(), parked: 1, renew, children: Children::Forked });
+    let (imports, memory) = (Vec::new(), Some(Bytes(0)));
+    profile.warm = Some(Warm { imports, parked: 1, renew, memory, idle: renew, children: Children::Forked });
     profile
 }
 

@@ -4,6 +4,7 @@
 //! itself with the same code as a cold start and only then returns to Python; the parent never runs
 //! anything of a script's.
 
+mod growth;
 mod holes;
 mod memory;
 // A test of this crate runs in no interpreter.
@@ -35,6 +36,8 @@ static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 /// What [`cloister_zygote_serve`] returns in a confined child.
 const CHILD: c_int = 1;
+/// What it returns in a zygote that this one has forked, which is to import more and then to serve itself.
+const GROWN: c_int = 2;
 /// What it returns in the zygote when there will be no more orders.
 const DONE: c_int = 0;
 /// What it returns when it failed; the reason was told.
@@ -52,7 +55,8 @@ struct Around {
     random_count: usize,
 }
 
-/// Serves orders until the supervisor closes its end: 0 then, -1 on a failure, and 1 in each child.
+/// Serves orders until the supervisor closes its end: 0 then, -1 on a failure, 1 in each child, and 2 in each zygote that
+/// it forks, whose wire then is descriptor 0.
 ///
 /// # Safety
 /// The process has one thread and holds the interpreter's lock; descriptor 0 is the wire and is not
@@ -71,7 +75,7 @@ pub unsafe extern "C" fn cloister_zygote_serve(
     let wire = Wire::from_fd(unsafe { OwnedFd::from_raw_fd(0) });
     match serve(&wire, Around { before, after_in_parent, after_in_child, random, random_count }) {
         Ok(returned) => {
-            // In a child 0 is its standard input now.
+            // In a child 0 is its standard input now, and in a zygote a wire of its own.
             std::mem::forget(wire);
             returned
         }
@@ -128,6 +132,7 @@ fn serve(wire: &Wire, around: Around) -> Result<c_int> {
     let plan = Plan::whole(*spec);
     limits::allow_files()?;
     let mut forker = Forker::new(plan)?;
+    wire.send(&Notice::Holds(growth::holds()), &[]).doing(|| "tell the supervisor")?;
     wire.send(&Notice::Ready, &[]).doing(|| "tell the supervisor")?;
     loop {
         match forker.wait(wire)? {
@@ -135,6 +140,19 @@ fn serve(wire: &Wire, around: Around) -> Result<c_int> {
             Event::Order => match wire.receive().doing(|| "receive an order")? {
                 None => return Ok(DONE),
                 Some((Order::Ping, _)) => wire.send(&Notice::Pong, &[]).doing(|| "answer the supervisor")?,
+                Some((Order::Grow(modules, memory), fds)) => {
+                    let new = growth::wire(fds)?;
+                    // Who asked hears of it over the new wire.
+                    match fork(around) {
+                        Ok(Forked::Child) => {
+                            // SAFETY: of all that owns a descriptor of the parent's only what is dropped here is dropped.
+                            unsafe { growth::become_zygote(forker, &new, &modules, memory) };
+                            return Ok(GROWN);
+                        }
+                        Ok(Forked::Parent { pid, .. }) => forker.has_forked(pid),
+                        Err(error) => drop(new.send(&Notice::failed(None, &error), &[])),
+                    }
+                }
                 Some((Order::Fork(slot), fds)) => match forker.start(slot, IntoCgroup::Walks, fds, |_| fork(around)) {
                     Ok(Started::Parent(pidfd)) => wire.send(&Notice::Started(slot), &[pidfd.as_raw_fd()]),
                     Ok(Started::Job(place)) => {

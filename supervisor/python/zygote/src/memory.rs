@@ -12,6 +12,7 @@
 
 use std::io;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use cloister_sandbox::{Context, Result};
 
@@ -32,8 +33,12 @@ const AT_FORK: [&str; 3] = ["wf", "dc", "dp"];
 /// The name of such a mapping in [`maps`].
 const APART: &str = "[apart]";
 
-/// Moves every private mapping but the stack, the kernel's own and those that it treats in their own way at a fork into anonymous
-/// memory, in place.
+/// What was moved before. Of a zygote that was forked from another this is what the two share, for as long as neither
+/// writes to it, and it stays where it is.
+static SETTLED: Mutex<Vec<Range<usize>>> = Mutex::new(Vec::new());
+
+/// Moves every private mapping but the stack, the kernel's own, those that it treats in their own way at a fork and what was moved
+/// before into anonymous memory, in place.
 /// Returns how many bytes were moved.
 ///
 /// # Errors
@@ -42,10 +47,12 @@ const APART: &str = "[apart]";
 /// # Safety
 /// The process has one thread, which runs on its initial stack.
 pub unsafe fn settle() -> Result<usize> {
+    let mut settled = SETTLED.lock().unwrap_or_else(PoisonError::into_inner);
     gaps(&read_maps()?).into_iter().for_each(close);
     let maps = read_maps()?;
     // What is mapped from here on lies in no run, for a run has no gaps.
-    let runs = runs(&maps);
+    let runs = runs(&maps, &settled);
+    settled.extend(runs.iter().map(|run| run.all.clone()));
     // Nothing below may allocate: what the allocator wrote after its pages were copied would be lost.
     let mut moved = 0;
     for run in &runs {
@@ -111,7 +118,7 @@ struct Run {
 }
 
 /// The runs of movable mappings in the text of `/proc/self/maps`: `proc_pid_maps(5)`.
-fn runs(maps: &str) -> Vec<Run> {
+fn runs(maps: &str, settled: &[Range<usize>]) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     let mut blocked = true;
     for line in maps.lines() {
@@ -121,7 +128,8 @@ fn runs(maps: &str) -> Vec<Run> {
         };
         let special = name.starts_with('[') && name != "[heap]";
         let (readable, reserved) = (permissions.starts_with('r'), permissions == "---p" && range.len() <= RESERVED);
-        if special || !permissions.ends_with('p') || !(readable || reserved) {
+        let before = settled.iter().any(|moved| moved.start < range.end && range.start < moved.end);
+        if before || special || !permissions.ends_with('p') || !(readable || reserved) {
             blocked = true;
             continue;
         }
@@ -236,7 +244,7 @@ mod tests {
         let place = |at: usize| format!("{:08x}", at * 0x40_0000);
         let smaps: String =
             flags.iter().enumerate().map(|(at, flags)| mapping(&place(at), &place(at + 1), flags)).collect();
-        let moved: Vec<_> = runs(&maps(&smaps)).into_iter().map(|run| run.all.start).collect();
+        let moved: Vec<_> = runs(&maps(&smaps), &[]).into_iter().map(|run| run.all.start).collect();
         assert_eq!(moved, [0x7f00_0000_0000, 0x7f00_0080_0000, 0x7f00_0100_0000]);
     }
 
@@ -255,7 +263,7 @@ mod tests {
 7f1004000000-7f1004400000 rw-p 00000000 00:00 0
 7ffd00000000-7ffd00400000 rw-p 00000000 00:00 0 [stack]
 7ffd00500000-7ffd00502000 r-xp 00000000 00:00 0 [vdso]";
-        let found: Vec<_> = runs(maps).into_iter().map(|run| (run.all, run.parts.len())).collect();
+        let found: Vec<_> = runs(maps, &[]).into_iter().map(|run| (run.all, run.parts.len())).collect();
         assert_eq!(
             found,
             [
@@ -265,6 +273,9 @@ mod tests {
                 (0x7f10_0400_0000..0x7f10_0440_0000, 1),
             ]
         );
+        let moved = [0x5562_7400_0000..0x5562_7430_0000, 0x7f00_0000_0000..0x7f00_0050_0000];
+        let more: Vec<_> = runs(maps, &moved).into_iter().map(|run| run.all).collect();
+        assert_eq!(more, [0x7f00_0090_0000..0x7f00_00c0_0000, 0x7f10_0400_0000..0x7f10_0440_0000]);
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl SlotCgroup {
         }
         *self.steps_back.get_mut() = false;
         self.groups.let_go(limits)?;
-        self.restart_count()
+        self.restart_count().map(drop)
     }
 
     /// Leaves a busy machine to those whose jobs have just begun, for a tenth of the share that the limits give, until
@@ -78,14 +78,16 @@ impl SlotCgroup {
         Ok(())
     }
 
-    /// Counts from now: what a parked process used before its request came is not the job's.
+    /// Counts from now: what a parked process used before its request came is not the job's. The CPU time that it was.
     ///
     /// # Errors
     /// The file that could not be read or written.
-    pub fn restart_count(&mut self) -> Result<()> {
+    pub fn restart_count(&mut self) -> Result<Duration> {
         self.groups.reset_peak()?;
-        self.at_reset = self.groups.usage()?;
-        Ok(())
+        let now = self.groups.usage()?;
+        let before = now.cpu.saturating_sub(self.at_reset.cpu);
+        self.at_reset = now;
+        Ok(before)
     }
 
     /// The directory that a process can be started in; version 2 only.

@@ -88,6 +88,12 @@ impl Tree {
         write(&base.join(&self.name).join("memory.max"), left)
     }
 
+    /// Whether the memory of this process and of what it starts is bounded, as a container's is. Version 2 only.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        matches!(&self.layout, Layout::V2 { base, .. } if delegation::memory(base).is_some())
+    }
+
     /// Puts a process, and what it will start, into the launchers' group.
     ///
     /// # Errors

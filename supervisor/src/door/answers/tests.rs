@@ -32,6 +32,7 @@ fn outcomes() -> Vec<Outcome> {
         beside: beside.clone(),
         usage: Usage { wall_ms: 1.5, cpu_ms: 0.25, memory_peak_bytes: 4096 },
         used: cloister_sandbox::cgroup::Usage::default(),
+        ahead: std::time::Duration::ZERO,
     };
     let raw = |json: String| RawValue::from_string(json).expect("JSON");
     let failure = Failure::new(ErrorCode::Exception, "no").with(Details { line: Some(3), ..Details::default() });

@@ -1,0 +1,186 @@
+//! Room for what is kept warm beside the profiles' own: how much there is for all together, who has to go where there is none
+//! for one more, and that one after the other comes to be.
+
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+use cloister_protocol::ImportSet;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// How many zygotes all profiles together have beside their own, and how many children each keeps parked at most.
+pub const MOST: usize = 32;
+pub const PARKED: u32 = 2;
+
+/// How many children of these are parked at most.
+pub const MOST_PARKED: u32 = 64;
+
+/// How much more one has to be wanted than the one whose place it takes.
+const MORE: f64 = 2.0;
+
+/// What one is taken to need while there is none to compare with, in bytes.
+const GUESS: u64 = 16 << 20;
+
+/// What is kept for a profile's scripts.
+pub trait Kept: std::fmt::Debug + Send + Sync {
+    /// How many zygotes, and what they hold, in bytes.
+    fn held(&self) -> (usize, u64);
+
+    /// What they may hold, in bytes.
+    fn may_hold(&self) -> u64;
+
+    /// The one that is wanted least of those that no other was forked from, and how much.
+    fn least(&self) -> Option<(ImportSet, f64)>;
+
+    /// Lets go of one, in favour of another.
+    fn let_go_of(&self, set: &ImportSet);
+}
+
+/// What is kept for the scripts of all profiles.
+#[derive(Debug)]
+pub struct Warmth {
+    all: Mutex<Vec<Weak<dyn Kept>>>,
+    turn: Semaphore,
+}
+
+impl Default for Warmth {
+    fn default() -> Self {
+        Self { all: Mutex::default(), turn: Semaphore::new(1) }
+    }
+}
+
+impl Warmth {
+    /// From now on these are among them, for as long as they are there.
+    pub fn take_in(&self, sets: Weak<dyn Kept>) {
+        self.lock().push(sets);
+    }
+
+    /// How many zygotes there are, and what they hold, in bytes.
+    #[must_use]
+    pub fn held(&self) -> (usize, u64) {
+        self.all().iter().map(|sets| sets.held()).fold((0, 0), |(a, b), (c, d)| (a + c, b + d))
+    }
+
+    fn all(&self) -> Vec<Arc<dyn Kept>> {
+        let mut all = self.lock();
+        all.retain(|sets| sets.strong_count() > 0);
+        all.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Where one more of a profile's that takes so much has no room: those of whom one would have to go.
+    fn crowd(&self, own: &Arc<dyn Kept>, bytes: u64) -> Option<Vec<Arc<dyn Kept>>> {
+        if own.held().1.saturating_add(bytes) > own.may_hold() {
+            return Some(vec![Arc::clone(own)]);
+        }
+        let (all, (number, held)) = (self.all(), self.held());
+        let most = all.iter().map(|sets| sets.may_hold()).max().unwrap_or(0);
+        (number >= MOST || held.saturating_add(bytes) > most).then_some(all)
+    }
+
+    /// Whether there could be room for one more that is wanted so much, if it takes as much as the others do.
+    #[must_use]
+    pub fn may_have_room(&self, own: &Arc<dyn Kept>, weight: f64) -> bool {
+        let (number, held) = own.held();
+        let each = if number == 0 { GUESS.min(own.may_hold()) } else { held / number as u64 };
+        self.crowd(own, each).is_none_or(|crowd| least(&crowd, weight).is_some())
+    }
+
+    /// Makes room for one more. Whether there is.
+    #[must_use]
+    pub fn make_room(&self, own: &Arc<dyn Kept>, bytes: u64, weight: f64) -> bool {
+        while let Some(crowd) = self.crowd(own, bytes) {
+            let Some((sets, set)) = least(&crowd, weight) else { return false };
+            sets.let_go_of(&set);
+        }
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<dyn Kept>>> {
+        self.all.lock().expect("nothing panics while it holds this lock")
+    }
+
+    /// A turn to make one. They are made one after the other.
+    pub async fn turn(&self) -> SemaphorePermit<'_> {
+        self.turn.acquire().await.expect("the semaphore is never closed")
+    }
+}
+
+/// The least wanted of all these, if something that is wanted so much may have its place.
+fn least(crowd: &[Arc<dyn Kept>], weight: f64) -> Option<(&Arc<dyn Kept>, ImportSet)> {
+    let all = crowd.iter().filter_map(|sets| sets.least().map(|(set, least)| (sets, set, least)));
+    let (sets, set, least) = all.min_by(|(.., one), (.., other)| one.total_cmp(other))?;
+    (MORE * least <= weight).then_some((sets, set))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use cloister_protocol::ImportSet;
+
+    use super::{Kept, MOST, Warmth};
+
+    /// Zygotes by name, how much each is wanted, and what it holds.
+    #[derive(Debug)]
+    struct Zygotes(Mutex<Vec<(String, f64, u64)>>, u64);
+
+    impl Kept for Zygotes {
+        fn held(&self) -> (usize, u64) {
+            let all = self.0.lock().expect("no test panics here");
+            (all.len(), all.iter().map(|(.., bytes)| bytes).sum())
+        }
+
+        fn may_hold(&self) -> u64 {
+            self.1
+        }
+
+        fn least(&self) -> Option<(ImportSet, f64)> {
+            let all = self.0.lock().expect("as above");
+            let least = all.iter().min_by(|(_, one, _), (_, other, _)| one.total_cmp(other));
+            least.map(|(name, weight, _)| (ImportSet::new(vec![name.clone()]), *weight))
+        }
+
+        fn let_go_of(&self, set: &ImportSet) {
+            self.0.lock().expect("as above").retain(|(name, ..)| set.names() != [name.clone()]);
+        }
+    }
+
+    fn kept(warmth: &Warmth, may_hold: u64, zygotes: &[(&str, f64, u64)]) -> Arc<dyn Kept> {
+        let zygotes = zygotes.iter().map(|(name, weight, bytes)| ((*name).to_owned(), *weight, *bytes)).collect();
+        let kept: Arc<dyn Kept> = Arc::new(Zygotes(Mutex::new(zygotes), may_hold));
+        warmth.take_in(Arc::downgrade(&kept));
+        kept
+    }
+
+    #[test]
+    fn one_goes_only_for_what_is_wanted_twice_as_much() {
+        let warmth = Warmth::default();
+        let own = kept(&warmth, 100, &[("a", 3.0, 60), ("b", 1.0, 40)]);
+        assert!(!warmth.may_have_room(&own, 1.9) && !warmth.make_room(&own, 40, 1.9));
+        assert_eq!(own.held(), (2, 100));
+        assert!(warmth.may_have_room(&own, 2.0) && warmth.make_room(&own, 40, 2.0));
+        assert_eq!(own.held(), (1, 60));
+        assert!(warmth.make_room(&own, 40, 0.0), "there is room");
+        assert!(!warmth.make_room(&own, 101, f64::MAX), "there is never so much");
+    }
+
+    #[test]
+    fn all_profiles_together_have_as_much_as_one_of_them_may() {
+        let warmth = Warmth::default();
+        let (small, large) = (kept(&warmth, 50, &[("a", 1.0, 30)]), kept(&warmth, 100, &[("b", 2.0, 60)]));
+        assert!(!warmth.make_room(&large, 20, 1.0), "of neither");
+        assert!(warmth.make_room(&large, 20, 2.0), "of the other, which is wanted less");
+        assert_eq!((small.held(), large.held()), ((0, 0), (1, 60)));
+        assert!(!warmth.make_room(&small, 51, 9.0), "a profile's own bound holds, whatever is left for others");
+        assert_eq!(large.held(), (1, 60), "and nobody else goes for that");
+    }
+
+    #[test]
+    fn there_are_no_more_than_so_many_however_little_they_hold() {
+        let warmth = Warmth::default();
+        let names: Vec<_> = (0..MOST).map(|number| format!("a{number}")).collect();
+        let all: Vec<_> = names.iter().map(|name| (name.as_str(), 1.0, 0)).collect();
+        let (full, other) = (kept(&warmth, 100, &all), kept(&warmth, 100, &[]));
+        assert!(!warmth.may_have_room(&other, 1.9) && !warmth.make_room(&other, 0, 1.9));
+        assert!(warmth.make_room(&other, 0, 2.0));
+        assert_eq!(full.held(), (MOST - 1, 0));
+    }
+}

@@ -78,10 +78,13 @@ runtime-python313: root ## Prepare a second Python, that of Debian 13, beside th
 	@echo "== Python 3.13 for the sandboxes"
 	$(PYTHON) -B supervisor/runtime/other_python.py trixie 3.13 $(RUNTIME)313
 
-test-runtimes: root test-tools test-packages runtime runtime-python313 build leave-out ## Run the tests of isolation and warmth with a second Python
-	@echo "== the suite with Python 3.13"
-	export CLOISTER_LEAVE_OUT=$(TARGET)/leave-out CLOISTER_BIN=$(TARGET)/release CLOISTER_RUNTIME=$(RUNTIME)313
-	$(SUITE)/escape supervisor/suite/warm supervisor/suite/cases
+test-runtimes: root test-tools test-packages runtime runtime-python313 build leave-out ## Run the tests of isolation and warmth with a second Python, and with packages
+	@export CLOISTER_LEAVE_OUT=$(TARGET)/leave-out CLOISTER_BIN=$(TARGET)/release
+	echo "== the suite with Python 3.13"
+	CLOISTER_RUNTIME=$(RUNTIME)313 $(SUITE)/escape supervisor/suite/warm supervisor/suite/cases
+	echo "== the tests of isolation with the packages of the profile science"
+	$(PYTHON) -B supervisor/runtime/science.py $(TARGET)/release policy/policy.toml $(abspath $(TARGET))/science.toml
+	CLOISTER_POLICY=$(abspath $(TARGET))/science.toml $(SUITE)/escape
 
 doctor: root runtime build ## Show which layers of the sandbox this machine has and which hold
 	@$(TARGET)/release/cloister doctor --policy policy/policy.toml

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Lock and build the packages of the profile `science`, and add that profile to a policy once they are there.
 
-Usage: science.py PROGRAMS POLICY. The shipped policy does not have the profile by itself, for a policy that names packages
+Usage: science.py PROGRAMS POLICY [FILE]. The shipped policy does not have the profile by itself, for a policy that names packages
 which are not built is not served; `policy/science.toml` is the piece that makes it. What is built, and where, the programs tell.
+With FILE, that is written too: the policy whose profile `default` has these packages, for tests.
 """
 
 import json
@@ -32,6 +33,9 @@ def main():
             done = subprocess.run([programs / "cloister", "runtime", word, "science", "--policy", whole])
             if done.returncode != 0:
                 sys.exit(done.returncode)
+        if sys.argv[3:]:
+            text = re.sub(r'(?m)^(\[profile\.default\]\nruntime = )"python"', r'\1"science"', whole.read_text())
+            policies.write(Path(sys.argv[3]), text)
 
 
 def packages():

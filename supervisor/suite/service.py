@@ -18,7 +18,8 @@ from client import Client, eventually
 from tongue import HOLD, SAY  # noqa: F401, for the tests
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-POLICY = REPOSITORY / "policy/policy.toml"
+# The policy that those of the tests are made of: with CLOISTER_POLICY another one than the shipped.
+POLICY = Path(os.environ.get("CLOISTER_POLICY") or REPOSITORY / "policy/policy.toml")
 # The Python that jobs see: with CLOISTER_RUNTIME another one than the shipped policy names, as with `make run`.
 SHIPPED_TREE = "/var/lib/cloister/python"
 TREE = os.environ.get("CLOISTER_RUNTIME") or SHIPPED_TREE

@@ -147,7 +147,7 @@ PROFILE of Profile {
         size_from(0),
         "What processes may hold that import, beside this one's modules, what scripts are seen to import most, of the packages \
          that the runtime brings: what no two of them share. All profiles together have as much as one of them may. Without \
-         it a quarter of the host's memory, and none where a control group bounds the service's, as in a container; with \"0B\" there are none.",
+         it a quarter of the host's memory, and none where a control group of version 2 bounds the service's, as in a container; with \"0B\" there are none.",
     );
     WARM_IDLE: Duration = key(
         "warm.idle",

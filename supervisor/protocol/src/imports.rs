@@ -1,4 +1,4 @@
-//! What a script seems to import, by a look at its lines: a guess, which may cost or save time and nothing depends on.
+//! What a script seems to import, by a look at its lines: a guess, which may cost or save time.
 
 use std::fmt;
 
@@ -6,7 +6,31 @@ use std::fmt;
 const LOOKED_AT: usize = 64 << 10;
 
 /// What a script does to its own surroundings before it imports would be too late for what was imported ahead of it.
-const SURROUNDINGS: [&str; 3] = ["environ", "putenv", "sys.path"];
+const SURROUNDINGS: [&str; 17] = [
+    "environ",
+    "putenv",
+    "sys.path",
+    "sys.modules[",
+    "sys.meta_path",
+    "sys.argv",
+    "sys.setdlopenflags",
+    "from sys import",
+    "import sys as",
+    "chdir",
+    "setlocale",
+    "builtins",
+    "catch_warnings",
+    "simplefilter(\"error",
+    "simplefilter('error",
+    "filterwarnings(\"error",
+    "filterwarnings('error",
+];
+
+/// How files of a request end that are data, which an import reads only where its script has it do so.
+const DATA: [&str; 24] = [
+    "csv", "db", "docx", "feather", "gif", "gz", "html", "jpeg", "jpg", "json", "jsonl", "md", "npy", "npz", "parquet",
+    "pdf", "png", "sqlite", "tsv", "txt", "xls", "xlsx", "xml", "zip",
+];
 
 /// No more names than these, and none that is longer, are kept of a script; nor more than so many bytes of all together.
 const MOST: usize = 32;
@@ -48,10 +72,16 @@ impl ImportSet {
                 }
             });
         }
-        if !names.is_empty() && head(script).any(|line| SURROUNDINGS.iter().any(|word| line.contains(word))) {
+        if !names.is_empty() && head(script).any(changes_surroundings) {
             names.clear();
         }
         Self::new(names)
+    }
+
+    /// These, and those of another.
+    #[must_use]
+    pub fn with(&self, other: &Self) -> Self {
+        Self::new([&self.0[..], &other.0].concat())
     }
 
     /// The names.
@@ -77,6 +107,18 @@ impl fmt::Display for ImportSet {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0.join(" "))
     }
+}
+
+/// Whether a file that a request brings is data by its name: no module, and nothing that is read at an import by itself, such as
+/// `matplotlibrc` or `.keras/keras.json`.
+#[must_use]
+pub fn is_data(path: &str) -> bool {
+    let hidden = path.split('/').any(|part| part.starts_with('.'));
+    !hidden && path.rsplit_once('.').is_some_and(|(_, end)| DATA.contains(&end.to_ascii_lowercase().as_str()))
+}
+
+fn changes_surroundings(line: &str) -> bool {
+    SURROUNDINGS.iter().any(|word| line.contains(word))
 }
 
 /// The lines of a script that are looked at.
@@ -131,7 +173,7 @@ fn is_name(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{ImportSet, MOST, TOGETHER};
+    use super::{ImportSet, MOST, TOGETHER, is_data};
 
     fn of(script: &str, there: &[&str]) -> String {
         let known = ["flask", "matplotlib", "numpy", "scipy", "sklearn"].map(str::to_owned);
@@ -166,8 +208,28 @@ mod tests {
 
     #[test]
     fn a_script_that_changes_what_an_import_may_read_imports_by_itself() {
-        for line in ["os.environ['MPLBACKEND'] = 'svg'", "os.putenv('A', 'b')", "sys.path.insert(0, 'mine')"] {
+        for line in [
+            "os.environ['MPLBACKEND'] = 'svg'",
+            "os.putenv('A', 'b')",
+            "sys.path.insert(0, 'mine')",
+            "from sys import path",
+            "sys.modules['numpy'] = None",
+            "warnings.simplefilter('error')",
+            "with warnings.catch_warnings(record=True):",
+            "os.chdir('data')",
+        ] {
             assert_eq!(of(&format!("import os, sys\n{line}\nimport scipy\n"), &[]), "", "{line}");
+        }
+        assert_eq!(of("import warnings\nwarnings.filterwarnings('ignore')\nimport scipy\n", &[]), "scipy");
+    }
+
+    #[test]
+    fn files_that_an_import_may_read_are_no_data() {
+        for data in ["a.csv", "in/b.JSON", "c.d.parquet"] {
+            assert!(is_data(data), "{data}");
+        }
+        for other in ["settings.py", "matplotlibrc", ".keras/keras.json", "a/.b.csv", "a.", "csv", "x.pth", "a.so"] {
+            assert!(!is_data(other), "{other}");
         }
     }
 

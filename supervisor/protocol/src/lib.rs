@@ -40,7 +40,7 @@ pub use field::InvalidRequest;
 pub use file::{Encoded, InputFile, LeftFile, OutputFile, directories};
 pub use files::DEEPEST;
 pub use id::JobId;
-pub use imports::ImportSet;
+pub use imports::{ImportSet, is_data};
 pub use json::{MAX_DEPTH, NotJson, check, check_result};
 pub use kernel_count::KernelCount;
 pub use packages::{LONGEST_REQUIREMENTS, MOST_REQUIREMENTS, MissingPackage, MissingPackages};

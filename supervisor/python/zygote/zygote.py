@@ -117,8 +117,15 @@ def grow(library, hooks):
     if problem:
         tell(library.cloister_zygote_failed, problem)
         os.killpg(0, 9)  # with whatever an import has started
-    found = {name if name in sys.modules else name.rpartition(".")[0] for name in names}
+    found = {module for module in map(nearest, names) if module}
     tell(library.cloister_zygote_found, "\n".join(sorted(found - had)))
+
+
+def nearest(name):
+    """The module of this name, or the nearest package that it was to be in."""
+    while name and name not in sys.modules:
+        name = name.rpartition(".")[0]
+    return name
 
 
 def tell(function, text):
@@ -176,7 +183,7 @@ def warm_up(modules, asked=False):
         try:
             bring(name) if asked else importlib.import_module(name)
         except BaseException as error:
-            if asked and isinstance(error, ModuleNotFoundError) and error.name == name and "." in name:
+            if asked and isinstance(error, ModuleNotFoundError) and "." in (error.name or "") and f"{name}.".startswith(f"{error.name}."):
                 continue
             return f"import {name}: {type(error).__name__}: {error}"
         let_threads_end()

@@ -22,16 +22,16 @@ pub struct Admitted {
 }
 
 impl Admitted {
-    /// Under this policy, to be served by this pool of it; `script` is what is to be run.
+    /// Under this policy, to be served by this pool of it.
     #[must_use]
     pub fn new(
         policy: Arc<InForce>,
         pool: Arc<Pool>,
         cgroup_version: cgroup::Version,
         tenant: Tenant,
-        script: &str,
+        request: &ExecuteRequest,
     ) -> Self {
-        let imports = pool.imports(script);
+        let imports = pool.imports(request);
         Self { pool, policy, cgroup_version, tenant, imports }
     }
 

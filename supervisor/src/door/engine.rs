@@ -82,7 +82,7 @@ impl Engine {
     pub fn admit(&self, place: &Place, request: &ExecuteRequest, runtime: Option<&str>) -> Result<Admitted, Failure> {
         let in_force = self.in_force();
         let pool = in_force.pool(request, runtime).cloned()?;
-        Ok(Admitted::new(in_force, pool, self.cgroup_version(), place.tenant(), &request.script))
+        Ok(Admitted::new(in_force, pool, self.cgroup_version(), place.tenant(), request))
     }
 
     /// Bounds the memory of this process, where it has a control group of its own, by what the policy in force lets it

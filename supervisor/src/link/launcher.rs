@@ -124,7 +124,8 @@ pub async fn grow(
     let (ours, theirs) = Wire::pair()?;
     from.send(&Order::Grow(modules, memory), &[theirs.as_fd().as_raw_fd()]).await?;
     drop(theirs);
-    imported(ours, spec, GROWTH_TIME).await
+    // Where the zygote itself is gone, the imports have done nothing.
+    imported(ours, spec, GROWTH_TIME).await.map_err(|error| if from.is_alive() { error } else { LauncherError::Dead })
 }
 
 /// Waits until the zygote at the other end has imported what it should.

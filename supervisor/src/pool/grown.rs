@@ -13,7 +13,7 @@ use crate::pool::parked::Parked;
 pub struct Grown {
     /// What was asked for.
     pub asked: ImportSet,
-    /// What of that there is.
+    /// What of that there is, in it and by those that it was forked from.
     pub set: ImportSet,
     /// Its children.
     pub parked: Arc<Parked>,

@@ -122,6 +122,11 @@ impl<T, E> Line<T, E> {
         let _ = self.lock().call(Err(error));
     }
 
+    /// All that are there.
+    pub fn drain(&self) -> Vec<T> {
+        self.lock().there.drain(..).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<T, E>> {
         self.state.lock().expect("nothing panics while it holds this lock")
     }

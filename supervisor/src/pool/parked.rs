@@ -122,18 +122,18 @@ impl Parked {
 
     /// A child that has imported more than the profile's own; none where it would take longer than it is worth.
     pub async fn take_soon(self: &Arc<Self>, tenant: Tenant) -> Option<Handed> {
-        loop {
-            let (child, in_service) = match self.line.take(tenant) {
-                Some(taken) => taken,
-                None => {
-                    let mut wait = self.line.enter(tenant);
-                    tokio::time::timeout(STALL, wait.come()).await.ok()?.ok()?
+        let taken = async {
+            loop {
+                let (child, in_service) = match self.line.take(tenant) {
+                    Some(taken) => taken,
+                    None => self.line.enter(tenant).come().await.ok()?,
+                };
+                if let Some(handed) = self.unpark(child, in_service) {
+                    return Some(handed);
                 }
-            };
-            if let Some(handed) = self.unpark(child, in_service) {
-                return Some(handed);
             }
-        }
+        };
+        tokio::time::timeout(STALL, taken).await.ok()?
     }
 
     /// Has another parked in a child's place, and hands over the child, unless it died while it waited, which is
@@ -189,6 +189,13 @@ impl Parked {
     fn put(&self, prepared: Prepared) {
         drop(self.line.keep(Child { prepared, parked: true }, self.most));
         self.arrived.notify_one();
+    }
+}
+
+impl Drop for Parked {
+    /// Nobody will ask for those that wait, and jobs that have begun hold the line.
+    fn drop(&mut self) {
+        drop(self.line.drain());
     }
 }
 

@@ -6,7 +6,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use cloister_protocol::{ExecuteRequest, ImportSet, Interpreter, ProfileInfo, ProfileStats, Tenant};
+use cloister_protocol::{ExecuteRequest, ImportSet, Interpreter, ProfileInfo, ProfileStats, Tenant, is_data};
 use cloister_sandbox::spec::{Network, Spec};
 use cloister_terms::{Children, Policy, Profile, Warm};
 
@@ -107,10 +107,11 @@ impl Pool {
         ready.within(*bounds).run(request, &Printed::default()).await
     }
 
-    /// What a script seems to import that could be imported ahead.
+    /// What the script of a request seems to import that could be imported ahead: nothing, if it brings files that an import may read.
     #[must_use]
-    pub fn imports(&self, script: &str) -> ImportSet {
-        self.sets.as_ref().map(|sets| sets.of_script(script)).unwrap_or_default()
+    pub fn imports(&self, request: &ExecuteRequest) -> ImportSet {
+        let sets = self.sets.as_ref().filter(|_| request.files.iter().all(|file| is_data(file.path())));
+        sets.map(|sets| sets.of_script(&request.script)).unwrap_or_default()
     }
 
     /// A sandbox for one request of a tenant's, whose script seems to import this.

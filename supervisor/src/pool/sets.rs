@@ -5,7 +5,7 @@
 //! imported for it, which the operator chose.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use cloister_protocol::{ImportSet, ImportedStats, Tenant, WarmStats};
@@ -48,6 +48,8 @@ struct State {
     uses: Uses,
     grown: Vec<Grown>,
     refused: VecDeque<(ImportSet, Instant, Refusal)>,
+    /// What one is being forked from, which does not go meanwhile.
+    parent: Weak<Connection>,
     told: WarmStats,
 }
 
@@ -68,6 +70,7 @@ impl Sets {
             uses: Uses::new(warm.idle),
             grown: Vec::new(),
             refused: VecDeque::new(),
+            parent: Weak::new(),
             told: WarmStats::default(),
         };
         Some(Self {
@@ -135,12 +138,21 @@ impl Sets {
         old.chain(new).max_by(|one, other| one.weight.total_cmp(&other.weight))
     }
 
-    /// The zygote that has most of a set and nothing else, and was forked from this one in the end; and what it holds.
+    /// The zygote that has most of a set and nothing else, and was forked from this one in the end; what it has, and what it
+    /// holds. It stays until [`let_parent_go`](Self::let_parent_go).
     #[must_use]
-    pub fn nearest(&self, set: &ImportSet, root: &Arc<Connection>) -> Option<(Arc<Connection>, u64)> {
-        let state = self.lock();
+    pub fn nearest(&self, set: &ImportSet, root: &Arc<Connection>) -> Option<(Arc<Connection>, ImportSet, u64)> {
+        let mut state = self.lock();
         let at = state.best(set, |grown| is(&grown.root, root))?;
-        Some((Arc::clone(&state.grown[at].zygote), state.grown[at].with_parents))
+        let Grown { zygote, set, with_parents, .. } = &state.grown[at];
+        let nearest = (Arc::clone(zygote), set.clone(), *with_parents);
+        state.parent = Arc::downgrade(&nearest.0);
+        Some(nearest)
+    }
+
+    /// Nothing is forked from [`nearest`](Self::nearest) any more.
+    pub fn let_parent_go(&self) {
+        self.lock().parent = Weak::new();
     }
 
     /// Takes one in, in the place of what was there for the same set.
@@ -232,7 +244,10 @@ impl Kept for Sets {
     fn least(&self) -> Option<(ImportSet, f64)> {
         let state = self.lock();
         let uses = state.uses.all(Instant::now());
-        let leaves = state.grown.iter().filter(|grown| !state.grown.iter().any(|of| is(&of.parent, &grown.zygote)));
+        let is_parent = |grown: &Grown| {
+            is(&state.parent, &grown.zygote) || state.grown.iter().any(|of| is(&of.parent, &grown.zygote))
+        };
+        let leaves = state.grown.iter().filter(|grown| !is_parent(grown));
         let weight = |set: &ImportSet| uses.get(set).map_or(0.0, |of| of.weight);
         let weighed = leaves.map(|grown| (grown.asked.clone(), weight(&grown.asked)));
         weighed.min_by(|(_, one), (_, other)| one.total_cmp(other))

@@ -50,6 +50,7 @@ pub async fn tend(sets: Weak<Sets>, maker: Weak<Maker>, warmth: Arc<Warmth>) {
         let Some(wanted) = wanted(&sets, &maker, &warmth) else { continue };
         let began = Instant::now();
         make(&sets, &maker, &warmth, wanted).await;
+        sets.let_parent_go();
         let rest = began.elapsed() * REST;
         drop((sets, maker));
         // With the turn in hand: what is imported ahead takes a share of a processor, however much is asked for.
@@ -69,7 +70,8 @@ async fn make(sets: &Arc<Sets>, maker: &Arc<Maker>, warmth: &Warmth, wanted: Wan
     let Wanted { set, weight, again } = wanted;
     let profile = &sets.profile;
     let Ok(Forkers { launcher, zygote: Some(root) }) = maker.keeper.forkers().await else { return };
-    let (parent, inherited) = sets.nearest(&set, &root).unwrap_or_else(|| (Arc::clone(&root), 0));
+    let nearest = sets.nearest(&set, &root);
+    let (parent, there, inherited) = nearest.unwrap_or_else(|| (Arc::clone(&root), ImportSet::default(), 0));
     let began = Instant::now();
     let zygote = match grow(&parent, (*maker.spec).clone(), set.names().to_vec(), sets.may_hold()).await {
         Ok(zygote) => zygote,
@@ -97,7 +99,9 @@ async fn make(sets: &Arc<Sets>, maker: &Arc<Maker>, warmth: &Warmth, wanted: Wan
     }
     let zygote = Arc::new(zygote);
     let milliseconds = began.elapsed().as_millis();
-    tracing::info!(profile, imports = %found, milliseconds, bytes = holds.bytes, "zygote ready");
+    // All that a child of it finds, whatever it was that it was forked from.
+    let has = found.with(&there);
+    tracing::info!(profile, imports = %has, milliseconds, bytes = holds.bytes, "zygote ready");
     let forked = Arc::new(maker.forking(Forkers::warm(launcher, Arc::clone(&zygote))));
     let number = warmth.held().0 + 1;
     if let Err(error) = maker.slots().allow_beside(PARKED * u32::try_from(number).unwrap_or(u32::MAX)) {
@@ -110,15 +114,5 @@ async fn make(sets: &Arc<Sets>, maker: &Arc<Maker>, warmth: &Warmth, wanted: Wan
     }
     let (parent, root) = (Arc::downgrade(&parent), Arc::downgrade(&root));
     let (bytes, with_parents) = (holds.bytes, inherited.saturating_add(holds.bytes));
-    sets.keep(Grown {
-        asked: set,
-        set: found,
-        parked,
-        zygote,
-        parent,
-        root,
-        bytes,
-        with_parents,
-        used: Instant::now(),
-    });
+    sets.keep(Grown { asked: set, set: has, parked, zygote, parent, root, bytes, with_parents, used: Instant::now() });
 }

@@ -13,6 +13,12 @@ const MOST_OF_ONE: usize = 64;
 const MOST_TENANTS: usize = 256;
 const MOST: usize = 4096;
 
+/// What has come to less is forgotten, where there is no room for more.
+const FADED: f64 = 0.05;
+
+/// How often it is looked at most what has come to less.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Counts by tenant and set.
 #[derive(Debug)]
 pub struct Uses {
@@ -20,6 +26,8 @@ pub struct Uses {
     counts: usize,
     /// In how long a use comes to count half.
     half_life: Duration,
+    /// When it was last looked at what has faded.
+    looked: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -56,17 +64,35 @@ impl Count {
     }
 }
 
+impl Own {
+    /// Whether there was one to forget.
+    fn forget_the_least(&mut self, now: Instant, half_life: Duration) -> bool {
+        let times = |count: Count| count.now(now, half_life);
+        let all = self.sets.iter().enumerate();
+        let least = all.min_by(|(_, (_, one)), (_, (_, other))| times(*one).total_cmp(&times(*other)));
+        least.map(|(at, _)| at).map(|at| self.sets.swap_remove(at)).is_some()
+    }
+}
+
 impl Uses {
     /// None yet.
     #[must_use]
     pub fn new(half_life: Duration) -> Self {
-        Self { tenants: HashMap::new(), counts: 0, half_life }
+        Self { tenants: HashMap::new(), counts: 0, half_life, looked: None }
     }
 
     /// Counts a request of this tenant's.
     pub fn count(&mut self, tenant: Tenant, set: &ImportSet, now: Instant) {
-        if !self.tenants.contains_key(&tenant) && self.tenants.len() >= MOST_TENANTS {
-            self.forget_the_quietest();
+        if self.counts >= MOST || self.tenants.len() >= MOST_TENANTS {
+            self.forget_what_has_faded(now);
+        }
+        if !self.tenants.contains_key(&tenant) {
+            if self.tenants.len() >= MOST_TENANTS {
+                self.forget_the_quietest();
+            }
+            if self.counts >= MOST {
+                self.take_from_the_largest(now);
+            }
         }
         let full = self.counts >= MOST;
         let half_life = self.half_life;
@@ -78,12 +104,9 @@ impl Uses {
         }
         // Its own least goes, nobody else's. Where there is no room at all, and it has none, it is not counted.
         if own.sets.len() >= MOST_OF_ONE || full {
-            let least =
-                own.sets.iter().enumerate().min_by(|(_, (_, one)), (_, (_, other))| {
-                    one.now(now, half_life).total_cmp(&other.now(now, half_life))
-                });
-            let Some((at, _)) = least else { return };
-            own.sets.swap_remove(at);
+            if !own.forget_the_least(now, half_life) {
+                return;
+            }
             self.counts -= 1;
         }
         own.sets.push((set.clone(), Count { number: 1.0, at: now }));
@@ -96,6 +119,10 @@ impl Uses {
         let mut all: HashMap<&ImportSet, Use> = HashMap::new();
         for own in self.tenants.values() {
             let of_all = own.all.now(now, self.half_life);
+            // In the end it comes to nothing, by which nothing can be divided.
+            if of_all < f64::EPSILON {
+                continue;
+            }
             // Who asks often has more to say than who asks seldom, though not so much as he asks more.
             let voice = (1.0 + of_all).log2();
             for (set, count) in &own.sets {
@@ -106,6 +133,26 @@ impl Uses {
             }
         }
         all
+    }
+
+    fn forget_what_has_faded(&mut self, now: Instant) {
+        if self.looked.is_some_and(|looked| now.saturating_duration_since(looked) < LOOK) {
+            return;
+        }
+        self.looked = Some(now);
+        for own in self.tenants.values_mut() {
+            own.sets.retain(|(_, count)| count.now(now, self.half_life) >= FADED);
+        }
+        self.tenants.retain(|_, own| !own.sets.is_empty());
+        self.counts = self.tenants.values().map(|own| own.sets.len()).sum();
+    }
+
+    /// Makes room for the first of one who has none.
+    fn take_from_the_largest(&mut self, now: Instant) {
+        let largest = self.tenants.values_mut().max_by_key(|own| own.sets.len());
+        if largest.is_some_and(|own| own.forget_the_least(now, self.half_life)) {
+            self.counts -= 1;
+        }
     }
 
     fn forget_the_quietest(&mut self) {
@@ -155,6 +202,22 @@ mod tests {
         assert!((quiet.times - 10.0).abs() < 1e-6);
         assert_eq!(uses.counts, MOST_OF_ONE + 1);
         assert!(uses.all(now).iter().all(|(other, of)| **other == set(0) || 2.0 * of.weight < quiet.weight));
+    }
+
+    #[test]
+    fn what_is_over_since_long_counts_nothing_and_takes_no_room() {
+        let (mut uses, mut now) = (Uses::new(HALF), Instant::now());
+        for tenant in 0..100 {
+            (0..MOST_OF_ONE).for_each(|number| uses.count(Tenant::new(tenant), &set(number), now));
+        }
+        uses.count(Tenant::new(1000), &set(1000), now);
+        assert!(of(&uses, 1000, now).times > 0.0, "who comes last is counted too");
+        assert!(uses.counts <= MOST);
+        now += 3000 * HALF;
+        assert!(uses.all(now).values().all(|of| of.weight.is_finite()));
+        uses.count(Tenant::new(1001), &set(1), now);
+        assert_eq!(uses.counts, 1);
+        assert!(of(&uses, 1, now).weight > 0.0);
     }
 
     #[test]

@@ -95,6 +95,25 @@ def test_a_job_is_forked_from_who_has_most_of_what_it_imports_and_nothing_else(u
     assert ask(used, "'''\nimport large\n'''") == ["large"]
 
 
+def test_what_was_imported_for_one_set_is_not_there_for_another_that_it_was_grown_into(start_service, tree):
+    service = start_service(policy=tree.policy())
+    make_used(service, "large")
+    for _ in range(10):
+        ask(service, "import large, other")
+    eventually(lambda: kept(service).get("large other"))
+    # A job that names what came last finds nothing of what was there before it.
+    assert ask(service, "import other") == []
+    make_used(service, "other")
+    assert ask(service, "import other") == ["other"]
+    assert ask(service, "import large, other") == ["large", "other"]
+
+
+def test_a_request_that_brings_what_an_import_may_read_imports_by_itself(used):
+    make_used(used, "other")
+    for name, ahead in [("table.csv", ["other"]), ("settings.py", []), (".other/config.json", []), ("otherrc", [])]:
+        assert ask(used, "import other", files=[{"path": name, "content": "x"}]) == ahead, name
+
+
 def test_what_the_operators_packages_do_not_bring_is_not_imported_for_anybody(used):
     for _ in range(30):
         ask(used, "import unlisted, wsgiref")
@@ -256,3 +275,10 @@ def test_what_is_wanted_more_takes_the_place_of_what_is_wanted_less(start_servic
         ask(service, "import other")
     eventually(lambda: set(kept(service)) == {"other"})
     assert stats(service)["evictions"] == {"memory": 1}
+
+
+def test_a_part_that_is_missing_does_not_keep_its_package_from_being_there(used):
+    script = "try:\n    from large.gone.deeper import x\nexcept ImportError:\n    import large, small"
+    for _ in range(10):
+        assert used.client.execute(f"import sys\nahead = 'small' in sys.modules\n{script}\ndef main(): return ahead", profile="used").result is False
+    eventually(lambda: kept(used).get("large small"))

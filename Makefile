@@ -37,7 +37,7 @@ PYTEST := $(VENV)/bin/python -B -m pytest -q -o cache_dir=$(abspath $(TARGET))/p
 # Files side by side: each service has names, ids and ports of its own, and waits for most of its time.
 SUITE := $(PYTEST) --numprocesses 2 --dist loadfile supervisor/suite
 # Of the suite what is about the daemons, their sockets and the policy file, however interpreters are started.
-EITHER_WAY := page gateway runtimes spec policy/test_check.py policy/test_learn.py warm/test_everywhere.py warm/test_started.py warm/test_warm_is_cold.py \
+EITHER_WAY := page gateway runtimes spec policy/test_check.py policy/test_learn.py warm/test_everywhere.py warm/test_sets.py warm/test_started.py warm/test_warm_is_cold.py \
 	$(addprefix contract/test_,http.py manuals.py request.py stream.py) \
 	$(addprefix faults/test_,canary.py doctor.py gateway.py going.py overload.py reader.py reload.py two_supervisors.py unread.py)
 
@@ -70,7 +70,7 @@ runtime-science: root runtime build ## Prepare the packages of a second profile,
 	@echo "== packages of the profile science"
 	$(PYTHON) -B supervisor/runtime/science.py $(TARGET)/release policy/policy.toml
 
-runtime-table: root runtime build ## Try the packages that people ask for, and write docs/runtimes.md what can be kept warm
+runtime-table: root runtime build ## Try the packages that people ask for, and write into docs/runtimes.md what can be kept warm
 	@echo "== what can be kept warm"
 	$(PYTHON) -B supervisor/runtime/tried.py $(TARGET)/release policy/policy.toml
 
@@ -135,8 +135,8 @@ suite: root test-tools test-packages runtime build leave-out ## Run the black-bo
 	echo "== what of the black-box suite is so with every runtime, with one that is not Python"
 	CLOISTER_TONGUE=supervisor/suite/echo CLOISTER_BIN=$(TARGET)/release $(SUITE) -m neutral
 
-# Pictures, models and workbooks take packages that the other parts do not.
-bench: root runtime build $(if $(findstring --only-packages,$(BENCH_OPTIONS)),test-packages) ## Measure warm and cold jobs beside bare forks and the predecessor's way (BENCH_OPTIONS)
+# Pictures, models, workbooks and the mix of imports take packages that the other parts do not.
+bench: root runtime build $(if $(findstring --without-used,$(BENCH_OPTIONS)),,test-packages) ## Measure warm and cold jobs beside bare forks and the predecessor's way (BENCH_OPTIONS)
 	@echo "== bench"
 	$(PYTHON) supervisor/runtime/test_tools.py $(TARGET)/bench-venv requirements-bench.txt wrk
 	CLOISTER_BIN=$(TARGET)/release $(TARGET)/bench-venv/bin/python -B supervisor/bench/bench.py --out $(TARGET)/bench $(BENCH_OPTIONS)

@@ -73,6 +73,8 @@ def table(figures):
     parts += before_and_after(figures)
     if figures["neighbours"]:
         parts.append(neighbours(figures["neighbours"]))
+    if figures["used"]:
+        parts.append(used(figures["used"]))
     rows = [("an allowed call", "in a job, ns", "no filter, ns", "ratio")]
     rows += [(call, f"{of['job_ns']:.0f}", f"{of['unfiltered_ns']:.0f}", f"{of['ratio']:.2f}") for call, of in figures["allowed calls"].items()]
     parts.append(aligned(rows))

@@ -34,7 +34,8 @@ def main():
             if done.returncode != 0:
                 sys.exit(done.returncode)
         if sys.argv[3:]:
-            text = re.sub(r'(?m)^(\[profile\.default\]\nruntime = )"python"', r'\1"science"', whole.read_text())
+            text, changed = re.subn(r'(?m)^(\[profile\.default\]\nruntime = )"python"', r'\1"science"', whole.read_text())
+            assert changed == 1, "the profile default does not begin with its runtime"
             policies.write(Path(sys.argv[3]), text)
 
 
@@ -68,7 +69,10 @@ def served(programs, policy, place):
 
 def is_built(programs, policy):
     done = subprocess.run([f"{programs}/cloister", "runtime", "list", "--json", "--policy", policy], capture_output=True, text=True)
-    told = json.loads(done.stdout)
+    try:
+        told = json.loads(done.stdout)
+    except ValueError:
+        told = {"error": done.stderr.strip() or f"cloister runtime list ended with {done.returncode}"}
     if "error" in told:
         print(f"cloister: not serving the profile science: {told['error']}", file=sys.stderr, flush=True)
         return False

@@ -44,7 +44,9 @@ def main():
         (place / "tried.txt").write_text("".join(f"{name}\n" for name in PACKAGES))
         policy = place / "policy.toml"
         text = Path(policies.of_own_tree(shipped, policy)).read_text()
-        policies.write(policy, re.sub(r"(?m)^runtimes = .*", f'runtimes = "{place}/store"', text) + RUNTIME)
+        text, changed = re.subn(r"(?m)^runtimes = .*", f'runtimes = "{place}/store"', text)
+        assert changed == 1, "the policy says nothing of a store"
+        policies.write(policy, text + RUNTIME)
 
         def ask(word, *modules):
             command = [programs / "cloister", "runtime", word, "tried", *modules, "--policy", policy, "--json"]
@@ -63,7 +65,7 @@ def main():
 def rows(has, modules):
     versions = {package["name"]: package["version"] for package in has["packages"]}
     modules = {module["name"]: module for module in modules}
-    table = f"\nWith Python {has['python']}:\n\n| package | module | import | its memory | kept warm |\n|---|---|---|---|---|\n"
+    table = f"\nWith Python {has['python']}, on a machine of {os.cpu_count()} processors:\n\n| package | module | import | its memory | kept warm |\n|---|---|---|---|---|\n"
     for name, module in PACKAGES.items():
         came = modules[module]
         kept = "forked" if came["forked"] else f"started: {came['why']}"

@@ -67,7 +67,7 @@ impl Warmth {
             )?,
             bytes: gauge(
                 "cloister_warm_zygote_bytes",
-                "Memory that a zygote shares with no other, by what it imported beside the one that it was forked from.",
+                "Memory that a zygote shares with no other, by what it has imported beside the profile's own.",
             )?,
             parked: gauge("cloister_warm_parked", "Children of such a zygote that wait for a request.")?,
         })

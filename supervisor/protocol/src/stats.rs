@@ -77,7 +77,7 @@ pub struct Cost {
 /// A zygote and what it takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ImportedStats {
-    /// What it imported beside the one that it was forked from: names of the operator's packages and of modules in them.
+    /// What it has imported beside the profile's own: names of the operator's packages and of modules in them.
     pub imports: String,
     /// Memory that it shares with no other zygote, in bytes.
     pub bytes: u64,

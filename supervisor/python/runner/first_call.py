@@ -17,22 +17,24 @@ from .captured import os_close, os_getpid, os_read, os_write, sys_modules
 NOBODYS, SCRIPTS, ENDED = b"?", b"s", b"e"
 GENERATOR, COROUTINE, ASYNC_GENERATOR = 0x20, 0x80, 0x200
 NOT_PLAIN = GENERATOR | COROUTINE | ASYNC_GENERATOR
+# Whose calls are of who has handed them over, in threads and processes that were there before.
+POOLS = ("multiprocessing.pool", "concurrent.futures.thread", "concurrent.futures.process", "joblib.parallel")
 # Put in front of what multiprocessing sends to a process that is no fork: there `main` comes into being anew.
 SPAWNED = """
 import functools, inspect, os, pickle, select, sys
-def settle(process, *files):
+def settle(process, pools, *files):
     take, put, outcome = [file.detach() for file in files]
     names = vars(sys.modules["__main__"])
     main = names.get("main")
     if not callable(main):
         return process
     def ended(by=None):
-        handed_over = by is not None and by.f_globals.get("__name__") != "__mp_main__"
+        handed_over = by is not None and by.f_globals.get("__name__") in pools
         if handed_over and not select.select([take], [], [], 0)[0]:
             return False
         state = os.read(take, 1)
         os.write(put, b"s" if state == b"?" else state)
-        return state == b"e" and not handed_over
+        return state == b"e"
     def given():
         error, value = pickle.loads(os.pread(outcome, os.fstat(outcome).st_size, 0))
         if error is not None:
@@ -76,16 +78,16 @@ class FirstCall:
         return state
 
     def is_the_scripts(self, handed_over=False):
-        """Asked by each call of `main`: whether it is to be made. One that was handed over to a pool of processes or threads, which
-        calls it, is of who has handed it over: what the top level had was waited for, so that it is our run, which waits for it."""
+        """Asked by each call of `main`: whether it is to be made. One that was handed over to a pool of processes or threads while our
+        run goes on is our run's, which waits for it."""
         run = self.taken.setdefault("run", None)
         if run is not None:
-            return handed_over or run.is_inside()
+            return run.is_inside() or handed_over and not run.ended
         if self.pipe is None:
             return True
         if handed_over and not holds_something(self.pipe[0]):
             return True
-        return self.state(SCRIPTS) != ENDED or handed_over
+        return self.state(SCRIPTS) != ENDED
 
     def was_elsewhere(self):
         """Whether `main` was called in another process."""
@@ -195,7 +197,7 @@ class Carried:
         self.parts = parts
 
     def __reduce__(self):
-        return eval, ("(exec(text, names := {}), names['settle'](*parts))[1]", {"text": SPAWNED, "parts": self.parts})
+        return eval, ("(exec(text, names := {}), names['settle'](*parts))[1]", {"text": SPAWNED, "parts": (self.parts[0], POOLS, *self.parts[1:])})
 
 
 class OurRun:

@@ -20,7 +20,7 @@ from .exit_handlers import count_exit_handlers
 from .binding import definitions, is_main, pieces
 from .elsewhere import Elsewhere
 from .ends import before_finalize
-from .first_call import NOT_PLAIN
+from .first_call import NOT_PLAIN, POOLS
 from .stand_in import STAND_IN, Spent, hooked
 
 
@@ -36,9 +36,9 @@ class Watch:
     def enter(self):
         self.entered += 1
         frame, first = sys_getframe(1), self.elsewhere.first
-        namespace = frame.f_globals
-        # A call of a plain function by what is not the script's. Of others it cannot be told here who calls.
-        handed_over = not self.code.co_flags & NOT_PLAIN and (frame.f_back is None or frame.f_back.f_globals is not namespace)
+        namespace, caller = frame.f_globals, frame.f_back
+        # A call of a plain function by a pool. Of others it cannot be told here who calls.
+        handed_over = not self.code.co_flags & NOT_PLAIN and caller is not None and caller.f_globals.get("__name__") in POOLS
         given = None if first.is_the_scripts(handed_over) else first.given(self.code)
         if given is not None:
             return given

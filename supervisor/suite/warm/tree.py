@@ -1,31 +1,27 @@
 """A tree of Python of a test's own: the shipped one's files, and packages that a test writes, told of as a builder tells of them."""
 
 import json
-import re
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
-from service import POLICY
+from service import TREE, told_of_tree
 
 
 class Tree:
     def __init__(self, modules, unlisted=()):
         """`modules`: the sources of modules by their names; a name with a dot lies in a package. Of some nobody is told."""
-        [host] = re.findall(r'"(/[^:"]*)/usr:/usr"', POLICY.read_text())
-        self.path = Path(tempfile.mkdtemp(prefix="cloister-tree-", dir=Path(host).parent))
+        self.path, of_host = Path(tempfile.mkdtemp(prefix="cloister-tree-", dir=Path(TREE).parent)), told_of_tree()
         self.path.chmod(0o755)
         # The same files, in directories of its own.
-        subprocess.run(["cp", "-al", f"{host}/usr", self.path], check=True)
-        [self.site] = self.path.glob("usr/lib/python3*/site-packages")
+        subprocess.run(["cp", "-al", f"{TREE}/usr", self.path], check=True)
+        self.site = self.path / of_host["site"].lstrip("/")
         for name, source in modules.items():
             file = self.site / (name.replace(".", "/") + "/__init__.py")
             file.parent.mkdir()
             file.write_text(source)
-        version = re.search("python(3[.0-9]+)", str(self.site))[1]
-        facts = {"python": f"{version}.0", "tag": "cp" + version.replace(".", ""), "libc": "2.36",
-                 "site": f"/{self.site.relative_to(self.path)}", "packages": [],
+        facts = {**of_host, "packages": [],
                  "modules": sorted({name.split(".")[0] for name in modules if name not in unlisted} | {"numpy", "pandas", "flask"})}
         (self.path / "base.json").write_text(json.dumps(facts))
 

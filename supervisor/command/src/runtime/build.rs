@@ -115,8 +115,9 @@ impl Builder<'_> {
         fs::create_dir_all(&packages).doing(|| format!("make {}", packages.display()))?;
         if !lock.packages.is_empty() {
             // What others have built does not change by it, and is measured once.
-            let rest = self.store.taken().0 - taken(new.path()).0 - taken(&self.store.cache()).0;
-            uv.pip(options, new.path(), || self.allow(rest + taken(new.path()).0 + taken(&self.store.cache()).0))?;
+            let own = || taken(new.path()).0 + taken(&self.store.cache()).0;
+            let rest = self.store.taken().0.saturating_sub(own());
+            uv.pip(options, new.path(), || self.allow(rest.saturating_add(own())))?;
         }
         settle::trim(&packages)?;
         settle::check(&packages, lock)

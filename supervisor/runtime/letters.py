@@ -35,9 +35,14 @@ def lend():
         pass  # it makes its own
 
 
+def plainness(entry):
+    return entry.style == "normal", entry.variant == "normal", entry.weight in (400, "normal", "regular", "book"), entry.fname
+
+
 def change(font_manager):
     fonts, kind = font_manager.fontManager.ttflist, font_manager.FontManager
-    by_name = {entry.name: entry for entry in fonts}
+    # Of one name its plain face, in whatever order they were found.
+    by_name = {entry.name: entry for entry in sorted(fonts, key=plainness)}
     there = [by_name[name] for name in OTHERS if name in by_name]
     fonts.extend(dataclasses.replace(entry, name=name) for entry in there for name in OTHERS[entry.name] if name not in by_name)
     find, more = kind._find_fonts_by_props, [entry.fname for entry in there]

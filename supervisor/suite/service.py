@@ -205,6 +205,15 @@ class Service:
         """The warm interpreters that jobs are forked from; none with cold starts."""
         return [pid for pid, uid in host_processes() if uid == self.uid_base and name_of(pid).startswith("python")]
 
+    def stats(self):
+        """What the supervisor counts."""
+        with self.supervisor_client() as client:
+            return client.get("/stats").json()
+
+    def supervisor_client(self):
+        """A client of the supervisor, as the gateway is one."""
+        return httpx.Client(transport=httpx.HTTPTransport(uds=str(self.socket)), base_url="http://supervisor", timeout=60)
+
     def parked(self):
         """The children that wait for a request."""
         return [pid for pid in self.processes() if name_of(pid) == "parked"]

@@ -136,8 +136,9 @@ LOOKING = ["asyncio", "concurrent.futures", "getpass", "locale", "logging", "mim
 
 
 # Of a zygote for good, and told in docs/warm-pool.md: a name drawn for a semaphore that is gone again; the day of the import in
-# a text that is put into generated C; and what the import system looks up again when the search path is another.
-KEPT = {"joblib._multiprocessing_helpers.name", "numpy.f2py.rules.module_rules['modulebody']", "mpl_toolkits.__path__._last_parent_path[]"}
+# a text that is put into generated C; what the import system looks up again when the search path is another; and the id of the
+# process by which what draws names knows that it was forked.
+KEPT = {"joblib._multiprocessing_helpers.name", "joblib._multiprocessing_helpers._rand._rng_pid", "numpy.f2py.rules.module_rules['modulebody']", "mpl_toolkits.__path__._last_parent_path[]"}
 
 
 def nothing_is_remembered(service, modules):

@@ -4,7 +4,6 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import pytest
 
 from client import eventually
@@ -54,13 +53,8 @@ def ask(service, imports, **fields):
     return service.client.execute(ASKS.format(imports), profile="used", **fields).result
 
 
-def supervisor(service):
-    return httpx.Client(transport=httpx.HTTPTransport(uds=str(service.socket)), base_url="http://supervisor", timeout=60)
-
-
 def stats(service):
-    with supervisor(service) as client:
-        return client.get("/stats").json()["profiles"]["used"]["warm"]
+    return service.stats()["profiles"]["used"]["warm"]
 
 
 def kept(service):
@@ -268,7 +262,7 @@ def test_who_asks_for_many_sets_takes_nobodys_warmth(start_service, tree):
 def as_another(service, script):
     """A request of another tenant's, as the gateway would send it."""
     headers = {"x-cloister-tenant": "7" * 32, "content-type": "application/json"}
-    with supervisor(service) as client:
+    with service.supervisor_client() as client:
         assert client.post("/execute", json={"script": script, "profile": "used"}, headers=headers).status_code == 200
 
 

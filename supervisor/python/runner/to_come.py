@@ -5,20 +5,21 @@ waited for here: else it would be called once more.
 """
 
 import sys
-import types
 from _thread import _count as thread_count
 
 from .captured import sys_modules
 from .exit_handlers import KNOWN, ahead, registered, run_exit_handlers
 from .leavings import all_objects
 
+# Nothing is imported here that is in a file: a script may have left nothing of the import system.
+FUNCTION = type(lambda: None)
 # Seconds after which one looks again whether a thread has come back from `main`, which it may go on for long after.
 BETWEEN_LOOKS = 0.02
 
 
 def calls_main(function, namespace):
     """Whether a function of the script's calls its `main` in any case: before anything that it decides, as far as can be seen."""
-    if not isinstance(function, types.FunctionType) or namespace is None or function.__globals__ is not namespace:
+    if not isinstance(function, FUNCTION) or namespace is None or function.__globals__ is not namespace:
         return False
     code = function.__code__
     if "main" not in code.co_names or sys.version_info < (3, 11):

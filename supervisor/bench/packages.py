@@ -120,7 +120,7 @@ class Ways:
     """An interpreter in a root of its own that does a job in this way, one for each job: it has that one's imports."""
 
     def __init__(self, name, program, ahead):
-        self.name, self.program, self.ahead = name, program, ahead
+        self.name, self.program, self.ahead, self.processes = name, program, ahead, {}
 
     def start(self):
         self.root = Root(packages=scientific.PACKAGES)

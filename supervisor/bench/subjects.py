@@ -115,7 +115,7 @@ class Root:
         script = ('mount --bind "$1/usr" "$2/usr" && ' + over + 'mount --bind /dev "$2/dev" && mount -t proc proc "$2/proc" && '
                   'root=$2 && shift 2 && exec chroot "$root" /usr/bin/python3 "$@"')
         command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", TREE, self.path, f"/app/{program}", *arguments]
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **SINGLE}
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/tmp", **SINGLE}
         return subprocess.Popen(list(map(str, command)), env=environment, text=True, **options)
 
     def begin(self, program, *arguments):

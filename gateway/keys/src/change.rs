@@ -2,12 +2,14 @@
 //!
 //! The file is replaced as a whole, by rename, so whoever reads it sees the old one or the new one.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
+
+use cloister_program::replace_file;
 
 use crate::error::ChangeError;
 use crate::file::{Entry, KeyFile, Timestamp, is_name, parent};
@@ -157,15 +159,8 @@ fn replace(path: &Path, directory: &File, text: &str) -> io::Result<()> {
         Ok(old) => (Some(old.uid()), old.gid(), old.mode() & 0o777),
         Err(_) => (None, directory.metadata()?.gid(), MODE),
     };
-    let mut temporary = path.to_owned().into_os_string();
-    temporary.push(".new");
-    let temporary = PathBuf::from(temporary);
-    let _ = fs::remove_file(&temporary);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    fchown(&file, owner, Some(group))?;
-    file.set_permissions(fs::Permissions::from_mode(mode))?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    directory.sync_all()
+    replace_file(path, text, |file| {
+        fchown(file, owner, Some(group))?;
+        file.set_permissions(fs::Permissions::from_mode(mode))
+    })
 }

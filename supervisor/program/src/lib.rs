@@ -19,6 +19,7 @@ mod manual;
 mod parse;
 #[cfg(feature = "daemon")]
 mod probe;
+mod replace;
 #[cfg(feature = "daemon")]
 mod stop;
 #[cfg(feature = "daemon")]
@@ -35,6 +36,7 @@ pub use manual::{Completions, Man, Shell, completions};
 pub use parse::parse;
 #[cfg(feature = "daemon")]
 pub use probe::Probe;
+pub use replace::replace_file;
 #[cfg(feature = "daemon")]
 pub use stop::Stop;
 #[cfg(feature = "daemon")]

@@ -176,12 +176,8 @@ impl Sets {
     /// Lets go of those that are dead, or that nothing was asked of for long.
     pub fn tidy(&self) {
         let now = Instant::now();
-        for why in ["died", "idle"] {
-            self.let_go(why, |grown| match why {
-                "died" => !grown.zygote.is_alive(),
-                _ => now.saturating_duration_since(grown.used) > self.idle,
-            });
-        }
+        self.let_go("died", |grown| !grown.zygote.is_alive());
+        self.let_go("idle", |grown| now.saturating_duration_since(grown.used) > self.idle);
     }
 
     fn let_go(&self, why: &str, goes: impl Fn(&Grown) -> bool) {

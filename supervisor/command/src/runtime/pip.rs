@@ -30,11 +30,10 @@ impl Pip {
     }
 
     /// Installs what a file of requirements with digests says into a directory; what pip said, if it could not.
-    pub fn install(&self, requirements: &Path, target: &Path) -> Result<(), Error> {
+    pub fn install(&self, requirements: &Path, target: &Path, sources: &Sources) -> Result<(), Error> {
         let (requirements, target) = (requirements.to_string_lossy(), target.to_string_lossy());
         let options = ["install", "--quiet", "--no-deps", "--no-compile", "--require-hashes", "--only-binary", ":all:"];
-        let places = self.sources().options;
-        let places: Vec<_> = places.iter().map(String::as_str).collect();
+        let places: Vec<_> = sources.options.iter().map(String::as_str).collect();
         let all = [&options[..], &places, &["--target", &target, "-r", &requirements]].concat();
         match self.run(&all) {
             Some(output) if output.status.success() => Ok(()),

@@ -45,6 +45,7 @@ impl Uv {
     /// The one of the store, or of the version on the PATH; fetched, if there is none.
     pub fn find(store: &Store) -> Result<Self, Error> {
         let pip = Pip::find();
+        let sources = pip.as_ref().map(Pip::sources).unwrap_or_default();
         let directory = store.tools().join(format!("uv-{VERSION}"));
         let kept = directory.join("bin/uv");
         let program = if kept.is_file() {
@@ -55,10 +56,9 @@ impl Uv {
         } else if let Some(found) = on_path() {
             found
         } else {
-            fetch(pip.as_ref().map_err(|_| Error::NoPip)?, store, &directory)?;
+            fetch((&pip?, &sources), store, &directory)?;
             kept
         };
-        let sources = pip.map(|pip| pip.sources()).unwrap_or_default();
         let cache = store.cache();
         fs::create_dir_all(&cache).doing(|| format!("make {}", cache.display()))?;
         Ok(Self { program, sources, cache })
@@ -148,13 +148,13 @@ fn on_path() -> Option<PathBuf> {
     (said.split_whitespace().nth(1) == Some(VERSION)).then_some(found)
 }
 
-fn fetch(pip: &Pip, store: &Store, directory: &Path) -> Result<(), Error> {
+fn fetch((pip, sources): (&Pip, &Sources), store: &Store, directory: &Path) -> Result<(), Error> {
     tell(format_args!("fetching uv {VERSION}"));
     let new = store.make()?;
     let requirements = new.path().join("requirements.txt");
     let text = format!("uv=={VERSION} --hash=sha256:{WHEEL}\n");
     fs::write(&requirements, text).doing(|| format!("write {}", requirements.display()))?;
-    pip.install(&requirements, new.path())?;
+    pip.install(&requirements, new.path(), sources)?;
     if !new.path().join("bin/uv").is_file() {
         return Err(Error::NoUv("its wheel has no program".to_owned()));
     }

@@ -48,8 +48,9 @@ static SETTLED: Mutex<Vec<Range<usize>>> = Mutex::new(Vec::new());
 /// The process has one thread, which runs on its initial stack.
 pub unsafe fn settle() -> Result<usize> {
     let mut settled = SETTLED.lock().unwrap_or_else(PoisonError::into_inner);
-    gaps(&read_maps()?).into_iter().for_each(close);
-    let maps = read_maps()?;
+    let all = std::fs::read_to_string("/proc/self/maps").doing(|| "read /proc/self/maps")?;
+    gaps(&all).into_iter().for_each(close);
+    let maps = maps(&std::fs::read_to_string("/proc/self/smaps").doing(|| "read /proc/self/smaps")?);
     // What is mapped from here on lies in no run, for a run has no gaps.
     let runs = runs(&maps, &settled);
     settled.extend(runs.iter().map(|run| run.all.clone()));
@@ -65,10 +66,6 @@ pub unsafe fn settle() -> Result<usize> {
 }
 
 /// The lines of `/proc/self/maps`, of mappings that are treated in their own way at a fork with [`APART`] for a name.
-fn read_maps() -> Result<String> {
-    Ok(maps(&std::fs::read_to_string("/proc/self/smaps").doing(|| "read /proc/self/smaps")?))
-}
-
 fn maps(smaps: &str) -> String {
     let mut maps: Vec<String> = Vec::new();
     for line in smaps.lines() {

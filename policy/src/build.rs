@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cloister_terms::{Children, Filesystem, Network, Policy, Profile, Rlimits, Runner, Runtime, Supervisor, Uid, Warm};
+use cloister_terms::{Children, Filesystem, Network, Policy, Profile, Rlimits, Runner, Runtime, Supervisor, ToolLimits, Uid, Warm};
 
 use crate::keys::profile::{self as key, LOOPBACK, STARTED, TIMEOUT};
 use crate::keys::{runtime, supervisor};
@@ -68,6 +68,7 @@ fn build_profile(tables: &Tables, name: &str, values: &Values<key::Profile>) -> 
         files_in_bytes: values.of(key::FILES_IN_BYTES),
         files_out: values.of(key::FILES_OUT),
         files_out_bytes: values.of(key::FILES_OUT_BYTES),
+        tools: tools(values),
         may_lower_timeout: values.of(key::MAY_LOWER).iter().any(|word| word.value == TIMEOUT),
         filesystem: Filesystem {
             tmp: values.of(key::FILESYSTEM_TMP),
@@ -94,6 +95,15 @@ fn rlimits(values: &Values<key::Profile>) -> Rlimits {
         processes: values.of(key::RLIMITS_PROCESSES),
         pending_signals: values.of(key::RLIMITS_PENDING_SIGNALS),
         message_queues: values.of(key::RLIMITS_MESSAGE_QUEUES),
+    }
+}
+
+fn tools(values: &Values<key::Profile>) -> ToolLimits {
+    ToolLimits {
+        wait: values.of(key::TOOLS_WAIT),
+        total: values.of(key::TOOLS_TOTAL),
+        most: values.of(key::TOOLS_MOST),
+        bytes: values.of(key::TOOLS_BYTES),
     }
 }
 

@@ -50,6 +50,7 @@ pub(crate) fn of_profile(profile: &Profile) -> impl Iterator<Item = Amount> {
         size("stderr_bytes", profile.stderr_bytes),
         size("files_in_bytes", profile.files_in_bytes),
         size("files_out_bytes", profile.files_out_bytes),
+        size("bytes", profile.tools.bytes),
         size("tmp", filesystem.tmp),
         size("shm", filesystem.shm),
         size("file_size", rlimits.file_size),
@@ -58,6 +59,7 @@ pub(crate) fn of_profile(profile: &Profile) -> impl Iterator<Item = Amount> {
     let others = [
         ("processes", profile.processes.into(), 1..=MANY),
         ("cpus", profile.cpus.0.into(), 10..=1_024_000),
+        ("most", profile.tools.most.into(), 0..=100_000),
         ("cpu_weight", profile.cpu_weight.into(), 1..=10_000),
         ("files_in", profile.files_in, 0..=MANY),
         ("files_out", profile.files_out, 0..=4096),

@@ -140,10 +140,26 @@ pub struct Profile {
     pub call_rules: Vec<CallRule>,
     /// What Landlock grants at these paths in place of what it would.
     pub path_rules: Vec<PathRule>,
+    /// Its calls of tools of the client's.
+    pub tools: ToolLimits,
     /// Whether a request may lower its wall time.
     pub may_lower_timeout: bool,
     /// A warm pool, if the profile keeps one.
     pub warm: Option<Warm>,
+}
+
+/// What a job may have of the tools of whoever sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolLimits {
+    /// How long it waits for what one call returns.
+    pub wait: Duration,
+    /// How long for all of them.
+    pub total: Duration,
+    /// How many calls it may make.
+    pub most: u32,
+    /// Largest arguments of a call, and largest value of one, as JSON.
+    pub bytes: Bytes,
 }
 
 /// The writable and the extra read-only parts of a sandbox.

@@ -11,12 +11,34 @@ use crate::id::JobId;
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Usage {
-    /// From handing over the request to the verdict, in milliseconds.
+    /// From handing over the request to the verdict, in milliseconds, but for what it waited for its calls of tools.
     pub wall_ms: f64,
     /// CPU time of everything in the sandbox, user and system, in milliseconds.
     pub cpu_ms: f64,
     /// The most memory the sandbox held at once, in bytes.
     pub memory_peak_bytes: u64,
+    /// What its calls of tools came to; not there if the request named none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required = false, nullable = false))]
+    pub calls: Option<Calls>,
+}
+
+/// What a job's calls of tools came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Calls {
+    /// How many it made.
+    pub number: u32,
+    /// How many of these returned a value.
+    pub returned: u32,
+    /// How many failed at the tool.
+    pub failed: u32,
+    /// How many were not answered in time, or not before the job had ended.
+    pub unanswered: u32,
+    /// How many were refused, for there were too many.
+    pub refused: u32,
+    /// How long the job waited for them, in milliseconds: that is no part of `wall_ms`.
+    pub waited_ms: f64,
 }
 
 /// A part of what a job gave that was not returned whole.

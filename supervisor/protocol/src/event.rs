@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use crate::answer::{Answer, Stream};
+use crate::call::Call;
 
 /// The media type of a streamed answer, by which a client asks for it.
 pub const EVENT_STREAM: &str = "text/event-stream";
@@ -31,6 +32,12 @@ pub struct Printed<'a> {
 pub fn printed(stream: Stream, text: &str) -> Vec<u8> {
     let data = serde_json::to_vec(&Printed { text }).expect("text has a form in JSON");
     event(stream.name(), &data)
+}
+
+/// A call of a tool, as an event.
+#[must_use]
+pub fn call(call: &Call) -> Vec<u8> {
+    event("call", &serde_json::to_vec(call).expect("names, a number and JSON that was parsed"))
 }
 
 /// The last event: `result` with an answer's whole body, or `error` when there is none.

@@ -66,6 +66,8 @@ pub enum Reason {
     StdinAtEnd,
     /// Calls are nested too deeply.
     Recursion,
+    /// The time that all calls of tools may be waited for is used up.
+    ToolsTimeout,
     /// The request's own `timeout_ms` is used up.
     RequestTimeout,
     /// The profile's limit of wall time is used up, which `timeout_ms` cannot raise.

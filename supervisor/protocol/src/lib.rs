@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod call;
 mod claim;
 mod code;
 mod entry;
@@ -18,6 +19,7 @@ mod id;
 mod imports;
 mod json;
 mod kernel_count;
+mod message;
 mod packages;
 mod pattern;
 mod profile;
@@ -28,10 +30,12 @@ mod request;
 pub mod schemas;
 mod stats;
 mod tenant;
+mod tools;
 
 pub use cloister_terms::{DEFAULT_PROFILE, OUT, Package};
 
-pub use answer::{Answer, Beside, Given, Stream, Usage};
+pub use answer::{Answer, Beside, Calls, Given, Stream, Usage};
+pub use call::{Call, LONGEST_MESSAGE, RefusedReturn, Return, Returned, Returns, Taken, ToolFailure};
 pub use claim::Claim;
 pub use code::ErrorCode;
 pub use entry::{Entry, LONGEST_ARGUMENTS, MOST_ARGUMENTS, Nan};
@@ -43,6 +47,7 @@ pub use id::JobId;
 pub use imports::{ImportSet, is_data};
 pub use json::{MAX_DEPTH, NotJson, check, check_result};
 pub use kernel_count::KernelCount;
+pub use message::Message;
 pub use packages::{LONGEST_REQUIREMENTS, MOST_REQUIREMENTS, MissingPackage, MissingPackages};
 pub use pattern::{MOST_PATTERNS, Part, Pattern, is_hidden};
 pub use profile::{Interpreter, ProfileInfo, Profiles};
@@ -50,6 +55,7 @@ pub use quota::{Amount, QuotaKind, SpentQuota};
 pub use request::{ExecuteRequest, Writer};
 pub use stats::{Cost, ImportedStats, ProfileStats, Restarts, Stats, WarmStats};
 pub use tenant::Tenant;
+pub use tools::{MOST_TOOLS, Tool};
 
 /// The header that carries the job's id, in a request to the supervisor and in every response.
 pub const ID_HEADER: &str = "x-cloister-id";
@@ -91,6 +97,9 @@ pub const SOCKET: &str = "/run/cloister/supervisor.sock";
 
 /// The path that runs a job, on the gateway's listener and on the supervisor's socket alike.
 pub const EXECUTE_PATH: &str = "/execute";
+
+/// What follows the path that runs a job and the job's id, where what its calls of tools return is sent: `/execute/{id}/returns`.
+pub const RETURNS: &str = "returns";
 
 /// The path that answers 200 when jobs can run, on the gateway's listener and on the supervisor's socket.
 pub const READY_PATH: &str = "/readyz";

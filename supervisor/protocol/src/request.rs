@@ -10,6 +10,7 @@ use crate::files;
 use crate::json::check;
 use crate::packages;
 use crate::pattern::{self, Pattern};
+use crate::tools::{self, Tool};
 
 /// A script to run, and what it is run with.
 #[derive(Debug, Default, Serialize)]
@@ -63,6 +64,11 @@ pub struct ExecuteRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, required = false, max_items = 32, examples(json!(["report.csv", "plots/*.png"]))))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files_out: Vec<Pattern>,
+    /// Functions of the client's that the script may call while it runs, `from cloister import tools`: `tools.search(q="…")`. A call
+    /// comes as an event of the stream, as a message of `/connect`, or ends the answer with 202.
+    #[cfg_attr(feature = "openapi", schema(required = false, max_items = 128))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Tool>,
     /// `null`: NaN and infinities of the result become `null`. Absent: they are an error, `result_not_json`.
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,7 +82,9 @@ pub enum Writer {
     Client,
     /// An assistant that calls the tool: it may say `code` for `script`, and a script of its need not have a `main()`.
     Assistant,
-    /// The gateway, which passes on what it was sent by either.
+    /// A client that sends it as a message of a conversation, with its `type`.
+    Conversation,
+    /// The gateway, which passes on what it was sent by any of them.
     Gateway,
 }
 
@@ -86,8 +94,8 @@ const SOURCE: &str = "a string of Python source";
 /// The longest profile name, in bytes, that is looked up at all.
 const LONGEST_NAME: usize = 256;
 
-/// The fields before their types are known, so that a wrong type can be told with the field's name; and the same with the
-/// other name of the script.
+/// The fields before their types are known, so that a wrong type can be told with the field's name; the same with the
+/// other name of the script; and with the kind of a message.
 macro_rules! raw {
     ($($field:ident),*) => {
         #[derive(Deserialize)]
@@ -106,6 +114,21 @@ macro_rules! raw {
             $field: Option<&'a RawValue>,)*
         }
 
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct RawMessage<'a> {
+            #[serde(borrow, default, rename = "type", deserialize_with = "present")]
+            _type: Option<&'a RawValue>,
+            $(#[serde(borrow, default, deserialize_with = "present")]
+            $field: Option<&'a RawValue>,)*
+        }
+
+        impl<'a> From<RawMessage<'a>> for Raw<'a> {
+            fn from(message: RawMessage<'a>) -> Self {
+                Raw { $($field: message.$field),* }
+            }
+        }
+
         impl<'a> RawCall<'a> {
             fn apart(self) -> (Option<&'a RawValue>, Raw<'a>) {
                 (self.code, Raw { $($field: self.$field),* })
@@ -114,7 +137,7 @@ macro_rules! raw {
     };
 }
 
-raw!(script, entry, args, kwargs, argv, stdin, packages, profile, timeout_ms, files, files_out, nan);
+raw!(script, entry, args, kwargs, argv, stdin, packages, profile, timeout_ms, files, files_out, tools, nan);
 
 impl ExecuteRequest {
     /// Parses a body that a client wrote.
@@ -156,6 +179,7 @@ impl ExecuteRequest {
             timeout_ms: raw.timeout_ms.map(milliseconds).transpose()?,
             files: raw.files.map(files::parse).transpose()?.unwrap_or_default(),
             files_out: raw.files_out.map(pattern::parse).transpose()?.unwrap_or_default(),
+            tools: raw.tools.map(tools::parse).transpose()?.unwrap_or_default(),
             nan: raw.nan.map(Nan::parse).transpose()?,
         };
         if request.script.trim().is_empty() {
@@ -169,6 +193,11 @@ impl ExecuteRequest {
 /// The fields of a body: what the script is called there, the script, and all of them.
 fn fields(writer: Writer, text: &str) -> Result<(&'static str, Option<&RawValue>, Raw<'_>), InvalidRequest> {
     let invalid = |error| InvalidRequest::new(format!("the body is not a valid request: {error}"));
+    if writer == Writer::Conversation {
+        let message: RawMessage<'_> = serde_json::from_str(text).map_err(invalid)?;
+        let raw = Raw::from(message);
+        return Ok(("script", raw.script, raw));
+    }
     if writer != Writer::Assistant {
         let raw: Raw<'_> = serde_json::from_str(text).map_err(invalid)?;
         return Ok(("script", raw.script, raw));

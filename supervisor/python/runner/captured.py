@@ -9,7 +9,8 @@ The parts of it are put behind one another to one text, in the order of the file
 from another is there already then. So each name is one thing in all of them.
 
 Descriptors: 0 request, the content of its files, then the script's standard input; 1 and 2 output; 3 the result pipe;
-4 the native library, closed once it is loaded, where the interpreter is not forked.
+4 what calls of tools return, closed where the request has no tools; 5 the native library, closed once it is loaded, where
+the interpreter is not forked.
 Arguments: none, or where the interpreter is started ahead of its request "ahead", the limit on CPU time in seconds that
 the job is to have, and the modules to import.
 """
@@ -34,7 +35,8 @@ sys_modules, sys_exc_info, sys_getframe = sys.modules, sys.exc_info, sys._getfra
 OURS = globals()
 
 RESULT_FD = 3
-LIBRARY_FD = 4
+RETURNS_FD = 4
+LIBRARY_FD = 5
 FILE_NAME = "script.py"
 
 

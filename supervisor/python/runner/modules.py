@@ -39,6 +39,8 @@ def missing_module(error):
 
 def of_module(name):
     first, _, rest = name.partition(".")
+    if first == "cloister":
+        return "missing_module", "the request names no tools, which is what a script imports of cloister: they are its field `tools`"
     if first in INSTALLERS:
         return "missing_module", f"{NOT_AT_RUN_TIME}; this profile has {packages()}"
     parent = sys.modules.get(first)

@@ -6,7 +6,7 @@ import os
 import select
 import sys
 
-from .captured import LIBRARY_FD, RESULT_FD, os_exit, os_times, os_write, sys_modules
+from .captured import LIBRARY_FD, RESULT_FD, RETURNS_FD, os_close, os_exit, os_times, os_write, sys_modules
 from .encode import dump
 from .figures import look_for_figures
 from .receive import read_standard_input, receive
@@ -45,6 +45,7 @@ def serve(begun, meanwhile=()):
                 break
         request = receive(read_standard_input)
         begun()
+        prepare_calls(request)
         start = Start()
         report = run(request, start, notes)
         del request
@@ -66,6 +67,17 @@ def serve(begun, meanwhile=()):
         be_counted()
         send(report)
         os_exit(0)
+
+
+def prepare_calls(request):
+    """Let the script call what the request names of its sender's, if it does."""
+    if "tools" not in request:
+        os_close(RETURNS_FD)
+        return
+    from .tools import give_tools
+
+    os.set_inheritable(RETURNS_FD, False)
+    give_tools(request["tools"], request["tools_bytes"])
 
 
 def be_counted():

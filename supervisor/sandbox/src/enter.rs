@@ -26,8 +26,9 @@ pub struct Confinement {
     user_sysctls: OwnedFd,
 }
 
-/// The descriptors of a job, at these numbers: standard input, output, error and the result pipe.
-pub type JobFds = [OwnedFd; 4];
+/// The descriptors of a job, at these numbers: standard input, output, error, the result pipe and the pipe of what its calls of
+/// tools return.
+pub type JobFds = [OwnedFd; 5];
 
 impl Confinement {
     /// Compiles the filter and opens what a job cannot reach later. Needs a whole `/proc` in sight.
@@ -49,7 +50,7 @@ impl Confinement {
     }
 
     /// Confines this process as the slot's job in the given cell. On success it has descriptors 0 to
-    /// 3 and no others, but for the library's.
+    /// 4 and no others, but for the library's.
     ///
     /// # Errors
     /// The step that failed; the process must then end, for it is half confined.
@@ -113,7 +114,7 @@ impl Confinement {
     /// Closes all but a job's descriptors, and the library's if there is one, which is put in its place.
     fn close_others(&self, library: Option<&Library>) -> Result<()> {
         if let Some(library) = library {
-            // SAFETY: the objects that own descriptors but the first four are not used after this in the process, which
+            // SAFETY: the objects that own descriptors but the first five are not used after this in the process, which
             // execs.
             unsafe { library.place() }.doing(|| "dup2 the library")?;
         }
@@ -138,7 +139,7 @@ fn make_directory(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).doing(|| format!("mkdir {}", path.display()))
 }
 
-/// Puts a job's descriptors at 0 to 3 and forgets the originals, which [`Confinement::enter`] closes.
+/// Puts a job's descriptors at 0 to 4 and forgets the originals, which [`Confinement::enter`] closes.
 ///
 /// # Errors
 /// The call that failed.
@@ -149,8 +150,8 @@ pub fn place_fds(fds: JobFds) -> Result<()> {
         .map(|fd| nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(16)).doing(|| "fcntl F_DUPFD_CLOEXEC"))
         .collect::<Result<Vec<_>>>()?;
     for (number, fd) in (0..).zip(raised) {
-        // SAFETY: 0 to 3 are this process's standard descriptors and its control socket, which a
-        // job's process has no use for and whose owners it never drops.
+        // SAFETY: 0 to 4 are this process's standard descriptors, its control socket, and what keeps the numbers taken, which
+        // a job's process has no use for and whose owners it never drops.
         unsafe { sys::place_fd(fd, number) }.doing(|| format!("dup2 to {number}"))?;
     }
     fds.into_iter().for_each(std::mem::forget);

@@ -121,12 +121,14 @@ impl Forker {
         mut fds: Vec<OwnedFd>,
         fork: impl FnOnce(Option<&OwnedFd>) -> Result<Forked>,
     ) -> Result<Started> {
-        let mut doors = fds.split_off(fds.len().min(5));
+        let mut doors = fds.split_off(fds.len().min(6));
         let cgroup = if into == IntoCgroup::Born { doors.pop() } else { None };
-        let [cell, stdin, stdout, stderr, result] = exactly(fds)?;
+        let [cell, stdin, stdout, stderr, result, returns] = exactly(fds)?;
         setns(&cell, CloneFlags::CLONE_NEWPID).doing(|| "setns the cell's PID namespace")?;
         match fork(cgroup.as_ref()) {
-            Ok(Forked::Child) => Ok(Started::Job(NewJob { slot, cell, fds: [stdin, stdout, stderr, result], doors })),
+            Ok(Forked::Child) => {
+                Ok(Started::Job(NewJob { slot, cell, fds: [stdin, stdout, stderr, result, returns], doors }))
+            }
             forked => {
                 // A cell can only be made from the namespace that this process itself is in.
                 setns(&self.own_pids, CloneFlags::CLONE_NEWPID).doing(|| "setns the own PID namespace")?;
@@ -179,7 +181,7 @@ impl NewJob {
             .and_then(|()| walk_in(&self.doors))
             .and_then(|()| SigSet::empty().thread_set_mask().doing(|| "unblock signals"))
             .and_then(|()| confinement.enter(self.slot, &self.cell, library));
-        // Its number may be another's by now: all from 4 up were closed.
+        // Its number may be another's by now: all from 5 up were closed.
         std::mem::forget((self.cell, self.doors));
         if let Err(error) = &confined {
             report_failure(if error.is_shortage() { SHORT } else { FAILED }, &error.to_string());

@@ -59,9 +59,11 @@ pub fn guard() -> Result<()> {
 /// As [`guard`].
 pub fn guard_weaker(weaker: Weaker) -> Result<()> {
     die_with_parent()?;
-    // Number 3 is a job's result pipe later: nothing of ours may come to lie there.
-    // SAFETY: at the start of a process only 0, 1 and 2 are open.
-    unsafe { sys::place_fd(libc::STDERR_FILENO, 3) }.doing(|| "dup2 to 3")?;
+    // A job's pipes later: nothing of ours may come to lie there.
+    for number in [3, 4] {
+        // SAFETY: at the start of a process only 0, 1 and 2 are open.
+        unsafe { sys::place_fd(libc::STDERR_FILENO, number) }.doing(|| format!("dup2 to {number}"))?;
+    }
     // SAFETY: the supervisor passes its control socket as our standard input; nothing else owns it.
     let wire = Wire::from_fd(unsafe { OwnedFd::from_raw_fd(libc::STDIN_FILENO) });
     let Some((Order::SetUp(spec, ids), fds)) = wire.receive().doing(|| "receive the profile")? else {
@@ -236,7 +238,7 @@ impl Launcher {
     }
 
     /// A zygote: an interpreter in the launcher's own namespaces and root, that will import what the
-    /// profile asks for and fork jobs itself. Its wire to the supervisor lies at 0, its library at 3.
+    /// profile asks for and fork jobs itself. Its wire to the supervisor lies at 0, its library at 3, and 4 is taken.
     fn start_zygote(&mut self, program: &Program, fds: Vec<OwnedFd>) -> Result<()> {
         let [wire, library] = exactly(fds)?;
         let wire = Wire::from_fd(wire);
@@ -262,6 +264,8 @@ impl Launcher {
                 unsafe { sys::place_fd(wire.as_raw_fd(), 0) }.doing(|| "dup2 to 0")?;
                 // SAFETY: as above.
                 unsafe { sys::place_fd(library.as_raw_fd(), 3) }.doing(|| "dup2 to 3")?;
+                // SAFETY: as above.
+                unsafe { sys::place_fd(libc::STDERR_FILENO, 4) }.doing(|| "dup2 to 4")?;
                 // Last, for what is open already may have numbers beyond them.
                 limits::anticipate(self.forker.confinement().plan())
             });

@@ -12,7 +12,7 @@ use crate::error::{Context, Result};
 use crate::sys;
 
 /// The number at which an interpreter finds it, and closes it when it has loaded it: the first behind a job's own.
-pub const NUMBER: RawFd = 4;
+pub const NUMBER: RawFd = 5;
 
 /// A launcher keeps it out of the way of the numbers that it places things at, and below 64, where tables of descriptors grow.
 const FROM: RawFd = 48;

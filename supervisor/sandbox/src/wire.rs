@@ -35,7 +35,7 @@ pub enum Order {
     /// supervisor, over which it answers, and the library that it is to load.
     Zygote(Vec<String>, Vec<String>),
     /// Start a job's process in the slot's cell. Carries, in this order, the cell's pidfd, standard
-    /// input, output, error and the result pipe, and then what [`IntoCgroup`] says. Answered by
+    /// input, output, error, the result pipe and that of what calls return, and then what [`IntoCgroup`] says. Answered by
     /// [`Notice::Started`], and [`Notice::Exited`] at its end. Launchers only.
     Start(Slot, IntoCgroup),
     /// The same of a zygote, whose jobs always go into their control group themselves: the C library forks them, which

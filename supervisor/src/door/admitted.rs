@@ -7,7 +7,7 @@ use cloister_sandbox::{cgroup, landlock};
 
 use crate::door::in_force::InForce;
 use crate::job::outcome::Outcome;
-use crate::job::output::Printed;
+use crate::job::conversation::Conversation;
 use crate::pool::Pool;
 use crate::pool::ready::Ready;
 
@@ -56,7 +56,7 @@ impl Admitted {
     /// A failure when no job ran.
     pub async fn run(self, request: &ExecuteRequest) -> Result<Outcome, Failure> {
         let ready = self.ready().await?;
-        ready.run(request, &Printed::default()).await.map_err(|error| error.told_after_start())
+        ready.run(request, &Conversation::alone()).await.map_err(|error| error.told_after_start())
     }
 
     /// Waits for a sandbox.

@@ -58,10 +58,12 @@ pub fn largest(bounds: &Bounds) -> u64 {
 }
 
 /// The most that is held for a job under these bounds while it runs and its answer is made: what has come of a result
-/// beside the result, and of files beside their content in base64.
+/// beside the result, of files beside their content in base64, and of a call.
 #[must_use]
 pub fn largest_while_made(bounds: &Bounds) -> u64 {
-    let beside = bounds.result_bytes.saturating_mul(2).saturating_add(bounds.files_out_bytes);
+    // A call as it is read, and as it is told, twice.
+    let call = bounds.tools.bytes.0.saturating_mul(4);
+    let beside = bounds.result_bytes.saturating_mul(2).saturating_add(bounds.files_out_bytes).saturating_add(call);
     largest(bounds).saturating_add(beside)
 }
 

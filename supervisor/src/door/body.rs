@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloister_program::{ReadError, Taken};
-use cloister_protocol::{ErrorCode, ExecuteRequest, Failure, Writer};
+use cloister_protocol::{ErrorCode, ExecuteRequest, Failure, InvalidRequest, Returns, Writer};
 use hyper::body::Incoming;
 
 use crate::link::event_loop::LARGE;
@@ -19,9 +19,20 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 /// # Errors
 /// A failure when it does not come whole and in time, there is no memory, or it is no request.
 pub async fn receive(body: Incoming, memory: &mut Taken) -> Result<ExecuteRequest, Failure> {
+    parse(arrived(body, memory).await?, |body| ExecuteRequest::parse_from(Writer::Gateway, body)).await
+}
+
+/// Reads what calls of a job came to.
+///
+/// # Errors
+/// As [`receive`].
+pub async fn receive_returns(body: Incoming, memory: &mut Taken) -> Result<Returns, Failure> {
+    parse(arrived(body, memory).await?, Returns::parse).await
+}
+
+async fn arrived(body: Incoming, memory: &mut Taken) -> Result<Vec<u8>, Failure> {
     let late = |_| Failure::new(ErrorCode::RequestTimeout, "the body did not arrive in time");
-    let bytes = tokio::time::timeout(BODY_TIME, read(body, memory)).await;
-    parse(bytes.map_err(late)??).await
+    tokio::time::timeout(BODY_TIME, read(body, memory)).await.map_err(late)?
 }
 
 async fn read(body: Incoming, memory: &mut Taken) -> Result<Vec<u8>, Failure> {
@@ -41,9 +52,12 @@ async fn read(body: Incoming, memory: &mut Taken) -> Result<Vec<u8>, Failure> {
 }
 
 /// Parses a body; beside the event loop, if it is a large one.
-async fn parse(body: Vec<u8>) -> Result<ExecuteRequest, Failure> {
+async fn parse<T: Send + 'static>(
+    body: Vec<u8>,
+    parse: impl FnOnce(&[u8]) -> Result<T, InvalidRequest> + Send + 'static,
+) -> Result<T, Failure> {
     let small = body.len() < LARGE;
-    let parse = move || ExecuteRequest::parse_from(Writer::Gateway, &body);
+    let parse = move || parse(&body);
     let request =
         if small { parse() } else { tokio::task::spawn_blocking(parse).await.expect("parsing does not panic") };
     request.map_err(|error| Failure::new(ErrorCode::InvalidRequest, error.to_string()))

@@ -1,4 +1,4 @@
-//! A streamed answer: what a job prints while it runs, then what became of it.
+//! A streamed answer: what a job prints and calls while it runs, then what became of it.
 //!
 //! Text is taken from what the answer will hold anyway, when there is room for another event. So the
 //! job neither waits for a slow reader nor needs memory for it, and what the reader gets late it gets in
@@ -58,7 +58,7 @@ impl Teller {
         self.0.closed().await;
     }
 
-    /// Waits for a job, and tells what it prints meanwhile.
+    /// Waits for a job, and tells what it prints and calls meanwhile.
     pub async fn follow<T>(&self, job: impl Future<Output = T>, reader: &mut Reader) -> T {
         let mut job = pin!(job);
         tokio::select! {
@@ -96,11 +96,24 @@ impl Teller {
 
     async fn tell_news(&self, reader: &mut Reader) {
         loop {
-            tokio::select! {
-                () = reader.news() => tokio::time::sleep(GATHER).await,
-                () = tokio::time::sleep(KEEP_ALIVE) => self.send(event::COMMENT.to_vec()).await,
-            }
+            let called = {
+                let Reader { stdout, stderr, calls } = &mut *reader;
+                let gathered = async {
+                    news(stdout, stderr).await;
+                    tokio::time::sleep(GATHER).await;
+                };
+                tokio::select! {
+                    biased;
+                    // Somebody waits for what comes of it, and it comes behind what was printed before.
+                    Some(call) = calls.recv() => Some(call),
+                    () = gathered => None,
+                    () = tokio::time::sleep(KEEP_ALIVE) => Some(event::COMMENT.to_vec()),
+                }
+            };
             while self.tell(&mut reader.stdout).await | self.tell(&mut reader.stderr).await {}
+            if let Some(event) = called {
+                self.send(event).await;
+            }
         }
     }
 
@@ -127,21 +140,24 @@ impl Teller {
 pub struct Reader {
     stdout: Cursor,
     stderr: Cursor,
+    calls: mpsc::Receiver<Vec<u8>>,
 }
 
 impl Reader {
-    /// Of nothing yet.
+    /// Of nothing yet: of what is printed, and of calls, each of which is an event.
     #[must_use]
-    pub fn new(printed: &Printed) -> Self {
+    pub fn new(printed: &Printed, calls: mpsc::Receiver<Vec<u8>>) -> Self {
         let of = |stream, kept: &Arc<Kept>| Cursor { stream, kept: Arc::clone(kept), taken: 0, told: 0 };
-        Self { stdout: of(Stream::Stdout, &printed.stdout), stderr: of(Stream::Stderr, &printed.stderr) }
+        let (stdout, stderr) = (of(Stream::Stdout, &printed.stdout), of(Stream::Stderr, &printed.stderr));
+        Self { stdout, stderr, calls }
     }
+}
 
-    async fn news(&self) {
-        tokio::select! {
-            () = self.stdout.kept.grown() => {}
-            () = self.stderr.kept.grown() => {}
-        }
+/// Completes when there is more of either.
+async fn news(stdout: &Cursor, stderr: &Cursor) {
+    tokio::select! {
+        () = stdout.kept.grown() => {}
+        () = stderr.kept.grown() => {}
     }
 }
 

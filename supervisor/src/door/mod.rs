@@ -6,6 +6,7 @@ pub(crate) mod answers;
 pub(crate) mod asked;
 pub(crate) mod body;
 pub(crate) mod connections;
+pub(crate) mod conversations;
 pub mod engine;
 pub(crate) mod events;
 pub(crate) mod in_force;

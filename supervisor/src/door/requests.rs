@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use cloister_program::Budget;
 use cloister_protocol::event::EVENT_STREAM;
-use cloister_protocol::{Answer, ErrorCode, Failure, ID_HEADER};
-use hyper::Response;
+use cloister_protocol::{Answer, ErrorCode, Failure, ID_HEADER, JobId, Tenant};
+use hyper::{Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue, TRAILER};
 use tokio::sync::oneshot;
@@ -17,14 +17,18 @@ use crate::door::answers::{self, AnswerBody, Parts};
 use crate::door::asked::{Asked, Wanted};
 use crate::door::body;
 use crate::door::connections::Connection;
+use crate::door::conversations::Conversations;
 use crate::door::engine::Engine;
 use crate::door::job_log::log;
-use crate::door::response::{Body, boxed, explained, id_value, refuse, respond};
+use crate::door::response::{Body, boxed, explained, id_value, json, refuse, respond};
 use crate::door::{events, streamed, timing};
 
 /// What the bodies of all requests may take together, from their first byte to their job's end: as much as the shipped
 /// gateway lets arrive. It is there for a gateway that somebody has taken over.
 const ALL_BODIES: usize = 256 * 1024 * 1024;
+
+/// What is told of a job whose calls nobody would hear of.
+const UNHEARD: &str = "a job with tools is answered with events: send Accept: text/event-stream";
 
 /// All requests to run jobs.
 #[derive(Debug)]
@@ -33,14 +37,15 @@ pub struct Requests {
     memory: Arc<Budget>,
     ready: AtomicBool,
     streams: Mutex<JoinSet<()>>,
+    conversations: Arc<Conversations>,
 }
 
 impl Requests {
     /// None is served before [`Requests::set_ready`].
     #[must_use]
     pub fn new(engine: Arc<Engine>) -> Self {
-        let (memory, ready, streams) = (Budget::new(ALL_BODIES), AtomicBool::new(false), Mutex::default());
-        Self { engine, memory, ready, streams }
+        let (memory, ready) = (Budget::new(ALL_BODIES), AtomicBool::new(false));
+        Self { engine, memory, ready, streams: Mutex::default(), conversations: Arc::default() }
     }
 
     /// From now on jobs are run.
@@ -65,11 +70,25 @@ impl Requests {
         let (id, since) = (asked.id, asked.since);
         match self.want(asked, body, connection).await {
             Ok(wanted) if wanted.asked.streamed => self.stream(wanted, connection).await,
+            Ok(wanted) if !wanted.request.tools.is_empty() => refuse(id, ErrorCode::InvalidRequest, UNHEARD),
             Ok(wanted) => self.run(wanted, connection).await,
             Err(error) => {
                 log(id, None, &Answer::Refused { error: &error, id }, since);
                 respond(id, &Answer::Refused { error: &error, id })
             }
+        }
+    }
+
+    /// Takes what calls of a job came to.
+    pub async fn take_returns(&self, id: JobId, tenant: Tenant, body: Incoming) -> Response<Body> {
+        let mut memory = self.memory.open();
+        let told = async {
+            let returns = body::receive_returns(body, &mut memory).await?;
+            self.conversations.take(id, tenant, &returns, memory)
+        };
+        match told.await {
+            Ok(told) => json(StatusCode::OK, id, serde_json::to_vec(&told).expect("numbers and strings")),
+            Err(error) => respond(id, &Answer::Refused { error: &error, id }),
         }
     }
 
@@ -126,11 +145,11 @@ impl Requests {
         let (id, since, queued) = (wanted.asked.id, wanted.asked.since, wanted.queued);
         let (teller, body) = events::channel();
         let (begin, begun) = oneshot::channel();
-        let engine = Arc::clone(&self.engine);
+        let (engine, conversations) = (Arc::clone(&self.engine), Arc::clone(&self.conversations));
         let job = async move {
             tokio::select! {
                 () = teller.left() => {}
-                () = streamed::run(&engine, wanted, begin, &teller) => {}
+                () = streamed::run((&engine, &conversations), wanted, begin, &teller) => {}
             }
         };
         {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cloister_protocol::{AWAY_HEADER, EXECUTE_PATH, ErrorCode, JobId, PROFILES_PATH, READY_PATH, STATS_PATH};
+use cloister_protocol::{AWAY_HEADER, EXECUTE_PATH, ErrorCode, JobId, PROFILES_PATH, READY_PATH, RETURNS, STATS_PATH};
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::server::conn::http1;
@@ -142,6 +142,9 @@ impl Server {
         match (request.method(), request.uri().path()) {
             (&Method::POST, EXECUTE_PATH) if !self.is_ready() => starting(id),
             (&Method::POST, EXECUTE_PATH) => self.requests.execute(asked, request.into_body(), connection).await,
+            (&Method::POST, path) if let Some(job) = job_returned_to(path) => {
+                self.requests.take_returns(job, asked.tenant, request.into_body()).await
+            }
             (&Method::GET, READY_PATH) => self.readiness(id),
             (&Method::GET, STATS_PATH) => {
                 json(StatusCode::OK, id, serde_json::to_vec(&self.engine.stats()).expect("names and numbers"))
@@ -171,6 +174,12 @@ impl Server {
         let told = Readiness { status: "ok", policy: &self.engine.digest()[..12], reload: self.reload() };
         json(StatusCode::OK, id, serde_json::to_vec(&told).expect("strings only"))
     }
+}
+
+/// The job whose calls a path is about: `/execute/{id}/returns`.
+fn job_returned_to(path: &str) -> Option<JobId> {
+    let id = path.strip_prefix(EXECUTE_PATH)?.strip_prefix('/')?.strip_suffix(RETURNS)?.strip_suffix('/')?;
+    JobId::parse(id)
 }
 
 /// What is told of a supervisor that takes no jobs yet, and nothing was looked at.

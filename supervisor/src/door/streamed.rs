@@ -1,28 +1,42 @@
 //! A request whose answer is a stream: its job is told of while it runs.
 
-use cloister_protocol::{Answer, Failure};
+use std::sync::Arc;
+
+use cloister_protocol::{Answer, ErrorCode, Failure};
 use tokio::sync::oneshot;
 
 use crate::door::answers::{self, Parts};
 use crate::door::asked::{Asked, Wanted};
+use crate::door::conversations::Conversations;
 use crate::door::engine::Engine;
 use crate::door::events::{Reader, Teller};
 use crate::door::job_log::log;
 use crate::door::timing;
-use crate::job::output::Printed;
+use crate::job::conversation::Conversation;
 
 /// What became of a streamed request: its job begins, with the layers in force if they were asked for, or never will.
 pub type Begun = Result<Option<String>, Failure>;
 
-/// Runs a request's job, and tells what it prints and what became of it.
-pub async fn run(engine: &Engine, wanted: Wanted, begin: oneshot::Sender<Begun>, teller: &Teller) {
-    let Wanted { asked: Asked { id, explain, runtime, since, .. }, request, place, memory, .. } = wanted;
+/// Runs a request's job, and tells what it prints and calls, and what became of it.
+pub async fn run(
+    (engine, conversations): (&Engine, &Arc<Conversations>),
+    wanted: Wanted,
+    begin: oneshot::Sender<Begun>,
+    teller: &Teller,
+) {
+    let Wanted { asked: Asked { id, tenant, explain, runtime, since, .. }, request, place, memory, .. } = wanted;
     let ready = async {
         let admitted = engine.admit(&place, &request, runtime.as_deref())?;
         let layers = explain.then(|| admitted.explain());
-        Ok((admitted.ready().await?, layers))
+        let ready = admitted.ready().await?;
+        let (conversation, heard) = Conversation::new(&request, ready.bounds().tools);
+        let conversing = match conversation.calls.may_be() {
+            true => Some(conversations.begin(id, tenant, Arc::clone(&conversation.calls)).ok_or_else(twice)?),
+            false => None,
+        };
+        Ok((ready, layers, conversation, heard, conversing))
     };
-    let (ready, layers) = match ready.await {
+    let (ready, layers, conversation, heard, _conversing) = match ready.await {
         Ok(ready) => ready,
         Err(failure) => {
             log(id, Some(&request), &Answer::Refused { error: &failure, id }, since);
@@ -31,9 +45,8 @@ pub async fn run(engine: &Engine, wanted: Wanted, begin: oneshot::Sender<Begun>,
         }
     };
     let _ = begin.send(Ok(layers));
-    let printed = Printed::default();
-    let mut reader = Reader::new(&printed);
-    let outcome = match teller.follow(ready.run(&request, &printed), &mut reader).await {
+    let mut reader = Reader::new(&conversation.printed, heard);
+    let outcome = match teller.follow(ready.run(&request, &conversation), &mut reader).await {
         Ok(outcome) => outcome,
         Err(error) => {
             drop(place);
@@ -52,4 +65,8 @@ pub async fn run(engine: &Engine, wanted: Wanted, begin: oneshot::Sender<Begun>,
     drop((request, memory));
     teller.tell_rest(reader, &outcome.stdout, &outcome.stderr).await;
     teller.finish(Parts::of(outcome, id).await.into_event(), trailers).await;
+}
+
+fn twice() -> Failure {
+    Failure::new(ErrorCode::InvalidRequest, "the request's id is that of a job that runs, and calls tools")
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use cloister_terms::ToolLimits;
+
 use crate::job::interpreter::Language;
 
 /// Bounds of one job that are enforced from outside the sandbox.
@@ -29,6 +31,8 @@ pub struct Bounds {
     pub files_out: u64,
     /// What is in them together.
     pub files_out_bytes: u64,
+    /// Its calls of tools of the client's.
+    pub tools: ToolLimits,
     /// Whether a request may lower its wall time.
     pub may_lower_timeout: bool,
     /// What its script is spoken of in.

@@ -4,7 +4,7 @@
 use std::iter::once;
 use std::path::{Path, PathBuf};
 
-use cloister_protocol::{Entry, ExecuteRequest, InputFile, Nan};
+use cloister_protocol::{Entry, ExecuteRequest, InputFile, Nan, Tool};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::io::AsyncWriteExt;
@@ -26,6 +26,11 @@ struct Message<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     nan: Option<Nan>,
     result_bytes: u64,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    tools: &'a [Tool],
+    /// The largest arguments of a call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tools_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     files: Vec<(PathBuf, usize)>,
 }
@@ -41,6 +46,8 @@ pub fn encode(request: &ExecuteRequest, bounds: &Bounds, directory: &Path) -> Ve
         argv: &request.argv,
         nan: request.nan,
         result_bytes: bounds.result_bytes,
+        tools: &request.tools,
+        tools_bytes: (!request.tools.is_empty()).then_some(bounds.tools.bytes.0),
         files: request.files.iter().map(|file| (directory.join(file.path()), file.bytes().len())).collect(),
     })
     .expect("strings and JSON that was parsed");
@@ -64,7 +71,7 @@ mod tests {
     use std::time::Duration;
 
     use cloister_protocol::{ExecuteRequest, Writer};
-    use cloister_terms::{Runner, Runtime};
+    use cloister_terms::{Bytes, Runner, Runtime, ToolLimits};
 
     use super::{Bounds, encode};
     use crate::job::interpreter::language;
@@ -100,6 +107,7 @@ mod tests {
             files_in_bytes: 0,
             files_out: 0,
             files_out_bytes: 0,
+            tools: ToolLimits { wait: Duration::ZERO, total: Duration::ZERO, most: 0, bytes: Bytes(9) },
             may_lower_timeout: false,
             language: language(&runtime),
         }
@@ -117,6 +125,10 @@ mod tests {
             (
                 r#"{"script": "x", "entry": "auto", "args": [1.50]}"#,
                 r#"{"script":"x","entry":"auto","args":[1.50],"result_bytes":7}"#,
+            ),
+            (
+                r#"{"script": "x", "tools": [{"name": "a", "description": "d", "parameters": {"type": 1}}]}"#,
+                r#"{"script":"x","result_bytes":7,"tools":[{"name":"a","description":"d","parameters":{"type": 1}}],"tools_bytes":9}"#,
             ),
         ] {
             assert_eq!(message(body), expected);

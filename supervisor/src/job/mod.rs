@@ -3,7 +3,10 @@
 
 pub mod bounds;
 pub(crate) mod brought;
+pub mod calls;
 pub(crate) mod cell;
+pub(crate) mod clock;
+pub mod conversation;
 pub mod denial;
 pub(crate) mod input_files;
 pub mod interpreter;

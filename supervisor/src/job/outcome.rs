@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloister_protocol::{Answer, Beside, Failure, Given, JobId, Stream, Usage};
+use cloister_protocol::{Answer, Beside, Calls, Failure, Given, JobId, Stream, Usage};
 use cloister_sandbox::cgroup;
 use serde_json::value::RawValue;
 
@@ -56,9 +56,10 @@ impl Outcome {
     }
 }
 
-/// What a job that took so long has used, as its answer tells it.
+/// What a job that ran for so long has used, as its answer tells it.
 #[must_use]
-pub fn usage(wall: Duration, used: &cgroup::Usage) -> Usage {
+pub fn usage(wall: Duration, used: &cgroup::Usage, calls: Option<Calls>) -> Usage {
     let milliseconds = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
-    Usage { wall_ms: milliseconds(wall), cpu_ms: milliseconds(used.cpu), memory_peak_bytes: used.memory_peak.0 }
+    let (wall_ms, cpu_ms) = (milliseconds(wall), milliseconds(used.cpu));
+    Usage { wall_ms, cpu_ms, memory_peak_bytes: used.memory_peak.0, calls }
 }

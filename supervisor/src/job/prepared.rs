@@ -20,10 +20,12 @@ use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
 use crate::job::bounds::Bounds;
+use crate::job::calls::Calls;
 use crate::job::cell::{Cell, has_ended};
+use crate::job::conversation::Conversation;
 use crate::job::message::{encode, feed};
 use crate::job::outcome::{Outcome, usage};
-use crate::job::output::{Output, Printed};
+use crate::job::output::Output;
 use crate::job::prepare_error::PrepareError;
 use crate::job::report::{self, Ahead, NotReady};
 use crate::job::running::Running;
@@ -66,6 +68,7 @@ struct Pipes {
     stdout: pipe::Receiver,
     stderr: pipe::Receiver,
     result: pipe::Receiver,
+    returns: pipe::Sender,
 }
 
 impl Begun {
@@ -139,7 +142,7 @@ impl Prepared {
         !has_ended(&self.process) && matches!(self.ended.try_recv(), Err(oneshot::error::TryRecvError::Empty))
     }
 
-    /// Hands the request over and waits for the verdict; meanwhile `printed` shows what comes. Dropping the future kills
+    /// Hands the request over and waits for the verdict; meanwhile the conversation has what it prints and calls. Dropping the future kills
     /// the job.
     ///
     /// # Errors
@@ -148,10 +151,11 @@ impl Prepared {
         self,
         request: &ExecuteRequest,
         bounds: &Bounds,
-        printed: &Printed,
+        conversation: &Conversation,
     ) -> Result<Outcome, PrepareError> {
         let Self { mut cell, pipes, process, ended, oom } = self;
-        let Pipes { stdin, stdout, stderr, result } = pipes;
+        let Pipes { stdin, stdout, stderr, result, returns } = pipes;
+        let Conversation { printed, calls } = conversation;
         let mut result = BufReader::with_capacity(REPORT, result);
         let ahead = Ahead::default();
         let mut stdout = Output::new(stdout, bounds.stdout_bytes, Arc::clone(&printed.stdout));
@@ -162,9 +166,10 @@ impl Prepared {
 
         let started = Instant::now();
         let stop = {
-            let mut running = Running { cell: &mut cell, process: &process, oom: oom.as_ref(), bounds, wall };
-            let mut report = pin!(report::read(&mut result, bounds.result_bytes, &ahead));
-            let pump = pump(feed(stdin, &message, request), &mut stdout, &mut stderr);
+            let mut running = Running { cell: &mut cell, process: &process, oom: oom.as_ref(), bounds, wall, calls };
+            let mut report = pin!(report::read(&mut result, bounds.result_bytes, &ahead, calls));
+            let talk = async { tokio::join!(feed(stdin, &message, request), answer(calls, returns)) };
+            let pump = pump(talk, &mut stdout, &mut stderr);
             tokio::select! {
                 biased;
                 stop = running.watch_to_its_end(ended, &mut report) => stop.ok_or(LauncherError::Dead)?,
@@ -174,7 +179,8 @@ impl Prepared {
         stdout.read_available();
         stderr.read_available();
         let stopped = Stopped { stop, heard: ahead.into_heard(), program: request.entry == Entry::Program };
-        let outcome = collect(cell, stopped, started, stdout, stderr, bounds).await?;
+        let ran = started.elapsed().saturating_sub(calls.waited());
+        let outcome = collect(cell, stopped, (ran, calls), stdout, stderr, bounds).await?;
         Ok(Outcome { ahead: ahead_of_it, ..outcome })
     }
 }
@@ -189,11 +195,18 @@ impl Pipes {
         let stdin = pipe::Sender::from_owned_fd(stdin)?;
         let (stdout, stdout_theirs) = receiver(pipe_to_open())?;
         let (stderr, stderr_theirs) = receiver(pipe_to_open())?;
-        // Nobody has a reason to open this one by a path.
+        // Nobody has a reason to open these by a path.
         let (result, result_theirs) = receiver(pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from))?;
-        let theirs =
-            JobFds { stdin: stdin_theirs, stdout: stdout_theirs, stderr: stderr_theirs, result: result_theirs };
-        Ok((Self { stdin, stdout, stderr, result }, theirs))
+        let (returns_theirs, returns) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
+        let returns = pipe::Sender::from_owned_fd(returns)?;
+        let theirs = JobFds {
+            stdin: stdin_theirs,
+            stdout: stdout_theirs,
+            stderr: stderr_theirs,
+            result: result_theirs,
+            returns: returns_theirs,
+        };
+        Ok((Self { stdin, stdout, stderr, result, returns }, theirs))
     }
 }
 
@@ -220,8 +233,15 @@ async fn begin(cell: &Cell, fds: JobFds) -> Result<(OwnedFd, oneshot::Receiver<E
     }
 }
 
+/// Writes what its calls of tools come to, to a job that can make any.
+async fn answer(calls: &Calls, returns: pipe::Sender) {
+    if calls.may_be() {
+        calls.write_to(returns).await;
+    }
+}
+
 /// Passes on what goes in and what comes out, for as long as anybody waits for the job.
-async fn pump(feed: impl Future<Output = ()>, stdout: &mut Output, stderr: &mut Output) -> Infallible {
+async fn pump<T>(feed: impl Future<Output = T>, stdout: &mut Output, stderr: &mut Output) -> Infallible {
     tokio::join!(feed, stdout.read_to_end(), stderr.read_to_end());
     std::future::pending().await
 }
@@ -230,13 +250,13 @@ async fn pump(feed: impl Future<Output = ()>, stdout: &mut Output, stderr: &mut 
 async fn collect(
     cell: Cell,
     stopped: Stopped,
-    started: Instant,
+    (ran, calls): (Duration, &Calls),
     stdout: Output,
     stderr: Output,
     bounds: &Bounds,
 ) -> Result<Outcome, PrepareError> {
     let used = cell.cgroup().usage()?;
-    let usage = usage(started.elapsed(), &used);
+    let usage = usage(ran, &used, calls.told());
     let left = cell.end(bounds).await;
     let mut truncated = Vec::new();
     let (stdout, cut) = stdout.into_text().await;

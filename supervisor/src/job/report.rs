@@ -8,6 +8,7 @@ use cloister_protocol::report::{LARGEST_ERROR, LARGEST_NOTES, Report, exit_code,
 use cloister_protocol::{ErrorCode, Failure};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::job::calls::Calls;
 use crate::link::event_loop::LARGE;
 
 /// The byte by which an interpreter says that it is ready for its request.
@@ -15,6 +16,9 @@ const READY: u8 = b'P';
 
 /// The byte by which it says that an import of the profile's failed; a message follows.
 const IMPORT_FAILED: u8 = b'I';
+
+/// The tag of a call.
+const CALL: u8 = b'C';
 
 /// How many times a job may say what its end waits for.
 const MOST_WAITS: usize = 64;
@@ -129,20 +133,40 @@ async fn message(pipe: &mut (impl AsyncRead + Unpin)) -> String {
 
 /// Reads reports until one ends the job, or every writer is gone. `R`, `E` and `X` do at once. In small letters they
 /// are the verdict ahead of the end, of which `W` tells what it waits for, and `D` that it is over. Whatever else comes
-/// after a verdict is taken for that.
-pub async fn read(pipe: &mut (impl AsyncRead + Unpin), result_bytes: u64, ahead: &Ahead) -> Said {
-    read_frames(pipe, result_bytes, ahead).await.unwrap_or(Said::Nothing)
+/// after a verdict is taken for that, but for `C`, a call of a tool, which may come before and after it.
+pub async fn read(pipe: &mut (impl AsyncRead + Unpin), result_bytes: u64, ahead: &Ahead, calls: &Calls) -> Said {
+    read_frames(pipe, result_bytes, ahead, calls).await.unwrap_or(Said::Nothing)
 }
 
-async fn read_frames(pipe: &mut (impl AsyncRead + Unpin), result_bytes: u64, ahead: &Ahead) -> io::Result<Said> {
-    let tag = pipe.read_u8().await?;
+async fn read_frames(
+    pipe: &mut (impl AsyncRead + Unpin),
+    result_bytes: u64,
+    ahead: &Ahead,
+    calls: &Calls,
+) -> io::Result<Said> {
+    let tag = loop {
+        match pipe.read_u8().await? {
+            CALL if !read_call(pipe, calls).await? => return Ok(Said::Garbled),
+            CALL => {}
+            tag => break tag,
+        }
+    };
     let verdict = read_verdict(tag, pipe, result_bytes).await?;
     match verdict {
         said @ (Said::Result(_) | Said::Error(_)) if tag.is_ascii_lowercase() => ahead.lock().said = Some(said),
         said => return Ok(said),
     }
-    for _ in 0..MOST_WAITS {
-        let (tag, length) = (pipe.read_u8().await?, pipe.read_u64().await?);
+    let mut waits = 0;
+    while waits < MOST_WAITS {
+        let tag = pipe.read_u8().await?;
+        if tag == CALL {
+            if !read_call(pipe, calls).await? {
+                break;
+            }
+            continue;
+        }
+        waits += 1;
+        let length = pipe.read_u64().await?;
         match tag {
             b'W' if length <= LARGEST_NOTES => {
                 let text = wait(&payload(pipe, length).await?);
@@ -157,6 +181,12 @@ async fn read_frames(pipe: &mut (impl AsyncRead + Unpin), result_bytes: u64, ahe
         }
     }
     Ok(Said::Over)
+}
+
+/// Reads a call and passes it on; `false` for what is none.
+async fn read_call(pipe: &mut (impl AsyncRead + Unpin), calls: &Calls) -> io::Result<bool> {
+    let length = pipe.read_u64().await?;
+    Ok(length <= calls.longest() && calls.hear(payload(pipe, length).await?).await)
 }
 
 async fn read_verdict(tag: u8, pipe: &mut (impl AsyncRead + Unpin), result_bytes: u64) -> io::Result<Said> {
@@ -181,12 +211,14 @@ async fn payload(pipe: &mut (impl AsyncRead + Unpin), length: u64) -> io::Result
 mod tests {
     use cloister_protocol::report::Report;
 
+    use crate::job::calls::Calls;
+
     use super::{Ahead, Heard, MOST_WAITS, NotReady, Said, wait_until_ready};
 
     /// What a job that writes this says, with what was heard before.
     async fn hear(written: &[u8], result_bytes: u64) -> (Said, Heard) {
         let ahead = Ahead::default();
-        let said = super::read(&mut &*written, result_bytes, &ahead).await;
+        let said = super::read(&mut &*written, result_bytes, &ahead, &Calls::none()).await;
         (said, ahead.into_heard())
     }
 
@@ -212,6 +244,7 @@ mod tests {
             frame(b'E', br#"{"code": "internal", "message": "x"}"#),
             frame(b'E', br#"{"code": "exception", "message": 7}"#),
             frame(b'F', b"setup failed"),
+            frame(b'C', br#"{"call":1,"tool":"a","args":[],"kwargs":{}}"#),
             [&b"E"[..], &u64::MAX.to_be_bytes()].concat(),
             frame(b'R', b"[1, 2]")[..12].to_vec(),
         ] {

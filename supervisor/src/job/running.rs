@@ -12,7 +12,9 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot::Receiver;
 
 use crate::job::bounds::Bounds;
+use crate::job::calls::Calls;
 use crate::job::cell::{Cell, dead, has_ended, sweep};
+use crate::job::clock::{UsedUp, used_up};
 use crate::job::report::Said;
 use crate::job::verdict::Stop;
 
@@ -36,6 +38,8 @@ pub struct Running<'a> {
     pub bounds: &'a Bounds,
     /// How long it may take.
     pub wall: Duration,
+    /// What it calls of whoever sent it.
+    pub calls: &'a Calls,
 }
 
 impl Running<'_> {
@@ -67,7 +71,7 @@ impl Running<'_> {
     ) -> Option<Stop> {
         let cgroup = self.cell.cgroup();
         let mut orphaned = false;
-        let mut deadline = pin!(tokio::time::sleep(self.wall));
+        let mut deadline = pin!(used_up(self.wall, self.calls, cgroup));
         let mut cpu_time = pin!(cpu_time_used_up(cgroup, self.bounds));
         let mut memory = pin!(out_of_memory(self.oom));
         let mut locks = pin!(self.cell.too_many_locks());
@@ -80,7 +84,10 @@ impl Running<'_> {
                     Said::Nothing => *silent = true,
                     said => return Some(Stop::Said(said)),
                 },
-                () = &mut deadline => return Some(Stop::WallTime(self.wall)),
+                time = &mut deadline => return Some(match time {
+                    UsedUp::Wall => Stop::WallTime(self.wall),
+                    UsedUp::Calls => Stop::CallTime(self.calls.total()),
+                }),
                 () = &mut cpu_time => return Some(Stop::CpuTime),
                 () = &mut memory => return Some(Stop::OutOfMemory),
                 () = &mut locks => return Some(Stop::TooManyLocks),

@@ -23,6 +23,8 @@ pub enum Stop {
     Ended(End),
     /// Its wall time, this long.
     WallTime(Duration),
+    /// What it may wait for all of its calls of tools, this long.
+    CallTime(Duration),
     /// Its CPU time.
     CpuTime,
     /// Its memory.
@@ -99,6 +101,7 @@ fn judge(stop: Stop, used: &Usage, bounds: &Bounds) -> Verdict {
             Report::Garbled => Err(garbled(bounds)),
         },
         Stop::WallTime(limit) => Err(timeout(limit, bounds)),
+        Stop::CallTime(limit) => Err(call_time(limit)),
         Stop::CpuTime => Err(cpu_limit(bounds)),
         Stop::OutOfMemory => Err(memory_limit()),
         Stop::TooManyLocks => Err(too_many_locks()),
@@ -131,6 +134,15 @@ fn timeout(limit: Duration, bounds: &Bounds) -> Failure {
     };
     let message = format!("the script was still running after {} and was ended, {whose}", seconds(limit));
     Failure::new(ErrorCode::Timeout, message).with(Details { reason: Some(reason), ..Details::default() })
+}
+
+fn call_time(limit: Duration) -> Failure {
+    let message = format!(
+        "the script had waited for its calls of tools for {} in all and was ended, which is the profile's tools.total",
+        seconds(limit)
+    );
+    Failure::new(ErrorCode::Timeout, message)
+        .with(Details { reason: Some(Reason::ToolsTimeout), ..Details::default() })
 }
 
 fn garbled(bounds: &Bounds) -> Failure {

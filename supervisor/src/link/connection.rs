@@ -41,12 +41,14 @@ pub struct JobFds {
     pub stderr: OwnedFd,
     /// Where its report goes.
     pub result: OwnedFd,
+    /// Where it reads what its calls return.
+    pub returns: OwnedFd,
 }
 
 impl JobFds {
     /// As the job has them, from 0 on.
-    fn in_order(&self) -> [&OwnedFd; 4] {
-        [&self.stdin, &self.stdout, &self.stderr, &self.result]
+    fn in_order(&self) -> [&OwnedFd; 5] {
+        [&self.stdin, &self.stdout, &self.stderr, &self.result, &self.returns]
     }
 }
 

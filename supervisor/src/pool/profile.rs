@@ -119,6 +119,7 @@ pub fn bounds(policy: &Policy, profile: &Profile) -> Bounds {
         files_in_bytes: profile.files_in_bytes.0,
         files_out: profile.files_out,
         files_out_bytes: profile.files_out_bytes.0,
+        tools: profile.tools,
         may_lower_timeout: profile.may_lower_timeout,
     }
 }

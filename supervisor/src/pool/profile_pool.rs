@@ -13,7 +13,7 @@ use cloister_terms::{Children, Policy, Profile, Warm};
 use crate::job::bounds::Bounds;
 use crate::job::denial::Rules;
 use crate::job::outcome::Outcome;
-use crate::job::output::Printed;
+use crate::job::conversation::Conversation;
 use crate::job::prepare_error::PrepareError;
 use crate::link::launcher::IMPORT_TIME;
 use crate::link::launcher_error::LauncherError;
@@ -104,7 +104,7 @@ impl Pool {
     /// When no job ran.
     pub async fn execute(self: Arc<Self>, request: &ExecuteRequest, bounds: &Bounds) -> Result<Outcome, PrepareError> {
         let ready = self.ready(Tenant::default(), &ImportSet::default()).await?;
-        ready.within(*bounds).run(request, &Printed::default()).await
+        ready.within(*bounds).run(request, &Conversation::alone()).await
     }
 
     /// What the script of a request seems to import that could be imported ahead: nothing, if it brings files that an import may read.

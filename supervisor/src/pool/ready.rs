@@ -7,9 +7,9 @@ use cloister_protocol::ExecuteRequest;
 use tokio::sync::oneshot;
 
 use crate::job::bounds::Bounds;
+use crate::job::conversation::Conversation;
 use crate::job::denial::Rules;
 use crate::job::outcome::Outcome;
-use crate::job::output::Printed;
 use crate::job::prepare_error::PrepareError;
 use crate::job::prepared::Prepared;
 use crate::pool::line::InService;
@@ -50,19 +50,25 @@ impl Ready {
         Self { prepared, bounds, rules, spent, _serving: serving, _in_service: in_service }
     }
 
+    /// What its job is held to.
+    #[must_use]
+    pub fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
     /// With other bounds than the profile's.
     #[must_use]
     pub fn within(self, bounds: Bounds) -> Self {
         Self { bounds, ..self }
     }
 
-    /// Runs the request to its outcome; meanwhile `printed` shows what comes. Dropping the future kills the job and frees
+    /// Runs the request to its outcome; meanwhile the conversation has what it prints and calls. Dropping the future kills the job and frees
     /// its slot.
     ///
     /// # Errors
     /// When its sandbox was lost.
-    pub async fn run(self, request: &ExecuteRequest, printed: &Printed) -> Result<Outcome, PrepareError> {
-        let mut outcome = self.prepared.run(request, &self.bounds, printed).await?;
+    pub async fn run(self, request: &ExecuteRequest, conversation: &Conversation) -> Result<Outcome, PrepareError> {
+        let mut outcome = self.prepared.run(request, &self.bounds, conversation).await?;
         self.spent.add(outcome.ahead, outcome.used.cpu);
         if let Err(failure) = &mut outcome.verdict {
             self.rules.explain(failure, &outcome.used);

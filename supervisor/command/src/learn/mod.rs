@@ -31,7 +31,7 @@ use cloister_supervisor::daemon::devices;
 use cloister_supervisor::daemon::needs::id_range;
 use cloister_supervisor::job::bounds::Bounds;
 use cloister_supervisor::job::outcome::Outcome;
-use cloister_supervisor::job::output::Printed;
+use cloister_supervisor::job::conversation::Conversation;
 use cloister_supervisor::job::prepare_error::PrepareError;
 use cloister_supervisor::job::prepared::{Begun, START_TIME};
 use cloister_supervisor::job::slots::Slots;
@@ -121,7 +121,7 @@ async fn run_recorded(
     let late = |_| Err(PrepareError::TooSlow(START_TIME).into());
     let prepared = tokio::time::timeout(START_TIME, ready).await.unwrap_or_else(late)?;
     recorder.begin_script();
-    Ok(prepared.run(request, bounds, &Printed::default()).await?)
+    Ok(prepared.run(request, bounds, &Conversation::alone()).await?)
 }
 
 fn answer(outcome: &Outcome) -> Vec<u8> {

@@ -30,7 +30,7 @@ fn outcomes() -> Vec<Outcome> {
             truncated: false,
         },
         beside: beside.clone(),
-        usage: Usage { wall_ms: 1.5, cpu_ms: 0.25, memory_peak_bytes: 4096 },
+        usage: Usage { wall_ms: 1.5, cpu_ms: 0.25, memory_peak_bytes: 4096, calls: None },
         used: cloister_sandbox::cgroup::Usage::default(),
         ahead: std::time::Duration::ZERO,
     };

@@ -1,0 +1,274 @@
+"""Functions of whoever sent the script, which it calls: `from cloister import tools`.
+
+A call goes out on the result pipe; what it came to is read from descriptor 4, by whichever thread waits and for all of them: no
+thread is started for it. In an event loop the loop reads.
+"""
+
+import _thread
+import types
+
+from .captured import RESULT_FD, RETURNS_FD, json_scan, os_getpid, os_read, os_write, sys_modules
+from .encode import NotJson, dump, encode_result
+from .report import frame
+from .texts import clip
+
+# As much as a pipe holds.
+AS_A_PIPE_HOLDS = 1 << 16
+
+ELSEWHERE = "tools are called by the process that the script was started in: have that one call, and hand on what comes back"
+
+
+class ToolError(Exception):
+    """A call of a tool has failed: what its caller says of it, or why nothing came back."""
+
+    reason = "tool"
+
+
+class ToolTimeout(ToolError, TimeoutError):
+    """Nobody has returned to a call of a tool in time."""
+
+    reason = "timeout"
+
+
+class Waiting:
+    """A thread that waits for what its call came to."""
+
+    loop = None
+
+    def __init__(self):
+        self.reply, self.gate = None, _thread.allocate_lock()
+        self.gate.acquire()
+
+    def wake(self):
+        try:
+            self.gate.release()
+        except RuntimeError:
+            pass  # it has been woken
+
+
+class Awaiting:
+    """A coroutine that does."""
+
+    def __init__(self, loop):
+        self.reply, self.loop, self.future = None, loop, loop.create_future()
+
+    def wake(self):
+        self.soon(lambda: self.future.done() or self.future.set_result(None))
+
+    def soon(self, call, *args):
+        try:
+            self.loop.call_soon_threadsafe(call, *args)
+        except RuntimeError:
+            pass  # the loop is closed, and nobody waits in it
+
+
+class Line:
+    """The way to the caller and back."""
+
+    def __init__(self, most):
+        self.most, self.number, self.waiting, self.buffer = most, 0, {}, bytearray()
+        self.writing, self.reading = _thread.allocate_lock(), _thread.allocate_lock()
+        self.owner, self.listening, self.over = os_getpid(), None, False
+
+    def ask(self, name, args, kwargs, waiting):
+        """Send a call; its number. What can be said against it is said before anything leaves."""
+        if os_getpid() != self.owner:
+            raise RuntimeError(ELSEWHERE)
+        given = as_json(name, [*args]), as_json(name, kwargs)
+        if sum(map(len, given)) > self.most:
+            raise ValueError(f"tools.{name}(): the arguments are {sum(map(len, given))} bytes of JSON, above the profile's tools.bytes of {self.most}")
+        with self.writing:
+            self.number += 1
+            number = self.number
+            self.waiting[number] = waiting
+            self.write(frame(b"C", b'{"call":%d,"tool":%s,"args":%s,"kwargs":%s}' % (number, dump(name), *given)))
+        return number
+
+    def write(self, call):
+        """Write all of it, whatever a handler of signals raises meanwhile: half a call would be the end of the job."""
+        view, raised = memoryview(call), None
+        while view:
+            try:
+                view = view[os_write(RESULT_FD, view) :]
+            except OSError as error:
+                raise ToolError(f"nobody can be called: {error}") from None
+            except BaseException as error:
+                raised = error
+        if raised is not None:
+            raise raised
+
+    def call(self, name, args, kwargs):
+        waiting = Waiting()
+        number = self.ask(name, args, kwargs, waiting)
+        try:
+            self.wait(waiting)
+        except BaseException:
+            self.waiting.pop(number, None)
+            self.pass_on()
+            raise
+        return came_to(waiting.reply)
+
+    def wait(self, waiting):
+        while waiting.reply is None:
+            if not self.reading.acquire(False):
+                waiting.gate.acquire()  # until it is there, or it is this thread's turn to read
+                continue
+            try:
+                while waiting.reply is None:
+                    self.read_some()
+            finally:
+                self.reading.release()
+                self.pass_on()
+
+    async def call_soon(self, name, args, kwargs):
+        from asyncio import get_running_loop
+
+        waiting = Awaiting(get_running_loop())
+        number = self.ask(name, args, kwargs, waiting)
+        self.listen(waiting.loop)
+        try:
+            await waiting.future
+        finally:
+            self.waiting.pop(number, None)
+        return came_to(waiting.reply)
+
+    def read_some(self):
+        """Read what has come, and hand out what is whole. Whoever holds `reading` alone."""
+        part = os_read(RETURNS_FD, AS_A_PIPE_HOLDS)
+        self.over = self.over or not part
+        self.buffer += part
+        while len(self.buffer) >= 8:
+            end = 8 + int.from_bytes(self.buffer[:8], "big")
+            if len(self.buffer) < end:
+                break
+            reply = json_scan(self.buffer[8:end].decode(), 0)[0]
+            del self.buffer[:end]
+            self.hand_out(reply)
+        if self.over:
+            for number in [*self.waiting]:
+                self.hand_out({"call": number, "error": {"message": "nobody returns to calls any more"}})
+
+    def hand_out(self, reply):
+        waiting = self.waiting.pop(reply["call"], None)
+        if waiting is not None:
+            waiting.reply = reply
+            waiting.wake()
+
+    def pass_on(self):
+        """Have another read who waits, if one does: a thread before a loop."""
+        others = [*self.waiting.values()]
+        for waiting in others:
+            if waiting.loop is None:
+                waiting.wake()
+                return
+        for waiting in others:
+            waiting.soon(self.listen, waiting.loop)
+            return
+
+    def listen(self, loop):
+        """Have a loop read for as long as one of its coroutines waits."""
+        if self.listening is not loop and any(waiting.loop is loop for waiting in [*self.waiting.values()]):
+            self.listening = loop
+            loop.add_reader(RETURNS_FD, self.readable, loop)
+
+    def readable(self, loop):
+        if not self.reading.acquire(False):
+            # A thread reads for all, and passes it on when it has what it waits for.
+            self.listening = None
+            loop.remove_reader(RETURNS_FD)
+            if not self.reading.locked():
+                self.listen(loop)
+            return
+        try:
+            self.read_some()
+        finally:
+            self.reading.release()
+        if not any(waiting.loop is loop for waiting in [*self.waiting.values()]):
+            self.listening = None
+            loop.remove_reader(RETURNS_FD)
+        self.pass_on()
+
+
+def as_json(name, given):
+    try:
+        return encode_result(given)
+    except NotJson as error:
+        raise TypeError(f"tools.{name}(): argument {error.path or 's'} is {error.what}, which has no form in JSON") from None
+
+
+def came_to(reply):
+    if "error" not in reply:
+        return reply["value"]
+    raise (ToolTimeout if reply.get("reason") == ToolTimeout.reason else ToolError)(reply["error"]["message"])
+
+
+class Tools(types.ModuleType):
+    """The tools that the request names: `tools.search(q="...")`, and in a coroutine `await tools.search.call(q="...")`."""
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        try:
+            return self[name]
+        except KeyError as error:
+            raise AttributeError(error.args[0]) from None
+
+    def __getitem__(self, name):
+        given, line, made = vars(self)["__given__"]
+        if name not in given:
+            raise KeyError(f"there is no tool {clip(str(name))!r}: the request names {clip(', '.join(given))}")
+        if name not in made:
+            made[name] = function_of(given[name], line)
+        return made[name]
+
+    def __dir__(self):
+        return [*vars(self)["__given__"][0]]
+
+    def __iter__(self):
+        return iter(self.__dir__())
+
+    def __len__(self):
+        return len(self.__dir__())
+
+    def __contains__(self, name):
+        return name in vars(self)["__given__"][0]
+
+    def __repr__(self):
+        return f"<tools {', '.join(self)}>"
+
+
+def function_of(tool, line):
+    name = tool["name"]
+
+    def function(*args, **kwargs):
+        return line.call(name, args, kwargs)
+
+    async def call(*args, **kwargs):
+        return await line.call_soon(name, args, kwargs)
+
+    function.call = call
+    for called, end in (function, ""), (call, ".call"):
+        called.__name__ = called.__qualname__ = name + end
+        called.__module__, called.__doc__ = "cloister.tools", described_tool(tool)
+    return function
+
+
+def described_tool(tool):
+    parts = [tool.get("description", "")]
+    if "parameters" in tool:
+        import json
+
+        parts.append("What it takes, as JSON Schema:\n" + json.dumps(tool["parameters"], indent=2, ensure_ascii=False))
+    return "\n\n".join(part for part in parts if part)
+
+
+def give_tools(given, most):
+    """Make them there to be imported."""
+    package, tools = types.ModuleType("cloister"), Tools("cloister.tools")
+    vars(tools)["__given__"] = {tool["name"]: tool for tool in given}, Line(most), {}
+    tools.__all__ = [name for name in tools if name.isidentifier()]
+    for kind in ToolError, ToolTimeout:
+        kind.__module__, kind.__qualname__ = "cloister", kind.__name__
+        setattr(package, kind.__name__, kind)
+    package.__doc__, package.__path__, package.tools = "What a job has of Cloister.", [], tools
+    sys_modules["cloister"], sys_modules["cloister.tools"] = package, tools

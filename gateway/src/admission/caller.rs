@@ -63,17 +63,24 @@ impl Admission {
     /// # Errors
     /// 401 for a stranger, 429 for who sends too fast.
     pub fn identify(&self, headers: &HeaderMap, client: IpAddr) -> Result<Caller, Refused> {
+        let mut caller = self.recognise(headers, client)?;
+        if let Some(key) = &caller.key {
+            caller.standing = key.take().map_err(too_fast)?;
+        }
+        Ok(caller)
+    }
+
+    /// Looks at who asks for the rest of what was counted already.
+    ///
+    /// # Errors
+    /// 401 for a stranger.
+    pub fn recognise(&self, headers: &HeaderMap, client: IpAddr) -> Result<Caller, Refused> {
+        let (standing, permit) = (None, OnceLock::new());
         let Some(keyring) = &self.keyring else {
-            return Ok(Caller { tenant: tenant::at(client), key: None, standing: None, permit: OnceLock::new() });
+            return Ok(Caller { tenant: tenant::at(client), key: None, standing, permit });
         };
         let key = keyring.find(&bearer(headers)?).map_err(|stranger| unauthorized(&stranger, true))?;
-        match key.take() {
-            Ok(standing) => {
-                let tenant = tenant::with(key.id());
-                Ok(Caller { tenant, key: Some(key), standing, permit: OnceLock::new() })
-            }
-            Err(standing) => Err(too_fast(standing)),
-        }
+        Ok(Caller { tenant: tenant::with(key.id()), key: Some(key), standing, permit })
     }
 }
 
@@ -129,6 +136,11 @@ impl Caller {
     /// Whether it may use this profile.
     pub fn may_use(&self, profile: &str) -> bool {
         self.profiles().is_none_or(|profiles| profiles.iter().any(|known| known == profile))
+    }
+
+    /// Its leave to have one more request at once, and its key, for an answer that outlasts the request.
+    pub fn leave(&self) -> (Option<Permit>, Option<Holder>) {
+        (self.permit.get().cloned(), self.key.clone().map(Holder))
     }
 
     /// For whom the supervisor counts its request.

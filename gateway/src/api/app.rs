@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::admission::body_budget::BodyBudget;
 use crate::admission::caller::Admission;
+use crate::api::held::HeldAnswers;
 use crate::args::Serve;
 use crate::going::Going;
 use crate::metrics::Metrics;
@@ -31,6 +32,8 @@ pub struct App {
     pub profiles: KnownProfiles,
     /// What the bodies of requests may take of memory.
     pub bodies: Arc<BodyBudget>,
+    /// Answers that wait for what calls of tools return.
+    pub held: Arc<HeldAnswers>,
     /// The largest body, in bytes.
     pub max_body: usize,
     /// How long a body may take to arrive.
@@ -54,6 +57,7 @@ impl App {
             profiles: KnownProfiles::new(supervisor.clone()),
             supervisor,
             bodies: BodyBudget::new(arguments.max_body_memory.get()),
+            held: Arc::default(),
             max_body: arguments.max_body.get(),
             body_timeout: arguments.body_timeout,
         }

@@ -1,15 +1,22 @@
 //! `POST /execute`: what its header has to say before a byte of its body is read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Extension, Request, State};
 use axum::response::Response;
-use cloister_protocol::{EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, JobId, Writer, is_json_content_type};
+use cloister_protocol::event::EVENT_STREAM;
+use cloister_protocol::{
+    EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, JobId, PROFILE_HEADER, RETURNS_WITHIN_HEADER, TIMING_HEADER,
+    Writer, is_json_content_type,
+};
+use hyper::HeaderMap;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 use crate::admission::caller::Caller;
 use crate::admission::client_address::ClientAddress;
 use crate::api::app::App;
+use crate::api::held::{Followed, OpenAnswer};
 use crate::api::negotiation::prefers_events;
 use crate::api::refusal::refuse_unread;
 use crate::api::schemas;
@@ -25,6 +32,10 @@ use crate::upstream::order::Wish;
 /// printed (`Printed`), and last `result` with the whole body that the answer would otherwise have, of 200 (`Returned`) or 422
 /// (`Failed`), or `error` (`Refused`) if the job was lost. The status is 200 once the job has begun; a request that is refused
 /// before is answered as ever.
+///
+/// With `tools` the script may call functions of the client's. A call is an event `call` (`Call`) of the stream; or, for who has
+/// none, ends the answer with 202 (`Waits`) until `POST /execute/{id}/returns` takes it up. What a job asks for is a stranger's
+/// wish: see to it that a tool does no more than anybody may.
 #[utoipa::path(
     post, tag = "jobs", path = EXECUTE_PATH, summary = "Run a script",
     request_body = ExecuteRequest, security((), ("key" = [])),
@@ -37,6 +48,7 @@ use crate::upstream::order::Wish;
             (schemas::Returned = "application/json"),
             (String = "text/event-stream", example = "event: stdout\ndata: {\"text\":\"hello\\n\"}\n\nevent: result\ndata: {\"id\":\"\u{2026}\",\"result\":4,\"stdout\":\"hello\\n\"}\n\n")
         )),
+        (status = 202, description = "The job waits for calls of tools: return to them at /execute/{id}/returns.", body = schemas::Waits),
         (status = 400, description = "The request breaks the contract: invalid_request.", body = schemas::Refused),
         (status = 401, description = "No key, or none that is known here: unauthorized.", body = schemas::Refused),
         (status = 403, description = "The key may not use this profile: forbidden.", body = schemas::Refused),
@@ -86,5 +98,28 @@ async fn run(app: &App, id: JobId, caller: &Caller, request: Request) -> Result<
     }
     let mut memory = app.bodies.begin(caller.tenant());
     let body = app.read(id, request.into_body(), &mut memory).await?;
-    app.run(id, caller, wish, (Writer::Client, body)).await
+    let answer = app.run(id, caller, wish, (Writer::Client, body)).await?;
+    if wish.stream || answer.headers().get(CONTENT_TYPE).is_none_or(|form| form != EVENT_STREAM) {
+        return Ok(answer);
+    }
+    // A job that may call tools is a stream inside, and its client will have the answer whole.
+    let (head, body) = answer.into_parts();
+    let ((permit, holder), mut extensions) = (caller.leave(), head.extensions);
+    let (outcome, meter) = extensions.remove().zip(extensions.remove()).expect("a stream has both");
+    let followed = Followed { outcome, meter, permit, holder };
+    let answer = OpenAnswer::new(id, body, memory.another(), returned_within(&head.headers), followed);
+    drop(memory);
+    let mut answer = answer.go_on(&app.held, caller.tenant(), &[]).await;
+    for name in [EXPLAIN_HEADER, PROFILE_HEADER, TIMING_HEADER] {
+        if let Some(value) = head.headers.get(name) {
+            answer.headers_mut().insert(name, value.clone());
+        }
+    }
+    Ok(answer)
+}
+
+/// How long what calls return is waited for, as the supervisor says.
+fn returned_within(headers: &HeaderMap) -> Duration {
+    let told = headers.get(RETURNS_WITHIN_HEADER).and_then(|value| value.to_str().ok());
+    Duration::from_millis(told.and_then(|told| told.parse().ok()).unwrap_or(0))
 }

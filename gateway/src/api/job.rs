@@ -41,6 +41,8 @@ struct Canonical {
     needs: Option<Arc<Needs>>,
     /// Empty, if nobody asked for it.
     script_sha256: String,
+    /// Whether it may call tools, so that its answer is a stream whoever asked.
+    has_tools: bool,
 }
 
 /// Parses a body and writes it anew.
@@ -51,7 +53,7 @@ fn canonical(writer: Writer, body: Vec<u8>, digest: bool) -> Result<Canonical, S
     let profile = if needs.is_some() { request.profile.take() } else { request.profile.clone() };
     let script_sha256 = if digest { HEXLOWER.encode(&Sha256::digest(&request.script)) } else { String::new() };
     let body = serde_json::to_vec(&request).expect("strings, numbers and JSON that was parsed");
-    Ok(Canonical { body, profile, needs, script_sha256 })
+    Ok(Canonical { body, profile, needs, script_sha256, has_tools: !request.tools.is_empty() })
 }
 
 impl App {
@@ -60,16 +62,17 @@ impl App {
         &self,
         id: JobId,
         caller: &Caller,
-        wish: Wish,
+        mut wish: Wish,
         (writer, body): (Writer, Vec<u8>),
     ) -> Result<Response, Box<Response>> {
         let memory = self.bodies.begin(caller.tenant());
         let (bytes_in, digest) = (body.len() as u64, self.accounts.tells());
-        let Canonical { body, mut profile, needs, script_sha256 } = memory
+        let Canonical { body, mut profile, needs, script_sha256, has_tools } = memory
             .work(body, move |body| canonical(writer, body, digest))
             .await
             .map_err(|why| Box::new(refuse(id, ErrorCode::InvalidRequest, why)))?;
         let (mut body, mut chosen) = (Bytes::from(body), None);
+        wish.stream |= has_tools;
         // Whoever names one that he may not use is told that first.
         if let Some(needs) = needs.filter(|_| profile.as_deref().is_none_or(|name| caller.may_use(name))) {
             let asking = Asking { profile, allowed: caller.profiles().map(<[String]>::to_vec) };

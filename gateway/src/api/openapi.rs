@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::extract::{Extension, State};
 use axum::response::Response;
 use cloister_protocol::event::Printed;
-use cloister_protocol::{DEFAULT_PROFILE, JobId, Profiles};
+use cloister_protocol::{Call, DEFAULT_PROFILE, JobId, Profiles, Taken};
 use hyper::body::Bytes;
 use utoipa::OpenApi;
 
 use crate::api::app::App;
 use crate::api::described::Everywhere;
 use crate::api::refusal::json;
-use crate::api::{execute, health, page, schemas};
+use crate::api::{connect, execute, health, page, returns, schemas};
 
 /// The path that serves the document.
 pub const PATH: &str = "/openapi.json";
@@ -30,8 +30,8 @@ pub const PATH: &str = "/openapi.json";
         (name = "jobs", description = "Scripts, and what becomes of them."),
         (name = "node", description = "The node itself.")
     ),
-    paths(execute::execute, health::healthy, health::ready, contract, page::routes),
-    components(schemas(Printed)),
+    paths(execute::execute, returns::returns, connect::connect, health::healthy, health::ready, contract, page::routes),
+    components(schemas(Printed, Call, Taken)),
     modifiers(&Everywhere)
 )]
 struct Document;

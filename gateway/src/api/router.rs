@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Extension;
-use axum::routing::{get, post};
+use axum::routing::{get, on, post, MethodFilter};
 use cloister_protocol::{EXECUTE_PATH, READY_PATH};
 
 use crate::admission::caller::Admission;
 use crate::api::app::App;
+use crate::api::connect::{self, connect};
 use crate::api::execute::execute;
 use crate::api::health::{ALIVE_PATH, healthy, ready};
 use crate::api::mcp::service::{self as mcp, Mcp};
 use crate::api::methods::{nowhere, only};
 use crate::api::openapi::{self, Contract, contract};
 use crate::api::page;
+use crate::api::returns;
 use crate::args::Serve;
 use crate::going::Going;
 use crate::metrics::Metrics;
@@ -33,6 +35,8 @@ pub fn router(
     Router::new()
         .route(mcp::PATH, only("POST", post(mcp::assist)).layer(Extension(mcp)))
         .route(EXECUTE_PATH, only("POST", post(execute)))
+        .route(connect::PATH, only("GET", on(MethodFilter::GET.or(MethodFilter::CONNECT), connect)))
+        .route(returns::PATH, only("POST", post(returns::returns)))
         .route(ALIVE_PATH, only("GET, HEAD", get(healthy)))
         .route(READY_PATH, only("GET, HEAD", get(ready)))
         .route(openapi::PATH, only("GET, HEAD", get(contract)).layer(Extension(Arc::<Contract>::default())))

@@ -2,8 +2,75 @@
 //!
 //! Those of a job's answer are made where it is written.
 
+use cloister_protocol::{Call, RefusedReturn};
+
 pub use cloister_protocol::schemas::{Failed, Refused, Returned};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::OneOfBuilder;
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+/// An answer that stopped at calls of tools.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "a schema alone")]
+pub struct Waits {
+    /// The job.
+    #[schema(pattern = "^[0-9a-f]{32}$")]
+    id: String,
+    /// The calls that wait.
+    #[schema(min_items = 1)]
+    calls: Vec<Call>,
+    /// How long they do: then the job is ended.
+    returns_within_ms: u64,
+    /// What was returned and not taken, of the request that this answers; not there if all was.
+    #[schema(required = false)]
+    refused: Vec<RefusedReturn>,
+}
+
+/// What calls of tools came to.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "a schema alone")]
+pub struct Returns {
+    /// One for each call, in any order.
+    #[schema(max_items = 1024)]
+    returns: Vec<Return>,
+}
+
+/// What a call came to: its number, and either `value` or `error`.
+#[derive(ToSchema)]
+#[schema(min_properties = 2, max_properties = 2)]
+#[allow(dead_code, reason = "a schema alone")]
+pub struct Return {
+    /// The call.
+    #[schema(minimum = 1)]
+    call: u32,
+    /// What the tool returned: any JSON.
+    #[schema(required = false, value_type = serde_json::Value)]
+    value: (),
+    /// What it failed with.
+    #[schema(required = false, nullable = false)]
+    error: Option<ToolFailure>,
+}
+
+/// What a tool failed with.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "a schema alone")]
+pub struct ToolFailure {
+    /// What the script's exception says.
+    #[schema(max_length = 65536)]
+    message: String,
+}
+
+/// The job's answer, or, of a job whose answer is a stream, which calls were returned to.
+pub struct ReturnedOrTaken;
+
+impl PartialSchema for ReturnedOrTaken {
+    fn schema() -> RefOr<Schema> {
+        let either = OneOfBuilder::new();
+        either.item(Ref::from_schema_name("Returned")).item(Ref::from_schema_name("Taken")).into()
+    }
+}
+
+impl ToSchema for ReturnedOrTaken {}
 
 /// `/healthz`.
 #[derive(ToSchema)]

@@ -29,21 +29,29 @@ use crate::usage::meter::Meter;
 /// How much of a path is logged: it is a stranger's text.
 const LOGGED_PATH: usize = 100;
 
+/// Where a request comes from, and what it asks for.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// Who sent it: the peer, or whom a trusted proxy names.
+    pub client: IpAddr,
+    /// What its connection is doing.
+    pub activity: Activity,
+    peer: SocketAddr,
+    going: Going,
+    metrics: Arc<Metrics>,
+    method: Method,
+    path: String,
+    trace: Option<Trace>,
+}
+
 /// A request that is being dealt with.
 #[derive(Debug)]
 pub struct Access {
     /// The request's id.
     pub id: JobId,
-    /// Who sent it: the peer, or whom a trusted proxy names.
-    pub client: IpAddr,
-    peer: SocketAddr,
-    activity: Activity,
-    going: Going,
-    metrics: Arc<Metrics>,
-    method: Method,
-    path: String,
+    /// Where it comes from.
+    pub origin: Origin,
     is_job: bool,
-    trace: Option<Trace>,
     started: Instant,
     answer: Option<Given>,
     bytes: u64,
@@ -84,29 +92,41 @@ impl Access {
         metrics: &Arc<Metrics>,
         request: &Request<B>,
     ) -> Self {
-        activity.enter();
         let client = proxies.client(peer.ip(), request.headers());
         let trace = Trace::of(request.headers());
         let path = request.uri().path().chars().take(LOGGED_PATH).collect();
-        let (id, method, started) = (JobId::random(), request.method().clone(), Instant::now());
+        let method = request.method().clone();
         let is_job = request.uri().path() == EXECUTE_PATH && method == Method::POST;
         let (activity, going, metrics) = (activity.clone(), going.clone(), Arc::clone(metrics));
-        let (answer, bytes, whole) = (None, 0, false);
-        Self { id, client, peer, activity, going, metrics, method, path, is_job, trace, started, answer, bytes, whole }
+        Self::of(Origin { client, activity, peer, going, metrics, method, path, trace }, is_job)
+    }
+
+    /// Begins with a job of a conversation that such a request has opened.
+    pub fn of_conversation(origin: Origin) -> Self {
+        Self::of(origin, true)
+    }
+
+    fn of(origin: Origin, is_job: bool) -> Self {
+        origin.activity.enter();
+        let (id, started, answer, bytes, whole) = (JobId::random(), Instant::now(), None, 0, false);
+        Self { id, origin, is_job, started, answer, bytes, whole }
     }
 
     /// Names the answer and follows it on its way.
     pub fn answer(mut self, mut response: Response) -> Response<LoggedBody> {
         name(&mut response, self.id);
-        if self.activity.is_multiplexed() {
+        let Origin { activity, going, .. } = &self.origin;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            // What comes of the connection is another protocol's.
+        } else if activity.is_multiplexed() {
             // One request of many has no say over the connection (RFC 9113, 8.2.2).
             response.headers_mut().remove(CONNECTION);
         } else {
-            if self.going.is_told() {
+            if going.is_told() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             if response.headers().contains_key(CONNECTION) {
-                self.activity.leave_unread();
+                activity.leave_unread();
             }
         }
         let extensions = response.extensions_mut();
@@ -115,7 +135,7 @@ impl Access {
         let (meter, _permit) = (extensions.remove(), extensions.remove());
         self.answer =
             Some(Given { status: response.status(), outcome, because, holder, stream_outcome, meter, _permit });
-        self.activity.move_on(self.id, 0);
+        self.origin.activity.move_on(self.id, 0);
         self.whole = response.body().is_end_stream();
         response.map(|body| LoggedBody { body, access: self })
     }
@@ -123,14 +143,14 @@ impl Access {
 
 impl Drop for Access {
     fn drop(&mut self) {
-        self.activity.leave(self.id, self.whole);
-        let Self { id, peer, client, method, path, bytes, .. } = self;
-        let trace = self.trace.as_ref().map(tracing::field::display);
+        self.origin.activity.leave(self.id, self.whole);
+        let Self { id, origin: Origin { peer, client, method, path, metrics, trace, .. }, bytes, .. } = self;
+        let trace = trace.as_ref().map(tracing::field::display);
         let time = self.started.elapsed();
         let milliseconds = time.as_micros() as f64 / 1000.0;
         let outcome = self.answer.as_ref().map_or(Outcome::Abandoned, Given::outcome);
         let key = self.answer.as_ref().and_then(|answer| answer.holder.as_ref()).map(|holder| holder.0.name());
-        self.metrics.count(outcome, key, self.is_job.then_some(time));
+        metrics.count(outcome, key, self.is_job.then_some(time));
         let Some(answer) = &self.answer else {
             tracing::info!(%id, %peer, %client, %method, ?path, trace, milliseconds, "the client left before its answer");
             return;
@@ -170,12 +190,12 @@ impl HttpBody for LoggedBody {
             Poll::Ready(Some(Ok(frame))) => {
                 let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
                 self.access.bytes += bytes;
-                self.access.activity.move_on(self.access.id, bytes);
+                self.access.origin.activity.move_on(self.access.id, bytes);
                 self.access.whole = self.body.is_end_stream();
             }
             Poll::Ready(None) => self.access.whole = true,
             Poll::Ready(Some(Err(_))) => {}
-            Poll::Pending => self.access.activity.rest(self.access.id),
+            Poll::Pending => self.access.origin.activity.rest(self.access.id),
         }
         frame
     }

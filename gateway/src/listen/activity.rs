@@ -4,6 +4,7 @@
 //! know when they begin and when the last byte of their answer has been handed over.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -63,6 +64,7 @@ struct Shared {
     streams: OnceLock<Mutex<Streams>>,
     abused: Notify,
     first_request: Notify,
+    rest: Notify,
 }
 
 /// One connection's activity; clones are the same activity.
@@ -76,7 +78,7 @@ impl Activity {
         let (phase, since) = (Phase::Header, Instant::now());
         let state = State { phase, since, requests: 0, unread: false, waiting: None };
         let (state, streams) = (Mutex::new(state), OnceLock::new());
-        Self(Arc::new(Shared { state, streams, abused: Notify::new(), first_request: Notify::new() }))
+        Self(Arc::new(Shared { state, streams, abused: Notify::new(), first_request: Notify::new(), rest: Notify::new() }))
     }
 
     /// From now on requests come side by side.
@@ -112,6 +114,7 @@ impl Activity {
         drop(state);
         if idle {
             self.begin(Phase::Idle);
+            self.0.rest.notify_waiters();
         }
         let Some(mut streams) = self.streams() else { return };
         streams.answers.remove(&id);
@@ -187,6 +190,18 @@ impl Activity {
     /// Asks to be woken when the next phase begins.
     pub fn wake_at_next_phase(&self, waker: &Waker) {
         self.lock().waiting = Some(waker.clone());
+    }
+
+    /// Completes when no request is being dealt with, and nothing that has come of one.
+    pub async fn at_rest(&self) {
+        loop {
+            let mut rest = pin!(self.0.rest.notified());
+            rest.as_mut().enable();
+            if self.lock().requests == 0 {
+                return;
+            }
+            rest.await;
+        }
     }
 
     /// Completes when a request has come, now or before.

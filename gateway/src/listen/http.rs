@@ -5,8 +5,9 @@
 //! give one to.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,18 +15,20 @@ use axum::response::Response;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
-use hyper::service::{Service, service_fn};
+use hyper::rt::bounds::Http2ServerConnExec;
+use hyper::service::{HttpService, Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::admission::client_address::{ClientAddress, TrustedProxies};
 use crate::admission::host_check::HostNames;
+use crate::api::connect;
 use crate::api::refusal::refuse_unread;
 use crate::going::Going;
 use crate::listen::access_log::{Access, LoggedBody};
 use crate::listen::activity::{Activity, Pace};
+use crate::listen::conversations;
 use crate::metrics::Metrics;
 
 /// A request's line and header: more is answered 431.
@@ -71,13 +74,15 @@ impl Protocols {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = self.service(peer, activity.clone(), going.clone());
-        let connection = self.http1.serve_connection(TokioIo::new(stream), service);
+        let connection = self.http1.serve_connection(TokioIo::new(stream), service).with_upgrades();
         // Each answer from the notice on is the connection's last; what is left then are those that ask nothing.
         let leave = async {
             going.closing().await;
             activity.last_chance().await;
         };
         finish(peer, connection, leave).await;
+        // What it has become goes on.
+        activity.at_rest().await;
     }
 
     /// Serves a connection until it ends, or its peer has it do too much for nothing.
@@ -116,7 +121,10 @@ impl Protocols {
         service_fn(move |mut request: Request<Incoming>| {
             let access = Access::begin(peer, &proxies, (&activity, &going), &metrics, &request);
             request.extensions_mut().insert(access.id);
-            request.extensions_mut().insert(ClientAddress(access.client));
+            request.extensions_mut().insert(ClientAddress(access.origin.client));
+            if request.uri().path() == connect::PATH {
+                request.extensions_mut().insert(conversations::arrival(&access.origin));
+            }
             let checked = names.check(&request);
             let answer = router.call(request);
             async move {
@@ -130,18 +138,42 @@ impl Protocols {
     }
 }
 
-/// Serves a connection to its end, which is after the requests that run once it is to leave.
-async fn finish<C>(peer: SocketAddr, connection: C, leave: impl Future<Output = ()>)
+/// A connection that can be asked to end.
+trait Leave: Future<Output = hyper::Result<()>> {
+    /// Has it end once the requests that run have been answered.
+    fn leave(self: Pin<&mut Self>);
+}
+
+impl<S, T> Leave for http1::UpgradeableConnection<TokioIo<S>, T>
 where
-    C: GracefulConnection<Error = hyper::Error>,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: HttpService<Incoming, ResBody = LoggedBody, Error: Into<Box<dyn Error + Send + Sync>>>,
 {
+    fn leave(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<S, T> Leave for http2::Connection<TokioIo<S>, T, TokioExecutor>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: HttpService<Incoming, ResBody = LoggedBody, Error: Into<Box<dyn Error + Send + Sync>>>,
+    TokioExecutor: Http2ServerConnExec<T::Future, LoggedBody>,
+{
+    fn leave(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Serves a connection to its end, which is after the requests that run once it is to leave.
+async fn finish(peer: SocketAddr, connection: impl Leave, leave: impl Future<Output = ()>) {
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         // What has come is read before anything is closed.
         biased;
         ended = connection.as_mut() => ended,
         () = leave => {
-            connection.as_mut().graceful_shutdown();
+            connection.as_mut().leave();
             connection.await
         }
     };
@@ -167,6 +199,7 @@ fn http2() -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
+        .enable_connect_protocol()
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(LARGEST_HEADER)
         .initial_stream_window_size(BUFFER)

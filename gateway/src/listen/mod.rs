@@ -7,6 +7,7 @@ pub mod access_log;
 pub mod activity;
 pub mod admin;
 pub mod connections;
+pub mod conversations;
 pub mod http;
 pub mod socket;
 pub mod timeouts;

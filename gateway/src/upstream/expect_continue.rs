@@ -40,6 +40,13 @@ impl DeferredBody {
         Self { bytes: Bytes::new(), asked: Continue::default() }
     }
 
+    /// A body that is given whether or not it was asked for.
+    pub fn at_once(bytes: Bytes) -> Self {
+        let asked = Continue::default();
+        asked.state().asked = true;
+        Self { bytes, asked }
+    }
+
     /// A body that is given when it is asked for, or at once if it is small, and what tells whether it was asked for.
     pub fn until_asked(bytes: Bytes) -> (Self, Continue) {
         let asked = Continue::default();

@@ -17,9 +17,10 @@ use cloister_program::read_whole;
 use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
     AWAY_HEADER, COUNTED_HEADER, EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, KernelCount, OUTCOME_HEADER,
-    PROFILES_PATH, READY_PATH, RUNTIME_HEADER, STATS_PATH, Stats, TENANT_HEADER, TIMING_HEADER, Tenant,
+    PROFILES_PATH, READY_PATH, RETURNS, RETURNS_WITHIN_HEADER, RUNTIME_HEADER, STATS_PATH, Stats, TENANT_HEADER,
+    TIMING_HEADER, Taken, Tenant,
 };
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER, TE};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
@@ -47,8 +48,13 @@ const LARGEST_PROFILES: usize = 8 * 1024 * 1024;
 const BUFFER: usize = 64 * 1024;
 
 /// What of the supervisor's answer goes on to the client, beside status and body.
-const RELAYED: [HeaderName; 4] =
-    [CONTENT_TYPE, RETRY_AFTER, HeaderName::from_static(EXPLAIN_HEADER), HeaderName::from_static(TIMING_HEADER)];
+const RELAYED: [HeaderName; 5] = [
+    CONTENT_TYPE,
+    RETRY_AFTER,
+    HeaderName::from_static(EXPLAIN_HEADER),
+    HeaderName::from_static(RETURNS_WITHIN_HEADER),
+    HeaderName::from_static(TIMING_HEADER),
+];
 
 /// The supervisor as the gateway sees it.
 #[derive(Clone, Debug)]
@@ -185,6 +191,25 @@ impl Supervisor {
         let (deferred, asked) = DeferredBody::until_asked(body);
         asked.noted_by(given);
         self.send(builder.header(EXPECT, "100-continue"), deferred, &asked).await
+    }
+
+    /// Hands on what calls of a job came to; which of them were open, or `None` where this tenant has no such job.
+    ///
+    /// # Errors
+    /// When the supervisor is gone, and the job with it.
+    pub async fn returns(&self, job: JobId, tenant: Tenant, body: Bytes) -> Result<Option<Taken>, Away> {
+        let path = format!("{EXECUTE_PATH}/{job}/{RETURNS}");
+        let builder = self
+            .request(Method::POST, &path, job)
+            .header(CONTENT_TYPE, "application/json")
+            .header(TENANT_HEADER, tenant.to_string());
+        let asked = Continue::default();
+        let answer = self.send(builder, DeferredBody::at_once(body), &asked).await?;
+        if answer.status() != StatusCode::OK {
+            return Ok(None);
+        }
+        let told = read_whole(answer.into_body(), LARGEST_STATS, |_| true).await.unwrap_or_default();
+        Ok(serde_json::from_slice(&told).ok())
     }
 
     /// Asks whether jobs can run.

@@ -82,6 +82,9 @@ pub const OUTCOME_HEADER: &str = "x-cloister-outcome";
 /// it is in the trailer.
 pub const COUNTED_HEADER: &str = "x-cloister-counted";
 
+/// The header by which the supervisor tells how long it waits for what a call of the job's returns, in milliseconds.
+pub const RETURNS_WITHIN_HEADER: &str = "x-cloister-returns-within";
+
 /// The header by which the supervisor tells that it takes no jobs yet, because it is only starting: nothing of the request was
 /// looked at, and it can be sent again.
 pub const AWAY_HEADER: &str = "x-cloister-away";

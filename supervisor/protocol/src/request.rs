@@ -165,6 +165,9 @@ impl ExecuteRequest {
         }
         let (name, script, raw) = fields(writer, text)?;
         let script = script.ok_or_else(|| InvalidRequest::new(format!("{name} is missing: expected {SOURCE}")))?;
+        if writer == Writer::Assistant && raw.tools.is_some() {
+            return Err(InvalidRequest::new("tools are for programs: of POST /execute, or of GET /connect"));
+        }
         let unasked = if writer == Writer::Assistant { Entry::Auto } else { Entry::Main };
         let entry = raw.entry.map(|value| Entry::parse(value, writer == Writer::Gateway)).transpose()?;
         let request = Self {

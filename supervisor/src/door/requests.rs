@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use cloister_program::Budget;
 use cloister_protocol::event::EVENT_STREAM;
-use cloister_protocol::{Answer, ErrorCode, Failure, ID_HEADER, JobId, Tenant};
+use cloister_protocol::{Answer, ErrorCode, Failure, ID_HEADER, JobId, RETURNS_WITHIN_HEADER, Tenant};
 use hyper::{Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue, TRAILER};
@@ -21,6 +21,7 @@ use crate::door::conversations::Conversations;
 use crate::door::engine::Engine;
 use crate::door::job_log::log;
 use crate::door::response::{Body, boxed, explained, id_value, json, refuse, respond};
+use crate::door::streamed::Begin;
 use crate::door::{events, streamed, timing};
 
 /// What the bodies of all requests may take together, from their first byte to their job's end: as much as the shipped
@@ -158,8 +159,8 @@ impl Requests {
             streams.spawn(job);
         }
         let rest = || since.elapsed().saturating_sub(queued);
-        let layers = match begun.await {
-            Ok(Ok(layers)) => layers,
+        let Begin { layers, returns_within } = match begun.await {
+            Ok(Ok(begin)) => begin,
             Ok(Err(error)) => {
                 let answer = Answer::Refused { error: &error, id };
                 let mut response = respond(id, &answer);
@@ -174,6 +175,10 @@ impl Requests {
         headers.insert(TRAILER, HeaderValue::from_static(timing::TRAILERS));
         headers.insert(ID_HEADER, id_value(id));
         timing::tell_start(headers, queued, rest());
+        if let Some(within) = returns_within {
+            let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+            headers.insert(RETURNS_WITHIN_HEADER, HeaderValue::from(within));
+        }
         explained(&mut response, layers);
         response
     }

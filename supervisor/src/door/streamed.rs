@@ -1,6 +1,7 @@
 //! A request whose answer is a stream: its job is told of while it runs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cloister_protocol::{Answer, ErrorCode, Failure};
 use tokio::sync::oneshot;
@@ -14,8 +15,17 @@ use crate::door::job_log::log;
 use crate::door::timing;
 use crate::job::conversation::Conversation;
 
-/// What became of a streamed request: its job begins, with the layers in force if they were asked for, or never will.
-pub type Begun = Result<Option<String>, Failure>;
+/// What became of a streamed request: its job begins, or never will.
+pub type Begun = Result<Begin, Failure>;
+
+/// What is told of a job that begins.
+#[derive(Debug)]
+pub struct Begin {
+    /// The layers in force.
+    pub layers: Option<String>,
+    /// How long each of its calls waits for what it returns, if it can make any.
+    pub returns_within: Option<Duration>,
+}
 
 /// Runs a request's job, and tells what it prints and calls, and what became of it.
 pub async fn run(
@@ -44,7 +54,8 @@ pub async fn run(
             return;
         }
     };
-    let _ = begin.send(Ok(layers));
+    let returns_within = conversation.calls.may_be().then(|| ready.bounds().tools.wait);
+    let _ = begin.send(Ok(Begin { layers, returns_within }));
     let mut reader = Reader::new(&conversation.printed, heard);
     let outcome = match teller.follow(ready.run(&request, &conversation), &mut reader).await {
         Ok(outcome) => outcome,

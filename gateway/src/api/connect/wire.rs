@@ -1,0 +1,147 @@
+//! The WebSocket itself: messages that are read within the tenant's share of memory, and written as they come.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::{SinkExt, StreamExt};
+use hyper::body::Bytes;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::CapacityError;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+
+use crate::admission::body_budget::TenantBody;
+
+/// What is read of the connection at once.
+const READ: usize = 16 * 1024;
+
+/// What is written at once of a long message.
+pub const PIECE: usize = 64 * 1024;
+
+/// A WebSocket.
+#[derive(Debug)]
+pub struct Wire(WebSocketStream<Counted>);
+
+/// What has come.
+#[derive(Debug)]
+pub enum Came {
+    /// A message.
+    Text(Utf8Bytes),
+    /// Something else, by which it is known that the peer is there.
+    Sign,
+    /// It is over: the peer has left, or what it sent is none of this protocol.
+    End,
+    /// It is over, for this.
+    Broken(CloseCode, &'static str),
+}
+
+/// A connection whose bytes count until the message that they are of is dealt with.
+#[derive(Debug)]
+struct Counted {
+    stream: TokioIo<Upgraded>,
+    memory: TenantBody,
+}
+
+/// What is told of a message for which there is no memory.
+const NO_MEMORY: &str = "too many large messages at once";
+
+impl Wire {
+    /// On a connection that was just handed over, whose messages are no longer than so much.
+    pub async fn new(stream: Upgraded, memory: TenantBody, longest: usize) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ)
+            .write_buffer_size(0)
+            .max_write_buffer_size(4 * PIECE)
+            .max_message_size(Some(longest))
+            .max_frame_size(Some(longest));
+        let counted = Counted { stream: TokioIo::new(stream), memory };
+        Self(WebSocketStream::from_raw_socket(counted, Role::Server, Some(config)).await)
+    }
+
+    /// What comes next. Can be dropped and called again without loss.
+    pub async fn next(&mut self) -> Came {
+        match self.0.next().await {
+            Some(Ok(Message::Text(text))) => Came::Text(text),
+            Some(Ok(Message::Binary(_))) => Came::Broken(CloseCode::Unsupported, "messages are text: JSON"),
+            Some(Ok(Message::Close(_))) | None => Came::End,
+            Some(Ok(_)) => Came::Sign,
+            Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => {
+                Came::Broken(CloseCode::Size, "the message is larger than this node reads")
+            }
+            Some(Err(Error::Io(error))) if error.kind() == io::ErrorKind::OutOfMemory => {
+                Came::Broken(CloseCode::Again, NO_MEMORY)
+            }
+            Some(Err(Error::Utf8(_))) => Came::Broken(CloseCode::Invalid, "the message is not UTF-8"),
+            Some(Err(_)) => Came::End,
+        }
+    }
+
+    /// What was read is dealt with, and takes no memory any more.
+    pub fn done(&mut self) {
+        let counted = self.0.get_mut();
+        counted.memory = counted.memory.another();
+    }
+
+    /// The memory that what was read takes.
+    pub fn memory(&self) -> &TenantBody {
+        &self.0.get_ref().memory
+    }
+
+    /// Sends a message; `false` when the peer has left.
+    pub async fn send(&mut self, text: impl Into<Bytes>) -> bool {
+        let frame = Frame::message(text, OpCode::Data(Data::Text), true);
+        self.0.send(Message::Frame(frame)).await.is_ok()
+    }
+
+    /// Sends a piece of a message: the first, one between, or the last.
+    pub async fn send_piece(&mut self, piece: Bytes, first: bool, last: bool) -> bool {
+        let code = if first { Data::Text } else { Data::Continue };
+        self.0.send(Message::Frame(Frame::message(piece, OpCode::Data(code), last))).await.is_ok()
+    }
+
+    /// Asks for a sign of life.
+    pub async fn ping(&mut self) -> bool {
+        self.0.send(Message::Ping(Bytes::new())).await.is_ok()
+    }
+
+    /// Says why it ends, and ends it.
+    pub async fn close(mut self, code: CloseCode, reason: &'static str) {
+        let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+        if self.0.close(Some(frame)).await.is_ok() {
+            // Until the peer has said so too: RFC 6455, 7.1.1.
+            while let Some(Ok(_)) = self.0.next().await {}
+        }
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        // As it comes and as it is put together, at once.
+        if !self.memory.take(2 * (buffer.filled().len() - before)) {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::OutOfMemory, NO_MEMORY)));
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

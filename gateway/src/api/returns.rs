@@ -1,0 +1,98 @@
+//! `POST /execute/{id}/returns`: what calls of a job's tools came to, of a client that has no conversation.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, Path, Request, State};
+use axum::response::Response;
+use cloister_protocol::{ErrorCode, JobId, Returns, Taken, is_json_content_type};
+use hyper::StatusCode;
+use hyper::body::Bytes;
+use hyper::header::CONTENT_TYPE;
+
+use crate::admission::client_address::ClientAddress;
+use crate::api::app::App;
+use crate::api::refusal::{refuse, refuse_unread};
+use crate::api::schemas;
+use crate::metrics::Outcome;
+
+/// The path.
+pub const PATH: &str = "/execute/{id}/returns";
+
+/// What is said where there is no such job.
+const NONE: &str = "there is no such job of yours here that calls tools: it has ended, or runs on another node";
+
+/// Returns to calls of tools.
+///
+/// A job whose answer ended with 202 goes on, and this is answered with what comes next of it: 202 with the calls that wait then,
+/// or its answer, 200 or 422. Of a job whose answer is a stream this is answered at once (`Taken`), and the stream goes on. It
+/// does not count against the key's rate.
+#[utoipa::path(
+    post, tag = "jobs", path = PATH, operation_id = "return_to_calls", summary = "Return to calls of tools",
+    request_body = schemas::Returns, security((), ("key" = [])),
+    params(("id" = String, Path, description = "The job, by the `id` of its answer.", pattern = "^[0-9a-f]{32}$")),
+    responses(
+        (status = 200, description = "The job's answer; or, of a job whose answer is a stream, which calls were returned to.", content((schemas::ReturnedOrTaken = "application/json"))),
+        (status = 202, description = "The job waits for calls of tools: return to them.", body = schemas::Waits),
+        (status = 400, description = "The request breaks the contract: invalid_request.", body = schemas::Refused),
+        (status = 401, description = "No key, or none that is known here: unauthorized.", body = schemas::Refused),
+        (status = 404, description = "There is no such job of this key's here that calls tools: not_found.", body = schemas::Refused),
+        (status = 408, description = "The body took too long to arrive: request_timeout.", body = schemas::Refused),
+        (status = 413, description = "The body is too large: too_large.", body = schemas::Refused),
+        (status = 415, description = "The body is not declared as JSON: unsupported_media_type.", body = schemas::Refused),
+        (status = 422, description = "The script's own failure; the code says which.", body = schemas::Failed),
+        (status = 429, description = "Too many large bodies at once: overloaded.", body = schemas::Refused),
+        (status = 502, description = "The job went with its supervisor: lost.", body = schemas::Refused)
+    )
+)]
+pub async fn returns(
+    State(app): State<Arc<App>>,
+    Extension(id): Extension<JobId>,
+    Extension(ClientAddress(client)): Extension<ClientAddress>,
+    Path(job): Path<String>,
+    request: Request,
+) -> Response {
+    let caller = match app.admission.recognise(request.headers(), client) {
+        Ok(caller) => caller,
+        Err(refused) => return app.turn_away(id, refused, request.into_body()).await,
+    };
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if !content_type.is_some_and(is_json_content_type) {
+        return refuse_unread(id, ErrorCode::UnsupportedMediaType, "send Content-Type: application/json");
+    }
+    let mut memory = app.bodies.begin(caller.tenant());
+    let body = match app.read(id, request.into_body(), &mut memory).await {
+        Ok(body) => body,
+        Err(refusal) => return *refusal,
+    };
+    let Some(job) = JobId::parse(&job) else { return refuse(id, ErrorCode::NotFound, NONE) };
+    let canonical = |body: Vec<u8>| {
+        Returns::parse(&body).map(|returns| serde_json::to_vec(&returns).expect("numbers and JSON that was parsed"))
+    };
+    let body = match memory.work(body, canonical).await {
+        Ok(body) => Bytes::from(body),
+        Err(wrong) => return refuse(id, ErrorCode::InvalidRequest, wrong.to_string()),
+    };
+    let held = app.held.take(job, caller.tenant());
+    let told = match app.supervisor.returns(job, caller.tenant(), body).await {
+        Ok(told) => told,
+        Err(away) => return refuse(id, ErrorCode::Lost, format!("the supervisor went away, and the job with it: {away}")),
+    };
+    drop(memory);
+    match (held, told) {
+        // It may have ended by itself: its answer says how.
+        (Some(mut answer), told) => {
+            let told = told.unwrap_or_default();
+            answer.returned_to(&told.taken);
+            answer.go_on(&app.held, caller.tenant(), &told.refused).await
+        }
+        (None, Some(told)) => taken(id, &told),
+        (None, None) => refuse(id, ErrorCode::NotFound, NONE),
+    }
+}
+
+fn taken(id: JobId, told: &Taken) -> Response {
+    let mut response = crate::api::refusal::json(id, serde_json::to_vec(told).expect("numbers and strings"));
+    *response.status_mut() = StatusCode::OK;
+    response.extensions_mut().insert(Outcome::Served);
+    response
+}

@@ -3,12 +3,13 @@
 //! A job that prints without end is to wait for us, and not to keep us at work: what is dropped anyway is read slowly,
 //! and so is what comes in crumbs. Neither delays the end of a job, for what is in a pipe then is taken at once.
 
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
-use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::Notify;
 
@@ -64,24 +65,29 @@ pub struct Output {
     pipe: Receiver,
     kept: Arc<Kept>,
     limit: usize,
-    truncated: bool,
+    truncated: AtomicBool,
 }
 
 impl Output {
     /// Keeps at most `limit` bytes of what comes through the pipe.
     #[must_use]
     pub fn new(pipe: Receiver, limit: u64, kept: Arc<Kept>) -> Self {
-        Self { pipe, kept, limit: usize::try_from(limit).unwrap_or(usize::MAX), truncated: false }
+        Self { pipe, kept, limit: usize::try_from(limit).unwrap_or(usize::MAX), truncated: AtomicBool::new(false) }
     }
 
     /// Reads until every writer is gone. Can be dropped and called again without loss.
-    pub async fn read_to_end(&mut self) {
+    pub async fn read_to_end(&self) {
         let mut chunk = Vec::with_capacity(CHUNK);
         // A pipe fails to be read only if this process is at fault; the job keeps what it has.
-        while let Ok(read @ 1..) = self.pipe.read_buf(&mut chunk).await {
+        while self.pipe.readable().await.is_ok() {
+            let read = match self.pipe.try_read_buf(&mut chunk) {
+                Ok(read @ 1..) => read,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                _ => return,
+            };
             self.keep(&chunk);
             chunk.clear();
-            if self.truncated || read < CRUMBS {
+            if self.truncated.load(Ordering::Relaxed) || read < CRUMBS {
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -89,7 +95,7 @@ impl Output {
 
     /// Takes what has been written so far, without waiting. The pipe itself is asked: what the event loop knows of it is from
     /// when it looked last, and it may have had no reason to since.
-    pub fn read_available(&mut self) {
+    pub fn read_available(&self) {
         let mut chunk = Vec::with_capacity(CHUNK);
         loop {
             match rustix::io::read(&self.pipe, spare_capacity(&mut chunk)) {
@@ -111,15 +117,15 @@ impl Output {
         } else {
             tokio::task::spawn_blocking(|| text(bytes)).await.expect("any bytes have a text")
         };
-        (text, self.truncated)
+        (text, self.truncated.into_inner())
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
+    fn keep(&self, bytes: &[u8]) {
         let mut kept = self.kept.lock();
         let room = self.limit - kept.len();
         kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
         drop(kept);
-        self.truncated |= bytes.len() > room;
+        self.truncated.fetch_or(bytes.len() > room, Ordering::Relaxed);
         if room > 0 {
             self.kept.grown.notify_one();
         }
@@ -164,7 +170,7 @@ mod tests {
     async fn what_came_since_the_event_loop_looked_is_taken() {
         let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
         let pipe = pipe::Receiver::from_owned_fd(ours).expect("a pipe's end");
-        let mut output = Output::new(pipe, 100, Arc::<Kept>::default());
+        let output = Output::new(pipe, 100, Arc::<Kept>::default());
         // It has looked, and there was nothing.
         let _ = tokio::time::timeout(Duration::from_millis(1), output.read_to_end()).await;
         std::fs::File::from(theirs).write_all(b"last words").expect("there is room");
@@ -176,7 +182,7 @@ mod tests {
     async fn who_floods_waits_for_us_and_what_is_kept_is_the_beginning() {
         for (piece, limit) in [(CHUNK, 3 * CHUNK), (1, 0), (CHUNK, 0)] {
             let (pipe, written) = flooded(piece);
-            let mut output = Output::new(pipe, limit as u64, Arc::<Kept>::default());
+            let output = Output::new(pipe, limit as u64, Arc::<Kept>::default());
             let began = Instant::now();
             let _ = tokio::time::timeout(Duration::from_millis(100), output.read_to_end()).await;
             let reads = usize::try_from(began.elapsed().as_micros() / PAUSE.as_micros()).expect("not for ever") + 2;

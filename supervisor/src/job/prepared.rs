@@ -27,7 +27,7 @@ use crate::job::message::{encode, feed};
 use crate::job::outcome::{Outcome, usage};
 use crate::job::output::Output;
 use crate::job::prepare_error::PrepareError;
-use crate::job::report::{self, Ahead, NotReady};
+use crate::job::report::{self, Ahead, Hearing, NotReady};
 use crate::job::running::Running;
 use crate::job::slots::{Lease, Slots};
 use crate::job::verdict::{self, Stopped};
@@ -158,26 +158,29 @@ impl Prepared {
         let Conversation { printed, calls } = conversation;
         let mut result = BufReader::with_capacity(REPORT, result);
         let ahead = Ahead::default();
-        let mut stdout = Output::new(stdout, bounds.stdout_bytes, Arc::clone(&printed.stdout));
-        let mut stderr = Output::new(stderr, bounds.stderr_bytes, Arc::clone(&printed.stderr));
+        let stdout = Output::new(stdout, bounds.stdout_bytes, Arc::clone(&printed.stdout));
+        let stderr = Output::new(stderr, bounds.stderr_bytes, Arc::clone(&printed.stderr));
         let ahead_of_it = cell.restart_count()?;
         let wall = request.timeout_ms.map_or(bounds.wall, |asked| bounds.wall.min(Duration::from_millis(asked)));
         let message = encode(request, bounds, cell.begin(request));
 
+        let take_printed = || {
+            stdout.read_available();
+            stderr.read_available();
+        };
         let started = Instant::now();
         let stop = {
             let mut running = Running { cell: &mut cell, process: &process, oom: oom.as_ref(), bounds, wall, calls };
-            let mut report = pin!(report::read(&mut result, bounds.result_bytes, &ahead, calls));
+            let mut report = pin!(report::read(&mut result, bounds.result_bytes, &ahead, Hearing { calls, before: &take_printed }));
             let talk = async { tokio::join!(feed(stdin, &message, request), answer(calls, returns)) };
-            let pump = pump(talk, &mut stdout, &mut stderr);
+            let pump = pump(talk, &stdout, &stderr);
             tokio::select! {
                 biased;
                 stop = running.watch_to_its_end(ended, &mut report) => stop.ok_or(LauncherError::Dead)?,
                 never = pump => match never {},
             }
         };
-        stdout.read_available();
-        stderr.read_available();
+        take_printed();
         let stopped = Stopped { stop, heard: ahead.into_heard(), program: request.entry == Entry::Program };
         let ran = started.elapsed().saturating_sub(calls.waited());
         let outcome = collect(cell, stopped, (ran, calls), stdout, stderr, bounds).await?;
@@ -241,7 +244,7 @@ async fn answer(calls: &Calls, returns: pipe::Sender) {
 }
 
 /// Passes on what goes in and what comes out, for as long as anybody waits for the job.
-async fn pump<T>(feed: impl Future<Output = T>, stdout: &mut Output, stderr: &mut Output) -> Infallible {
+async fn pump<T>(feed: impl Future<Output = T>, stdout: &Output, stderr: &Output) -> Infallible {
     tokio::join!(feed, stdout.read_to_end(), stderr.read_to_end());
     std::future::pending().await
 }

@@ -91,6 +91,15 @@ impl Ahead {
     }
 }
 
+/// What hears of a job's calls.
+#[derive(Clone, Copy)]
+pub struct Hearing<'a> {
+    /// Where they go.
+    pub calls: &'a Calls,
+    /// What is done in front of each: what was printed before it is taken before it.
+    pub before: &'a (dyn Fn() + Sync),
+}
+
 /// Why a job's process never became ready.
 #[derive(Debug, thiserror::Error)]
 pub enum NotReady {
@@ -134,19 +143,19 @@ async fn message(pipe: &mut (impl AsyncRead + Unpin)) -> String {
 /// Reads reports until one ends the job, or every writer is gone. `R`, `E` and `X` do at once. In small letters they
 /// are the verdict ahead of the end, of which `W` tells what it waits for, and `D` that it is over. Whatever else comes
 /// after a verdict is taken for that, but for `C`, a call of a tool, which may come before and after it.
-pub async fn read(pipe: &mut (impl AsyncRead + Unpin), result_bytes: u64, ahead: &Ahead, calls: &Calls) -> Said {
-    read_frames(pipe, result_bytes, ahead, calls).await.unwrap_or(Said::Nothing)
+pub async fn read(pipe: &mut (impl AsyncRead + Unpin), result_bytes: u64, ahead: &Ahead, hearing: Hearing<'_>) -> Said {
+    read_frames(pipe, result_bytes, ahead, hearing).await.unwrap_or(Said::Nothing)
 }
 
 async fn read_frames(
     pipe: &mut (impl AsyncRead + Unpin),
     result_bytes: u64,
     ahead: &Ahead,
-    calls: &Calls,
+    hearing: Hearing<'_>,
 ) -> io::Result<Said> {
     let tag = loop {
         match pipe.read_u8().await? {
-            CALL if !read_call(pipe, calls).await? => return Ok(Said::Garbled),
+            CALL if !read_call(pipe, hearing).await? => return Ok(Said::Garbled),
             CALL => {}
             tag => break tag,
         }
@@ -160,7 +169,7 @@ async fn read_frames(
     while waits < MOST_WAITS {
         let tag = pipe.read_u8().await?;
         if tag == CALL {
-            if !read_call(pipe, calls).await? {
+            if !read_call(pipe, hearing).await? {
                 break;
             }
             continue;
@@ -184,9 +193,14 @@ async fn read_frames(
 }
 
 /// Reads a call and passes it on; `false` for what is none.
-async fn read_call(pipe: &mut (impl AsyncRead + Unpin), calls: &Calls) -> io::Result<bool> {
+async fn read_call(pipe: &mut (impl AsyncRead + Unpin), hearing: Hearing<'_>) -> io::Result<bool> {
     let length = pipe.read_u64().await?;
-    Ok(length <= calls.longest() && calls.hear(payload(pipe, length).await?).await)
+    if length > hearing.calls.longest() {
+        return Ok(false);
+    }
+    let call = payload(pipe, length).await?;
+    (hearing.before)();
+    Ok(hearing.calls.hear(call).await)
 }
 
 async fn read_verdict(tag: u8, pipe: &mut (impl AsyncRead + Unpin), result_bytes: u64) -> io::Result<Said> {
@@ -213,12 +227,12 @@ mod tests {
 
     use crate::job::calls::Calls;
 
-    use super::{Ahead, Heard, MOST_WAITS, NotReady, Said, wait_until_ready};
+    use super::{Ahead, Heard, Hearing, MOST_WAITS, NotReady, Said, wait_until_ready};
 
     /// What a job that writes this says, with what was heard before.
     async fn hear(written: &[u8], result_bytes: u64) -> (Said, Heard) {
         let ahead = Ahead::default();
-        let said = super::read(&mut &*written, result_bytes, &ahead, &Calls::none()).await;
+        let said = super::read(&mut &*written, result_bytes, &ahead, Hearing { calls: &Calls::none(), before: &|| () }).await;
         (said, ahead.into_heard())
     }
 

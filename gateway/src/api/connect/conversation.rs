@@ -33,6 +33,9 @@ const LARGE: usize = 128 * 1024;
 /// How long a peer may give no sign of life before it is asked for one, and then before it is taken to be gone.
 const QUIET: Duration = Duration::from_secs(30);
 
+/// How long a peer may take to part.
+const PARTING: Duration = Duration::from_secs(5);
+
 /// How long a conversation may go without a job.
 const IDLE: Duration = Duration::from_secs(600);
 
@@ -90,7 +93,7 @@ impl Conversation {
         };
         if let Over::Because(code, reason) = over {
             let closed = self.wire.close(code, reason);
-            let _ = tokio::time::timeout(QUIET, closed).await;
+            let _ = tokio::time::timeout(PARTING, closed).await;
         }
     }
 
@@ -98,11 +101,11 @@ impl Conversation {
     async fn heard_between_jobs(&mut self, idle: Instant) -> Result<Option<Utf8Bytes>, Over> {
         let going = self.app.going.clone();
         let came = tokio::select! {
-            came = self.wire.next() => came,
-            () = sleep_until(self.quiet.0) => return self.ask_for_a_sign().await.map(|()| None),
+            came = self.came() => came,
             () = sleep_until(idle) => return Err(Over::Because(CloseCode::Normal, "no job has run for ten minutes")),
             () = going.told() => return Err(Over::Because(CloseCode::Away, "this node is going away: connect again")),
         };
+        let Some(came) = came else { return self.ask_for_a_sign().await.map(|()| None) };
         let Some(text) = self.text(came)? else { return Ok(None) };
         match self.parse(&text).await {
             Ok(Message::Execute) => return Ok(Some(text)),
@@ -136,9 +139,8 @@ impl Conversation {
             tokio::select! {
                 biased;
                 answered = &mut answered => break answered,
-                heard = self.heard_meanwhile(id) => match heard? {
-                    Some(one) => self.refuse(Some(id), Some(one.call), "its job has not begun").await?,
-                    None => {}
+                came = self.came() => if let Some(one) = self.heard_meanwhile(came, id).await? {
+                    self.refuse(Some(id), Some(one.call), "its job has not begun").await?;
                 },
             }
         };
@@ -159,7 +161,7 @@ impl Conversation {
                     Some(Event::Refusal) => return self.tell_last("error", reader).await,
                     None => return Err(Over::Because(CloseCode::Error, "the answer broke off")),
                 },
-                heard = self.heard_meanwhile(id) => if let Some(one) = heard? {
+                came = self.came() => if let Some(one) = self.heard_meanwhile(came, id).await? {
                     self.hand_on(id, tenant.unwrap_or_default(), one).await?;
                     self.wire.done();
                 },
@@ -167,12 +169,18 @@ impl Conversation {
         }
     }
 
-    /// What comes while a job runs, or is about to: what a call of its came to, perhaps.
-    async fn heard_meanwhile(&mut self, id: JobId) -> Result<Option<Return>, Over> {
-        let came = tokio::select! {
-            came = self.wire.next() => came,
-            () = sleep_until(self.quiet.0) => return self.ask_for_a_sign().await.map(|()| None),
-        };
+    /// What comes next; `None` when nothing has for a while. Can be dropped and called again without loss, which what is done with
+    /// it cannot.
+    async fn came(&mut self) -> Option<Came> {
+        tokio::select! {
+            came = self.wire.next() => Some(came),
+            () = sleep_until(self.quiet.0) => None,
+        }
+    }
+
+    /// What has come while a job runs, or is about to: what a call of its came to, perhaps.
+    async fn heard_meanwhile(&mut self, came: Option<Came>, id: JobId) -> Result<Option<Return>, Over> {
+        let Some(came) = came else { return self.ask_for_a_sign().await.map(|()| None) };
         let Some(text) = self.text(came)? else { return Ok(None) };
         match self.parse(&text).await {
             Ok(Message::Return(one)) => return Ok(Some(one)),

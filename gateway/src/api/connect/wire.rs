@@ -8,7 +8,7 @@ use futures_util::{SinkExt, StreamExt};
 use hyper::body::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
@@ -23,6 +23,9 @@ const READ: usize = 16 * 1024;
 
 /// What is written at once of a long message.
 pub const PIECE: usize = 64 * 1024;
+
+/// How much is dropped of what a peer sends that was told to go.
+const LINGER: usize = 64 * 1024 * 1024;
 
 /// A WebSocket.
 #[derive(Debug)]
@@ -57,7 +60,6 @@ impl Wire {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ)
             .write_buffer_size(0)
-            .max_write_buffer_size(4 * PIECE)
             .max_message_size(Some(longest))
             .max_frame_size(Some(longest));
         let counted = Counted { stream: TokioIo::new(stream), memory };
@@ -110,12 +112,27 @@ impl Wire {
         self.0.send(Message::Ping(Bytes::new())).await.is_ok()
     }
 
-    /// Says why it ends, and ends it.
+    /// Says why it ends, and ends it once the peer has said so too: RFC 6455, 7.1.1.
     pub async fn close(mut self, code: CloseCode, reason: &'static str) {
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
-        if self.0.close(Some(frame)).await.is_ok() {
-            // Until the peer has said so too: RFC 6455, 7.1.1.
+        if self.0.close(Some(frame)).await.is_err() {
+            return;
+        }
+        if matches!(code, CloseCode::Normal | CloseCode::Away | CloseCode::Error) {
             while let Some(Ok(_)) = self.0.next().await {}
+            return;
+        }
+        // The rest of what was not taken may be on its way, and a connection that is closed upon it is reset: the peer would
+        // lose what it is told.
+        let mut stream = self.0.into_inner().stream;
+        let (mut scratch, mut dropped) = (vec![0; READ], 0);
+        if stream.shutdown().await.is_ok() {
+            while let Ok(read @ 1..) = stream.read(&mut scratch).await {
+                dropped += read;
+                if dropped > LINGER {
+                    return;
+                }
+            }
         }
     }
 }

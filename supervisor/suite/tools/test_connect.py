@@ -1,0 +1,236 @@
+"""The WebSocket: what is said in it, and how it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from client import eventually
+from talk import conversation
+from tongue import HOLD
+
+ONE = "def main(): return 1"
+
+
+def closed(talk):
+    """The code and the reason with which the node closes it."""
+    with pytest.raises(ConnectionClosed) as ended:
+        while True:
+            talk.next()
+    return ended.value.rcvd.code, ended.value.rcvd.reason
+
+
+def test_jobs_run_one_after_another_and_each_has_its_id(talk):
+    ids = []
+    for number in range(3):
+        talk.execute(f"def main(): print('p'); return {number}")
+        ids.append(talk.until("started")["id"])
+        last = talk.until("result")
+        assert (last["id"], last["result"], last["stdout"]) == (ids[-1], number, "p\n")
+    assert len(set(ids)) == 3
+
+
+def test_a_job_says_the_same_as_by_post(talk, client):
+    script = "import sys\ndef main(n):\n    print('a'); print('b', file=sys.stderr); return [n] * 3"
+    talk.execute(script, args=[4])
+    last = talk.until("result")
+    plain = client.execute(script, args=[4]).body
+    for body in (last, plain):
+        del body["id"], body["usage"]
+    assert last == {"type": "result", **plain}
+
+
+def test_what_is_printed_before_a_call_comes_before_it(talk):
+    def main():
+        from cloister import tools
+
+        print("first", flush=True)
+        tools.a()
+        print("second", flush=True)
+        tools.a()
+
+    talk.execute(main, ["a"])
+    told = []
+    while (message := talk.next())["type"] != "result":
+        told.append(message.get("text") or message["type"])
+        if message["type"] == "call":
+            talk.send("return", call=message["call"], value=None)
+    assert "".join(told[1:]) in ("first\ncallsecond\ncall",), told
+
+
+def test_a_long_result_comes_whole(talk):
+    text = talk.result("def main(n): return ['\\n\\u00e9' * n, '{']", {}, args=[1_500_000])
+    assert text == ["\n\u00e9" * 1_500_000, "{"]
+
+
+@pytest.mark.parametrize(("message", "expected"), [
+    ("x", "the message is no object"),
+    ("[]", "the message is no object"),
+    ("{", "the message is not JSON"),
+    ("{}", "type is missing"),
+    ('{"type": 1}', "type is the number 1, expected a string"),
+    ('{"type": "run"}', 'type is "run", expected execute, return or close'),
+    ('{"type": "return", "call": 1, "value": 1}', "no job runs in this conversation"),
+    ('{"type": "return", "call": 1}', "the message has neither value nor error"),
+    ('{"type": "return", "call": 1, "value": {"a": 1, "a": 2}}', "the message.value: duplicate key"),
+    ('{"type": "return", "call": 1, "value": {"$serde_json::private::RawValue": "1"}}', "the message.value: the key"),
+    (json.dumps({"type": "return", "call": 1, "value": 0}).replace("0", "[" * 200 + "]" * 200), "nested too deeply"),
+])
+def test_what_is_no_message_is_refused_and_ends_nothing(talk, message, expected):
+    talk.wire.send(message)
+    refused = talk.until("refused")
+    assert refused["error"]["code"] == "invalid_request" and expected in refused["error"]["message"], refused
+    assert talk.result(ONE, {}) == 1
+
+
+@pytest.mark.parametrize(("fields", "code", "expected"), [
+    ({"script": ""}, "invalid_request", "script is empty"),
+    ({"script": "x", "scirpt": 1}, "invalid_request", "unknown field `scirpt`"),
+    ({"script": ONE, "profile": "nowhere"}, "invalid_request", "there is no profile"),
+    ({"script": ONE, "tools": [{"name": "a b"}]}, "invalid_request", "tools[0].name is not one"),
+    ({"script": "x" * (2 << 20)}, "too_large", "script is 2097152 bytes"),
+])
+def test_a_request_that_is_refused_ends_nothing_either(talk, fields, code, expected):
+    talk.send("execute", **fields)
+    error = talk.until("error")
+    assert error["error"]["code"] == code and expected in error["error"]["message"] and error["error"]["ran"] is False
+    assert talk.result(ONE, {}) == 1
+
+
+def test_what_a_script_lacks_is_its_own_failure(talk):
+    talk.execute("# /// script\n# dependencies = ['no-such-package>3']\n# ///\ndef main(): pass")
+    assert talk.until("result")["error"]["code"] == "missing_packages"
+
+
+def test_while_a_job_runs_another_is_refused(talk):
+    talk.execute("from cloister import tools\ndef main(): return tools.a()", ["a"])
+    call = talk.until("call")
+    talk.execute(ONE)
+    assert "a job runs in this conversation" in talk.until("refused")["error"]["message"]
+    talk.wire.send("nonsense")
+    assert talk.until("refused")["id"]
+    talk.send("return", call=call["call"], value=2)
+    assert talk.until("result")["result"] == 2
+
+
+def test_closing_ends_the_job(service, talk):
+    talk.execute(HOLD, args=[60], profile="patient")
+    eventually(service.holding)
+    talk.send("close")
+    assert closed(talk) == (1000, "")
+    eventually(lambda: not service.holding())
+
+
+@pytest.mark.parametrize("how", ["close", "cut"])
+def test_leaving_ends_the_job(service, how):
+    with conversation(service) as talk:
+        talk.execute(HOLD, args=[60], profile="patient")
+        eventually(service.holding)
+        if how == "cut":
+            talk.wire.socket.close()
+    eventually(lambda: not service.holding())
+
+
+def test_who_leaves_while_the_job_waits_ends_it(service):
+    with conversation(service) as talk:
+        talk.execute("from cloister import tools\ndef main(): return tools.a()", ["a"])
+        talk.until("call")
+        busy = service.stats()["busy"]
+        assert busy >= 1
+    eventually(lambda: service.stats()["busy"] < busy)
+
+
+def test_messages_are_text_and_of_a_bounded_size(service):
+    with conversation(service) as talk:
+        talk.wire.send(b"{}")
+        assert closed(talk) == (1003, "messages are text: JSON")
+    with conversation(service) as talk:
+        try:
+            talk.wire.send("x" * (64 << 20))
+        except ConnectionClosed:
+            pass
+        assert closed(talk) == (1009, "the message is larger than this node reads")
+
+
+def test_a_request_for_no_websocket_is_told_so(client):
+    answer = client.http.get("/connect")
+    assert answer.status_code == 400 and answer.headers["upgrade"] == "websocket"
+    assert "Upgrade: websocket" in answer.json()["error"]["message"]
+    assert client.http.post("/connect").status_code == 405
+
+
+def test_a_page_of_others_and_other_names_are_refused(service):
+    for headers in ({"Origin": "https://example.org"}, {"Host": "example.org"}):
+        with pytest.raises(InvalidStatus) as refused, conversation(service, additional_headers=headers):
+            pass
+        assert refused.value.response.status_code in (400, 403), headers
+    with conversation(service, origin=service.client.url) as talk:
+        assert talk.result(ONE, {}) == 1
+
+
+def test_a_job_has_its_line_and_its_count(start_service):
+    service = start_service()
+    with conversation(service) as talk:
+        talk.execute(ONE)
+        id = talk.until("result")["id"]
+        talk.execute("def main(): return 1 / 0")
+        failed = talk.until("result")["id"]
+    eventually(lambda: f"id={failed}" in service.log("gateway"))
+    log = service.log("gateway")
+    assert [line.split(" status=")[1][:3] for line in log.splitlines() if f"id={id}" in line] == ["200"]
+    assert f'id={failed}' in log and 'code=Exception' in log and 'path="/connect" status=101' in log
+
+
+def test_a_gateway_that_goes_lets_a_job_end_and_closes_then(start_service):
+    service = start_service(gateway_options=["--drain-notice", "0s"])
+    with conversation(service) as busy, conversation(service) as idle:
+        busy.execute("from cloister import tools\ndef main(): return tools.a()", ["a"])
+        call = busy.until("call")
+        idle.execute(ONE)
+        idle.until("result")
+        service.gateway.send_signal(signal.SIGTERM)
+        assert closed(idle) == (1001, "this node is going away: connect again")
+        busy.send("return", call=call["call"], value=5)
+        assert busy.until("result")["result"] == 5
+        assert closed(busy)[0] == 1001
+    assert service.gateway.wait(60) == 0
+
+
+def test_a_supervisor_that_dies_is_told_of(start_service):
+    service = start_service()
+    with conversation(service) as talk:
+        talk.execute("from cloister import tools\ndef main(): return tools.a()", ["a"])
+        talk.until("call")
+        os.kill(service.supervisor.pid, signal.SIGKILL)
+        service.supervisor.wait()
+        last = talk.until("error")
+        assert (last["error"]["code"], last["error"]["ran"]) == ("lost", None)
+        service.start_supervisor()
+        service.wait_until_ready()
+        assert talk.result(ONE, {}) == 1
+
+
+@pytest.fixture(scope="module")
+def npm(tmp_path_factory):
+    """A directory with the client of npm's, as the lock file pins it."""
+    directory = tmp_path_factory.mktemp("npm")
+    for file in (Path(__file__).parent / "client").iterdir():
+        (directory / file.name).write_bytes(file.read_bytes())
+    command = [Path(sys.executable).parent / "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    ended = subprocess.run(command, cwd=directory, capture_output=True, text=True)
+    if ended.returncode != 0:
+        pytest.skip(f"the client of npm's cannot be installed here: {ended.stderr.strip()[-200:]}")
+    return directory
+
+
+def test_a_client_in_javascript(service, npm):
+    url = service.client.url.replace("http", "ws", 1) + "/connect"
+    ended = subprocess.run([Path(sys.executable).parent / "node", "client.mjs", url], cwd=npm, capture_output=True, text=True)
+    assert ended.returncode == 0, ended
+    assert json.loads(ended.stdout) == {"sum": 5, "failed": "ToolError: no such tool here", "calls": 2}
+

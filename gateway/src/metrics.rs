@@ -9,9 +9,10 @@ mod warmth;
 
 use std::time::Duration;
 
-use cloister_protocol::{ProfileStats, Stats};
+use cloister_protocol::{Calls, ProfileStats, Stats};
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 pub use self::outcome::Outcome;
@@ -31,6 +32,8 @@ pub enum Stage {
     Setup,
     /// Running.
     Run,
+    /// Waiting for what calls of tools return.
+    Wait,
 }
 
 /// All that is measured.
@@ -39,7 +42,8 @@ pub struct Metrics {
     registry: Registry,
     requests: Requests,
     jobs: Histogram,
-    stages: [Histogram; 3],
+    calls: [IntCounter; 4],
+    stages: [Histogram; 4],
     connections: IntGauge,
     held: IntGauge,
     supervisor: SupervisorMetrics,
@@ -77,7 +81,10 @@ impl Metrics {
             "Requests to run a job, from the header to the last byte of the answer.",
         ))?;
         let stages = HistogramVec::new(
-            histogram("cloister_stage_duration_seconds", "Jobs, by where their time went: queue, setup, run."),
+            histogram(
+                "cloister_stage_duration_seconds",
+                "Jobs, by where their time went: queue, setup, run, and wait for calls of tools.",
+            ),
             &["stage"],
         )?;
         let connections = IntGauge::new("cloister_connections", "Open connections.")?;
@@ -86,10 +93,17 @@ impl Metrics {
         let held = IntGauge::new("cloister_requests_held", "Requests that wait for a supervisor that is away.")?;
         registry.register(Box::new(connections.clone()))?;
         registry.register(Box::new(held.clone()))?;
+        let calls = Opts::new(
+            "cloister_tool_calls_total",
+            "Calls of tools of clients' that jobs have made, by what they came to.",
+        );
+        let calls = IntCounterVec::new(calls, &["verdict"])?;
+        registry.register(Box::new(calls.clone()))?;
+        let calls = Calls::default().by_verdict().map(|(verdict, _)| calls.with_label_values(&[verdict]));
         let requests = Requests::new(&registry, by_key)?;
-        let stages = ["queue", "setup", "run"].map(|stage| stages.with_label_values(&[stage]));
+        let stages = ["queue", "setup", "run", "wait"].map(|stage| stages.with_label_values(&[stage]));
         let supervisor = SupervisorMetrics::new(&registry)?;
-        Ok(Self { registry, requests, jobs, stages, connections, held, supervisor })
+        Ok(Self { registry, requests, jobs, calls, stages, connections, held, supervisor })
     }
 
     /// Counts a request, of this key if it came with one that is known; `job` is how long it took if it was to run one.
@@ -102,11 +116,12 @@ impl Metrics {
 
     /// Measures a stage of a job.
     pub fn measure(&self, stage: Stage, time: Duration) {
-        let [queue, setup, run] = &self.stages;
+        let [queue, setup, run, wait] = &self.stages;
         let histogram = match stage {
             Stage::Queue => queue,
             Stage::Setup => setup,
             Stage::Run => run,
+            Stage::Wait => wait,
         };
         histogram.observe(time.as_secs_f64());
     }
@@ -120,8 +135,16 @@ impl Metrics {
                 ("queue", Some(time)) => self.measure(Stage::Queue, time),
                 ("setup", Some(time)) => self.measure(Stage::Setup, time),
                 ("run", Some(time)) => self.measure(Stage::Run, time),
+                ("wait", Some(time)) => self.measure(Stage::Wait, time),
                 _ => {}
             }
+        }
+    }
+
+    /// Counts what a job's calls of tools came to.
+    pub fn count_calls(&self, calls: &Calls) {
+        for (counter, (_, count)) in self.calls.iter().zip(calls.by_verdict()) {
+            counter.inc_by(count.into());
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use cloister_terms::{Children, Filesystem, Network, Policy, Profile, Rlimits, Runner, Runtime, Supervisor, ToolLimits, Uid, Warm};
+use cloister_terms::{
+    Children, Filesystem, Network, Policy, Profile, Rlimits, Runner, Runtime, Supervisor, ToolLimits, Uid, Warm,
+};
 
 use crate::keys::profile::{self as key, LOOPBACK, STARTED, TIMEOUT};
 use crate::keys::{runtime, supervisor};

@@ -7,8 +7,8 @@ use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
-    EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, JobId, PROFILE_HEADER, RETURNS_WITHIN_HEADER, TIMING_HEADER,
-    Writer, is_json_content_type,
+    EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, JobId, PROFILE_HEADER, RETURNS_WITHIN_HEADER,
+    TIMING_HEADER, Writer, is_json_content_type,
 };
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};

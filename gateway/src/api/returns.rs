@@ -75,7 +75,9 @@ pub async fn returns(
     let held = app.held.take(job, caller.tenant());
     let told = match app.supervisor.returns(job, caller.tenant(), body).await {
         Ok(told) => told,
-        Err(away) => return refuse(id, ErrorCode::Lost, format!("the supervisor went away, and the job with it: {away}")),
+        Err(away) => {
+            return refuse(id, ErrorCode::Lost, format!("the supervisor went away, and the job with it: {away}"));
+        }
     };
     drop(memory);
     match (held, told) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Extension;
-use axum::routing::{get, on, post, MethodFilter};
+use axum::routing::{MethodFilter, get, on, post};
 use cloister_protocol::{EXECUTE_PATH, READY_PATH};
 
 use crate::admission::caller::Admission;

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, HttpBody};
-use cloister_protocol::{Answer, ErrorCode, Failure, JobId, OUTCOME_HEADER, TIMING_HEADER, event};
+use cloister_protocol::{Answer, CALLS_HEADER, Calls, ErrorCode, Failure, JobId, OUTCOME_HEADER, TIMING_HEADER, event};
 use hyper::HeaderMap;
 use hyper::body::{Bytes, Frame};
 
@@ -71,6 +71,9 @@ impl Streamed {
         if let Some(outcome) = field(OUTCOME_HEADER).and_then(Outcome::parse) {
             let _ = self.stream_outcome.0.set((outcome, None));
             self.meter.settle(outcome, counted(trailers));
+        }
+        if let Some(calls) = field(CALLS_HEADER).and_then(Calls::parse) {
+            self.metrics.count_calls(&calls);
         }
         if let Some(timing) = field(TIMING_HEADER) {
             self.metrics.measure_timing(timing);

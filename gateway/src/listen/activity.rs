@@ -78,7 +78,13 @@ impl Activity {
         let (phase, since) = (Phase::Header, Instant::now());
         let state = State { phase, since, requests: 0, unread: false, waiting: None };
         let (state, streams) = (Mutex::new(state), OnceLock::new());
-        Self(Arc::new(Shared { state, streams, abused: Notify::new(), first_request: Notify::new(), rest: Notify::new() }))
+        Self(Arc::new(Shared {
+            state,
+            streams,
+            abused: Notify::new(),
+            first_request: Notify::new(),
+            rest: Notify::new(),
+        }))
     }
 
     /// From now on requests come side by side.

@@ -86,9 +86,11 @@ impl EventReader {
             let end = self.read.windows(END.len()).position(|part| part == END)?;
             let event = self.read.split_to(end).freeze();
             self.read.advance(END.len());
-            for (name, begins) in
-                [("stdout", &b"event: stdout\ndata: "[..]), ("stderr", b"event: stderr\ndata: "), ("", b"event: call\ndata: ")]
-            {
+            for (name, begins) in [
+                ("stdout", &b"event: stdout\ndata: "[..]),
+                ("stderr", b"event: stderr\ndata: "),
+                ("", b"event: call\ndata: "),
+            ] {
                 if event.starts_with(begins) {
                     let data = event.slice(begins.len()..);
                     return Some(if name.is_empty() { Event::Call(data) } else { Event::Printed(name, data) });
@@ -144,7 +146,8 @@ mod tests {
 
     /// A reader of a stream that comes in pieces of this size.
     fn reader(text: &str, size: usize) -> EventReader {
-        let pieces: Vec<_> = text.as_bytes().chunks(size).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect();
+        let pieces: Vec<_> =
+            text.as_bytes().chunks(size).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect();
         EventReader::new(Body::from_stream(stream::iter(pieces)))
     }
 

@@ -26,7 +26,9 @@ pub use network::Network;
 pub use never::NEVER;
 pub use package::{Package, is_module};
 pub use path::{Access, KERNELS, Mount, OUT, PathRule, WRITABLE};
-pub use policy::{Children, DEFAULT_PROFILE, Filesystem, Policy, Profile, Runner, Runtime, Supervisor, ToolLimits, Warm};
+pub use policy::{
+    Children, DEFAULT_PROFILE, Filesystem, Policy, Profile, Runner, Runtime, Supervisor, ToolLimits, Warm,
+};
 pub use rlimits::{Bound, Rlimits};
 pub use sound::Unsound;
 pub use syscall::{NoSyscall, Syscall};

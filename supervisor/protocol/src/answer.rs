@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::calls::Calls;
 use crate::failure::Failure;
 use crate::file::{LeftFile, OutputFile};
 use crate::id::JobId;
@@ -21,24 +22,6 @@ pub struct Usage {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(required = false, nullable = false))]
     pub calls: Option<Calls>,
-}
-
-/// What a job's calls of tools came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Calls {
-    /// How many it made.
-    pub number: u32,
-    /// How many of these returned a value.
-    pub returned: u32,
-    /// How many failed at the tool.
-    pub failed: u32,
-    /// How many were not answered in time, or not before the job had ended.
-    pub unanswered: u32,
-    /// How many were refused, for there were too many.
-    pub refused: u32,
-    /// How long the job waited for them, in milliseconds: that is no part of `wall_ms`.
-    pub waited_ms: f64,
 }
 
 /// A part of what a job gave that was not returned whole.

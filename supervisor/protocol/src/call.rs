@@ -132,9 +132,12 @@ impl Return {
         let raw: Raw<'_> =
             serde_json::from_str(item.get()).map_err(|error| InvalidRequest::new(format!("{field}: {error}")))?;
         if raw.r#type.is_some() && !typed {
-            return Err(InvalidRequest::new(format!("{field}: unknown field `type`, expected call, and value or error")));
+            return Err(InvalidRequest::new(format!(
+                "{field}: unknown field `type`, expected call, and value or error"
+            )));
         }
-        let call = raw.call.ok_or_else(|| InvalidRequest::new(format!("{field}.call is missing: expected a number")))?;
+        let call =
+            raw.call.ok_or_else(|| InvalidRequest::new(format!("{field}.call is missing: expected a number")))?;
         let number = call.get().parse().ok().filter(|number| *number > 0);
         let number = number.ok_or_else(|| wrong_type(&format!("{field}.call"), "the number of a call", call))?;
         let returned = match (raw.value, raw.error) {
@@ -171,7 +174,9 @@ fn message(field: &str, value: &RawValue) -> Result<String, InvalidRequest> {
     let message = string(&format!("{field}.message"), message)?;
     if message.len() > LONGEST_MESSAGE {
         let size = message.len();
-        return Err(InvalidRequest::new(format!("{field}.message is {size} bytes long, expected at most {LONGEST_MESSAGE}")));
+        return Err(InvalidRequest::new(format!(
+            "{field}.message is {size} bytes long, expected at most {LONGEST_MESSAGE}"
+        )));
     }
     Ok(message)
 }
@@ -203,8 +208,7 @@ impl Returns {
         }
         let Body { returns } = serde_json::from_str(text)
             .map_err(|error| InvalidRequest::new(format!("the body is not what calls return: {error}")))?;
-        let returns =
-            returns.ok_or_else(|| InvalidRequest::new(format!("returns is missing: expected {expected}")))?;
+        let returns = returns.ok_or_else(|| InvalidRequest::new(format!("returns is missing: expected {expected}")))?;
         if !returns.get().starts_with('[') {
             return Err(wrong_type("returns", "an array", returns));
         }

@@ -7,6 +7,7 @@
 
 mod answer;
 mod call;
+mod calls;
 mod claim;
 mod code;
 mod entry;
@@ -34,8 +35,9 @@ mod tools;
 
 pub use cloister_terms::{DEFAULT_PROFILE, OUT, Package};
 
-pub use answer::{Answer, Beside, Calls, Given, Stream, Usage};
+pub use answer::{Answer, Beside, Given, Stream, Usage};
 pub use call::{Call, LONGEST_MESSAGE, RefusedReturn, Return, Returned, Returns, Taken, ToolFailure};
+pub use calls::Calls;
 pub use claim::Claim;
 pub use code::ErrorCode;
 pub use entry::{Entry, LONGEST_ARGUMENTS, MOST_ARGUMENTS, Nan};
@@ -82,6 +84,10 @@ pub const OUTCOME_HEADER: &str = "x-cloister-outcome";
 /// it is in the trailer.
 pub const COUNTED_HEADER: &str = "x-cloister-counted";
 
+/// The header by which the supervisor tells what a job's calls of tools came to, [`Calls`], if it could make any. It is in the
+/// trailer of a streamed answer.
+pub const CALLS_HEADER: &str = "x-cloister-calls";
+
 /// The header by which the supervisor tells how long it waits for what a call of the job's returns, in milliseconds.
 pub const RETURNS_WITHIN_HEADER: &str = "x-cloister-returns-within";
 
@@ -92,7 +98,8 @@ pub const AWAY_HEADER: &str = "x-cloister-away";
 /// What [`OUTCOME_HEADER`] says of a job that returned.
 pub const RETURNED: &str = "returned";
 
-/// The header that tells how long each stage took (W3C Server Timing): `queue` until there was a place, `setup` until the job ran, `run` until its verdict.
+/// The header that tells how long each stage took (W3C Server Timing): `queue` until there was a place, `setup` until the job ran, `run` until its verdict,
+/// and of that apart `wait` for its calls of tools.
 pub const TIMING_HEADER: &str = "server-timing";
 
 /// Where the supervisor listens and the gateway finds it, unless either is told otherwise.

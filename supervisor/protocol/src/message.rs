@@ -54,7 +54,9 @@ mod tests {
     #[test]
     fn a_message_is_of_a_known_kind_or_refused() {
         assert!(matches!(Message::parse(r#"{"type": "execute", "script": 1}"#), Ok(Message::Execute)));
-        assert!(matches!(Message::parse(r#" {"call": 3, "value": [1], "type": "return"}"#), Ok(Message::Return(one)) if one.call == 3));
+        assert!(
+            matches!(Message::parse(r#" {"call": 3, "value": [1], "type": "return"}"#), Ok(Message::Return(one)) if one.call == 3)
+        );
         assert!(matches!(Message::parse(r#"{"type": "close"}"#), Ok(Message::Close)));
         for (text, expected) in [
             ("", "no object"),

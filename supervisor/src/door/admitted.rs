@@ -6,8 +6,8 @@ use cloister_protocol::{ExecuteRequest, Failure, ImportSet, Tenant};
 use cloister_sandbox::{cgroup, landlock};
 
 use crate::door::in_force::InForce;
-use crate::job::outcome::Outcome;
 use crate::job::conversation::Conversation;
+use crate::job::outcome::Outcome;
 use crate::pool::Pool;
 use crate::pool::ready::Ready;
 

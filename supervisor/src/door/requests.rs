@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use cloister_program::Budget;
 use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{Answer, ErrorCode, Failure, ID_HEADER, JobId, RETURNS_WITHIN_HEADER, Tenant};
-use hyper::{Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue, TRAILER};
+use hyper::{Response, StatusCode};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use cloister_protocol::{Answer, COUNTED_HEADER, KernelCount, OUTCOME_HEADER, RETURNED, TIMING_HEADER, Usage};
+use cloister_protocol::{
+    Answer, CALLS_HEADER, COUNTED_HEADER, KernelCount, OUTCOME_HEADER, RETURNED, TIMING_HEADER, Usage,
+};
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 
 /// The fields of a streamed answer's trailer.
-pub const TRAILERS: &str = "x-cloister-outcome, x-cloister-counted, server-timing";
+pub const TRAILERS: &str = "x-cloister-outcome, x-cloister-counted, x-cloister-calls, server-timing";
 
 /// Tells what became of a job, and how its time was spent: `queue` until it had a place, and `setup` is all of the
 /// rest that was not the job's own.
@@ -35,8 +37,12 @@ pub fn tell_start(headers: &mut HeaderMap, queue: Duration, setup: Duration) {
 pub fn trailers(answer: &Answer<'_>) -> HeaderMap {
     let mut trailers = HeaderMap::new();
     tell_end(&mut trailers, answer);
-    if let Some(Usage { wall_ms: run, .. }) = usage(answer) {
-        put(&mut trailers, TIMING_HEADER, &format!("run;dur={run:.3}"));
+    if let Some(Usage { wall_ms: run, calls, .. }) = usage(answer) {
+        let wait = calls.map(|calls| format!(", wait;dur={:.3}", calls.waited_ms)).unwrap_or_default();
+        put(&mut trailers, TIMING_HEADER, &format!("run;dur={run:.3}{wait}"));
+        if let Some(calls) = calls {
+            put(&mut trailers, CALLS_HEADER, &calls.to_string());
+        }
     }
     trailers
 }
@@ -80,15 +86,17 @@ fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::{TRAILERS, trailers};
-    use cloister_protocol::{Answer, ErrorCode, Failure, Given, JobId};
+    use cloister_protocol::{Answer, Calls, ErrorCode, Failure, Given, JobId, Usage};
 
     #[test]
     fn a_trailer_has_the_fields_that_are_announced() {
         let error = &Failure::new(ErrorCode::Exit, "an end");
-        let answer = Answer::Failed { id: JobId::random(), error, given: Given::default() };
+        let usage = Usage { calls: Some(Calls::default()), ..Usage::default() };
+        let given = Given { usage, ..Given::default() };
+        let answer = Answer::Failed { id: JobId::random(), error, given };
         let names: Vec<_> = trailers(&answer).keys().map(|name| name.as_str().to_owned()).collect();
         assert!(
-            names.len() == 3 && names.iter().all(|name| TRAILERS.split(", ").any(|said| said == name)),
+            names.len() == 4 && names.iter().all(|name| TRAILERS.split(", ").any(|said| said == name)),
             "{names:?}"
         );
     }

@@ -135,7 +135,14 @@ impl Calls {
                 self.written.notified().await;
             }
             let most = self.limits.most;
-            self.put(refused(number, &format!("a job may call tools {most} times, which is the profile's tools.most"), "most"), None);
+            self.put(
+                refused(
+                    number,
+                    &format!("a job may call tools {most} times, which is the profile's tools.most"),
+                    "most",
+                ),
+                None,
+            );
         } else {
             self.news.notify_one();
             // A reader who has left has the job ended.

@@ -171,7 +171,8 @@ impl Prepared {
         let started = Instant::now();
         let stop = {
             let mut running = Running { cell: &mut cell, process: &process, oom: oom.as_ref(), bounds, wall, calls };
-            let mut report = pin!(report::read(&mut result, bounds.result_bytes, &ahead, Hearing { calls, before: &take_printed }));
+            let mut report =
+                pin!(report::read(&mut result, bounds.result_bytes, &ahead, Hearing { calls, before: &take_printed }));
             let talk = async { tokio::join!(feed(stdin, &message, request), answer(calls, returns)) };
             let pump = pump(talk, &stdout, &stderr);
             tokio::select! {

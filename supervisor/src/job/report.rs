@@ -232,7 +232,8 @@ mod tests {
     /// What a job that writes this says, with what was heard before.
     async fn hear(written: &[u8], result_bytes: u64) -> (Said, Heard) {
         let ahead = Ahead::default();
-        let said = super::read(&mut &*written, result_bytes, &ahead, Hearing { calls: &Calls::none(), before: &|| () }).await;
+        let said =
+            super::read(&mut &*written, result_bytes, &ahead, Hearing { calls: &Calls::none(), before: &|| () }).await;
         (said, ahead.into_heard())
     }
 

@@ -141,8 +141,7 @@ fn call_time(limit: Duration) -> Failure {
         "the script had waited for its calls of tools for {} in all and was ended, which is the profile's tools.total",
         seconds(limit)
     );
-    Failure::new(ErrorCode::Timeout, message)
-        .with(Details { reason: Some(Reason::ToolsTimeout), ..Details::default() })
+    Failure::new(ErrorCode::Timeout, message).with(Details { reason: Some(Reason::ToolsTimeout), ..Details::default() })
 }
 
 fn garbled(bounds: &Bounds) -> Failure {

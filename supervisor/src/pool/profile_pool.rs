@@ -11,9 +11,9 @@ use cloister_sandbox::spec::{Network, Spec};
 use cloister_terms::{Children, Policy, Profile, Warm};
 
 use crate::job::bounds::Bounds;
+use crate::job::conversation::Conversation;
 use crate::job::denial::Rules;
 use crate::job::outcome::Outcome;
-use crate::job::conversation::Conversation;
 use crate::job::prepare_error::PrepareError;
 use crate::link::launcher::IMPORT_TIME;
 use crate::link::launcher_error::LauncherError;

@@ -221,7 +221,8 @@ impl Conversation {
 
     /// Hands on what a call came to.
     async fn hand_on(&mut self, id: JobId, tenant: cloister_protocol::Tenant, one: Return) -> Result<(), Over> {
-        let (call, is_large) = (one.call, matches!(&one.returned, Returned::Value(value) if value.get().len() >= LARGE));
+        let (call, is_large) =
+            (one.call, matches!(&one.returned, Returned::Value(value) if value.get().len() >= LARGE));
         let write = move || {
             serde_json::to_vec(&Returns { returns: vec![one] }).expect("numbers, strings and JSON that was parsed")
         };

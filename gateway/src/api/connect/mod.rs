@@ -32,7 +32,8 @@ pub const PATH: &str = "/connect";
 const VERSION: &str = "13";
 
 /// What is told of a request that asks for no WebSocket.
-const NO_WEBSOCKET: &str = "this path is for a WebSocket: connect to it with a client of one (Upgrade: websocket, Sec-WebSocket-Version: 13)";
+const NO_WEBSOCKET: &str =
+    "this path is for a WebSocket: connect to it with a client of one (Upgrade: websocket, Sec-WebSocket-Version: 13)";
 
 /// Opens a conversation.
 ///

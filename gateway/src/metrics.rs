@@ -42,7 +42,7 @@ pub struct Metrics {
     registry: Registry,
     requests: Requests,
     jobs: Histogram,
-    calls: [IntCounter; 4],
+    calls: [IntCounter; 3],
     stages: [Histogram; 4],
     connections: IntGauge,
     held: IntGauge,

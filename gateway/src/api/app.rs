@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::admission::body_budget::BodyBudget;
 use crate::admission::caller::Admission;
 use crate::api::held::HeldAnswers;
+use crate::api::known::KnownJobs;
 use crate::args::Serve;
 use crate::going::Going;
 use crate::metrics::Metrics;
@@ -32,6 +33,8 @@ pub struct App {
     pub profiles: KnownProfiles,
     /// What the bodies of requests may take of memory.
     pub bodies: Arc<BodyBudget>,
+    /// The jobs that may call tools.
+    pub known: Arc<KnownJobs>,
     /// Answers that wait for what calls of tools return.
     pub held: Arc<HeldAnswers>,
     /// The largest body, in bytes.
@@ -48,6 +51,7 @@ impl App {
         metrics: Arc<Metrics>,
         (accounts, going): (Accounts, Going),
     ) -> Self {
+        let known = Arc::<KnownJobs>::default();
         let supervisor = Supervisor::new(&arguments.socket, arguments.hold, &metrics);
         Self {
             admission,
@@ -57,7 +61,8 @@ impl App {
             profiles: KnownProfiles::new(supervisor.clone()),
             supervisor,
             bodies: BodyBudget::new(arguments.max_body_memory.get()),
-            held: Arc::default(),
+            held: HeldAnswers::new(Arc::clone(&known)),
+            known,
             max_body: arguments.max_body.get(),
             body_timeout: arguments.body_timeout,
         }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::admission::body_budget::TenantBody;
 use crate::admission::caller::{Holder, Permit};
+use crate::api::known::KnownJobs;
 use crate::api::refusal::{LOST, json, refuse};
 use crate::api::streamed::StreamOutcome;
 use crate::metrics::Outcome;
@@ -35,9 +36,12 @@ const LARGEST_REFUSAL: usize = 64 * 1024;
 /// What is told of a job whose calls find no memory here.
 const NO_MEMORY: &str = "the script ran, but too many large calls of tools wait here; its job was ended";
 
-/// All answers that wait.
-#[derive(Debug, Default)]
-pub struct HeldAnswers(Mutex<HashMap<JobId, Held>>);
+/// All answers that wait, of jobs that are known.
+#[derive(Debug)]
+pub struct HeldAnswers {
+    known: Arc<KnownJobs>,
+    held: Mutex<HashMap<JobId, Held>>,
+}
 
 #[derive(Debug)]
 struct Held {
@@ -51,10 +55,12 @@ struct Held {
 pub struct OpenAnswer {
     id: JobId,
     reader: EventReader,
-    /// The calls that wait, as they were told.
-    calls: BTreeMap<u32, Bytes>,
+    /// The calls that wait, as they were told, with what each takes of memory.
+    calls: BTreeMap<u32, (Bytes, TenantBody)>,
     memory: TenantBody,
     within: Duration,
+    /// Whether somebody sees to its time.
+    is_timed: bool,
     followed: Followed,
 }
 
@@ -89,12 +95,13 @@ struct Number {
 impl OpenAnswer {
     /// Of a stream that has just begun; what is returned to its calls has to come within so long.
     pub fn new(id: JobId, body: Body, memory: TenantBody, within: Duration, followed: Followed) -> Self {
-        Self { id, reader: EventReader::new(body), calls: BTreeMap::new(), memory, within, followed }
+        let (reader, calls) = (EventReader::new(body), BTreeMap::new());
+        Self { id, reader, calls, memory, within, is_timed: false, followed }
     }
 
-    /// These calls wait no more.
-    pub fn returned_to(&mut self, calls: &[u32]) {
-        self.calls.retain(|call, _| !calls.contains(call));
+    /// Of the calls that were told of, these wait.
+    pub fn wait_for(&mut self, calls: &[u32]) {
+        self.calls.retain(|call, _| calls.contains(call));
     }
 
     /// What comes next: the whole answer, or that it waits for calls, which are told then.
@@ -111,10 +118,11 @@ impl OpenAnswer {
                 Some(Event::Printed(..)) => {}
                 Some(Event::Call(call)) => {
                     let Ok(Number { call: number }) = serde_json::from_slice(&call) else { continue };
-                    if !self.memory.take(call.len()) {
+                    let mut memory = self.memory.another();
+                    if !memory.take(call.len()) {
                         return refuse(self.id, ErrorCode::Overloaded, NO_MEMORY);
                     }
-                    self.calls.insert(number, call);
+                    self.calls.insert(number, (call, memory));
                 }
                 Some(Event::Answer { failed }) => return self.whole(failed),
                 Some(Event::Refusal) | None => return self.refusal().await,
@@ -123,7 +131,7 @@ impl OpenAnswer {
     }
 
     fn wait(self, held: &Arc<HeldAnswers>, tenant: Tenant, refused: &[RefusedReturn]) -> Response {
-        let calls = self.calls.values().filter_map(|call| serde_json::from_slice(call).ok()).collect();
+        let calls = self.calls.values().filter_map(|(call, _)| serde_json::from_slice(call).ok()).collect();
         let returns_within_ms = self.within.as_millis().try_into().unwrap_or(u64::MAX);
         let waits = Waits { id: self.id, calls, returns_within_ms, refused };
         let mut response = json(self.id, serde_json::to_vec(&waits).expect("names, numbers and JSON that was parsed"));
@@ -181,20 +189,36 @@ fn permit_and_holder(permit: Option<Permit>, holder: Option<Holder>) -> hyper::h
 }
 
 impl HeldAnswers {
+    /// None yet.
+    pub fn new(known: Arc<KnownJobs>) -> Arc<Self> {
+        Arc::new(Self { known, held: Mutex::default() })
+    }
+
     /// Keeps an answer until somebody takes it up, or its time is over.
-    fn hold(self: &Arc<Self>, tenant: Tenant, answer: OpenAnswer) {
-        let (id, within, all) = (answer.id, answer.within, Arc::downgrade(self));
+    fn hold(self: &Arc<Self>, tenant: Tenant, mut answer: OpenAnswer) {
+        let (id, within) = (answer.id, answer.within);
+        let is_timed = std::mem::replace(&mut answer.is_timed, true);
         self.lock().insert(id, Held { tenant, until: Instant::now() + within, answer });
-        tokio::spawn(async move {
-            tokio::time::sleep(within).await;
-            let Some(all) = all.upgrade() else { return };
-            let mut held = all.lock();
-            // It may have been taken up and have stopped at others since.
-            if held.get(&id).is_some_and(|held| held.until <= Instant::now()) {
-                held.remove(&id);
+        if !is_timed {
+            tokio::spawn(see_to(Arc::downgrade(self), id, within));
+        }
+    }
+
+    /// When it is to be looked again whether this answer waits in vain; `None` if it was ended, or its job has.
+    fn look(&self, id: JobId, within: Duration) -> Option<Instant> {
+        let (now, mut held) = (Instant::now(), self.lock());
+        match held.get(&id) {
+            Some(held) if held.until > now => Some(held.until),
+            // It has been taken up, and may stop at other calls.
+            None => self.known.any_has(id).then(|| now + within),
+            Some(_) => {
+                let ended = held.remove(&id);
+                drop(held);
+                drop(ended);
                 tracing::info!(%id, "nobody has returned to the calls of a job, which is ended");
+                None
             }
-        });
+        }
     }
 
     /// The answer of this tenant's job, if it waits.
@@ -205,7 +229,19 @@ impl HeldAnswers {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Held>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a job whose answer nobody takes up in time, whenever it waits.
+async fn see_to(all: Weak<HeldAnswers>, id: JobId, within: Duration) {
+    let mut next = Instant::now() + within;
+    loop {
+        tokio::time::sleep_until(next).await;
+        match all.upgrade().and_then(|all| all.look(id, within)) {
+            Some(again) => next = again,
+            None => return,
+        }
     }
 }
 

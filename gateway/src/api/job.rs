@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::admission::caller::Caller;
 use crate::api::app::App;
 use crate::api::chosen::Chosen;
+use crate::api::known::Known;
 use crate::api::refusal::{refuse, refuse_with, unanswered};
 use crate::api::streamed::{StreamOutcome, Streamed};
 use crate::metrics::Outcome;
@@ -73,6 +74,8 @@ impl App {
             .map_err(|why| Box::new(refuse(id, ErrorCode::InvalidRequest, why)))?;
         let (mut body, mut chosen) = (Bytes::from(body), None);
         wish.stream |= has_tools;
+        // Before its first call can come.
+        let known = has_tools.then(|| self.known.begin(id, caller.tenant()));
         // Whoever names one that he may not use is told that first.
         if let Some(needs) = needs.filter(|_| profile.as_deref().is_none_or(|name| caller.may_use(name))) {
             let asking = Asking { profile, allowed: caller.profiles().map(<[String]>::to_vec) };
@@ -101,7 +104,7 @@ impl App {
         }
         let is_stream = answer.headers().get(CONTENT_TYPE).is_some_and(|form| form == EVENT_STREAM);
         if is_stream {
-            return Ok(self.stream(id, answer, meter));
+            return Ok(self.stream((id, known), answer, meter));
         }
         let extensions = answer.extensions_mut();
         meter.settle(extensions.get().copied().unwrap_or(Outcome::Served), extensions.remove());
@@ -110,11 +113,11 @@ impl App {
     }
 
     /// A streamed answer, whose job has only begun.
-    fn stream(&self, id: JobId, answer: Response, meter: Meter) -> Response {
+    fn stream(&self, (id, known): (JobId, Option<Known>), answer: Response, meter: Meter) -> Response {
         let stream_outcome = StreamOutcome::default();
         let metrics = Arc::clone(&self.metrics);
-        let mut answer =
-            answer.map(|body| Body::new(Streamed::new(body, id, metrics, (stream_outcome.clone(), meter.clone()))));
+        let mut answer = answer
+            .map(|body| Body::new(Streamed::new((body, known), id, metrics, (stream_outcome.clone(), meter.clone()))));
         let headers = answer.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(BUFFERING, HeaderValue::from_static("no"));

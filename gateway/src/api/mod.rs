@@ -12,6 +12,7 @@ pub mod execute;
 pub mod health;
 pub mod held;
 pub mod job;
+pub mod known;
 pub mod mcp;
 pub mod methods;
 pub mod negotiation;

@@ -1,5 +1,6 @@
 //! `POST /execute/{id}/returns`: what calls of a job's tools came to, of a client that has no conversation.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Extension, Path, Request, State};
@@ -9,11 +10,13 @@ use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::CONTENT_TYPE;
 
+use crate::admission::caller::{Caller, Refused};
 use crate::admission::client_address::ClientAddress;
 use crate::api::app::App;
 use crate::api::refusal::{refuse, refuse_unread};
 use crate::api::schemas;
 use crate::metrics::Outcome;
+use crate::upstream::supervisor::{Away, HandedOn};
 
 /// The path.
 pub const PATH: &str = "/execute/{id}/returns";
@@ -21,11 +24,14 @@ pub const PATH: &str = "/execute/{id}/returns";
 /// What is said where there is no such job.
 const NONE: &str = "there is no such job of yours here that calls tools: it has ended, or runs on another node";
 
+/// What is said while there is no room.
+const FULL: &str = "too many large bodies at once; return to the calls again shortly";
+
 /// Returns to calls of tools.
 ///
 /// A job whose answer ended with 202 goes on, and this is answered with what comes next of it: 202 with the calls that wait then,
 /// or its answer, 200 or 422. Of a job whose answer is a stream this is answered at once (`Taken`), and the stream goes on. It
-/// does not count against the key's rate.
+/// does not count against the key's rate, unless there is no such job.
 #[utoipa::path(
     post, tag = "jobs", path = PATH, operation_id = "return_to_calls", summary = "Return to calls of tools",
     request_body = schemas::Returns, security((), ("key" = [])),
@@ -51,8 +57,8 @@ pub async fn returns(
     Path(job): Path<String>,
     request: Request,
 ) -> Response {
-    let caller = match app.admission.recognise(request.headers(), client) {
-        Ok(caller) => caller,
+    let (caller, job) = match who(&app, &request, client, &job) {
+        Ok(known) => known,
         Err(refused) => return app.turn_away(id, refused, request.into_body()).await,
     };
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -64,7 +70,6 @@ pub async fn returns(
         Ok(body) => body,
         Err(refusal) => return *refusal,
     };
-    let Some(job) = JobId::parse(&job) else { return refuse(id, ErrorCode::NotFound, NONE) };
     let canonical = |body: Vec<u8>| {
         Returns::parse(&body).map(|returns| serde_json::to_vec(&returns).expect("numbers and JSON that was parsed"))
     };
@@ -72,23 +77,38 @@ pub async fn returns(
         Ok(body) => Bytes::from(body),
         Err(wrong) => return refuse(id, ErrorCode::InvalidRequest, wrong.to_string()),
     };
-    let held = app.held.take(job, caller.tenant());
-    let told = match app.supervisor.returns(job, caller.tenant(), body).await {
-        Ok(told) => told,
+    let handed_on = match app.supervisor.returns(job, caller.tenant(), body).await {
+        Ok(HandedOn::Refused) | Err(Away::Full) => return refuse(id, ErrorCode::Overloaded, FULL),
+        Ok(handed_on) => handed_on,
         Err(away) => {
             return refuse(id, ErrorCode::Lost, format!("the supervisor went away, and the job with it: {away}"));
         }
     };
     drop(memory);
-    match (held, told) {
-        // It may have ended by itself: its answer says how.
-        (Some(mut answer), told) => {
-            let told = told.unwrap_or_default();
-            answer.returned_to(&told.taken);
+    match (app.held.take(job, caller.tenant()), handed_on) {
+        (Some(mut answer), HandedOn::To(told)) => {
+            answer.wait_for(&told.open);
             answer.go_on(&app.held, caller.tenant(), &told.refused).await
         }
-        (None, Some(told)) => taken(id, &told),
-        (None, None) => refuse(id, ErrorCode::NotFound, NONE),
+        // It has ended by itself: its answer says how.
+        (Some(mut answer), _) => {
+            answer.wait_for(&[]);
+            answer.go_on(&app.held, caller.tenant(), &[]).await
+        }
+        (None, HandedOn::To(told)) => taken(id, &told),
+        (None, _) => refuse(id, ErrorCode::NotFound, NONE),
+    }
+}
+
+/// Who returns, and to which job of theirs. What a job asked for was counted with the job; what nobody asked for is counted by itself.
+fn who(app: &App, request: &Request, client: IpAddr, job: &str) -> Result<(Caller, JobId), Refused> {
+    let caller = app.admission.recognise(request.headers(), client)?;
+    match JobId::parse(job).filter(|job| app.known.has(*job, caller.tenant())) {
+        Some(job) => Ok((caller, job)),
+        None => {
+            app.admission.identify(request.headers(), client)?;
+            Err(Refused::new(ErrorCode::NotFound, NONE))
+        }
     }
 }
 

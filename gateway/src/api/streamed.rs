@@ -12,6 +12,7 @@ use cloister_protocol::{Answer, CALLS_HEADER, Calls, ErrorCode, Failure, JobId, 
 use hyper::HeaderMap;
 use hyper::body::{Bytes, Frame};
 
+use crate::api::known::Known;
 use crate::api::refusal::{Because, LOST};
 use crate::metrics::{Metrics, Outcome};
 use crate::upstream::supervisor::counted;
@@ -45,6 +46,8 @@ pub struct Streamed {
     stream_outcome: StreamOutcome,
     meter: Meter,
     ends: Ends,
+    /// That its job may call tools, if it may.
+    _known: Option<Known>,
 }
 
 /// Where in the stream a body is.
@@ -62,8 +65,13 @@ enum Ends {
 
 impl Streamed {
     /// Passes on what comes in `body`, and notes what becomes of it.
-    pub fn new(body: Body, id: JobId, metrics: Arc<Metrics>, (stream_outcome, meter): (StreamOutcome, Meter)) -> Self {
-        Self { body, id, metrics, stream_outcome, meter, ends: Ends::Event }
+    pub fn new(
+        (body, known): (Body, Option<Known>),
+        id: JobId,
+        metrics: Arc<Metrics>,
+        (stream_outcome, meter): (StreamOutcome, Meter),
+    ) -> Self {
+        Self { body, id, metrics, stream_outcome, meter, ends: Ends::Event, _known: known }
     }
 
     fn note(&self, trailers: &HeaderMap) {

@@ -107,13 +107,18 @@ impl Activity {
 
     /// A request has come.
     pub fn enter(&self) {
-        self.lock().requests += 1;
-        self.begin(Phase::Busy);
+        self.hold();
         self.0.first_request.notify_one();
     }
 
-    /// A request has ended: answered whole, or given up by its client.
-    pub fn leave(&self, id: JobId, whole: bool) {
+    /// What a request has become goes on.
+    pub fn hold(&self) {
+        self.lock().requests += 1;
+        self.begin(Phase::Busy);
+    }
+
+    /// That has ended.
+    pub fn release(&self) {
         let mut state = self.lock();
         state.requests -= 1;
         let idle = state.requests == 0;
@@ -122,6 +127,11 @@ impl Activity {
             self.begin(Phase::Idle);
             self.0.rest.notify_waiters();
         }
+    }
+
+    /// A request has ended: answered whole, or given up by its client.
+    pub fn leave(&self, id: JobId, whole: bool) {
+        self.release();
         let Some(mut streams) = self.streams() else { return };
         streams.answers.remove(&id);
         if whole {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use cloister_protocol::JobId;
 
 use crate::api::connect::arrival::{Arrival, Followed};
 use crate::listen::access_log::{Access, Origin};
@@ -11,11 +10,11 @@ use crate::listen::activity::Activity;
 
 /// A connection's use, until this is dropped.
 #[derive(Debug)]
-struct InUse(Activity, JobId);
+struct InUse(Activity);
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        self.0.leave(self.1, true);
+        self.0.release();
     }
 }
 
@@ -26,6 +25,6 @@ pub fn arrival(origin: &Origin) -> Arrival {
         let access = Access::of_conversation(of.clone());
         Followed { id: access.id, answer: Box::new(move |response| access.answer(response).map(Body::new)) }
     };
-    activity.enter();
-    Arrival { begin: Arc::new(begin), in_use: Arc::new(InUse(activity, JobId::random())) }
+    activity.hold();
+    Arrival { begin: Arc::new(begin), in_use: Arc::new(InUse(activity)) }
 }

@@ -14,8 +14,11 @@ const ERROR: &[u8] = b"event: error\ndata: ";
 /// What ends any other event.
 const END: &[u8] = b"\n\n";
 
-/// As much of an answer says whether it is one of a failure: its id, and the name of the next field.
-const BEGINNING: usize = 64;
+/// Where an answer's second field begins, which says whether the script failed: behind `{"id":"…",`.
+const SECOND_FIELD: usize = 41;
+
+/// As much of an answer has come when its second field can be told.
+const BEGINNING: usize = SECOND_FIELD + 8;
 
 /// An event of a job.
 #[derive(Debug)]
@@ -76,7 +79,7 @@ impl EventReader {
         loop {
             if self.read.starts_with(RESULT) && self.read.len() >= RESULT.len() + BEGINNING {
                 self.read.advance(RESULT.len());
-                let failed = self.read[..BEGINNING].windows(8).any(|part| part == b"\"error\":");
+                let failed = self.read[SECOND_FIELD..].starts_with(b"\"error\":");
                 return Some(Event::Answer { failed });
             }
             if self.read.starts_with(ERROR) {
@@ -176,7 +179,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_is_read_whatever_pieces_it_comes_in() {
         let id = "0".repeat(32);
-        let answer = format!("{{\"id\":\"{id}\",\"result\":[\"error\\\":\"],\"stdout\":\"\"}}");
+        let answer = format!("{{\"id\":\"{id}\",\"result\":{{\"error\":1}},\"stdout\":\"\"}}");
         let failed = format!("{{\"id\":\"{id}\",\"error\":{{\"code\":\"exit\"}}}}");
         let begin = "event: stdout\ndata: {\"text\":\"a\"}\n\n:\n\nevent: call\ndata: {\"call\":1}\n\nevent: stderr\ndata: {}\n\n";
         let said = ["stdout {\"text\":\"a\"}", "call {\"call\":1}", "stderr {}"].map(str::to_owned).to_vec();

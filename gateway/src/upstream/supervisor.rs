@@ -79,6 +79,17 @@ pub enum Away {
     Full,
 }
 
+/// What became of what calls came to.
+#[derive(Debug)]
+pub enum HandedOn {
+    /// The job has some of it, or has none of these calls.
+    To(Taken),
+    /// This tenant has no such job.
+    NoJob,
+    /// Nothing was looked at, for there is no room: it can be sent again.
+    Refused,
+}
+
 impl Away {
     /// Whether no line of the request's script can have run, and the next supervisor may be asked.
     fn is_passing(&self) -> bool {
@@ -193,11 +204,11 @@ impl Supervisor {
         self.send(builder.header(EXPECT, "100-continue"), deferred, &asked).await
     }
 
-    /// Hands on what calls of a job came to; which of them were open, or `None` where this tenant has no such job.
+    /// Hands on what calls of a job came to.
     ///
     /// # Errors
-    /// When the supervisor is gone, and the job with it.
-    pub async fn returns(&self, job: JobId, tenant: Tenant, body: Bytes) -> Result<Option<Taken>, Away> {
+    /// When the supervisor is gone, and the job with it; or is busy.
+    pub async fn returns(&self, job: JobId, tenant: Tenant, body: Bytes) -> Result<HandedOn, Away> {
         let path = format!("{EXECUTE_PATH}/{job}/{RETURNS}");
         let builder = self
             .request(Method::POST, &path, job)
@@ -205,11 +216,15 @@ impl Supervisor {
             .header(TENANT_HEADER, tenant.to_string());
         let asked = Continue::default();
         let answer = self.send(builder, DeferredBody::at_once(body), &asked).await?;
-        if answer.status() != StatusCode::OK {
-            return Ok(None);
+        let status = answer.status();
+        if status == StatusCode::NOT_FOUND {
+            return Ok(HandedOn::NoJob);
         }
         let told = read_whole(answer.into_body(), LARGEST_STATS, |_| true).await.unwrap_or_default();
-        Ok(serde_json::from_slice(&told).ok())
+        Ok(match serde_json::from_slice(&told) {
+            Ok(taken) if status == StatusCode::OK => HandedOn::To(taken),
+            _ => HandedOn::Refused,
+        })
     }
 
     /// Asks whether jobs can run.

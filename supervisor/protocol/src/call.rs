@@ -224,6 +224,8 @@ pub struct Taken {
     pub taken: Vec<u32>,
     /// Those that could not be, with why.
     pub refused: Vec<RefusedReturn>,
+    /// The calls of the job that wait now.
+    pub open: Vec<u32>,
 }
 
 /// A return that was not taken.

@@ -16,8 +16,6 @@ pub struct Calls {
     pub failed: u32,
     /// How many were not answered in time, or not before the job had ended.
     pub unanswered: u32,
-    /// How many were refused, for there were too many.
-    pub refused: u32,
     /// How long the job waited for them, in milliseconds: that is no part of `wall_ms`.
     pub waited_ms: f64,
 }
@@ -25,9 +23,9 @@ pub struct Calls {
 impl Calls {
     /// What a call comes to: what it is called in metrics, and how many did.
     #[must_use]
-    pub fn by_verdict(&self) -> [(&'static str, u32); 4] {
-        let Self { returned, failed, unanswered, refused, .. } = *self;
-        [("returned", returned), ("failed", failed), ("unanswered", unanswered), ("refused", refused)]
+    pub fn by_verdict(&self) -> [(&'static str, u32); 3] {
+        let Self { returned, failed, unanswered, .. } = *self;
+        [("returned", returned), ("failed", failed), ("unanswered", unanswered)]
     }
 
     /// Reads the line back; anything else is `None`.
@@ -36,17 +34,9 @@ impl Calls {
         let mut parts = text.split("; ");
         let mut next = |name: &str| parts.next()?.strip_prefix(name)?.strip_prefix('=');
         let mut count = |name: &str| next(name).and_then(|number| number.parse::<u32>().ok());
-        let [number, returned, failed, unanswered, refused] =
-            ["number", "returned", "failed", "unanswered", "refused"].map(&mut count);
+        let [number, returned, failed, unanswered] = ["number", "returned", "failed", "unanswered"].map(&mut count);
         let waited_ms = next("waited_ms")?.parse().ok().filter(|time: &f64| time.is_finite() && *time >= 0.0)?;
-        let told = Self {
-            number: number?,
-            returned: returned?,
-            failed: failed?,
-            unanswered: unanswered?,
-            refused: refused?,
-            waited_ms,
-        };
+        let told = Self { number: number?, returned: returned?, failed: failed?, unanswered: unanswered?, waited_ms };
         parts.next().is_none().then_some(told)
     }
 }
@@ -65,9 +55,9 @@ mod tests {
 
     #[test]
     fn a_line_is_read_back_and_nothing_else() {
-        let told = Calls { number: 10, returned: 4, failed: 3, unanswered: 2, refused: 1, waited_ms: 1.5 };
+        let told = Calls { number: 10, returned: 4, failed: 3, unanswered: 3, waited_ms: 1.5 };
         let line = told.to_string();
-        assert_eq!(line, "number=10; returned=4; failed=3; unanswered=2; refused=1; waited_ms=1.500");
+        assert_eq!(line, "number=10; returned=4; failed=3; unanswered=3; waited_ms=1.500");
         assert_eq!(Calls::parse(&line), Some(told));
         for wrong in
             ["", "number=10", &line.replace("1.5", "-1.5"), &line.replace("1.5", "inf"), &format!("{line}; x=1")]

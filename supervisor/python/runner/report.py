@@ -10,6 +10,9 @@ from .texts import encodable
 
 MOST_NOTES, LONGEST_NOTE = 8, 1000
 
+# The lock of who else writes to the result pipe, if anybody does.
+turns = []
+
 
 class Stop(Exception):
     """A verdict that is known before the script could give one."""
@@ -76,9 +79,15 @@ def encode_error(fields):
 
 
 def send(report):
+    # A thread that the script has left may be in the middle of a call. One that never gets to its end has the job ended.
+    for turn in turns:
+        turn.acquire()
     view = memoryview(report)
-    while view:
-        try:
+    try:
+        while view:
             view = view[os_write(RESULT_FD, view) :]
-        except OSError:
-            return
+    except OSError:
+        return
+    finally:
+        for turn in turns:
+            turn.release()

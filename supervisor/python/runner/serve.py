@@ -77,7 +77,7 @@ def prepare_calls(request):
     from .tools import give_tools
 
     os.set_inheritable(RETURNS_FD, False)
-    give_tools(request["tools"], request["tools_bytes"])
+    give_tools(request["tools"], request["tools_bytes"], request["tools_most"])
 
 
 def be_counted():

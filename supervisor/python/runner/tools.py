@@ -5,17 +5,21 @@ thread is started for it. In an event loop the loop reads.
 """
 
 import _thread
+import select
 import types
 
 from .captured import RESULT_FD, RETURNS_FD, json_scan, os_getpid, os_read, os_write, sys_modules
 from .encode import NotJson, dump, encode_result
-from .report import frame
+from .report import frame, turns
 from .texts import clip
 
 # As much as a pipe holds.
 AS_A_PIPE_HOLDS = 1 << 16
 
 ELSEWHERE = "tools are called by the process that the script was started in: have that one call, and hand on what comes back"
+
+
+MEANWHILE = "a tool cannot be called by what runs in the middle of another call of the same thread, such as a handler of signals"
 
 
 class ToolError(Exception):
@@ -63,113 +67,152 @@ class Awaiting:
 
 
 class Line:
-    """The way to the caller and back."""
+    """The way to the caller and back.
 
-    def __init__(self, most):
-        self.most, self.number, self.waiting, self.buffer = most, 0, {}, bytearray()
-        self.writing, self.reading = _thread.allocate_lock(), _thread.allocate_lock()
-        self.owner, self.listening, self.over = os_getpid(), None, False
+    A handler of signals may raise between any two steps of Python's. So what is read and what is written is noted in the call of C
+    that does it, `extend` of a `map`; and what is done with it can be done again.
+    """
+
+    def __init__(self, most, most_calls):
+        self.most, self.most_calls = most, most_calls
+        self.number, self.waiting, self.parts, self.over = 0, {}, [], False
+        self.writing, self.reading, self.busy = _thread.allocate_lock(), _thread.allocate_lock(), set()
+        self.owner, self.listening = os_getpid(), None
+        self.poll = select.poll()
+        self.poll.register(RETURNS_FD, select.POLLIN)
 
     def ask(self, name, args, kwargs, waiting):
-        """Send a call; its number. What can be said against it is said before anything leaves."""
+        """Send a call. What can be said against it is said before anything leaves."""
         if os_getpid() != self.owner:
             raise RuntimeError(ELSEWHERE)
         given = as_json(name, [*args]), as_json(name, kwargs)
         if sum(map(len, given)) > self.most:
             raise ValueError(f"tools.{name}(): the arguments are {sum(map(len, given))} bytes of JSON, above the profile's tools.bytes of {self.most}")
-        with self.writing:
+        got = []
+        try:
+            got.extend(map(self.writing.acquire, (True,)))
+            if self.number >= self.most_calls:
+                raise ToolError(f"a job may call tools {self.most_calls} times, which is the profile's tools.most")
             self.number += 1
             number = self.number
             self.waiting[number] = waiting
             self.write(frame(b"C", b'{"call":%d,"tool":%s,"args":%s,"kwargs":%s}' % (number, dump(name), *given)))
-        return number
+        finally:
+            if got:
+                self.writing.release()
 
     def write(self, call):
-        """Write all of it, whatever a handler of signals raises meanwhile: half a call would be the end of the job."""
-        view, raised = memoryview(call), None
-        while view:
+        """Write all of it, whatever is raised meanwhile: half a call would be the end of the job."""
+        view, written, raised = memoryview(call), [], None
+        while sum(written) < len(view):
             try:
-                view = view[os_write(RESULT_FD, view) :]
+                written.extend(map(os_write, (RESULT_FD,), (view[sum(written) :],)))
             except OSError as error:
-                raise ToolError(f"nobody can be called: {error}") from None
+                if not isinstance(error, InterruptedError):
+                    raise ToolError(f"nobody can be called: {error}") from None
+                raised = error
             except BaseException as error:
                 raised = error
         if raised is not None:
             raise raised
 
     def call(self, name, args, kwargs):
-        waiting = Waiting()
-        number = self.ask(name, args, kwargs, waiting)
+        waiting, me = Waiting(), self.alone()
         try:
+            self.busy.add(me)
+            self.ask(name, args, kwargs, waiting)
             self.wait(waiting)
-        except BaseException:
-            self.waiting.pop(number, None)
-            self.pass_on()
-            raise
+        finally:
+            self.busy.discard(me)
+            self.forget(waiting)
         return came_to(waiting.reply)
+
+    def alone(self):
+        """This thread, which is in no call."""
+        me = _thread.get_ident()
+        if me in self.busy:
+            raise RuntimeError(MEANWHILE)
+        return me
+
+    def forget(self, waiting):
+        """Wait for it no more; if it was its turn to read, it is another's."""
+        for number in [number for number, other in [*self.waiting.items()] if other is waiting]:
+            self.waiting.pop(number, None)
+        self.pass_on()
 
     def wait(self, waiting):
         while waiting.reply is None:
-            if not self.reading.acquire(False):
-                waiting.gate.acquire()  # until it is there, or it is this thread's turn to read
-                continue
+            got = []
             try:
-                while waiting.reply is None:
+                got.extend(map(self.reading.acquire, (False,)))
+                while got[0] and waiting.reply is None:
                     self.read_some()
             finally:
-                self.reading.release()
-                self.pass_on()
+                if got and got[0]:
+                    self.reading.release()
+            if waiting.reply is None:
+                waiting.gate.acquire()  # until it is there, or it is this thread's turn to read
 
     async def call_soon(self, name, args, kwargs):
         from asyncio import get_running_loop
 
-        waiting = Awaiting(get_running_loop())
-        number = self.ask(name, args, kwargs, waiting)
-        self.listen(waiting.loop)
+        waiting, me = Awaiting(get_running_loop()), self.alone()
         try:
+            self.busy.add(me)
+            self.ask(name, args, kwargs, waiting)
+            self.busy.discard(me)
+            self.listen(waiting.loop)
             await waiting.future
         finally:
-            self.waiting.pop(number, None)
+            self.busy.discard(me)
+            self.forget(waiting)
         return came_to(waiting.reply)
 
     def read_some(self):
-        """Read what has come, and hand out what is whole. Whoever holds `reading` alone."""
-        part = os_read(RETURNS_FD, AS_A_PIPE_HOLDS)
-        self.over = self.over or not part
-        self.buffer += part
-        while len(self.buffer) >= 8:
-            end = 8 + int.from_bytes(self.buffer[:8], "big")
-            if len(self.buffer) < end:
-                break
-            reply = json_scan(self.buffer[8:end].decode(), 0)[0]
-            del self.buffer[:end]
-            self.hand_out(reply)
-        if self.over:
-            for number in [*self.waiting]:
-                self.hand_out({"call": number, "error": {"message": "nobody returns to calls any more"}})
+        """Read what comes, and hand out what is whole. Whoever holds `reading` alone."""
+        self.parts.extend(map(os_read, (RETURNS_FD,), (AS_A_PIPE_HOLDS,)))
+        self.hand_out()
 
-    def hand_out(self, reply):
-        waiting = self.waiting.pop(reply["call"], None)
-        if waiting is not None:
-            waiting.reply = reply
-            waiting.wake()
+    def hand_out(self):
+        """What is handed out may be so again: it is left where it is until all of it was."""
+        self.over = self.over or not self.parts[-1]
+        read, begin = b"".join(self.parts), 0
+        while len(read) - begin >= 8:
+            end = begin + 8 + int.from_bytes(read[begin : begin + 8], "big")
+            if len(read) < end:
+                break
+            reply = json_scan(read[begin + 8 : end].decode(), 0)[0]
+            waiting = self.waiting.get(reply["call"])
+            if waiting is not None:
+                waiting.reply = reply
+                waiting.wake()
+            begin = end
+        self.parts[:] = [read[begin:]]
+        if self.over:
+            for waiting in [*self.waiting.values()]:
+                waiting.reply = waiting.reply or {"error": {"message": "nobody returns to calls any more"}}
+                waiting.wake()
 
     def pass_on(self):
         """Have another read who waits, if one does: a thread before a loop."""
-        others = [*self.waiting.values()]
+        others = [waiting for waiting in [*self.waiting.values()] if waiting.reply is None]
         for waiting in others:
             if waiting.loop is None:
                 waiting.wake()
                 return
         for waiting in others:
-            waiting.soon(self.listen, waiting.loop)
-            return
+            if not waiting.loop.is_closed():
+                waiting.soon(self.listen, waiting.loop)
+                return
 
     def listen(self, loop):
         """Have a loop read for as long as one of its coroutines waits."""
-        if self.listening is not loop and any(waiting.loop is loop for waiting in [*self.waiting.values()]):
+        if self.listening is not loop and self.awaited_in(loop):
             self.listening = loop
             loop.add_reader(RETURNS_FD, self.readable, loop)
+
+    def awaited_in(self, loop):
+        return any(waiting.loop is loop and waiting.reply is None for waiting in [*self.waiting.values()])
 
     def readable(self, loop):
         if not self.reading.acquire(False):
@@ -180,10 +223,11 @@ class Line:
                 self.listen(loop)
             return
         try:
-            self.read_some()
+            if self.poll.poll(0):  # which a thread may have read meanwhile
+                self.read_some()
         finally:
             self.reading.release()
-        if not any(waiting.loop is loop for waiting in [*self.waiting.values()]):
+        if not self.awaited_in(loop):
             self.listening = None
             loop.remove_reader(RETURNS_FD)
         self.pass_on()
@@ -262,10 +306,11 @@ def described_tool(tool):
     return "\n\n".join(part for part in parts if part)
 
 
-def give_tools(given, most):
+def give_tools(given, most, most_calls):
     """Make them there to be imported."""
-    package, tools = types.ModuleType("cloister"), Tools("cloister.tools")
-    vars(tools)["__given__"] = {tool["name"]: tool for tool in given}, Line(most), {}
+    package, tools, line = types.ModuleType("cloister"), Tools("cloister.tools"), Line(most, most_calls)
+    turns.append(line.writing)
+    vars(tools)["__given__"] = {tool["name"]: tool for tool in given}, line, {}
     tools.__all__ = [name for name in tools if name.isidentifier()]
     for kind in ToolError, ToolTimeout:
         kind.__module__, kind.__qualname__ = "cloister", kind.__name__

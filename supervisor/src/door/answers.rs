@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::door::places::Unread;
 use crate::job::bounds::Bounds;
+use crate::job::calls::MOST_UNREAD;
 use crate::job::outcome::Outcome;
 use crate::job::output_files::Left;
 
@@ -58,11 +59,11 @@ pub fn largest(bounds: &Bounds) -> u64 {
 }
 
 /// The most that is held for a job under these bounds while it runs and its answer is made: what has come of a result
-/// beside the result, of files beside their content in base64, and of a call.
+/// beside the result, of files beside their content in base64, and of calls.
 #[must_use]
 pub fn largest_while_made(bounds: &Bounds) -> u64 {
-    // A call as it is read, and as it is told, twice.
-    let call = bounds.tools.bytes.0.saturating_mul(4);
+    // A call as it is read, and as it is told, twice; and what its calls came to.
+    let call = bounds.tools.bytes.0.saturating_mul(4 + MOST_UNREAD + 1);
     let beside = bounds.result_bytes.saturating_mul(2).saturating_add(bounds.files_out_bytes).saturating_add(call);
     largest(bounds).saturating_add(beside)
 }

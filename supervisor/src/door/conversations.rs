@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use cloister_program::Taken;
 use cloister_protocol::{ErrorCode, Failure, JobId, RefusedReturn, Returns, Taken as Told, Tenant};
 
 use crate::job::calls::Calls;
@@ -36,19 +35,20 @@ impl Conversations {
     ///
     /// # Errors
     /// When this tenant has no such job, which is the same whether or not another has.
-    pub fn take(&self, id: JobId, tenant: Tenant, returns: &Returns, memory: Taken) -> Result<Told, Failure> {
+    pub fn take(&self, id: JobId, tenant: Tenant, returns: &Returns) -> Result<Told, Failure> {
         let calls = self.lock().get(&id).filter(|(own, _)| *own == tenant).map(|(_, calls)| Arc::clone(calls));
         let calls = calls.ok_or_else(|| {
             let message = "there is no such job of yours here that calls tools: it has ended, or runs on another node";
             Failure::new(ErrorCode::NotFound, message)
         })?;
-        let (mut told, memory) = (Told::default(), Arc::new(memory));
+        let mut told = Told::default();
         for one in &returns.returns {
-            match calls.take(one, &memory) {
+            match calls.take(one) {
                 Ok(()) => told.taken.push(one.call),
                 Err(message) => told.refused.push(RefusedReturn { call: one.call, message }),
             }
         }
+        told.open = calls.open();
         Ok(told)
     }
 

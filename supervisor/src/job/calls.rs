@@ -1,15 +1,14 @@
 //! A job's calls of tools: told to whoever sent it, and returned to through a pipe of its own.
 //!
 //! A call is a stranger's bytes, and so is what it returns: both are read into their parts outside of this, and go on as they are
-//! written. What is kept here is bounded by the profile: which calls are open, until when, and what has been returned and not yet
-//! been written. A job that does not read waits for itself.
+//! written. What is kept here is bounded by the profile: which calls are open, until when, and what has been returned and is not yet
+//! read. A job that does not read waits for itself, and calls that nobody returns to fail in time, whether or not it reads.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::future::pending;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use cloister_program::Taken;
 use cloister_protocol::{Call, Calls as Told, Return, Returned, Tool, ToolFailure, event};
 use cloister_terms::{Bytes, ToolLimits};
 use serde::Serialize;
@@ -23,8 +22,8 @@ use crate::link::event_loop::LARGE;
 /// What a call has beside its arguments at most, in bytes.
 const BESIDE: u64 = 1024;
 
-/// Answers of ours that a job has not read, beyond which no more of its calls are read.
-const MOST_UNREAD: usize = 16;
+/// How many of the largest values a job may leave unread, before it is given no more.
+pub const MOST_UNREAD: u64 = 4;
 
 /// Without tools nothing of this is asked for.
 const NONE: ToolLimits = ToolLimits { wait: Duration::ZERO, total: Duration::ZERO, most: 0, bytes: Bytes(0) };
@@ -38,10 +37,10 @@ pub struct Calls {
     asked: mpsc::Sender<Vec<u8>>,
     /// A first call is open, or none is any more.
     turned: Notify,
-    /// There is something to write, or another time at which there will be.
-    news: Notify,
-    /// Something was written.
-    written: Notify,
+    /// There is something to write.
+    returned: Notify,
+    /// There is another time at which a call is given up.
+    waits: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -49,16 +48,14 @@ struct Table {
     last: u32,
     /// The calls that wait, and until when.
     open: BTreeMap<u32, Instant>,
-    unwritten: VecDeque<Reply>,
+    unread: VecDeque<Vec<u8>>,
+    unread_bytes: u64,
+    /// Whether the job has closed its end.
+    closed: bool,
     told: Told,
     waited: Duration,
-}
-
-/// What is written to a job, with what it takes of memory until it is.
-#[derive(Debug)]
-struct Reply {
-    bytes: Vec<u8>,
-    _memory: Option<Arc<Taken>>,
+    /// Since when it waits, and what it had used of processors' time by then.
+    round: Option<(Instant, Option<Duration>)>,
 }
 
 /// What the script is told of a call to which nobody has returned.
@@ -75,8 +72,8 @@ impl Calls {
     pub fn new(tools: &[Tool], limits: ToolLimits) -> (Self, mpsc::Receiver<Vec<u8>>) {
         let (asked, heard) = mpsc::channel(1);
         let tools = tools.iter().map(|tool| tool.name.clone()).collect();
-        let (turned, news, written) = Default::default();
-        (Self { tools, limits, table: Mutex::default(), asked, turned, news, written }, heard)
+        let (turned, returned, waits) = Default::default();
+        (Self { tools, limits, table: Mutex::default(), asked, turned, returned, waits }, heard)
     }
 
     /// Those of a job that has no tools.
@@ -106,73 +103,64 @@ impl Calls {
     /// Takes what a job has written as a call, and passes it on when there is room for it; `false` for what the runner would not
     /// write.
     pub async fn hear(&self, payload: Vec<u8>) -> bool {
+        // The runner makes no more of them.
+        if self.lock().told.number >= self.limits.most {
+            return false;
+        }
         let is_large = payload.len() >= LARGE;
         let read = move || Call::read(&payload).map(|call| (event::call(&call), call.call, call.tool));
         let read =
             if is_large { tokio::task::spawn_blocking(read).await.expect("reading does not panic") } else { read() };
         let Some((event, number, _)) = read.filter(|(_, _, tool)| self.tools.contains(tool)) else { return false };
-        let is_one_too_many = {
+        {
             let mut table = self.lock();
-            // The runner counts them, and writes them one after the other.
-            if number != table.last + 1 {
+            // It counts them, and one that an exception has kept from being written has taken its number with it.
+            if number <= table.last {
                 return false;
             }
             table.last = number;
-            table.told.number = number;
-            let is_one_too_many = number > self.limits.most;
-            if is_one_too_many {
-                table.told.refused += 1;
-            } else {
-                table.open.insert(number, Instant::now() + self.limits.wait);
-                if table.open.len() == 1 {
-                    self.turned.notify_one();
-                }
+            table.told.number += 1;
+            table.open.insert(number, Instant::now() + self.limits.wait);
+            if table.open.len() == 1 {
+                self.turned.notify_one();
+                self.waits.notify_one();
             }
-            is_one_too_many
-        };
-        if is_one_too_many {
-            while self.lock().unwritten.len() >= MOST_UNREAD {
-                self.written.notified().await;
-            }
-            let most = self.limits.most;
-            self.put(
-                refused(
-                    number,
-                    &format!("a job may call tools {most} times, which is the profile's tools.most"),
-                    "most",
-                ),
-                None,
-            );
-        } else {
-            self.news.notify_one();
-            // A reader who has left has the job ended.
-            let _ = self.asked.send(event).await;
         }
+        // A reader who has left has the job ended.
+        let _ = self.asked.send(event).await;
         true
     }
 
     /// Takes what a call came to.
     ///
     /// # Errors
-    /// Why it is not taken, for whoever returned it.
-    pub fn take(&self, one: &Return, memory: &Arc<Taken>) -> Result<(), String> {
-        let number = one.call;
-        if let Returned::Value(value) = &one.returned
-            && value.get().len() as u64 > self.limits.bytes.0
-        {
-            let (size, most) = (value.get().len(), self.limits.bytes.0);
+    /// Why it is not taken, for whoever returned it; the call is open then if it was.
+    pub fn take(&self, one: &Return) -> Result<(), String> {
+        let (number, most) = (one.call, self.limits.bytes.0);
+        let size = match &one.returned {
+            Returned::Value(value) => value.get().len() as u64,
+            Returned::Error(message) => message.len() as u64,
+        };
+        if size > most && matches!(one.returned, Returned::Value(_)) {
             return Err(format!(
                 "the value is {size} bytes of JSON, above the profile's tools.bytes of {most}: return another, or an error"
             ));
         }
         let mut table = self.lock();
-        if table.open.remove(&number).is_none() {
+        if table.open.get(&number).is_none_or(|until| *until <= Instant::now()) {
             return Err(if number > table.last {
                 format!("there is no call {number}")
             } else {
                 format!("call {number} has been returned to, or its time is over")
             });
         }
+        if table.closed {
+            return Err("the script has closed the descriptor that what calls return is read from".to_owned());
+        }
+        if table.unread_bytes > 0 && table.unread_bytes + size > MOST_UNREAD * most {
+            return Err("the job has not read what its calls returned before: return to this one again".to_owned());
+        }
+        table.open.remove(&number);
         match one.returned {
             Returned::Value(_) => table.told.returned += 1,
             Returned::Error(_) => table.told.failed += 1,
@@ -180,57 +168,66 @@ impl Calls {
         if table.open.is_empty() {
             self.turned.notify_one();
         }
-        drop(table);
-        self.put(framed(one), Some(Arc::clone(memory)));
+        table.put(framed(one));
+        self.returned.notify_one();
         Ok(())
     }
 
-    /// Writes what calls come to, for as long as the job runs.
-    pub async fn write_to(&self, mut pipe: pipe::Sender) {
+    /// The calls that wait.
+    #[must_use]
+    pub fn open(&self) -> Vec<u32> {
+        self.lock().open.keys().copied().collect()
+    }
+
+    /// Writes what calls come to, and gives up those that nobody returns to, for as long as the job runs.
+    pub async fn write_to(&self, pipe: pipe::Sender) {
+        tokio::join!(self.write_what_returns(pipe), self.give_up_in_time());
+    }
+
+    async fn write_what_returns(&self, mut pipe: pipe::Sender) {
         loop {
-            let (next, until) = self.next();
-            match (next, until) {
-                (Some(reply), _) => {
-                    if pipe.write_all(&reply.bytes).await.is_err() {
-                        // It has closed its end, and hears of none any more.
-                        return pending().await;
-                    }
-                    self.written.notify_one();
-                }
-                (None, Some(until)) => tokio::select! {
-                    () = self.news.notified() => {}
-                    () = sleep_until(until) => self.give_up_those_that_are_due(),
-                },
-                (None, None) => self.news.notified().await,
+            let next = self.lock().unread.pop_front();
+            let Some(reply) = next else {
+                self.returned.notified().await;
+                continue;
+            };
+            if pipe.write_all(&reply).await.is_err() {
+                self.lock().close();
+                return pending().await;
             }
+            self.lock().unread_bytes -= reply.len() as u64;
         }
     }
 
-    fn next(&self) -> (Option<Reply>, Option<Instant>) {
-        let mut table = self.lock();
-        (table.unwritten.pop_front(), table.open.values().min().copied())
+    async fn give_up_in_time(&self) {
+        loop {
+            let first = self.lock().open.values().min().copied();
+            match first {
+                None => self.waits.notified().await,
+                Some(until) => {
+                    sleep_until(until).await;
+                    self.give_up_those_that_are_due();
+                }
+            }
+        }
     }
 
     fn give_up_those_that_are_due(&self) {
         let now = Instant::now();
         let mut table = self.lock();
         let due: Vec<_> = table.open.iter().filter(|(_, until)| **until <= now).map(|(number, _)| *number).collect();
-        for number in due {
-            table.open.remove(&number);
+        let wait = self.limits.wait.as_secs_f64();
+        let message = format!("nobody has returned to this call within {wait} s, which is the profile's tools.wait");
+        for call in due {
+            table.open.remove(&call);
             table.told.unanswered += 1;
-            let wait = self.limits.wait.as_secs_f64();
-            let message =
-                format!("nobody has returned to this call within {wait} s, which is the profile's tools.wait");
-            table.unwritten.push_back(Reply { bytes: refused(number, &message, "timeout"), _memory: None });
+            let told = Unreturned { call, error: ToolFailure { message: &message }, reason: "timeout" };
+            table.put(framed(&told));
         }
         if table.open.is_empty() {
             self.turned.notify_one();
         }
-    }
-
-    fn put(&self, bytes: Vec<u8>, memory: Option<Arc<Taken>>) {
-        self.lock().unwritten.push_back(Reply { bytes, _memory: memory });
-        self.news.notify_one();
+        self.returned.notify_one();
     }
 
     /// Whether any waits.
@@ -244,9 +241,20 @@ impl Calls {
         self.turned.notified().await;
     }
 
-    /// Counts time that the job waited for them.
-    pub fn add_waited(&self, time: Duration) {
-        self.lock().waited += time;
+    /// From now on it is counted what the job waits, that has used so much of processors' time.
+    pub fn begin_round(&self, used: Option<Duration>) {
+        self.lock().round = Some((Instant::now(), used));
+    }
+
+    /// Counts what the job has waited since; what it has computed meanwhile, that has used so much of processors' time by now.
+    /// If the kernel does not tell, all of it was computed: the job's end will say why.
+    pub fn end_round(&self, used: Option<Duration>) -> Duration {
+        let mut table = self.lock();
+        let Some((since, before)) = table.round.take() else { return Duration::ZERO };
+        let passed = since.elapsed();
+        let computed = before.zip(used).map_or(passed, |(before, used)| used.saturating_sub(before)).min(passed);
+        table.waited += passed - computed;
+        computed
     }
 
     /// How long the job waited for them.
@@ -269,8 +277,16 @@ impl Calls {
     }
 }
 
-fn refused(call: u32, message: &str, reason: &'static str) -> Vec<u8> {
-    framed(&Unreturned { call, error: ToolFailure { message }, reason })
+impl Table {
+    /// The job has closed its end, and hears of nothing any more.
+    fn close(&mut self) {
+        (self.closed, self.unread) = (true, VecDeque::new());
+    }
+
+    fn put(&mut self, reply: Vec<u8>) {
+        self.unread_bytes += reply.len() as u64;
+        self.unread.push_back(reply);
+    }
 }
 
 /// JSON with its length in front.

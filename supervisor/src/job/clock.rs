@@ -10,7 +10,7 @@ use cloister_sandbox::cgroup::SlotCgroup;
 use crate::job::calls::Calls;
 
 /// How soon it is looked again whether a job that computes beside an open call has used its time up.
-const AGAIN: Duration = Duration::from_millis(1);
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// Which time is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum UsedUp {
 
 /// Completes when the job has run for so long, or has waited for its calls as long as it may.
 pub async fn used_up(wall: Duration, calls: &Calls, cgroup: &SlotCgroup) -> UsedUp {
-    let (mut run, mut waited) = (Duration::ZERO, Duration::ZERO);
+    let mut run = Duration::ZERO;
     loop {
         let since = Instant::now();
         if !calls.any_open() {
@@ -34,23 +34,18 @@ pub async fn used_up(wall: Duration, calls: &Calls, cgroup: &SlotCgroup) -> Used
             run += since.elapsed();
             continue;
         }
-        let computed = cgroup.cpu().ok();
-        let soonest = wall.saturating_sub(run).min(calls.total().saturating_sub(waited));
+        calls.begin_round(cgroup.cpu().ok());
+        let soonest = wall.saturating_sub(run).min(calls.total().saturating_sub(calls.waited()));
         tokio::select! {
             () = tokio::time::sleep(soonest.max(AGAIN)) => {}
             () = calls.turned() => {}
         }
-        let passed = since.elapsed();
-        // If the kernel does not tell, all of it was run: the job's end will say why.
-        let computed = computed.zip(cgroup.cpu().ok()).map_or(passed, |(before, now)| now.saturating_sub(before));
-        let computed = computed.min(passed);
+        let computed = calls.end_round(cgroup.cpu().ok());
         run += computed;
-        waited += passed - computed;
-        calls.add_waited(passed - computed);
         if run >= wall {
             return UsedUp::Wall;
         }
-        if waited >= calls.total() {
+        if calls.waited() >= calls.total() {
             return UsedUp::Calls;
         }
     }

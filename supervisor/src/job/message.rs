@@ -31,6 +31,9 @@ struct Message<'a> {
     /// The largest arguments of a call.
     #[serde(skip_serializing_if = "Option::is_none")]
     tools_bytes: Option<u64>,
+    /// How many it may make.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tools_most: Option<u32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     files: Vec<(PathBuf, usize)>,
 }
@@ -48,6 +51,7 @@ pub fn encode(request: &ExecuteRequest, bounds: &Bounds, directory: &Path) -> Ve
         result_bytes: bounds.result_bytes,
         tools: &request.tools,
         tools_bytes: (!request.tools.is_empty()).then_some(bounds.tools.bytes.0),
+        tools_most: (!request.tools.is_empty()).then_some(bounds.tools.most),
         files: request.files.iter().map(|file| (directory.join(file.path()), file.bytes().len())).collect(),
     })
     .expect("strings and JSON that was parsed");
@@ -128,7 +132,7 @@ mod tests {
             ),
             (
                 r#"{"script": "x", "tools": [{"name": "a", "description": "d", "parameters": {"type": 1}}]}"#,
-                r#"{"script":"x","result_bytes":7,"tools":[{"name":"a","description":"d","parameters":{"type": 1}}],"tools_bytes":9}"#,
+                r#"{"script":"x","result_bytes":7,"tools":[{"name":"a","description":"d","parameters":{"type": 1}}],"tools_bytes":9,"tools_most":0}"#,
             ),
         ] {
             assert_eq!(message(body), expected);

@@ -98,7 +98,7 @@ def test_one_call_too_many_fails_in_the_script(short_talk):
     too_many = "a job may call tools 3 times, which is the profile's tools.most"
     assert last["result"] == [0, 1, 2, too_many, too_many] and len(last["calls"]) == 3
     told = last["usage"]["calls"]
-    assert (told["number"], told["returned"], told["refused"]) == (5, 3, 2)
+    assert (told["number"], told["returned"]) == (3, 3)
     assert short_talk.result("from cloister import tools\ndef main():\n    try:\n        tools.a()\n    except Exception as error:\n        return str(error)",
                              {"a": None}, profile="none") == too_many.replace("3", "0")
 
@@ -121,6 +121,27 @@ def test_arguments_and_values_have_a_bound(short_talk):
     short_talk.send("return", call=call["call"], value="y" * 1022)
     said, length = short_talk.until("result")["result"]
     assert said == "tools.take(): the arguments are 1029 bytes of JSON, above the profile's tools.bytes of 1024" and length == 1022
+
+
+def test_calls_are_given_up_in_time_by_a_job_that_does_not_listen(short_talk):
+    """It has closed its end, or reads nothing: its calls end all the same, and late values are refused."""
+    for deaf in ("os.close(4)", "pass"):
+        script = f"import os, time\nfrom cloister import tools\ndef main():\n    import threading\n    threading.Thread(target=tools.a, daemon=True).start()\n    tools.b()\n    {deaf}\n    time.sleep(0.9)"
+        short_talk.execute(script, "ab", profile="waits")
+        calls = {call["tool"]: call["call"] for call in (short_talk.until("call"), short_talk.until("call"))}
+        short_talk.send("return", call=calls["b"], value=None)
+        time.sleep(0.6)
+        short_talk.send("return", call=calls["a"], value=None)
+        assert "its time is over" in short_talk.until("refused")["error"]["message"]
+        last = short_talk.until("result")
+        assert last["usage"]["calls"]["unanswered"] == 1 and last["usage"]["calls"]["waited_ms"] < 600, last["usage"]
+
+
+def test_what_a_job_waits_for_at_its_end_is_no_wall_time(short_talk):
+    script = "import threading\nfrom cloister import tools\ndef main():\n    threading.Thread(target=tools.a, daemon=True).start()\n    threading.Event().wait(0.5)"
+    short_talk.execute(script, "a")
+    usage = short_talk.until("result")["usage"]
+    assert usage["calls"]["waited_ms"] > 400 and usage["wall_ms"] < 400, usage
 
 
 def test_large_values_pass(talk):

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -155,6 +156,64 @@ def test_messages_are_text_and_of_a_bounded_size(service):
         except ConnectionClosed:
             pass
         assert closed(talk) == (1009, "the message is larger than this node reads")
+
+
+def test_a_client_that_closes_is_answered(service):
+    with conversation(service) as talk:
+        talk.execute(ONE)
+        talk.until("result")
+        talk.wire.close()
+        assert talk.wire.protocol.close_rcvd is not None
+
+
+def test_nothing_but_messages_that_are_none(service):
+    with conversation(service) as talk:
+        for _ in range(100):
+            talk.wire.send("nonsense")
+            talk.until("refused")
+        talk.wire.send("nonsense")
+        assert closed(talk) == (1008, "too many messages that are none")
+
+
+def test_a_wrong_return_says_to_which_call(talk):
+    talk.wire.send('{"type": "return", "call": 7, "value": 1, "more": 2}')
+    assert talk.until("refused")["call"] == 7
+
+
+def test_half_a_message_counts_until_it_is_whole(start_service):
+    """What has come of a message while a job ran is not forgotten: connections that keep it back take no more than their share."""
+    service = start_service(gateway_options=["--max-body-memory", str(32 << 20)])
+    host, port = service.address.split(":")
+    kept, told = [], 0
+    for _ in range(6):
+        raw = socket.create_connection((host, int(port)))
+        raw.sendall(f"GET /connect HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                    f"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode())
+        body = json.dumps({"type": "execute", "script": ""}).encode()
+        half = b"x" * (4 << 20)
+        try:
+            raw.sendall(b"\x81" + bytes([0x80 | len(body)]) + bytes(4) + body + b"\x81\xff" + (8 << 20).to_bytes(8, "big") + bytes(4) + half)
+        except OSError:
+            pass
+        kept.append(raw)
+    # The share of one tenant is half of it: at eight bytes for each four that have come, two connections fill it.
+    def ended():
+        gone = 0
+        for raw in kept:
+            raw.setblocking(False)
+            try:
+                while part := raw.recv(1 << 16):
+                    pass
+                gone += 1
+            except BlockingIOError:
+                pass
+            except OSError:
+                gone += 1
+        return gone
+
+    eventually(lambda: ended() >= 4)
+    for raw in kept:
+        raw.close()
 
 
 def test_a_request_for_no_websocket_is_told_so(client):

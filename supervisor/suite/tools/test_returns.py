@@ -128,6 +128,50 @@ def test_two_who_return_at_once(client):
         assert "taken" in other or other["error"]["code"] == "not_found", bodies
 
 
+def test_calls_that_wait_no_more_are_not_told_of_again(client):
+    """Two open calls, and returns to both at once by two clients: neither is told to return to what has been."""
+
+    def main():
+        import asyncio
+
+        from cloister import tools
+
+        async def both():
+            return await asyncio.gather(tools.a.call(1), tools.a.call(2))
+
+        return asyncio.run(both())
+
+    for _ in range(5):
+        id = waits(post(client, main, "a"))["id"]
+        with ThreadPoolExecutor(2) as pool:
+            answers = list(pool.map(lambda call: returns(client, id, value(call, call)), (1, 2)))
+        bodies = [answer.json() for answer in answers]
+        for answer, body in zip(answers, bodies):
+            while answer.status_code == 202:
+                answer = returns(client, id)
+                body = answer.json()
+                assert "calls" not in body or body["calls"], body
+            assert body.get("result") == [1, 2] or "taken" in body or body["error"]["code"] == "not_found", bodies
+
+
+def test_many_large_calls_one_after_another_take_the_memory_of_one(client):
+    def main():
+        from cloister import tools
+
+        return sum(tools.a("x" * 1_000_000) for _ in range(150))
+
+    answer = post(client, main, "a")
+    for number in range(150):
+        answer = returns(client, waits(answer)["id"], value(number + 1, 1))
+    assert answer.json()["result"] == 150
+
+
+def test_a_result_that_looks_like_a_failure_is_none(client):
+    for result in ({"error": 1}, {"error": {"code": "exit"}}, "error\":"):
+        answer = post(client, f"def main(): return {result!r}", "a")
+        assert whole(answer, answer.json()["id"])["result"] == result
+
+
 @contextmanager
 def stream(client, script, tools, **fields):
     body = {"script": script_of(script), "tools": [{"name": name} for name in tools], **fields}
@@ -152,7 +196,7 @@ def test_a_call_is_an_event_of_the_stream(client):
             seen.append(name)
             if name == "call":
                 answer = returns(client, id, value(data["call"], 10 * data["args"][0]), value(9, 9))
-                assert answer.status_code == 200 and answer.json() == {"taken": [data["call"]], "refused": [{"call": 9, "message": "there is no call 9"}]}
+                assert answer.status_code == 200 and answer.json() == {"taken": [data["call"]], "refused": [{"call": 9, "message": "there is no call 9"}], "open": []}
         assert seen == ["stdout", "call", "call", "result"] and (data["result"], data["id"]) == (30, id)
     assert returns(client, id).status_code == 404
 

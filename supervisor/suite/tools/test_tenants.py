@@ -86,3 +86,15 @@ def test_a_job_that_waits_for_its_caller_is_one_of_those_at_once(start_service, 
     assert service.client.execute(ONE, headers=bearer(key)).code == "rate_limited"
     assert returns(service.client, id, value(2, 1), headers=bearer(key)).json()["result"] == 2
     eventually(lambda: service.client.execute(ONE, headers=bearer(key)).status == 200)
+
+
+def test_returns_to_no_job_count_against_the_rate_and_others_do_not(start_service, keys):
+    key = keys("new", "few", "--rate", "4/h", "--burst", "4")
+    service = start_service(gateway_options=["--keys", keys.path])
+    script = "from cloister import tools\ndef main(): return sum(tools.a() for _ in range(10))"
+    answer = service.client.http.post("/execute", json={"script": script, "tools": [{"name": "a"}]}, headers=bearer(key))
+    for number in range(10):
+        answer = returns(service.client, waits(answer)["id"], value(number + 1, 1), headers=bearer(key))
+    assert answer.json()["result"] == 10
+    codes = [returns(service.client, "0" * 32, headers=bearer(key)).json()["error"]["code"] for _ in range(5)]
+    assert codes == ["not_found"] * 3 + ["rate_limited"] * 2

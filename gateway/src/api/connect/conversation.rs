@@ -7,14 +7,12 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use cloister_program::read_whole;
 use cloister_protocol::event::EVENT_STREAM;
-use cloister_protocol::{ErrorCode, Failure, JobId, Message, Return, Returned, Returns, Writer};
+use cloister_protocol::{JobId, Message, Return, Returned, Returns, Tenant, Writer};
+use hyper::HeaderMap;
 use hyper::body::Bytes;
 use hyper::header::CONTENT_TYPE;
 use hyper::upgrade::Upgraded;
-use hyper::{HeaderMap, StatusCode};
-use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -22,10 +20,12 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use crate::admission::caller::Caller;
 use crate::api::app::App;
 use crate::api::connect::arrival::{Arrival, Followed};
+use crate::api::connect::messages::{call_in, not_begun, refused, typed};
 use crate::api::connect::wire::{Came, PIECE, Wire};
 use crate::api::refusal::refuse_with;
 use crate::upstream::events::{Event, EventReader, Piece};
 use crate::upstream::order::Wish;
+use crate::upstream::supervisor::{Away, HandedOn};
 
 /// From this size on a message's parsing would keep other connections waiting.
 const LARGE: usize = 128 * 1024;
@@ -39,8 +39,8 @@ const PARTING: Duration = Duration::from_secs(5);
 /// How long a conversation may go without a job.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// The most of a refusal that is read.
-const LARGEST_REFUSAL: usize = 64 * 1024;
+/// How many messages are refused with nothing else between them. They count against no key.
+const MOST_REFUSED: u32 = 100;
 
 /// How a conversation ends.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +61,8 @@ pub struct Conversation {
     wire: Wire,
     /// Until when the peer is to give a sign of life, and whether it was asked for one.
     quiet: (Instant, bool),
+    /// How many messages were refused since a job began.
+    refused: u32,
 }
 
 impl Conversation {
@@ -69,7 +71,7 @@ impl Conversation {
         let caller = app.admission.recognise(&asked.0, asked.1);
         let memory = app.bodies.begin(caller.map(|caller| caller.tenant()).unwrap_or_default());
         let wire = Wire::new(stream, memory, app.max_body).await;
-        Self { app, asked, arrival, wire, quiet: (Instant::now() + QUIET, false) }
+        Self { app, asked, arrival, wire, quiet: (Instant::now() + QUIET, false), refused: 0 }
     }
 
     /// Goes on until it is over.
@@ -91,10 +93,14 @@ impl Conversation {
                 break over;
             }
         };
-        if let Over::Because(code, reason) = over {
-            let closed = self.wire.close(code, reason);
-            let _ = tokio::time::timeout(PARTING, closed).await;
-        }
+        let wire = self.wire;
+        let parted = async move {
+            match over {
+                Over::Left => wire.part().await,
+                Over::Because(code, reason) => wire.close(code, reason).await,
+            }
+        };
+        let _ = tokio::time::timeout(PARTING, parted).await;
     }
 
     /// What comes while no job runs: one to run, perhaps.
@@ -111,7 +117,7 @@ impl Conversation {
             Ok(Message::Execute) => return Ok(Some(text)),
             Ok(Message::Close) => return Err(Over::Because(CloseCode::Normal, "")),
             Ok(Message::Return(one)) => self.refuse(None, Some(one.call), "no job runs in this conversation").await?,
-            Err(wrong) => self.refuse(None, None, &wrong).await?,
+            Err(wrong) => self.refuse(None, call_in(&text), &wrong).await?,
         }
         self.wire.done();
         Ok(None)
@@ -147,8 +153,9 @@ impl Conversation {
         self.wire.done();
         let response = answer(response);
         if response.headers().get(CONTENT_TYPE).is_none_or(|form| form != EVENT_STREAM) {
-            return self.tell_refusal(response).await;
+            return self.send(not_begun(id, response).await).await;
         }
+        self.refused = 0;
         self.send(format!("{{\"type\":\"started\",\"id\":\"{id}\"}}")).await?;
         let mut reader = EventReader::new(response.into_body());
         loop {
@@ -189,7 +196,7 @@ impl Conversation {
                 let why = "a job runs in this conversation: wait for its result, or open another";
                 self.refuse(Some(id), None, why).await?;
             }
-            Err(wrong) => self.refuse(Some(id), None, &wrong).await?,
+            Err(wrong) => self.refuse(Some(id), call_in(&text), &wrong).await?,
         }
         self.wire.done();
         Ok(None)
@@ -220,7 +227,7 @@ impl Conversation {
     }
 
     /// Hands on what a call came to.
-    async fn hand_on(&mut self, id: JobId, tenant: cloister_protocol::Tenant, one: Return) -> Result<(), Over> {
+    async fn hand_on(&mut self, id: JobId, tenant: Tenant, one: Return) -> Result<(), Over> {
         let (call, is_large) =
             (one.call, matches!(&one.returned, Returned::Value(value) if value.get().len() >= LARGE));
         let write = move || {
@@ -229,38 +236,25 @@ impl Conversation {
         let body = self.wire.memory().work_on(is_large, write).await;
         let told = self.app.supervisor.returns(id, tenant, body.into()).await;
         let why = match told {
-            Ok(Some(told)) => match told.refused.into_iter().next() {
+            Ok(HandedOn::To(told)) => match told.refused.into_iter().next() {
                 Some(refused) => refused.message,
                 None => return Ok(()),
             },
-            Ok(None) => "the job has ended".to_owned(),
+            Ok(HandedOn::NoJob) => "the job has ended".to_owned(),
+            Ok(HandedOn::Refused) | Err(Away::Full) => "too much is on its way at once: return to it again".to_owned(),
             // Its stream breaks off, and says what that means.
             Err(_) => return Ok(()),
         };
         self.refuse(Some(id), Some(call), &why).await
     }
 
-    /// Tells of a message that was not taken. It ends nothing.
+    /// Tells of a message that was not taken. It ends nothing, unless nothing else comes.
     async fn refuse(&mut self, id: Option<JobId>, call: Option<u32>, why: &str) -> Result<(), Over> {
-        #[derive(Serialize)]
-        struct Refused<'a> {
-            r#type: &'a str,
-            error: Failure,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            call: Option<u32>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            id: Option<JobId>,
+        self.refused += 1;
+        if self.refused > MOST_REFUSED {
+            return Err(Over::Because(CloseCode::Policy, "too many messages that are none"));
         }
-        let error = Failure::new(ErrorCode::InvalidRequest, why);
-        let told = Refused { r#type: "refused", error, call, id };
-        self.send(serde_json::to_vec(&told).expect("strings and numbers")).await
-    }
-
-    /// Tells a refusal of the gateway's or the supervisor's, or what the script lacks.
-    async fn tell_refusal(&mut self, response: Response) -> Result<(), Over> {
-        let kind = if response.status() == StatusCode::UNPROCESSABLE_ENTITY { "result" } else { "error" };
-        let body = read_whole(response.into_body(), LARGEST_REFUSAL, |_| true).await.unwrap_or_default();
-        self.send(typed(kind, &body)).await
+        self.send(refused(id, call, why)).await
     }
 
     /// Tells the last of a job: as one message, in pieces if it is long.
@@ -296,10 +290,4 @@ impl Conversation {
 async fn execute(app: &App, id: JobId, caller: &Caller, body: Vec<u8>) -> Response<Body> {
     let wish = Wish { explain: false, stream: true };
     app.run(id, caller, wish, (Writer::Conversation, body)).await.unwrap_or_else(|refusal| *refusal)
-}
-
-/// An object of ours, with its kind.
-fn typed(kind: &str, object: &[u8]) -> Vec<u8> {
-    let rest = object.strip_prefix(b"{").unwrap_or(b"}");
-    [b"{\"type\":\"", kind.as_bytes(), b"\",", rest].concat()
 }

@@ -5,6 +5,7 @@
 
 pub mod arrival;
 mod conversation;
+mod messages;
 mod wire;
 
 use std::sync::Arc;

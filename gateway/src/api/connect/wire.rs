@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use hyper::body::Bytes;
@@ -10,7 +11,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::CapacityError;
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -24,12 +25,19 @@ const READ: usize = 16 * 1024;
 /// What is written at once of a long message.
 pub const PIECE: usize = 64 * 1024;
 
+/// How long a peer may take for a piece.
+const TAKEN: Duration = Duration::from_secs(60);
+
 /// How much is dropped of what a peer sends that was told to go.
 const LINGER: usize = 64 * 1024 * 1024;
 
 /// A WebSocket.
 #[derive(Debug)]
-pub struct Wire(WebSocketStream<Counted>);
+pub struct Wire {
+    socket: WebSocketStream<Counted>,
+    /// Bytes that were of messages which have come whole.
+    whole: u64,
+}
 
 /// What has come.
 #[derive(Debug)]
@@ -49,6 +57,7 @@ pub enum Came {
 struct Counted {
     stream: TokioIo<Upgraded>,
     memory: TenantBody,
+    read: u64,
 }
 
 /// What is told of a message for which there is no memory.
@@ -62,13 +71,17 @@ impl Wire {
             .write_buffer_size(0)
             .max_message_size(Some(longest))
             .max_frame_size(Some(longest));
-        let counted = Counted { stream: TokioIo::new(stream), memory };
-        Self(WebSocketStream::from_raw_socket(counted, Role::Server, Some(config)).await)
+        let counted = Counted { stream: TokioIo::new(stream), memory, read: 0 };
+        Self { socket: WebSocketStream::from_raw_socket(counted, Role::Server, Some(config)).await, whole: 0 }
     }
 
     /// What comes next. Can be dropped and called again without loss.
     pub async fn next(&mut self) -> Came {
-        match self.0.next().await {
+        let next = self.socket.next().await;
+        if let Some(Ok(message)) = &next {
+            self.whole += framed(message.len());
+        }
+        match next {
             Some(Ok(Message::Text(text))) => Came::Text(text),
             Some(Ok(Message::Binary(_))) => Came::Broken(CloseCode::Unsupported, "messages are text: JSON"),
             Some(Ok(Message::Close(_))) | None => Came::End,
@@ -80,51 +93,75 @@ impl Wire {
                 Came::Broken(CloseCode::Again, NO_MEMORY)
             }
             Some(Err(Error::Utf8(_))) => Came::Broken(CloseCode::Invalid, "the message is not UTF-8"),
+            Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => Came::End,
+            Some(Err(Error::Protocol(_))) => Came::Broken(CloseCode::Protocol, "what came is no WebSocket's"),
             Some(Err(_)) => Came::End,
         }
     }
 
-    /// What was read is dealt with, and takes no memory any more.
+    /// What has come whole is dealt with, and takes no memory any more; what has come of the next message does.
     pub fn done(&mut self) {
-        let counted = self.0.get_mut();
-        counted.memory = counted.memory.another();
+        let rest = self.socket.get_ref().read.saturating_sub(self.whole);
+        let counted = self.socket.get_mut();
+        let mut memory = counted.memory.another();
+        let _ = memory.take(2 * usize::try_from(rest).unwrap_or(usize::MAX / 2));
+        counted.memory = memory;
     }
 
     /// The memory that what was read takes.
     pub fn memory(&self) -> &TenantBody {
-        &self.0.get_ref().memory
+        &self.socket.get_ref().memory
     }
 
-    /// Sends a message; `false` when the peer has left.
+    /// Sends a message, in pieces if it is long; `false` when the peer has left, or takes none of it.
     pub async fn send(&mut self, text: impl Into<Bytes>) -> bool {
-        let frame = Frame::message(text, OpCode::Data(Data::Text), true);
-        self.0.send(Message::Frame(frame)).await.is_ok()
+        let (mut text, mut first): (Bytes, _) = (text.into(), true);
+        loop {
+            let piece = text.split_to(text.len().min(PIECE));
+            let last = text.is_empty();
+            if !self.send_piece(piece, first, last).await || last {
+                return last;
+            }
+            first = false;
+        }
     }
 
     /// Sends a piece of a message: the first, one between, or the last.
     pub async fn send_piece(&mut self, piece: Bytes, first: bool, last: bool) -> bool {
         let code = if first { Data::Text } else { Data::Continue };
-        self.0.send(Message::Frame(Frame::message(piece, OpCode::Data(code), last))).await.is_ok()
+        self.send_frame(Message::Frame(Frame::message(piece, OpCode::Data(code), last))).await
     }
 
     /// Asks for a sign of life.
     pub async fn ping(&mut self) -> bool {
-        self.0.send(Message::Ping(Bytes::new())).await.is_ok()
+        self.send_frame(Message::Ping(Bytes::new())).await
+    }
+
+    async fn send_frame(&mut self, frame: Message) -> bool {
+        tokio::time::timeout(TAKEN, self.socket.send(frame)).await.is_ok_and(|sent| sent.is_ok())
+    }
+
+    /// Answers a peer that has left by the protocol's way.
+    pub async fn part(mut self) {
+        // The answer to its close is queued by then: RFC 6455, 5.5.1.
+        if self.socket.flush().await.is_ok() {
+            while let Some(Ok(_)) = self.socket.next().await {}
+        }
     }
 
     /// Says why it ends, and ends it once the peer has said so too: RFC 6455, 7.1.1.
     pub async fn close(mut self, code: CloseCode, reason: &'static str) {
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
-        if self.0.close(Some(frame)).await.is_err() {
+        if self.socket.close(Some(frame)).await.is_err() {
             return;
         }
         if matches!(code, CloseCode::Normal | CloseCode::Away | CloseCode::Error) {
-            while let Some(Ok(_)) = self.0.next().await {}
+            while let Some(Ok(_)) = self.socket.next().await {}
             return;
         }
         // The rest of what was not taken may be on its way, and a connection that is closed upon it is reset: the peer would
         // lose what it is told.
-        let mut stream = self.0.into_inner().stream;
+        let mut stream = self.socket.into_inner().stream;
         let (mut scratch, mut dropped) = (vec![0; READ], 0);
         if stream.shutdown().await.is_ok() {
             while let Ok(read @ 1..) = stream.read(&mut scratch).await {
@@ -137,12 +174,25 @@ impl Wire {
     }
 }
 
+/// What a message of this length takes on the wire, as one frame of a client's: RFC 6455, 5.2. Of one in several frames it is less
+/// than was read.
+fn framed(length: usize) -> u64 {
+    let extended = match length {
+        0..=125 => 0,
+        126..=0xFFFF => 2,
+        _ => 8,
+    };
+    length as u64 + extended + 6
+}
+
 impl AsyncRead for Counted {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         // As it comes and as it is put together, at once.
-        if !self.memory.take(2 * (buffer.filled().len() - before)) {
+        let come = buffer.filled().len() - before;
+        self.read += come as u64;
+        if !self.memory.take(2 * come) {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::OutOfMemory, NO_MEMORY)));
         }
         read

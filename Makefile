@@ -41,7 +41,7 @@ EITHER_WAY := page gateway runtimes spec policy/test_check.py policy/test_learn.
 	$(addprefix contract/test_,http.py manuals.py request.py stream.py) \
 	$(addprefix faults/test_,canary.py doctor.py gateway.py going.py overload.py reader.py reload.py two_supervisors.py unread.py)
 
-.PHONY: help run test build leave-out runtime runtime-science runtime-table runtime-python313 test-runtimes doctor lint audit unit fuzz manifests test-chart test-scaling suite bench spec scale compat test-balancer deb image test-vm test-vm-ci clean root tools test-tools vm-tools test-packages test-cluster
+.PHONY: help run test build leave-out runtime runtime-science runtime-table runtime-python313 test-runtimes doctor lint audit unit fuzz manifests test-chart test-scaling suite bench spec scale compat test-balancer test-examples deb image test-vm test-vm-ci clean root tools test-tools vm-tools test-packages test-cluster
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -49,7 +49,7 @@ help: ## Show the targets
 run: root runtime build ## Build, prepare Python, start both daemons, serve 127.0.0.1:8080 (CLOISTER_LISTEN)
 	@exec $(PYTHON) supervisor/runtime/serve.py --bin $(TARGET)/release --policy policy/policy.toml --listen $(LISTEN) -- $(GATEWAY_OPTIONS)
 
-test: root test-tools lint unit fuzz manifests suite ## Install what the tests need, then run them all
+test: root test-tools lint unit fuzz manifests suite test-examples ## Install what the tests need, then run them all
 	@echo "== all passed"
 
 build: tools ## Build the programs
@@ -134,6 +134,12 @@ suite: root test-tools test-packages runtime build leave-out ## Run the black-bo
 	CLOISTER_COLD=1 CLOISTER_BIN=$(TARGET)/release $(SUITE) $(addprefix --ignore supervisor/suite/,$(EITHER_WAY))
 	echo "== what of the black-box suite is so with every runtime, with one that is not Python"
 	CLOISTER_TONGUE=supervisor/suite/echo CLOISTER_BIN=$(TARGET)/release $(SUITE) -m neutral
+
+# Frameworks: large, and of these tests alone.
+test-examples: root runtime build ## Run the examples: real frameworks, scripted models, the real daemons
+	@echo "== examples"
+	$(PYTHON) supervisor/runtime/test_tools.py $(TARGET)/examples-venv $(abspath examples/requirements.txt)
+	CLOISTER_BIN=$(TARGET)/release $(TARGET)/examples-venv/bin/python -B -m pytest -q -o cache_dir=$(abspath $(TARGET))/pytest-cache examples/tests
 
 # Pictures, models, workbooks and the mix of imports take packages that the other parts do not.
 bench: root runtime build $(if $(findstring --without-used,$(BENCH_OPTIONS)),,test-packages) ## Measure warm and cold jobs beside bare forks and the predecessor's way (BENCH_OPTIONS)

@@ -2,9 +2,9 @@
 """Install what the tests or the benchmark need: the lints of the Rust toolchain, Debian's packages, and a
 virtual environment with what a file of requirements pins.
 
-Usage: test_tools.py VENV [requirements-NAME.txt [PROGRAM[=PACKAGE][?]...]], where a program has the name of its package unless
-another is given, and one with a question mark is not missed where no package can be had: the tests that need it say that
-they are skipped. What is there already is left alone.
+Usage: test_tools.py VENV [REQUIREMENTS [PROGRAM[=PACKAGE][?]...]], where REQUIREMENTS is a file in this folder, or one by its
+whole path, a program has the name of its package unless another is given, and one with a question mark is not missed where no
+package can be had: the tests that need it say that they are skipped. What is there already is left alone.
 """
 
 import hashlib

@@ -17,9 +17,9 @@ use crate::api::refusal::{refuse, unmet};
 use crate::metrics::Outcome;
 use crate::needs::choice::{Asking, Choice, choose};
 use crate::needs::wanted::Needs;
+use crate::upstream::away::Away;
 use crate::upstream::order::{Order, Wish};
 use crate::upstream::profiles::Known;
-use crate::upstream::supervisor::Away;
 use crate::usage::meter::Meter;
 
 /// What clients are told while nobody can say what there is.

@@ -11,7 +11,7 @@ use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
 use crate::admission::caller::Refused;
 use crate::metrics::Outcome;
-use crate::upstream::supervisor::Away;
+use crate::upstream::away::Away;
 
 /// What clients are told of a supervisor that is not there.
 const AWAY: &str = "the supervisor is away or restarting, and nothing ran; try again shortly";

@@ -16,7 +16,7 @@ use crate::api::app::App;
 use crate::api::refusal::{refuse, refuse_unread};
 use crate::api::schemas;
 use crate::metrics::Outcome;
-use crate::upstream::supervisor::{Away, HandedOn};
+use crate::upstream::away::{Away, HandedOn};
 
 /// The path.
 pub const PATH: &str = "/execute/{id}/returns";

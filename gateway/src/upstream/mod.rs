@@ -1,5 +1,6 @@
 //! The way to the supervisor, over its Unix socket. Nothing here knows what clients are told.
 
+pub mod away;
 pub mod events;
 pub mod expect_continue;
 pub mod hold;

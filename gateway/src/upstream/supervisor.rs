@@ -4,9 +4,6 @@
 //! fails whether its job can have run; a large body stays here until then. A request whose body was asked for is never sent
 //! again. One whose body was not is, when the supervisor has gone away or is only starting: once it is back.
 
-use std::error::Error;
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +15,7 @@ use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
     AWAY_HEADER, COUNTED_HEADER, EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, KernelCount, OUTCOME_HEADER,
     PROFILES_PATH, READY_PATH, RETURNS, RETURNS_WITHIN_HEADER, RUNTIME_HEADER, STATS_PATH, Stats, TENANT_HEADER,
-    TIMING_HEADER, Taken, Tenant,
+    TIMING_HEADER, Tenant,
 };
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER, TE};
@@ -28,12 +25,10 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyperlocal::UnixConnector;
 
 use crate::metrics::{Metrics, Outcome};
+use crate::upstream::away::{Away, HandedOn, READY_TIMEOUT};
 use crate::upstream::expect_continue::{Continue, DeferredBody};
 use crate::upstream::hold::{HeldRequest, Hold};
 use crate::upstream::order::{Order, Wish};
-
-/// How long the supervisor may take to say whether it is ready. A job has its own limits, there.
-const READY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Kept connections are closed after this long, and never more than these are kept.
 const KEPT: (Duration, usize) = (Duration::from_secs(30), 64);
@@ -62,72 +57,6 @@ pub struct Supervisor {
     client: Client<UnixConnector, DeferredBody>,
     socket: PathBuf,
     hold: Arc<Hold>,
-}
-
-/// The supervisor did not answer.
-#[derive(Debug)]
-pub enum Away {
-    /// It could not be reached, or went away before it had asked for the request's body.
-    Gone(hyper_util::client::legacy::Error),
-    /// It went away when it had the request: its job may have run.
-    Lost(hyper_util::client::legacy::Error),
-    /// It is only starting, and says so with this answer.
-    Starting(Box<Response>),
-    /// It did not say in time whether it is ready.
-    Silent,
-    /// It has as many connections as it takes.
-    Full,
-}
-
-/// What became of what calls came to.
-#[derive(Debug)]
-pub enum HandedOn {
-    /// The job has some of it, or has none of these calls.
-    To(Taken),
-    /// This tenant has no such job.
-    NoJob,
-    /// Nothing was looked at, for there is no room: it can be sent again.
-    Refused,
-}
-
-impl Away {
-    /// Whether no line of the request's script can have run, and the next supervisor may be asked.
-    fn is_passing(&self) -> bool {
-        matches!(self, Self::Gone(_) | Self::Starting(_))
-    }
-
-    fn of(error: hyper_util::client::legacy::Error, asked: &Continue) -> Self {
-        if asked.was_heard() {
-            return Self::Lost(error);
-        }
-        // Its queue of connections is full: connect(2).
-        let mut source = error.source();
-        while let Some(cause) = source {
-            if cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::WouldBlock) {
-                return Self::Full;
-            }
-            source = cause.source();
-        }
-        Self::Gone(error)
-    }
-}
-
-impl fmt::Display for Away {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let error = match self {
-            Self::Gone(error) | Self::Lost(error) => error,
-            Self::Starting(_) => return f.write_str("it is only starting"),
-            Self::Silent => return write!(f, "no answer within {} seconds", READY_TIMEOUT.as_secs()),
-            Self::Full => return f.write_str("it has as many connections as it takes"),
-        };
-        write!(f, "{error}")?;
-        let mut source = error.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
-    }
 }
 
 impl Supervisor {

@@ -116,21 +116,9 @@ PROFILE of Profile {
         "How long a script waits for what its call of a tool of the client's returns; then the call fails, in the script. \
          Wall time stands still meanwhile, as far as the job computes nothing.",
     );
-    TOOLS_TOTAL: Duration = key(
-        "tools.total",
-        time(1, 24),
-        "\"5m\"",
-        More::Looser,
-        "How long a job waits for all of its calls together; at its end everything in the sandbox is dead.",
-    );
+    TOOLS_TOTAL: Duration = key("tools.total", time(1, 24), "\"5m\"", More::Looser, "How long a job waits for all of its calls together; at its end everything in the sandbox is dead.");
     TOOLS_MOST: u32 = key("tools.most", small(0, 100_000), "200", More::Looser, "Calls of tools that a job may make; more of them fail, in the script.");
-    TOOLS_BYTES: Bytes = key(
-        "tools.bytes",
-        size_from(64),
-        "\"1MiB\"",
-        More::Looser,
-        "The largest arguments of a call, and the largest value that one returns, in bytes of JSON.",
-    );
+    TOOLS_BYTES: Bytes = key("tools.bytes", size_from(64), "\"1MiB\"", More::Looser, "The largest arguments of a call, and the largest value that one returns, in bytes of JSON.");
     MAY_LOWER: Words = key(
         "may_lower",
         choices(&[TIMEOUT]),

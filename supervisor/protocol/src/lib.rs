@@ -27,6 +27,7 @@ mod profile;
 mod quota;
 pub mod report;
 mod request;
+mod returns;
 #[cfg(feature = "openapi")]
 pub mod schemas;
 mod stats;
@@ -36,7 +37,7 @@ mod tools;
 pub use cloister_terms::{DEFAULT_PROFILE, OUT, Package};
 
 pub use answer::{Answer, Beside, Given, Stream, Usage};
-pub use call::{Call, LONGEST_MESSAGE, RefusedReturn, Return, Returned, Returns, Taken, ToolFailure};
+pub use call::Call;
 pub use calls::Calls;
 pub use claim::Claim;
 pub use code::ErrorCode;
@@ -55,6 +56,7 @@ pub use pattern::{MOST_PATTERNS, Part, Pattern, is_hidden};
 pub use profile::{Interpreter, ProfileInfo, Profiles};
 pub use quota::{Amount, QuotaKind, SpentQuota};
 pub use request::{ExecuteRequest, Writer};
+pub use returns::{LONGEST_MESSAGE, RefusedReturn, Return, Returned, Returns, Taken, ToolFailure};
 pub use stats::{Cost, ImportedStats, ProfileStats, Restarts, Stats, WarmStats};
 pub use tenant::Tenant;
 pub use tools::{MOST_TOOLS, Tool};

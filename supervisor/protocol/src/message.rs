@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::call::Return;
 use crate::field::{InvalidRequest, present, string};
+use crate::returns::Return;
 
 /// A message of a client's, as far as its kind says.
 #[derive(Debug)]

@@ -31,9 +31,9 @@ use crate::job::report::{self, Ahead, Hearing, NotReady};
 use crate::job::running::Running;
 use crate::job::slots::{Lease, Slots};
 use crate::job::verdict::{self, Stopped};
-use crate::link::connection::JobFds;
 use crate::link::event_loop::watch;
 use crate::link::forkers::Forkers;
+use crate::link::job_fds::JobFds;
 use crate::link::launcher_error::LauncherError;
 
 /// How long an interpreter may take to start; its imports are not the script's time.

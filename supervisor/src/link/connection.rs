@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::link::activity::Activity;
 use crate::link::event_loop::watch;
+use crate::link::job_fds::JobFds;
 use crate::link::launcher_error::LauncherError;
 use crate::link::replies::{Replies, Reply};
 use crate::link::silence::{self, LONGEST_DUE, SILENCE};
@@ -28,28 +29,6 @@ pub struct Connection {
     /// What a zygote said that it takes and has.
     pub holds: Holds,
     reader: Option<tokio::task::AbortHandle>,
-}
-
-/// The descriptors that a job begins with.
-#[derive(Debug)]
-pub struct JobFds {
-    /// Standard input.
-    pub stdin: OwnedFd,
-    /// Standard output.
-    pub stdout: OwnedFd,
-    /// Standard error.
-    pub stderr: OwnedFd,
-    /// Where its report goes.
-    pub result: OwnedFd,
-    /// Where it reads what its calls return.
-    pub returns: OwnedFd,
-}
-
-impl JobFds {
-    /// As the job has them, from 0 on.
-    fn in_order(&self) -> [&OwnedFd; 5] {
-        [&self.stdin, &self.stdout, &self.stderr, &self.result, &self.returns]
-    }
 }
 
 impl Connection {

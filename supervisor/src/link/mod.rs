@@ -4,6 +4,7 @@ pub(crate) mod activity;
 pub mod connection;
 pub mod event_loop;
 pub mod forkers;
+pub mod job_fds;
 pub mod launcher;
 pub mod launcher_error;
 pub(crate) mod replies;

@@ -23,9 +23,9 @@ use crate::api::connect::arrival::{Arrival, Followed};
 use crate::api::connect::messages::{call_in, not_begun, refused, typed};
 use crate::api::connect::wire::{Came, PIECE, Wire};
 use crate::api::refusal::refuse_with;
+use crate::upstream::away::{Away, HandedOn};
 use crate::upstream::events::{Event, EventReader, Piece};
 use crate::upstream::order::Wish;
-use crate::upstream::supervisor::{Away, HandedOn};
 
 /// From this size on a message's parsing would keep other connections waiting.
 const LARGE: usize = 128 * 1024;

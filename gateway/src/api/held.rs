@@ -4,16 +4,16 @@
 //! Until then the job's stream stays open here, and with it the job; who does not come back in time ends it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::pin::Pin;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use axum::response::Response;
 use cloister_protocol::{ErrorCode, JobId, RefusedReturn, Tenant};
+use futures_util::stream;
 use hyper::StatusCode;
-use hyper::body::{Bytes, Frame};
+use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -142,7 +142,7 @@ impl OpenAnswer {
 
     fn whole(self, failed: bool) -> Response {
         let Followed { outcome, meter, permit, holder } = self.followed.clone();
-        let mut response = json(self.id, Body::new(Rest { next: None, reader: Some(self.reader) }));
+        let mut response = json(self.id, rest(self.reader));
         if failed {
             *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
         }
@@ -246,32 +246,13 @@ async fn see_to(all: Weak<HeldAnswers>, id: JobId, within: Duration) {
 }
 
 /// The rest of a stream as the body of a plain answer.
-struct Rest {
-    next: Option<Pin<Box<dyn Future<Output = (Piece, EventReader)> + Send>>>,
-    reader: Option<EventReader>,
-}
-
-impl HttpBody for Rest {
-    type Data = Bytes;
-    type Error = std::io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        if let Some(mut reader) = self.reader.take() {
-            self.next = Some(Box::pin(async move { (reader.piece().await, reader) }));
-        }
-        let Some(next) = &mut self.next else { return Poll::Ready(None) };
-        let (piece, reader) = ready!(next.as_mut().poll(cx));
-        self.next = None;
-        Poll::Ready(match piece {
-            Piece::Some(data) => {
-                self.reader = Some(reader);
-                Some(Ok(Frame::data(data)))
-            }
+fn rest(reader: EventReader) -> Body {
+    Body::from_stream(stream::unfold(Some(reader), |reader| async {
+        let mut reader = reader?;
+        match reader.piece().await {
+            Piece::Some(data) => Some((Ok(data), Some(reader))),
             Piece::End => None,
-            Piece::Cut => Some(Err(std::io::Error::other("the answer broke off"))),
-        })
-    }
+            Piece::Cut => Some((Err(io::Error::other("the answer broke off")), None)),
+        }
+    }))
 }

@@ -119,7 +119,7 @@ mod tests {
 
     use cloister_protocol::event::{EVENT_STREAM, Printed};
     use cloister_protocol::{
-        Answer, Denial, Details, Encoded, ErrorCode, Failure, Given, JobId, Layer, LeftFile, MissingPackage,
+        Answer, Calls, Denial, Details, Encoded, ErrorCode, Failure, Given, JobId, Layer, LeftFile, MissingPackage,
         MissingPackages, OutputFile, Usage,
     };
     use serde_json::Value;
@@ -180,7 +180,10 @@ mod tests {
         assert_eq!(schema("ReturnedFile")["required"], serde_json::json!(["name", "size", "media_type"]));
         let left = serde_json::to_value(&files_left[0]).expect("JSON");
         assert_eq!(keys(&left), keys(&schema("LeftFile")["properties"]));
-        assert_eq!(keys(&serde_json::to_value(Usage::default()).expect("JSON")), keys(&schema("Usage")["properties"]));
+        let usage = Usage { calls: Some(Calls::default()), ..Usage::default() };
+        let usage = serde_json::to_value(usage).expect("JSON");
+        assert_eq!(keys(&usage), keys(&schema("Usage")["properties"]));
+        assert_eq!(keys(&usage["calls"]), keys(&schema("Calls")["properties"]));
         let codes = ErrorCode::ALL.map(|code| Value::from(code.name()));
         assert_eq!(schema("ErrorCode")["enum"].as_array().map(Vec::as_slice), Some(&codes[..]));
     }

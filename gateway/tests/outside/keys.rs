@@ -122,11 +122,11 @@ fn changes_are_taken_over_while_it_runs() -> Outcome {
 
     // What cannot be read changes nothing, and is told.
     let good = fs::read_to_string(&guarded.keys.path)?;
-    fs::write(&guarded.keys.path, "version = 1\n[[key]]\nname = 1\n")?;
+    guarded.keys.write("version = 1\n[[key]]\nname = 1\n")?;
     let line = guarded.gateway.logged("the mistake", |line| line["level"] == "ERROR");
     assert!(line["error"].as_str().is_some_and(|error| error.contains("line 3")), "{line}");
     assert_eq!(guarded.status(&second), 200);
-    fs::write(&guarded.keys.path, good)?;
+    guarded.keys.write(good)?;
     // No file is no keys.
     fs::remove_file(&guarded.keys.path)?;
     until("nobody is let in", || guarded.status(&second) == 401);
@@ -141,7 +141,7 @@ fn a_burst_beyond_all_reckoning_is_refused_and_ends_nothing() -> Outcome {
     assert!(message.contains("\"third\"") && message.contains("smaller burst"), "{message}");
     let good = fs::read_to_string(&guarded.keys.path)?;
     let bad = good.replacen("created = ", "rate = \"1/h\"\nburst = 6000000\ncreated = ", 1);
-    fs::write(&guarded.keys.path, bad)?;
+    guarded.keys.write(bad)?;
     let line = guarded.gateway.logged("the mistake", |line| line["level"] == "ERROR");
     assert!(line["error"].as_str().is_some_and(|error| error.contains("\"first\"")), "{line}");
     let mut arguments = vec!["--listen", "127.0.0.1:0", "--keys", guarded.keys.argument()];
@@ -153,7 +153,7 @@ fn a_burst_beyond_all_reckoning_is_refused_and_ends_nothing() -> Outcome {
         message.contains("\"first\"") && message.contains("smaller burst") && !message.contains("panic"),
         "{message}"
     );
-    fs::write(&guarded.keys.path, good)?;
+    guarded.keys.write(good)?;
     assert_eq!(guarded.status(&tokens[0]), 200);
     guarded.keys.revoke("first")?;
     until("a later revocation is taken over", || guarded.status(&tokens[0]) == 401);

@@ -81,8 +81,8 @@ fn the_tool_takes_what_a_request_may_have() -> Outcome {
         schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
     };
     let mut expected = names(&document["components"]["schemas"]["ExecuteRequest"]);
-    // A model writes values into its code; and of profiles it is told what there are.
-    expected.retain(|name| !["args", "kwargs", "profile"].contains(&name.as_str()));
+    // A model writes values into its code, has no tools of its own, and is told what profiles there are.
+    expected.retain(|name| !["args", "kwargs", "profile", "tools"].contains(&name.as_str()));
     assert_eq!(names(&tool["inputSchema"]), expected);
     assert_eq!((&tool["title"], tool.get("outputSchema")), (&json!("Run Python"), None));
     let text = tool.to_string();

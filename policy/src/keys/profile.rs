@@ -111,7 +111,7 @@ PROFILE of Profile {
     TOOLS_WAIT: Duration = key(
         "tools.wait",
         time(1, 24),
-        "\"60s\"",
+        "\"1m\"",
         More::Looser,
         "How long a script waits for what its call of a tool of the client's returns; then the call fails, in the script. \
          Wall time stands still meanwhile, as far as the job computes nothing.",

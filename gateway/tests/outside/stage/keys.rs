@@ -1,8 +1,9 @@
 //! A key file that whoever the gateway becomes can read.
 
 use std::error::Error;
+use std::fs;
 use std::io;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,6 +50,16 @@ impl KeyFile {
     /// Revokes a key.
     pub fn revoke(&self, name: &str) -> Result<(), Box<dyn Error>> {
         Ok(revoke(&self.path, name)?)
+    }
+
+    /// Has the file hold this, as an editor does that replaces it: half of it is never there.
+    pub fn write(&self, text: impl AsRef<[u8]>) -> io::Result<()> {
+        let new = self.path.with_extension("new");
+        fs::write(&new, text)?;
+        let before = fs::metadata(&self.path)?;
+        fs::set_permissions(&new, before.permissions())?;
+        chown(&new, Some(before.uid()), Some(before.gid()))?;
+        fs::rename(new, &self.path)
     }
 
     /// The path as an argument.

@@ -85,6 +85,10 @@ pub struct Serve {
     /// A load balancer's network, such as 10.0.0.0/8, whose X-Forwarded-For is believed. May be given more than once.
     #[arg(long, value_name = "NETWORK")]
     pub trusted_proxy: Vec<IpNet>,
+    /// This node's number among others, 0 to 255: the ids of its jobs begin with it, in two hexadecimal digits, so that a balancer
+    /// can send what calls of tools return to the node that has the job.
+    #[arg(long, value_name = "NUMBER")]
+    pub node: Option<u8>,
     /// Connections at once; others wait in the kernel's queue until one ends.
     #[arg(long, value_name = "COUNT", default_value = "16384")]
     pub max_connections: NonZeroUsize,

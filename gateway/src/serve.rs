@@ -160,7 +160,7 @@ fn connections(
     let pace = Pace { window: arguments.body_timeout, bytes: arguments.least_read.get() as u64 };
     let timeouts = Timeouts { header: arguments.header_timeout, idle: arguments.idle_timeout, pace };
     let proxies = TrustedProxies::new(arguments.trusted_proxy.clone());
-    let protocols = Protocols::new(router, proxies, names, pace, Arc::clone(metrics));
+    let protocols = Protocols::new(router, (proxies, names, arguments.node), pace, Arc::clone(metrics));
     Ok(Connections::new(arguments.max_connections, protocols, tls, timeouts, Arc::clone(metrics), going))
 }
 

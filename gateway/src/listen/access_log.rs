@@ -37,6 +37,8 @@ pub struct Origin {
     /// What its connection is doing.
     pub activity: Activity,
     peer: SocketAddr,
+    /// The node's number, if it has one.
+    node: Option<u8>,
     going: Going,
     metrics: Arc<Metrics>,
     method: Method,
@@ -88,7 +90,7 @@ impl Access {
     pub fn begin<B>(
         peer: SocketAddr,
         proxies: &TrustedProxies,
-        (activity, going): (&Activity, &Going),
+        (activity, going, node): (&Activity, &Going, Option<u8>),
         metrics: &Arc<Metrics>,
         request: &Request<B>,
     ) -> Self {
@@ -98,7 +100,7 @@ impl Access {
         let method = request.method().clone();
         let is_job = request.uri().path() == EXECUTE_PATH && method == Method::POST;
         let (activity, going, metrics) = (activity.clone(), going.clone(), Arc::clone(metrics));
-        Self::of(Origin { client, activity, peer, going, metrics, method, path, trace }, is_job)
+        Self::of(Origin { client, activity, peer, node, going, metrics, method, path, trace }, is_job)
     }
 
     /// Begins with a job of a conversation that such a request has opened.
@@ -108,7 +110,8 @@ impl Access {
 
     fn of(origin: Origin, is_job: bool) -> Self {
         origin.activity.enter();
-        let (id, started, answer, bytes, whole) = (JobId::random(), Instant::now(), None, 0, false);
+        let (id, started) = (JobId::of_node(origin.node), Instant::now());
+        let (answer, bytes, whole) = (None, 0, false);
         Self { id, origin, is_job, started, answer, bytes, whole }
     }
 

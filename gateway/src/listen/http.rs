@@ -59,13 +59,19 @@ pub struct Protocols {
     metrics: Arc<Metrics>,
     names: HostNames,
     pace: Pace,
+    node: Option<u8>,
 }
 
 impl Protocols {
     /// Every request goes to `router`.
-    pub fn new(router: Router, proxies: TrustedProxies, names: HostNames, pace: Pace, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        router: Router,
+        (proxies, names, node): (TrustedProxies, HostNames, Option<u8>),
+        pace: Pace,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let router = TowerToHyperService::new(router);
-        Self { http1: http1(), http2: http2(), router, proxies, metrics, names, pace }
+        Self { http1: http1(), http2: http2(), router, proxies, metrics, names, pace, node }
     }
 
     /// Serves a connection until it ends.
@@ -117,9 +123,9 @@ impl Protocols {
     ) -> impl Service<Request<Incoming>, Response = Response<LoggedBody>, Error = Infallible, Future: Send + 'static> + use<>
     {
         let (router, proxies, metrics) = (self.router.clone(), self.proxies.clone(), Arc::clone(&self.metrics));
-        let names = self.names;
+        let (names, node) = (self.names, self.node);
         service_fn(move |mut request: Request<Incoming>| {
-            let access = Access::begin(peer, &proxies, (&activity, &going), &metrics, &request);
+            let access = Access::begin(peer, &proxies, (&activity, &going, node), &metrics, &request);
             request.extensions_mut().insert(access.id);
             request.extensions_mut().insert(ClientAddress(access.origin.client));
             if request.uri().path() == connect::PATH {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-/// A job's id: 128 random bits, written as 32 lower-case hexadecimal digits.
+/// A job's id: random bits, of which the first eight may be its node's number, written as 32 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct JobId(Uuid);
 
@@ -14,6 +14,15 @@ impl JobId {
     #[must_use]
     pub fn random() -> Self {
         Self(Uuid::new_v4())
+    }
+
+    /// A new one of this node, whose number is its first two digits: by them a balancer sends what belongs to a job to where it is.
+    #[must_use]
+    pub fn of_node(node: Option<u8>) -> Self {
+        let Some(node) = node else { return Self::random() };
+        let mut bytes = Uuid::new_v4().into_bytes();
+        bytes[0] = node;
+        Self(Uuid::from_bytes(bytes))
     }
 
     /// Reads the 32 digits back; anything else is `None`.

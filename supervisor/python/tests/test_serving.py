@@ -36,6 +36,7 @@ def served(monkeypatch):
     monkeypatch.setattr(part, "os_write", lambda fd, data: told.append((fd, bytes(data))) or len(data))
     monkeypatch.setattr(part, "send", told.append)
     monkeypatch.setattr(part, "os_exit", end)
+    monkeypatch.setattr(part, "os_close", lambda fd: told.append((fd, "closed")))
     monkeypatch.setattr(part, "end", lambda start, tell=None: told.append("ended"))
 
     def serve(request, run=None, **options):
@@ -56,8 +57,8 @@ def test_it_is_ready_then_begins_then_reports(served):
         notes.append("a note")
         return b"Told " + request["script"].encode()
 
-    ready, begun, report, ended, over = served({"script": "x"}, run=run)
-    assert (ready, begun, report, ended) == ((3, b"P"), "begun", b"told x", "ended")
+    ready, begun, closed, report, ended, over = served({"script": "x"}, run=run)
+    assert (ready, begun, closed, report, ended) == ((3, b"P"), "begun", (4, "closed"), b"told x", "ended")
     assert over == b"D" + (10).to_bytes(8, "big") + b'["a note"]'
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from client import JOB_FIELDS, Client, eventually, script_of
+from talk import conversation
 
 SUM = "from cloister import tools\ndef main():\n    print('begins')\n    return tools.a(1) + tools.b(2)"
 
@@ -220,3 +221,13 @@ def test_assistants_have_no_tools_of_their_own(service):
     headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-06-18"}
     answer = service.client.http.post("/mcp", json=call, headers=headers)
     assert "tools are for programs" in answer.text
+
+
+def test_a_node_with_a_number_puts_it_in_front_of_its_jobs_ids(start_service):
+    service = start_service(gateway_options=["--node", "10"])
+    assert service.client.execute("def main(): return 1").body["id"].startswith("0a")
+    id = waits(post(service.client, "from cloister import tools\ndef main(): return tools.a()", "a"))["id"]
+    assert id.startswith("0a") and whole(returns(service.client, id, value(1, 2)), id)["result"] == 2
+    with conversation(service) as talk:
+        talk.execute("def main(): return 1")
+        assert talk.until("started")["id"].startswith("0a")

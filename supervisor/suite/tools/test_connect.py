@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from client import eventually
+from service import free_port
 from talk import conversation
 from tongue import HOLD
 
@@ -293,3 +295,27 @@ def test_a_client_in_javascript(service, npm):
     assert ended.returncode == 0, ended
     assert json.loads(ended.stdout) == {"sum": 5, "failed": "ToolError: no such tool here", "calls": 2}
 
+
+
+def test_calls_are_counted_by_what_they_came_to_and_waiting_is_a_stage(start_service):
+    port = free_port()
+    service = start_service(gateway_options=["--metrics", f"127.0.0.1:{port}"], policy='[profile.hasty]\nextends = "default"\ntools = { wait = "100ms" }\n')
+
+    def metrics():
+        lines = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text.splitlines()
+        return dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+
+    before = metrics()
+    assert before['cloister_tool_calls_total{verdict="returned"}'] == "0"
+    script = "from cloister import tools\ndef main():\n    for name in 'aab':\n        try:\n            tools[name]()\n        except Exception:\n            pass"
+    with conversation(service) as talk:
+        talk.execute(script, "ab", profile="hasty")
+        talk.send("return", call=talk.until("call")["call"], value=1)
+        talk.send("return", call=talk.until("call")["call"], error={"message": "no"})
+        talk.until("call")
+        talk.until("result")
+    eventually(lambda: metrics()['cloister_tool_calls_total{verdict="unanswered"}'] == "1")
+    told = metrics()
+    assert {verdict: told[f'cloister_tool_calls_total{{verdict="{verdict}"}}'] for verdict in ("returned", "failed")} == {"returned": "1", "failed": "1"}
+    assert told['cloister_stage_duration_seconds_count{stage="wait"}'] == "1" and float(told['cloister_stage_duration_seconds_sum{stage="wait"}']) >= 0.1
+    assert told['cloister_stage_duration_seconds_count{stage="run"}'] == "1" and told['cloister_requests_total{outcome="returned"}'] == "1"

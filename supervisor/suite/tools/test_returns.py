@@ -81,6 +81,9 @@ def test_calls_that_come_at_once_are_in_one_answer(client):
 
     first = waits(post(client, main, "a"))
     id, calls = first["id"], first["calls"]
+    # At once is within some milliseconds, which a busy machine may not keep.
+    while len(calls) < 5:
+        calls = waits(returns(client, id))["calls"]
     assert [call["args"] for call in calls] == [[number] for number in range(5)]
     # Those that still wait are told of again.
     left = waits(returns(client, id, value(2, "two"), value(4, "four")))
@@ -155,16 +158,18 @@ def test_calls_that_wait_no_more_are_not_told_of_again(client):
             assert body.get("result") == [1, 2] or "taken" in body or body["error"]["code"] == "not_found", bodies
 
 
-def test_many_large_calls_one_after_another_take_the_memory_of_one(client):
+def test_many_large_calls_one_after_another_take_the_memory_of_one(start_service):
+    client = start_service(gateway_options=["--max-body-memory", str(16 << 20)]).client
+
     def main():
         from cloister import tools
 
-        return sum(tools.a("x" * 1_000_000) for _ in range(150))
+        return sum(tools.a("x" * 1_000_000) for _ in range(20))
 
     answer = post(client, main, "a")
-    for number in range(150):
+    for number in range(20):
         answer = returns(client, waits(answer)["id"], value(number + 1, 1))
-    assert answer.json()["result"] == 150
+    assert answer.json()["result"] == 20
 
 
 def test_a_result_that_looks_like_a_failure_is_none(client):

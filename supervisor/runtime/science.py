@@ -34,9 +34,7 @@ def main():
             if done.returncode != 0:
                 sys.exit(done.returncode)
         if sys.argv[3:]:
-            text, changed = re.subn(r'(?m)^(\[profile\.default\]\nruntime = )"python"', r'\1"science"', whole.read_text())
-            assert changed == 1, "the profile default does not begin with its runtime"
-            policies.write(Path(sys.argv[3]), text)
+            policies.write(Path(sys.argv[3]), as_default(whole.read_text()))
 
 
 def packages():
@@ -53,6 +51,15 @@ def with_piece(policy):
     """A policy's text and the piece, with the place of the packages' list for its name."""
     piece = re.sub(r'(?m)^packages = "science.txt"', f'packages = "{packages()}"', (POLICY / "science.toml").read_text())
     return f"{Path(policy).read_text()}\n{piece}"
+
+
+def as_default(text):
+    """A policy with the piece, whose profile `default` has these packages, and that has no other: tests count what is there for one."""
+    text, changed = re.subn(r'(?m)^(\[profile\.default\]\nruntime = )"python"', r'\1"science"', text)
+    assert changed == 1, "the profile default does not begin with its runtime"
+    text, removed = re.subn(r"(?ms)^\[profile\.science\]\n.*", "", text)
+    assert removed == 1, "the piece does not end with its profile"
+    return text
 
 
 def served(programs, policy, place):

@@ -150,8 +150,10 @@ def from_debian(files):
 
 
 def interpreter(tree):
-    """The interpreter of a tree, and what was copied from this machine beside it, as its stamp lists them."""
-    yield from from_debian(Path(line.split(" ", 2)[2]) for line in (tree / "stamp").read_text().splitlines()[1:])
+    """The interpreter of a tree, and what was copied beside it, from this machine or out of Debian's packages, as its stamp lists them."""
+    stamp = (tree / "stamp").read_text().splitlines()[1:]
+    unpacked = sbom.unpacked(stamp)
+    yield from from_debian(Path(line.split(" ", 2)[2]) for line in stamp) if unpacked is None else unpacked
     [loader], [program] = tree.rglob("ld-linux-x86-64.so.2"), (tree / "usr/bin").glob("python3.*")
     command = [loader, "--library-path", tree / "usr/lib/x86_64-linux-gnu", program, "--version"]
     version = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[1]

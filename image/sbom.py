@@ -94,9 +94,21 @@ def debian(package):
     wanted = "${Package}\n${Version}\n${Architecture}\n${source:Package}\n${source:Version}"
     told = subprocess.run(["dpkg-query", "--show", "--showformat", wanted, package], check=True, capture_output=True, text=True)
     name, version, architecture, source, source_version = told.stdout.split("\n")
-    purl = f"pkg:deb/debian/{quote(name)}@{quote(version)}?arch={architecture}"
-    return {**component("library", name, version, purl), "properties": [
+    return {**of_debian(name, version, architecture), "properties": [
         {"name": "debian:source", "value": source}, {"name": "debian:source-version", "value": source_version}]}
+
+
+def of_debian(name, version, architecture):
+    """A package of Debian, of whichever release."""
+    return component("library", name, version, f"pkg:deb/debian/{quote(name)}@{quote(version)}?arch={architecture}")
+
+
+def unpacked(stamp):
+    """The packages of another release of Debian that a tree was made of, as the lines of its stamp name them; this machine's dpkg knows
+    nothing of them. None where the tree was made of this machine's files.
+    """
+    found = [re.fullmatch(r"([a-z0-9][a-z0-9+.-]+) (\S+)", line) for line in stamp]
+    return [of_debian(name, version, "amd64") for name, version in (match.groups() for match in found)] if found and all(found) else None
 
 
 def owner(path):

@@ -4,11 +4,16 @@ import hashlib
 import json
 import re
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
-from conftest import PROGRAMS, TREE, build
+from conftest import BUILD, PROGRAMS, TREE, build
+
+sys.path.insert(0, str(BUILD.parent))
+
+import sbom  # noqa: E402
 
 LARGEST = {"gateway": 20e6, "supervisor": 270e6}
 PYTHON = "var/lib/cloister/python/"
@@ -96,6 +101,18 @@ def test_the_bill_lists_every_package_of_the_tree_and_its_interpreter(images):
     [interpreter] = [each for each in json.loads(image.bill.read_text())["components"] if each["name"] == "cpython"]
     [program] = TREE.glob("usr/bin/python3.*")
     assert interpreter["version"].startswith(program.name.removeprefix("python") + ".")
+
+
+def test_the_bill_lists_the_packages_that_a_tree_of_another_debian_was_made_of(images):
+    """docs/deploy.md: such a tree has an interpreter and a C library that are not this host's."""
+    listed = {(each["name"], each["version"]) for each in json.loads(images["supervisor"].bill.read_text())["components"]}
+    lines = (TREE / "stamp").read_text().splitlines()[1:]
+    of_another = not any(line.endswith("/libc.so.6") for line in lines)
+    assert {tuple(line.split()) for line in lines if of_another} <= listed
+    unpacked = sbom.unpacked(["libc6 2.41-12+deb13u5", "zlib1g 1:1.3.dfsg+really1.3.1-1+deb13u1"])
+    assert [each["purl"] for each in unpacked] == [
+        "pkg:deb/debian/libc6@2.41-12%2Bdeb13u5?arch=amd64", "pkg:deb/debian/zlib1g@1%3A1.3.dfsg%2Breally1.3.1-1%2Bdeb13u1?arch=amd64"]
+    assert sbom.unpacked(["1716000000000000000 1926256 /usr/lib/x86_64-linux-gnu/libc.so.6"]) is None
 
 
 def test_the_bill_lists_every_font_of_the_tree_with_its_licence(images):

@@ -16,6 +16,9 @@ WRITABLE = ("/tmp", "/dev/shm")
 MOST_NAMES = 12
 PLACES = "files of the request are in the working directory"
 NO_ARGV = 'a call of main() has no command line: give it "args" and "kwargs", or send "entry": "program" with "argv"'
+NATIVE = "calls through native code (repr(), json, max(key=), functools.lru_cache) are nested too deeply"
+# How many calls fewer than its limit Python may be seen in when it is reached.
+SLACK = 16
 OUT = "can be written there and below /tmp and /dev/shm, and what is left in out/ comes back with the answer"
 
 
@@ -99,11 +102,30 @@ def at_end_of_input(error):
 
 
 def too_deep(error):
-    limit = sys.getrecursionlimit()
+    """Since Python 3.12 calls of functions in Python have the limit that a script may set, and those of native code one of their own."""
+    limit, said = sys.getrecursionlimit(), str(error)
+    if said.startswith("Stack overflow"):
+        return "recursion", f"{NATIVE}: no deeper than the profile's rlimits.stack goes, whatever sys.setrecursionlimit() allows"
+    if not said.startswith("maximum recursion depth exceeded"):
+        return "recursion", "calls are nested too deeply, as what was called says by itself"
+    if sys.version_info >= (3, 12) and frames_of(error, limit) < limit - SLACK:
+        return "recursion", f"{NATIVE}: the interpreter's own limit for these is reached, which sys.setrecursionlimit() does not change"
+    bound = "rlimits.stack goes" if sys.version_info < (3, 12) else "memory goes"
     return "recursion", (
         f"calls are nested deeper than {limit}, which is sys.getrecursionlimit(): either they have no end, or "
-        "sys.setrecursionlimit() allows more, as far as the profile's rlimits.stack goes"
+        f"sys.setrecursionlimit() allows more, as far as the profile's {bound}"
     )
+
+
+def frames_of(error, most):
+    """How many functions in Python were called inside of one another when it was raised, or that there were more than `most`."""
+    trace, count = error.__traceback__, 0
+    frame = trace and trace.tb_frame.f_back
+    while frame is not None and count <= most:
+        frame, count = frame.f_back, count + 1
+    while trace is not None and count <= most:
+        trace, count = trace.tb_next, count + 1
+    return count
 
 
 def no_terminal(error):

@@ -46,6 +46,8 @@ def raised(source, **names):
     ("os.environ['NOTHING_LIKE_IT']", "missing_variable", "kwargs"),
     ("raise EOFError('EOF when reading a line')", "stdin_at_end", "stdin"),
     ("def f(): f()\nf()", "recursion", "sys.setrecursionlimit()"),
+    ("raise RecursionError('nested too deeply for me')", "recursion", "says by itself"),
+    ("raise RecursionError('Stack overflow (used 8100 kB) while calling a Python object')", "recursion", "rlimits.stack"),
     ("import locale\nlocale.setlocale(locale.LC_ALL, 'xx_XX')", "missing_locale", "C.UTF-8"),
     ("import sqlite3\nsqlite3.connect('/no/x.db')", "missing_path", "/tmp"),
     ("raise OSError('Cannot save file into a non-existent directory: x')", "missing_path", "os.makedirs()"),
@@ -58,6 +60,21 @@ def test_a_reason_and_the_way_out(monkeypatch, tmp_path, source, reason, words):
     monkeypatch.chdir(tmp_path)
     told = reason_of(raised(source))
     assert (told.get("reason"), words in told.get("hint", "")) == (reason, True), told
+
+
+NATIVE = "nested = []\nfor _ in range(100_000): nested = [nested]\nrepr(nested)"
+
+
+@pytest.mark.parametrize(("source", "version", "words"), [
+    ("def f(): f()\nf()", (3, 11), "rlimits.stack"),
+    ("def f(): f()\nf()", (3, 12), "memory"),
+    (NATIVE, (3, 11), "deeper than"),
+    (NATIVE, (3, 12), "sys.setrecursionlimit() does not change"),
+])
+def test_the_limit_that_calls_ran_into_is_the_one_that_is_told(monkeypatch, source, version, words):
+    error = raised(source)
+    monkeypatch.setattr(sys, "version_info", version)
+    assert words in reason_of(error)["hint"]
 
 
 def test_a_file_that_cannot_be_executed(monkeypatch, tmp_path):

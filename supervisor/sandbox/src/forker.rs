@@ -8,7 +8,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, killpg, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 use crate::enter::{Confinement, JobFds, place_fds};
@@ -151,22 +151,33 @@ impl Forker {
     pub fn reap(&mut self, wire: &Wire) -> Result<()> {
         while self.child_ended.read_signal().doing(|| "read signalfd")?.is_some() {}
         loop {
-            let (pid, end) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            let (pid, end) = match self.next_end() {
                 Ok(WaitStatus::Exited(pid, code)) => (pid, End::Code(code)),
                 Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, End::Signal(signal as i32)),
                 Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
                 Ok(_) => continue,
                 Err(errno) => return Err(errno).doing(|| "waitpid"),
             };
-            // A group has its number for as long as anybody is in it, and jobs are in sessions of their own.
-            if self.leaders.remove(&pid) {
-                let _ = killpg(pid, Signal::SIGKILL);
-            }
             // Others are the inits of cells, which the supervisor watches through their pidfds.
             if let Some(slot) = self.jobs.remove(&pid) {
                 wire.send(&Notice::Exited(slot, end), &[]).doing(|| "tell of a job's end")?;
             }
         }
+    }
+
+    /// Reaps the next child that has ended, if there is one.
+    fn next_end(&mut self) -> nix::Result<WaitStatus> {
+        if self.leaders.is_empty() {
+            return waitpid(None, Some(WaitPidFlag::WNOHANG));
+        }
+        // A leader's group is ended while its number is still taken by the leader: once that is reaped, it may be another's.
+        let seen = waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT)?;
+        let Some(pid) = seen.pid() else { return Ok(WaitStatus::StillAlive) };
+        // Jobs of it are in sessions of their own.
+        if self.leaders.remove(&pid) {
+            let _ = killpg(pid, Signal::SIGKILL);
+        }
+        waitpid(pid, None)
     }
 }
 

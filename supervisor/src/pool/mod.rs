@@ -5,6 +5,7 @@ pub(crate) mod ground;
 pub(crate) mod grown;
 pub(crate) mod health;
 pub(crate) mod keeper;
+pub(crate) mod leaving;
 pub(crate) mod line;
 pub(crate) mod maker;
 pub(crate) mod parked;

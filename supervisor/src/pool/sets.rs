@@ -14,10 +14,11 @@ use tokio::sync::Notify;
 
 use crate::link::connection::Connection;
 use crate::pool::grown::{Grown, Refusal, Wanted, is};
+use crate::pool::leaving::Leaving;
 use crate::pool::parked::{Handed, Parked};
 use crate::pool::profile::kept;
 use crate::pool::uses::Uses;
-use crate::pool::warmth::Kept;
+use crate::pool::warmth::{Kept, a_quarter};
 
 /// So many uses make it worth while: ten, less what has been forgotten since the first.
 const ENOUGH: f64 = 9.5;
@@ -47,6 +48,7 @@ pub struct Sets {
 struct State {
     uses: Uses,
     grown: Vec<Grown>,
+    leaving: Leaving,
     refused: VecDeque<(ImportSet, Instant, Refusal)>,
     /// What one is being forked from, which does not go meanwhile.
     parent: Weak<Connection>,
@@ -69,6 +71,7 @@ impl Sets {
         let state = State {
             uses: Uses::new(warm.idle),
             grown: Vec::new(),
+            leaving: Leaving::default(),
             refused: VecDeque::new(),
             parent: Weak::new(),
             told: WarmStats::default(),
@@ -92,8 +95,7 @@ impl Sets {
 
     /// A child that has imported some of this and nothing else, for a request that is counted by it.
     pub async fn take(&self, tenant: Tenant, set: &ImportSet) -> Option<Handed> {
-        let parked = self.ask(tenant, set);
-        let handed = match parked {
+        let handed = match self.ask(tenant, set) {
             Some(parked) => parked.take_soon(tenant).await,
             None => None,
         };
@@ -233,6 +235,10 @@ impl Kept for Sets {
         (state.grown.len(), state.grown.iter().map(|grown| grown.bytes).fold(0, u64::saturating_add))
     }
 
+    fn leaving(&self) -> u64 {
+        self.lock().leaving.bytes()
+    }
+
     fn may_hold(&self) -> u64 {
         self.memory
     }
@@ -273,7 +279,11 @@ impl State {
         let (gone, mut kept): (Vec<_>, Vec<_>) = self.grown.drain(..).partition(goes);
         // Each comes after the one that it was forked from.
         for parent in gone.iter().rev() {
-            for grown in kept.iter_mut().filter(|grown| is(&grown.parent, &parent.zygote)) {
+            let heirs: Vec<_> = kept.iter_mut().filter(|grown| is(&grown.parent, &parent.zygote)).collect();
+            if heirs.is_empty() {
+                self.leaving.add(&parent.zygote, parent.bytes);
+            }
+            for grown in heirs {
                 grown.bytes = grown.bytes.saturating_add(parent.bytes);
                 grown.parent = parent.parent.clone();
             }
@@ -287,9 +297,4 @@ impl State {
         self.grown.iter().any(|grown| grown.asked == *set || grown.set == *set)
             || self.refused.iter().any(|(refused, until, _)| refused == set && now < *until)
     }
-}
-
-/// A quarter of the host's memory, `sysinfo(2)`.
-fn a_quarter() -> u64 {
-    nix::sys::sysinfo::sysinfo().map_or(0, |host| host.ram_total() / 4)
 }

@@ -24,6 +24,9 @@ pub trait Kept: std::fmt::Debug + Send + Sync {
     /// How many zygotes, and what they hold, in bytes.
     fn held(&self) -> (usize, u64);
 
+    /// What those hold that were let go of, in bytes, for as long as a job of one runs.
+    fn leaving(&self) -> u64;
+
     /// What they may hold, in bytes.
     fn may_hold(&self) -> u64;
 
@@ -75,12 +78,15 @@ impl Warmth {
         (number >= MOST || held.saturating_add(bytes) > most).then_some(all)
     }
 
-    /// Whether there could be room for one more that is wanted so much, if it takes as much as the others do.
+    /// Whether there could be room for one more that is wanted so much, if it takes as much as the others do. While some that was
+    /// let go of is still held by jobs, nothing else goes in favour of another: that would give no room either.
     #[must_use]
     pub fn may_have_room(&self, own: &Arc<dyn Kept>, weight: f64) -> bool {
         let (number, held) = own.held();
         let each = if number == 0 { GUESS.min(own.may_hold()) } else { held / number as u64 };
-        self.crowd(own, each).is_none_or(|crowd| least(&crowd, weight).is_some())
+        let leaving = self.all().iter().map(|sets| sets.leaving()).fold(0, u64::saturating_add);
+        let crowd = self.crowd(own, each.saturating_add(leaving));
+        crowd.is_none_or(|crowd| leaving == 0 && least(&crowd, weight).is_some())
     }
 
     /// Makes room for one more. Whether there is.
@@ -110,6 +116,12 @@ fn least(crowd: &[Arc<dyn Kept>], weight: f64) -> Option<(&Arc<dyn Kept>, Import
     (MORE * least <= weight).then_some((sets, set))
 }
 
+/// A quarter of the host's memory, `sysinfo(2)`.
+#[must_use]
+pub fn a_quarter() -> u64 {
+    nix::sys::sysinfo::sysinfo().map_or(0, |host| host.ram_total() / 4)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
@@ -118,14 +130,18 @@ mod tests {
 
     use super::{Kept, MOST, Warmth};
 
-    /// Zygotes by name, how much each is wanted, and what it holds.
+    /// Zygotes by name, how much each is wanted, and what it holds; what all may hold, and what those do that were let go of.
     #[derive(Debug)]
-    struct Zygotes(Mutex<Vec<(String, f64, u64)>>, u64);
+    struct Zygotes(Mutex<Vec<(String, f64, u64)>>, u64, Mutex<u64>);
 
     impl Kept for Zygotes {
         fn held(&self) -> (usize, u64) {
             let all = self.0.lock().expect("no test panics here");
             (all.len(), all.iter().map(|(.., bytes)| bytes).sum())
+        }
+
+        fn leaving(&self) -> u64 {
+            *self.2.lock().expect("as above")
         }
 
         fn may_hold(&self) -> u64 {
@@ -145,7 +161,11 @@ mod tests {
 
     fn kept(warmth: &Warmth, may_hold: u64, zygotes: &[(&str, f64, u64)]) -> Arc<dyn Kept> {
         let zygotes = zygotes.iter().map(|(name, weight, bytes)| ((*name).to_owned(), *weight, *bytes)).collect();
-        let kept: Arc<dyn Kept> = Arc::new(Zygotes(Mutex::new(zygotes), may_hold));
+        taken_in(warmth, Zygotes(Mutex::new(zygotes), may_hold, Mutex::default()))
+    }
+
+    fn taken_in(warmth: &Warmth, zygotes: Zygotes) -> Arc<dyn Kept> {
+        let kept: Arc<dyn Kept> = Arc::new(zygotes);
         warmth.take_in(Arc::downgrade(&kept));
         kept
     }
@@ -160,6 +180,17 @@ mod tests {
         assert_eq!(own.held(), (1, 60));
         assert!(warmth.make_room(&own, 40, 0.0), "there is room");
         assert!(!warmth.make_room(&own, 101, f64::MAX), "there is never so much");
+    }
+
+    #[test]
+    fn while_jobs_hold_what_was_let_go_of_nothing_else_goes() {
+        let warmth = Warmth::default();
+        let held = vec![("a".to_owned(), 1.0, 40)];
+        let own = taken_in(&warmth, Zygotes(Mutex::new(held.clone()), 100, Mutex::new(40)));
+        assert!(!warmth.may_have_room(&own, 9.0), "there are 20 left, and nobody else's going would make it more");
+        let (other, free) = (Warmth::default(), Zygotes(Mutex::new(held), 100, Mutex::new(20)));
+        let free = taken_in(&other, free);
+        assert!(other.may_have_room(&free, 0.0), "there is room beside it");
     }
 
     #[test]

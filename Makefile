@@ -85,6 +85,8 @@ test-runtimes: root test-tools test-packages runtime runtime-python313 build lea
 	CLOISTER_RUNTIME=$(RUNTIME)313 $(SUITE)/escape supervisor/suite/warm supervisor/suite/cases
 	echo "== an image with Python 3.13"
 	CLOISTER_RUNTIME=$(RUNTIME)313 $(PYTEST) image/tests/test_archive.py
+	echo "== the tests of isolation in children of zygotes that came to be by use"
+	CLOISTER_GROWN=1 $(SUITE)/escape
 	echo "== the tests of isolation with the packages of the profile science"
 	$(PYTHON) -B supervisor/runtime/science.py $(TARGET)/release policy/policy.toml $(abspath $(TARGET))/science.toml
 	CLOISTER_POLICY=$(abspath $(TARGET))/science.toml $(SUITE)/escape

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import grown
 import scientific as numeric
 from client import Client
 from host import Host, check_that_nothing_is_left
@@ -80,7 +81,11 @@ def service(names):
     else:
         service = begin(names, policy=PROFILES)
         try:
-            yield service.start()
+            service.start()
+            before = grown.GROWN and grown.grow(service)
+            yield service
+            if before:
+                grown.check(service, before)
         finally:
             end(service)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import index
 from image import image, step
 from machine import Machine
 from service import Service
@@ -24,7 +25,7 @@ began = {}
 
 @pytest.fixture(scope="session")
 def luggage(tmp_path_factory):
-    """A disk with the package, the one before it, and what the suite needs inside. Copying it all over ssh would take minutes."""
+    """A disk with the package, the one before it, a package index, and what the suite needs inside. Copying it all over ssh would take minutes."""
     scratch = tmp_path_factory.mktemp("luggage")
     tree, disk = scratch / "tree", scratch / "luggage.raw"
     for part in ("supervisor/suite", "supervisor/compat/programs"):
@@ -33,9 +34,11 @@ def luggage(tmp_path_factory):
     shutil.copy(REPOSITORY / "policy/policy.toml", tree / "cloister/policy")
     shutil.copytree(os.environ["CLOISTER_TEST_PACKAGES"], tree / "packages")
     shutil.copy(os.environ["CLOISTER_DEB"], tree / "current.deb")
+    with step("fetch packages for an index"):
+        index.make(tree / "index", scratch / "fetched", "scipy", "requests")
     with step("make the package before it"):
         make_previous(tree / "current.deb", scratch / "unpacked", tree / "previous.deb")
-    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", tree, disk, "1G"], check=True)
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", tree, disk, "2G"], check=True)
     shutil.rmtree(tree)
     return disk
 

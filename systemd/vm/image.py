@@ -19,7 +19,7 @@ CACHE = Path(os.environ.get("CLOISTER_VM_CACHE", "/var/cache/cloister-vm"))
 
 # What a cloud's image has, and what the tests need on the inside, containers of two kinds among it. The kernel is the one for clouds.
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "udev", "apparmor", "apt", "linux-image-cloud-amd64", "initramfs-tools",
-            "openssh-server", "iproute2", "procps", "python3", "e2fsprogs", "systemd-container", "runsc")
+            "openssh-server", "iproute2", "procps", "python3", "python3-pip", "e2fsprogs", "systemd-container", "runsc")
 
 # No timer that would wake up in the middle of a test.
 MASKED = ("apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer", "fstrim.timer", "man-db.timer",

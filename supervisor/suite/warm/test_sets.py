@@ -1,12 +1,14 @@
 """Warmth follows use: what scripts import, and nobody configured, is imported ahead of them after some uses."""
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from client import eventually
+from service import HOLD
 from tree import Tree
 
 HELD = "held = [str(number) * 4 for number in range(100_000)]\n"
@@ -273,6 +275,26 @@ def test_what_is_wanted_more_takes_the_place_of_what_is_wanted_less(start_servic
         ask(service, "import other")
     eventually(lambda: set(kept(service)) == {"other"})
     assert stats(service)["evictions"] == {"memory": 1}
+
+
+def test_while_a_job_of_one_that_was_let_go_of_runs_nothing_else_goes_for_another(start_service, tree):
+    """docs/warm-pool.md: "one that is let go of counts until its last job has ended"."""
+    service = start_service(policy=tree.policy(memory='"24MiB"') + 'wall_time = "2min"\n')
+    make_used(service, "large")
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(service.client.execute, f"import large\n{HOLD}", profile="used", args=[100])
+        [process] = eventually(service.holding)
+        for _ in range(40):
+            ask(service, "import other")
+        eventually(lambda: set(kept(service)) == {"other"})
+        for _ in range(120):
+            ask(service, "import flood0")
+        time.sleep(2)
+        assert set(kept(service)) == {"other"} and stats(service)["evictions"] == {"memory": 1}
+        os.kill(process, 9)
+        assert job.result().status == 422
+    ask(service, "import flood0")
+    eventually(lambda: set(kept(service)) == {"flood0"})
 
 
 def test_a_part_that_is_missing_does_not_keep_its_package_from_being_there(used):

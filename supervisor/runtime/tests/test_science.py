@@ -1,6 +1,7 @@
 """The profile `science`: `make run` serves it once its packages are built for the tree that is served, as the program tells."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -72,3 +73,9 @@ def test_each_tree_has_a_lock_of_its_own(monkeypatch, tree, place):
     monkeypatch.delenv("CLOISTER_SCIENCE", raising=False)
     monkeypatch.setenv("CLOISTER_RUNTIME", tree)
     assert science.packages() == Path(place)
+
+
+def test_for_tests_the_packages_are_those_of_the_only_profile():
+    text = science.as_default(science.with_piece(POLICY))
+    assert re.findall(r"(?m)^\[profile\.\w+\]\nruntime = .*", text) == ['[profile.default]\nruntime = "science"']
+    assert "[profile.science]" not in text and "[runtime.science]" in text

@@ -12,6 +12,7 @@ pub(crate) mod parked;
 pub mod profile;
 pub(crate) mod profile_pool;
 pub(crate) mod ready;
+pub(crate) mod refused;
 pub(crate) mod sets;
 pub(crate) mod spent;
 pub(crate) mod stall;

@@ -4,7 +4,6 @@
 //! What a script imports is guessed, and a wrong guess costs time alone. Only what the runtime's packages bring is ever
 //! imported for it, which the operator chose.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
@@ -13,19 +12,16 @@ use cloister_terms::{Children, Policy, Profile};
 use tokio::sync::Notify;
 
 use crate::link::connection::Connection;
-use crate::pool::grown::{Grown, Refusal, Wanted, is};
+use crate::pool::grown::{Grown, Wanted, first, is};
 use crate::pool::leaving::Leaving;
 use crate::pool::parked::{Handed, Parked};
 use crate::pool::profile::kept;
+use crate::pool::refused::{Refusal, Refused};
 use crate::pool::uses::Uses;
 use crate::pool::warmth::{Kept, a_quarter};
 
 /// So many uses make it worth while: ten, less what has been forgotten since the first.
 const ENOUGH: f64 = 9.5;
-
-/// How long a set that could not be kept is not tried again, and how many such are remembered.
-const REFUSED: Duration = Duration::from_secs(600);
-const MOST_REFUSED: usize = 256;
 
 /// What is kept for a profile's scripts.
 #[derive(Debug)]
@@ -49,7 +45,7 @@ struct State {
     uses: Uses,
     grown: Vec<Grown>,
     leaving: Leaving,
-    refused: VecDeque<(ImportSet, Instant, Refusal)>,
+    refused: Refused,
     /// What one is being forked from, which does not go meanwhile.
     parent: Weak<Connection>,
     told: WarmStats,
@@ -72,7 +68,7 @@ impl Sets {
             uses: Uses::new(warm.idle),
             grown: Vec::new(),
             leaving: Leaving::default(),
-            refused: VecDeque::new(),
+            refused: Refused::default(),
             parent: Weak::new(),
             told: WarmStats::default(),
         };
@@ -127,17 +123,19 @@ impl Sets {
         *(if warm { hits } else { misses }) += 1;
     }
 
-    /// The set that a zygote should be made for next, where the profile's own is this one.
+    /// The sets of which one should have a zygote next, where the profile's own is this one; the most wanted first.
     #[must_use]
-    pub fn next(&self, root: &Arc<Connection>) -> Option<Wanted> {
+    pub fn wanted(&self, root: &Arc<Connection>) -> Vec<Wanted> {
         let (state, now) = (self.lock(), Instant::now());
         let uses = state.uses.all(now);
         let weight = |set: &ImportSet| uses.get(set).map_or(0.0, |of| of.weight);
-        let old = state.grown.iter().filter(|grown| !is(&grown.root, root)).map(|grown| &grown.asked);
-        let old = old.map(|set| Wanted { set: set.clone(), weight: weight(set), again: true });
+        let wanted = |set: &ImportSet, again| {
+            let bytes = state.refused.size(set, now);
+            Wanted { set: set.clone(), weight: weight(set), again, bytes }
+        };
+        let old = state.grown.iter().filter(|grown| !is(&grown.root, root)).map(|grown| wanted(&grown.asked, true));
         let new = uses.iter().filter(|(set, of)| of.times >= ENOUGH && !state.is_settled(set, now));
-        let new = new.map(|(set, of)| Wanted { set: (*set).clone(), weight: of.weight, again: false });
-        old.chain(new).max_by(|one, other| one.weight.total_cmp(&other.weight))
+        first(old.chain(new.map(|(set, _)| wanted(set, false))).collect())
     }
 
     /// The zygote that has most of a set and nothing else, and was forked from this one in the end; what it has, and what it
@@ -171,8 +169,7 @@ impl Sets {
             *state.told.refused.entry(word.to_owned()).or_default() += 1;
         }
         state.take_out(|before| before.asked == set);
-        state.refused.truncate(MOST_REFUSED - 1);
-        state.refused.push_front((set, Instant::now() + REFUSED, why));
+        state.refused.add(set, why, Instant::now());
     }
 
     /// Lets go of those that are dead, or that nothing was asked of for long.
@@ -190,7 +187,7 @@ impl Sets {
         }
         *state.told.evictions.entry(why.to_owned()).or_default() += gone.len() as u64;
         // What was there by way of one of them is so no longer.
-        state.refused.retain(|(_, _, why)| *why != Refusal::Needless);
+        state.refused.forget_needless();
         drop(state);
         for grown in gone {
             tracing::info!(profile = self.profile, imports = %grown.set, why, "a zygote is let go of");
@@ -243,7 +240,7 @@ impl Kept for Sets {
         self.memory
     }
 
-    fn least(&self) -> Option<(ImportSet, f64)> {
+    fn least(&self) -> Option<(ImportSet, f64, u64)> {
         let state = self.lock();
         let uses = state.uses.all(Instant::now());
         let is_parent = |grown: &Grown| {
@@ -251,8 +248,8 @@ impl Kept for Sets {
         };
         let leaves = state.grown.iter().filter(|grown| !is_parent(grown));
         let weight = |set: &ImportSet| uses.get(set).map_or(0.0, |of| of.weight);
-        let weighed = leaves.map(|grown| (grown.asked.clone(), weight(&grown.asked)));
-        weighed.min_by(|(_, one), (_, other)| one.total_cmp(other))
+        let weighed = leaves.map(|grown| (grown.asked.clone(), weight(&grown.asked), grown.bytes));
+        weighed.min_by(|(_, one, _), (_, other, _)| one.total_cmp(other))
     }
 
     fn let_go_of(&self, set: &ImportSet) {
@@ -294,7 +291,6 @@ impl State {
 
     /// Whether there is one of a set, or can be none for now.
     fn is_settled(&self, set: &ImportSet, now: Instant) -> bool {
-        self.grown.iter().any(|grown| grown.asked == *set || grown.set == *set)
-            || self.refused.iter().any(|(refused, until, _)| refused == set && now < *until)
+        self.grown.iter().any(|grown| grown.asked == *set || grown.set == *set) || self.refused.holds(set, now)
     }
 }

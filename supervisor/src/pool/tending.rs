@@ -9,9 +9,10 @@ use cloister_protocol::ImportSet;
 use crate::link::forkers::Forkers;
 use crate::link::launcher::grow;
 use crate::link::launcher_error::LauncherError;
-use crate::pool::grown::{Grown, Refusal, Wanted};
+use crate::pool::grown::{Grown, Wanted};
 use crate::pool::maker::Maker;
 use crate::pool::parked::Parked;
+use crate::pool::refused::Refusal;
 use crate::pool::sets::Sets;
 use crate::pool::warmth::{Kept, PARKED, Warmth};
 
@@ -61,13 +62,13 @@ pub async fn tend(sets: Weak<Sets>, maker: Weak<Maker>, warmth: Arc<Warmth>) {
 /// What a zygote is to be made for next, if there may be room for it.
 fn wanted(sets: &Arc<Sets>, maker: &Maker, warmth: &Warmth) -> Option<Wanted> {
     let all: Arc<dyn Kept> = Arc::<Sets>::clone(sets);
-    let wanted = maker.keeper.zygote().and_then(|root| sets.next(&root))?;
-    (wanted.again || warmth.may_have_room(&all, wanted.weight)).then_some(wanted)
+    let wanted = maker.keeper.zygote().map(|root| sets.wanted(&root))?;
+    wanted.into_iter().find(|one| one.again || warmth.may_have_room(&all, one.bytes, one.weight))
 }
 
 /// Makes a zygote, and parks its children; or remembers why there can be none.
 async fn make(sets: &Arc<Sets>, maker: &Arc<Maker>, warmth: &Warmth, wanted: Wanted) {
-    let Wanted { set, weight, again } = wanted;
+    let Wanted { set, weight, again, .. } = wanted;
     let profile = &sets.profile;
     let Ok(Forkers { launcher, zygote: Some(root) }) = maker.keeper.forkers().await else { return };
     let nearest = sets.nearest(&set, &root);
@@ -93,9 +94,11 @@ async fn make(sets: &Arc<Sets>, maker: &Arc<Maker>, warmth: &Warmth, wanted: Wan
         return sets.refuse(set, Refusal::Failed);
     }
     let all: Arc<dyn Kept> = Arc::<Sets>::clone(sets);
-    let too_much = holds.bytes > sets.may_hold();
-    if too_much || !again && !warmth.make_room(&all, holds.bytes, weight) {
-        return sets.refuse(set, Refusal::Memory);
+    if holds.bytes > sets.may_hold() {
+        return sets.refuse(set, Refusal::NeverRoom);
+    }
+    if !again && !warmth.make_room(&all, holds.bytes, weight) {
+        return sets.refuse(set, Refusal::NoRoom(holds.bytes));
     }
     let zygote = Arc::new(zygote);
     let milliseconds = began.elapsed().as_millis();
@@ -106,7 +109,7 @@ async fn make(sets: &Arc<Sets>, maker: &Arc<Maker>, warmth: &Warmth, wanted: Wan
     let number = warmth.held().0 + 1;
     if let Err(error) = maker.slots().allow_beside(PARKED * u32::try_from(number).unwrap_or(u32::MAX)) {
         tracing::warn!(profile, %error, "no slots for the children of one more zygote");
-        return sets.refuse(set, Refusal::Memory);
+        return sets.refuse(set, Refusal::NeverRoom);
     }
     let parked = Parked::new(forked, PARKED, true);
     if parked.begin().await.is_err() {

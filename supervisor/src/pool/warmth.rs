@@ -30,8 +30,8 @@ pub trait Kept: std::fmt::Debug + Send + Sync {
     /// What they may hold, in bytes.
     fn may_hold(&self) -> u64;
 
-    /// The one that is wanted least of those that no other was forked from, and how much.
-    fn least(&self) -> Option<(ImportSet, f64)>;
+    /// The one that is wanted least of those that no other was forked from, how much, and what it holds, in bytes.
+    fn least(&self) -> Option<(ImportSet, f64, u64)>;
 
     /// Lets go of one, in favour of another.
     fn let_go_of(&self, set: &ImportSet);
@@ -68,32 +68,37 @@ impl Warmth {
         all.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Where one more of a profile's that takes so much has no room: those of whom one would have to go.
-    fn crowd(&self, own: &Arc<dyn Kept>, bytes: u64) -> Option<Vec<Arc<dyn Kept>>> {
-        if own.held().1.saturating_add(bytes) > own.may_hold() {
-            return Some(vec![Arc::clone(own)]);
-        }
+    /// Where one more of a profile's that takes so much has no room: those of whom one would have to go, and how much is lacking.
+    fn crowd(&self, own: &Arc<dyn Kept>, bytes: u64) -> Option<(Vec<Arc<dyn Kept>>, u64)> {
         let (all, (number, held)) = (self.all(), self.held());
         let most = all.iter().map(|sets| sets.may_hold()).max().unwrap_or(0);
-        (number >= MOST || held.saturating_add(bytes) > most).then_some(all)
+        let of_all = held.saturating_add(bytes).saturating_sub(most);
+        let of_own = own.held().1.saturating_add(bytes).saturating_sub(own.may_hold());
+        if of_own > 0 {
+            return Some((vec![Arc::clone(own)], of_own.max(of_all)));
+        }
+        (number >= MOST || of_all > 0).then_some((all, of_all))
     }
 
-    /// Whether there could be room for one more that is wanted so much, if it takes as much as the others do. While some that was
-    /// let go of is still held by jobs, nothing else goes in favour of another: that would give no room either.
+    /// Whether there could be room for one more that is wanted so much. If it is not known how much it takes, it is taken to be as
+    /// much as others do, and that one that goes makes room enough. While some that was let go of is still held by jobs, nothing else
+    /// goes in favour of another: that would give no room either.
     #[must_use]
-    pub fn may_have_room(&self, own: &Arc<dyn Kept>, weight: f64) -> bool {
+    pub fn may_have_room(&self, own: &Arc<dyn Kept>, known: Option<u64>, weight: f64) -> bool {
         let (number, held) = own.held();
         let each = if number == 0 { GUESS.min(own.may_hold()) } else { held / number as u64 };
         let leaving = self.all().iter().map(|sets| sets.leaving()).fold(0, u64::saturating_add);
-        let crowd = self.crowd(own, each.saturating_add(leaving));
-        crowd.is_none_or(|crowd| leaving == 0 && least(&crowd, weight).is_some())
+        let Some((crowd, lacking)) = self.crowd(own, known.unwrap_or(each).saturating_add(leaving)) else {
+            return true;
+        };
+        leaving == 0 && least(&crowd, weight).is_some_and(|(_, _, freed)| known.is_none() || freed >= lacking)
     }
 
     /// Makes room for one more. Whether there is.
     #[must_use]
     pub fn make_room(&self, own: &Arc<dyn Kept>, bytes: u64, weight: f64) -> bool {
-        while let Some(crowd) = self.crowd(own, bytes) {
-            let Some((sets, set)) = least(&crowd, weight) else { return false };
+        while let Some((crowd, _)) = self.crowd(own, bytes) {
+            let Some((sets, set, _)) = least(&crowd, weight) else { return false };
             sets.let_go_of(&set);
         }
         true
@@ -109,11 +114,11 @@ impl Warmth {
     }
 }
 
-/// The least wanted of all these, if something that is wanted so much may have its place.
-fn least(crowd: &[Arc<dyn Kept>], weight: f64) -> Option<(&Arc<dyn Kept>, ImportSet)> {
-    let all = crowd.iter().filter_map(|sets| sets.least().map(|(set, least)| (sets, set, least)));
-    let (sets, set, least) = all.min_by(|(.., one), (.., other)| one.total_cmp(other))?;
-    (MORE * least <= weight).then_some((sets, set))
+/// The least wanted of all these, if something that is wanted so much may have its place, and what it holds, in bytes.
+fn least(crowd: &[Arc<dyn Kept>], weight: f64) -> Option<(&Arc<dyn Kept>, ImportSet, u64)> {
+    let all = crowd.iter().filter_map(|sets| sets.least().map(|least| (sets, least)));
+    let (sets, (set, least, bytes)) = all.min_by(|(_, (_, one, _)), (_, (_, other, _))| one.total_cmp(other))?;
+    (MORE * least <= weight).then_some((sets, set, bytes))
 }
 
 /// A quarter of the host's memory, `sysinfo(2)`.
@@ -148,10 +153,10 @@ mod tests {
             self.1
         }
 
-        fn least(&self) -> Option<(ImportSet, f64)> {
+        fn least(&self) -> Option<(ImportSet, f64, u64)> {
             let all = self.0.lock().expect("as above");
             let least = all.iter().min_by(|(_, one, _), (_, other, _)| one.total_cmp(other));
-            least.map(|(name, weight, _)| (ImportSet::new(vec![name.clone()]), *weight))
+            least.map(|(name, weight, bytes)| (ImportSet::new(vec![name.clone()]), *weight, *bytes))
         }
 
         fn let_go_of(&self, set: &ImportSet) {
@@ -174,12 +179,21 @@ mod tests {
     fn one_goes_only_for_what_is_wanted_twice_as_much() {
         let warmth = Warmth::default();
         let own = kept(&warmth, 100, &[("a", 3.0, 60), ("b", 1.0, 40)]);
-        assert!(!warmth.may_have_room(&own, 1.9) && !warmth.make_room(&own, 40, 1.9));
+        assert!(!warmth.may_have_room(&own, None, 1.9) && !warmth.make_room(&own, 40, 1.9));
         assert_eq!(own.held(), (2, 100));
-        assert!(warmth.may_have_room(&own, 2.0) && warmth.make_room(&own, 40, 2.0));
+        assert!(warmth.may_have_room(&own, None, 2.0) && warmth.make_room(&own, 40, 2.0));
         assert_eq!(own.held(), (1, 60));
         assert!(warmth.make_room(&own, 40, 0.0), "there is room");
         assert!(!warmth.make_room(&own, 101, f64::MAX), "there is never so much");
+    }
+
+    #[test]
+    fn where_it_is_known_what_one_takes_the_one_that_goes_has_to_make_room_enough() {
+        let warmth = Warmth::default();
+        let own = kept(&warmth, 100, &[("a", 1.0, 40), ("b", 5.0, 40)]);
+        assert!(warmth.may_have_room(&own, None, 2.0), "as large as the others, it has the place of one");
+        assert!(warmth.may_have_room(&own, Some(20), 0.0) && warmth.may_have_room(&own, Some(60), 2.0));
+        assert!(!warmth.may_have_room(&own, Some(60), 1.9) && !warmth.may_have_room(&own, Some(61), 2.0));
     }
 
     #[test]
@@ -187,10 +201,13 @@ mod tests {
         let warmth = Warmth::default();
         let held = vec![("a".to_owned(), 1.0, 40)];
         let own = taken_in(&warmth, Zygotes(Mutex::new(held.clone()), 100, Mutex::new(40)));
-        assert!(!warmth.may_have_room(&own, 9.0), "there are 20 left, and nobody else's going would make it more");
+        assert!(
+            !warmth.may_have_room(&own, None, 9.0),
+            "there are 20 left, and nobody else's going would make it more"
+        );
         let (other, free) = (Warmth::default(), Zygotes(Mutex::new(held), 100, Mutex::new(20)));
         let free = taken_in(&other, free);
-        assert!(other.may_have_room(&free, 0.0), "there is room beside it");
+        assert!(other.may_have_room(&free, None, 0.0), "there is room beside it");
     }
 
     #[test]
@@ -210,7 +227,7 @@ mod tests {
         let names: Vec<_> = (0..MOST).map(|number| format!("a{number}")).collect();
         let all: Vec<_> = names.iter().map(|name| (name.as_str(), 1.0, 0)).collect();
         let (full, other) = (kept(&warmth, 100, &all), kept(&warmth, 100, &[]));
-        assert!(!warmth.may_have_room(&other, 1.9) && !warmth.make_room(&other, 0, 1.9));
+        assert!(!warmth.may_have_room(&other, None, 1.9) && !warmth.make_room(&other, 0, 1.9));
         assert!(warmth.make_room(&other, 0, 2.0));
         assert_eq!(full.held(), (MOST - 1, 0));
     }

@@ -16,6 +16,7 @@ HELD = "held = [str(number) * 4 for number in range(100_000)]\n"
 MODULES = {
     "large": HELD,
     "large.inner": HELD,
+    "double": "held = [str(number) * 4 for number in range(200_000)]\n",
     "other": "import random\nown = random.Random()\n" + HELD,
     "small": "",
     "unlisted": "",
@@ -275,6 +276,20 @@ def test_what_is_wanted_more_takes_the_place_of_what_is_wanted_less(start_servic
         ask(service, "import other")
     eventually(lambda: set(kept(service)) == {"other"})
     assert stats(service)["evictions"] == {"memory": 1}
+
+
+def test_what_had_no_room_is_tried_again_once_it_may_have_the_place_of_another(start_service, tree, used):
+    """docs/warm-pool.md: "one that has no room is tried again once it may have the place of another"."""
+    small, double = make_used(used, "large")["bytes"], make_used(used, "double")["bytes"]
+    # Two of the small one would fit, by which it is judged at first whether it is worth while to import another.
+    service = start_service(policy=tree.policy(memory=f'"{small + (small + double) // 2 >> 20}MiB"'))
+    make_used(service, "large")
+    for _ in range(11):
+        ask(service, "import double")
+    eventually(lambda: stats(service)["refused"] == {"memory": 1})
+    for _ in range(40):
+        ask(service, "import double")
+    eventually(lambda: set(kept(service)) == {"double"})
 
 
 def test_while_a_job_of_one_that_was_let_go_of_runs_nothing_else_goes_for_another(start_service, tree):

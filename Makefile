@@ -61,6 +61,8 @@ leave-out: tools
 	@echo "== build of what can leave out layers, for tests of the canary"
 	cargo build -p cloister-command -p cloister-zygote --features cloister-command/leave-out,cloister-zygote/leave-out $(CARGO_OPTIONS)
 	mkdir -p $(TARGET)/leave-out
+	# What has not changed since is the same file by another name, which nothing can be moved onto.
+	rm -f $(TARGET)/leave-out/*
 	mv $(addprefix $(TARGET)/debug/,cloister libcloister_zygote.so) $(TARGET)/leave-out/
 
 runtime: root ## Prepare the Python that sandboxes see, with numpy, pandas, matplotlib and what else is expected everywhere

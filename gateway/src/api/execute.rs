@@ -40,8 +40,8 @@ use crate::upstream::order::Wish;
     post, tag = "jobs", path = EXECUTE_PATH, summary = "Run a script",
     request_body = ExecuteRequest, security((), ("key" = [])),
     params((
-        "X-Cloister-Explain" = Option<String>, Header, nullable = false, pattern = "^1$",
-        description = "`1` asks for the layers in force, which the answer's header then tells."
+        "X-Cloister-Explain" = Option<String>, Header, nullable = false,
+        description = "`1` asks for the layers in force, which the answer's header then tells; anything else asks for nothing."
     )),
     responses(
         (status = 200, description = "main() returned JSON, or a program ended; or, as events, what a job that has begun prints and comes to.", content(

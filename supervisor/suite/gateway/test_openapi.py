@@ -23,7 +23,7 @@ def api(service):
 
 def test_every_operation_is_tried_here(api):
     operations = {(path, method.upper()) for path, item in api.raw_schema["paths"].items() for method in item}
-    assert operations == PAGES | {("/execute", "POST")}
+    assert operations == PAGES | {("/execute", "POST"), ("/execute/{id}/returns", "POST"), ("/connect", "GET")}
 
 
 @pytest.mark.parametrize(("path", "method"), sorted(PAGES))
@@ -41,6 +41,36 @@ def test_answers_are_as_the_document_says(api, mode):
         case.call_and_validate(checks=CHECKS)
 
     holds()
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+def test_returns_to_no_job_are_answered_as_the_document_says(api, mode):
+    @settings(max_examples=40, derandomize=True, deadline=None, database=None, phases=[Phase.generate],
+              suppress_health_check=list(HealthCheck))
+    @given(case=api["/execute/{id}/returns"]["POST"].as_strategy(generation_mode=mode))
+    def holds(case):
+        case.call_and_validate(checks=CHECKS)
+
+    holds()
+
+
+def test_an_answer_that_stops_at_calls_is_as_the_document_says(api):
+    run, returns = api["/execute"]["POST"], api["/execute/{id}/returns"]["POST"]
+    script = "from cloister import tools\ndef main():\n    return tools.a(1, q='x') + tools.a()"
+    stopped = run.Case(body={"script": script, "tools": [{"name": "a", "description": "d", "parameters": {"type": "object"}}]}, media_type="application/json").call()
+    assert stopped.status_code == 202
+    run.validate_response(stopped)
+    path, media_type = {"id": stopped.json()["id"]}, "application/json"
+    for came, status in (({"call": 1, "value": 1}, 202), ({"call": 7, "value": 1}, 202), ({"call": 2, "error": {"message": "no"}}, 422)):
+        answer = returns.Case(path_parameters=path, body={"returns": [came]}, media_type=media_type).call()
+        assert answer.status_code == status, answer.json()
+        returns.validate_response(answer)
+
+
+def test_a_request_for_no_conversation_is_answered_as_the_document_says(api):
+    response = api["/connect"]["GET"].Case().call()
+    assert response.status_code == 400
+    api["/connect"]["GET"].validate_response(response)
 
 
 @pytest.mark.parametrize(("script", "status"), [

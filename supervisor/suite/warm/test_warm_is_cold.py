@@ -211,6 +211,7 @@ def test_a_parked_child_is_confined_before_a_request_comes(both):
         if ending:
             continue  # it does so now: it may have no umask and no groups of version 1 any more
         assert {name: status[name] for name in same} == {name: reference[name] for name in same}
-        assert set(held) == {0, 1, 2, 3} and entered
+        # At 4 it would read what calls of tools return; where a request names none it closes that first of all.
+        assert set(held) == {0, 1, 2, 3, 4} and entered
         seen += 1
     assert seen

@@ -16,7 +16,7 @@ use crate::spec::Spec;
 
 /// Where the listener lies in the job's process: the first number behind a job's descriptors. It is
 /// closed on exec, before anything of a script's runs.
-pub const LISTENER: RawFd = 4;
+pub const LISTENER: RawFd = 5;
 
 /// Compiles the filter. What may not change stays as it is: other architectures' calls are death, and
 /// what a C library probes for does not exist.

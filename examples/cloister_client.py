@@ -55,9 +55,13 @@ async def run_async(script, tools=None, **fields):
                 elif message["type"] == "refused":
                     if "call" not in message:
                         raise Refused(message["error"])
+                    call = message["call"]
+                    if message.get("again") and call in open_calls:
+                        # The script has not read yet what its calls returned before.
+                        await node.send(await open_calls[call])
                     # A value was too large, or came too late: then so does this, and nothing more is said.
-                    if open_calls.pop(message["call"], None):
-                        await node.send(failure(message["call"], message["error"]["message"]))
+                    elif open_calls.pop(call, None):
+                        await node.send(failure(call, message["error"]["message"]))
                 elif message["type"] == "result":
                     return {field: value for field, value in message.items() if field != "type"}
                 elif message["type"] == "error":
@@ -77,6 +81,7 @@ async def return_to(call, tools, node):
     except Exception as error:
         said = failure(call["call"], f"{type(error).__name__}: {error}")
     await node.send(said)
+    return said
 
 
 def failure(call, message):

@@ -17,6 +17,7 @@ import grown
 import scientific as numeric
 from client import Client
 from host import Host, check_that_nothing_is_left
+from keys import KeyFile
 from service import INSTALLED, POLICY, PROFILES, Service, binary, host_processes, name_of, of_tree, running, standard_library
 
 
@@ -134,6 +135,16 @@ start_for_module = pytest.fixture(name="start_for_module", scope="module")(start
 def scientific(start_for_module):
     """A service whose profile `scientific` has matplotlib, scikit-learn and others: see the module of this name."""
     return start_for_module(policy=numeric.profile())
+
+
+@pytest.fixture
+def keys(tmp_path_factory):
+    """A key file for a gateway of the test's own."""
+    directory = tmp_path_factory.mktemp("keys")
+    for parent in directory.parents:
+        if parent.owner() == "root" and parent.stat().st_mode & 0o005 != 0o005 and str(parent).startswith("/tmp/"):
+            parent.chmod(0o755)
+    return KeyFile(directory)
 
 
 @pytest.fixture

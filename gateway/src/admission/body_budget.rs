@@ -69,6 +69,13 @@ impl TenantBody {
         own.take(bytes) && all.take(bytes)
     }
 
+    /// So much of what it has taken, as that of another body.
+    #[must_use]
+    pub fn split(&mut self, bytes: usize) -> Self {
+        let taken = (self.taken.0.split(bytes), self.taken.1.split(bytes));
+        Self { budget: Arc::clone(&self.budget), tenant: self.tenant, share: Arc::clone(&self.share), taken }
+    }
+
     /// Nothing yet, of another body of the same tenant.
     pub fn another(&self) -> Self {
         self.budget.begin(self.tenant)

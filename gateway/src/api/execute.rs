@@ -16,7 +16,7 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use crate::admission::caller::Caller;
 use crate::admission::client_address::ClientAddress;
 use crate::api::app::App;
-use crate::api::held::{Followed, OpenAnswer};
+use crate::api::held::{Companions, OpenAnswer};
 use crate::api::negotiation::prefers_events;
 use crate::api::refusal::refuse_unread;
 use crate::api::schemas;
@@ -106,8 +106,8 @@ async fn run(app: &App, id: JobId, caller: &Caller, request: Request) -> Result<
     let (head, body) = answer.into_parts();
     let ((permit, holder), mut extensions) = (caller.leave(), head.extensions);
     let (outcome, meter) = extensions.remove().zip(extensions.remove()).expect("a stream has both");
-    let followed = Followed { outcome, meter, permit, holder };
-    let answer = OpenAnswer::new(id, body, memory.another(), returned_within(&head.headers), followed);
+    let companions = Companions { outcome, meter, permit, holder };
+    let answer = OpenAnswer::new(id, body, memory.another(), returned_within(&head.headers), companions);
     drop(memory);
     let mut answer = answer.go_on(&app.held, caller.tenant(), &[]).await;
     for name in [EXPLAIN_HEADER, PROFILE_HEADER, TIMING_HEADER] {

@@ -34,7 +34,7 @@ const AT_ONCE: Duration = Duration::from_millis(5);
 const LARGEST_REFUSAL: usize = 64 * 1024;
 
 /// What is told of a job whose calls find no memory here.
-const NO_MEMORY: &str = "the script ran, but too many large calls of tools wait here; its job was ended";
+const NO_MEMORY: &str = "the script ran, and was ended: too many large calls of tools wait here";
 
 /// All answers that wait, of jobs that are known.
 #[derive(Debug)]
@@ -55,18 +55,26 @@ struct Held {
 pub struct OpenAnswer {
     id: JobId,
     reader: EventReader,
-    /// The calls that wait, as they were told, with what each takes of memory.
-    calls: BTreeMap<u32, (Bytes, TenantBody)>,
+    /// The calls that wait.
+    calls: BTreeMap<u32, OpenCall>,
     memory: TenantBody,
     within: Duration,
     /// Whether somebody sees to its time.
     is_timed: bool,
-    followed: Followed,
+    companions: Companions,
+}
+
+/// A call that waits, as it was told, until when, and what it takes of memory.
+#[derive(Debug)]
+struct OpenCall {
+    told: Bytes,
+    until: Instant,
+    _memory: TenantBody,
 }
 
 /// What goes with every part of the answer to the log and the accounts.
 #[derive(Clone, Debug)]
-pub struct Followed {
+pub struct Companions {
     /// What became of it, once that is known.
     pub outcome: StreamOutcome,
     /// What it uses.
@@ -94,9 +102,9 @@ struct Number {
 
 impl OpenAnswer {
     /// Of a stream that has just begun; what is returned to its calls has to come within so long.
-    pub fn new(id: JobId, body: Body, memory: TenantBody, within: Duration, followed: Followed) -> Self {
+    pub fn new(id: JobId, body: Body, memory: TenantBody, within: Duration, companions: Companions) -> Self {
         let (reader, calls) = (EventReader::new(body), BTreeMap::new());
-        Self { id, reader, calls, memory, within, is_timed: false, followed }
+        Self { id, reader, calls, memory, within, is_timed: false, companions }
     }
 
     /// Of the calls that were told of, these wait.
@@ -120,9 +128,10 @@ impl OpenAnswer {
                     let Ok(Number { call: number }) = serde_json::from_slice(&call) else { continue };
                     let mut memory = self.memory.another();
                     if !memory.take(call.len()) {
-                        return refuse(self.id, ErrorCode::Overloaded, NO_MEMORY);
+                        return refuse(self.id, ErrorCode::Lost, NO_MEMORY);
                     }
-                    self.calls.insert(number, (call, memory));
+                    let until = Instant::now() + self.within;
+                    self.calls.insert(number, OpenCall { told: call, until, _memory: memory });
                 }
                 Some(Event::Answer { failed }) => return self.whole(failed),
                 Some(Event::Refusal) | None => return self.refusal().await,
@@ -131,8 +140,10 @@ impl OpenAnswer {
     }
 
     fn wait(self, held: &Arc<HeldAnswers>, tenant: Tenant, refused: &[RefusedReturn]) -> Response {
-        let calls = self.calls.values().filter_map(|(call, _)| serde_json::from_slice(call).ok()).collect();
-        let returns_within_ms = self.within.as_millis().try_into().unwrap_or(u64::MAX);
+        let calls = self.calls.values().filter_map(|call| serde_json::from_slice(&call.told).ok()).collect();
+        let first = self.calls.values().map(|call| call.until).min().unwrap_or_else(Instant::now);
+        let returns_within_ms =
+            first.saturating_duration_since(Instant::now()).as_millis().try_into().unwrap_or(u64::MAX);
         let waits = Waits { id: self.id, calls, returns_within_ms, refused };
         let mut response = json(self.id, serde_json::to_vec(&waits).expect("names, numbers and JSON that was parsed"));
         *response.status_mut() = StatusCode::ACCEPTED;
@@ -141,7 +152,7 @@ impl OpenAnswer {
     }
 
     fn whole(self, failed: bool) -> Response {
-        let Followed { outcome, meter, permit, holder } = self.followed.clone();
+        let Companions { outcome, meter, permit, holder } = self.companions.clone();
         let mut response = json(self.id, rest(self.reader));
         if failed {
             *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;

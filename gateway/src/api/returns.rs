@@ -8,7 +8,7 @@ use axum::response::Response;
 use cloister_protocol::{ErrorCode, JobId, Returns, Taken, is_json_content_type};
 use hyper::StatusCode;
 use hyper::body::Bytes;
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 use crate::admission::caller::{Caller, Refused};
 use crate::admission::client_address::ClientAddress;
@@ -37,7 +37,7 @@ const FULL: &str = "too many large bodies at once; return to the calls again sho
     request_body = schemas::Returns, security((), ("key" = [])),
     params(("id" = String, Path, description = "The job, by the `id` of its answer.", pattern = "^[0-9a-f]{32}$")),
     responses(
-        (status = 200, description = "The job's answer; or, of a job whose answer is a stream, which calls were returned to.", content((schemas::ReturnedOrTaken = "application/json"))),
+        (status = 200, description = "The job's answer; or, of a job whose answer is a stream or goes to another request, which calls were returned to.", content((schemas::ReturnedOrTaken = "application/json"))),
         (status = 202, description = "The job waits for calls of tools: return to them.", body = schemas::Waits),
         (status = 400, description = "The request breaks the contract: invalid_request.", body = schemas::Refused),
         (status = 401, description = "No key, or none that is known here: unauthorized.", body = schemas::Refused),
@@ -46,7 +46,7 @@ const FULL: &str = "too many large bodies at once; return to the calls again sho
         (status = 413, description = "The body is too large: too_large.", body = schemas::Refused),
         (status = 415, description = "The body is not declared as JSON: unsupported_media_type.", body = schemas::Refused),
         (status = 422, description = "The script's own failure; the code says which.", body = schemas::Failed),
-        (status = 429, description = "Too many large bodies at once: overloaded.", body = schemas::Refused),
+        (status = 429, description = "Too many large bodies at once: overloaded; too many returns to no job: rate_limited.", body = schemas::Refused),
         (status = 502, description = "The job went with its supervisor: lost.", body = schemas::Refused)
     )
 )]
@@ -65,6 +65,9 @@ pub async fn returns(
     if !content_type.is_some_and(is_json_content_type) {
         return refuse_unread(id, ErrorCode::UnsupportedMediaType, "send Content-Type: application/json");
     }
+    if request.headers().contains_key(CONTENT_ENCODING) {
+        return refuse_unread(id, ErrorCode::UnsupportedMediaType, "send the body as it is, without Content-Encoding");
+    }
     let mut memory = app.bodies.begin(caller.tenant());
     let body = match app.read(id, request.into_body(), &mut memory).await {
         Ok(body) => body,
@@ -78,9 +81,11 @@ pub async fn returns(
         Err(wrong) => return refuse(id, ErrorCode::InvalidRequest, wrong.to_string()),
     };
     let handed_on = match app.supervisor.returns(job, caller.tenant(), body).await {
-        Ok(HandedOn::Refused) | Err(Away::Full) => return refuse(id, ErrorCode::Overloaded, FULL),
+        Ok(HandedOn::Refused(why)) => return refuse(id, ErrorCode::Overloaded, why),
+        Err(Away::Full) => return refuse(id, ErrorCode::Overloaded, FULL),
         Ok(handed_on) => handed_on,
         Err(away) => {
+            drop(app.held.take(job, caller.tenant()));
             return refuse(id, ErrorCode::Lost, format!("the supervisor went away, and the job with it: {away}"));
         }
     };

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::response::Response;
 use cloister_protocol::Taken;
+use serde::Deserialize;
 
 use crate::upstream::expect_continue::Continue;
 
@@ -35,8 +36,8 @@ pub enum HandedOn {
     To(Taken),
     /// This tenant has no such job.
     NoJob,
-    /// Nothing was looked at, for there is no room: it can be sent again.
-    Refused,
+    /// Nothing of it was taken, for this.
+    Refused(String),
 }
 
 impl Away {
@@ -77,5 +78,21 @@ impl fmt::Display for Away {
             source = error.source();
         }
         Ok(())
+    }
+}
+
+impl HandedOn {
+    /// Of an answer that is a refusal: what it says.
+    pub fn refused(body: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Refusal {
+            error: Told,
+        }
+        #[derive(Deserialize)]
+        struct Told {
+            message: String,
+        }
+        let told = serde_json::from_slice(body).ok().map(|Refusal { error: Told { message } }| message);
+        Self::Refused(told.unwrap_or_else(|| "it was not taken; return to the calls again shortly".to_owned()))
     }
 }

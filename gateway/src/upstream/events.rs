@@ -2,17 +2,12 @@
 
 use axum::body::Body;
 use bytes::{Buf, BytesMut};
+use cloister_protocol::event::{END, RESULT};
 use http_body_util::BodyExt;
 use hyper::body::Bytes;
 
-/// Where the data of an event begins that is an answer.
-const RESULT: &[u8] = b"event: result\ndata: ";
-
-/// The same of a refusal.
+/// Where the data of an event begins that is a refusal.
 const ERROR: &[u8] = b"event: error\ndata: ";
-
-/// What ends any other event.
-const END: &[u8] = b"\n\n";
 
 /// Where an answer's second field begins, which says whether the script failed: behind `{"id":"…",`.
 const SECOND_FIELD: usize = 41;

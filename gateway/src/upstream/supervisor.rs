@@ -152,7 +152,7 @@ impl Supervisor {
         let told = read_whole(answer.into_body(), LARGEST_STATS, |_| true).await.unwrap_or_default();
         Ok(match serde_json::from_slice(&told) {
             Ok(taken) if status == StatusCode::OK => HandedOn::To(taken),
-            _ => HandedOn::Refused,
+            _ => HandedOn::refused(&told),
         })
     }
 

@@ -36,6 +36,14 @@ impl Taken {
         self.bytes += if taken { bytes } else { 0 };
         taken
     }
+
+    /// So much of it, as another body's; all of it, if it is less.
+    #[must_use]
+    pub fn split(&mut self, bytes: usize) -> Self {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Self { budget: Arc::clone(&self.budget), bytes }
+    }
 }
 
 impl Drop for Taken {
@@ -56,6 +64,13 @@ mod tests {
         drop(two);
         assert!(one.take(4) && !one.take(1));
         drop(one);
+        assert!(budget.open().take(10));
+        let mut whole = budget.open();
+        assert!(whole.take(8));
+        let part = whole.split(3);
+        drop(whole);
+        assert!(budget.open().take(7) && !budget.open().take(8));
+        drop(part);
         assert!(budget.open().take(10));
     }
 }

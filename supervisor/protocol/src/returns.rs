@@ -191,6 +191,10 @@ pub struct RefusedReturn {
     pub call: u32,
     /// Why.
     pub message: String,
+    /// Whether the same may be returned again: the job had not read what it was given before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub again: bool,
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ class Line:
 
     def __init__(self, most, most_calls):
         self.most, self.most_calls = most, most_calls
-        self.number, self.waiting, self.parts, self.over = 0, {}, [], False
+        self.number, self.waiting, self.parts, self.needed, self.over = 0, {}, [], 0, False
         self.writing, self.reading, self.busy = _thread.allocate_lock(), _thread.allocate_lock(), set()
         self.owner, self.listening = os_getpid(), None
         self.poll = select.poll()
@@ -99,16 +99,16 @@ class Line:
 
     def write(self, call):
         """Write all of it, whatever is raised meanwhile: half a call would be the end of the job."""
-        view, written, raised = memoryview(call), [], None
-        while sum(written) < len(view):
+        view, written, raised, whole = memoryview(call), [], None, False
+        while not whole:
             try:
-                written.extend(map(os_write, (RESULT_FD,), (view[sum(written) :],)))
-            except OSError as error:
-                if not isinstance(error, InterruptedError):
-                    raise ToolError(f"nobody can be called: {error}") from None
-                raised = error
+                while sum(written) < len(view):
+                    written.extend(map(os_write, (RESULT_FD,), (view[sum(written) :],)))
+                whole = True
             except BaseException as error:
                 raised = error
+                # A pipe without a reader; what the handlers of a script raise goes by any name, and is not the pipe's.
+                whole = isinstance(error, BrokenPipeError) and not written
         if raised is not None:
             raise raised
 
@@ -142,7 +142,9 @@ class Line:
             try:
                 got.extend(map(self.reading.acquire, (False,)))
                 while got[0] and waiting.reply is None:
-                    self.read_some()
+                    self.hand_out()
+                    if waiting.reply is None:
+                        self.read_some()
             finally:
                 if got and got[0]:
                     self.reading.release()
@@ -165,29 +167,33 @@ class Line:
         return came_to(waiting.reply)
 
     def read_some(self):
-        """Read what comes, and hand out what is whole. Whoever holds `reading` alone."""
+        """Read what comes. Whoever holds `reading` alone; what was read before is handed out before more is read."""
         self.parts.extend(map(os_read, (RETURNS_FD,), (AS_A_PIPE_HOLDS,)))
+        self.over = self.over or self.parts[-1:] == [b""]
         self.hand_out()
 
     def hand_out(self):
-        """What is handed out may be so again: it is left where it is until all of it was."""
-        self.over = self.over or not self.parts[-1]
-        read, begin = b"".join(self.parts), 0
-        while len(read) - begin >= 8:
-            end = begin + 8 + int.from_bytes(read[begin : begin + 8], "big")
-            if len(read) < end:
-                break
-            reply = json_scan(read[begin + 8 : end].decode(), 0)[0]
-            waiting = self.waiting.get(reply["call"])
-            if waiting is not None:
-                waiting.reply = reply
-                waiting.wake()
-            begin = end
-        self.parts[:] = [read[begin:]]
+        """Give each what is its, as it came, for it to read. What is handed out may be so again: it is left where it is until all of it was."""
+        if sum(map(len, self.parts)) >= self.needed:
+            read, begin = b"".join(self.parts), 0
+            while len(read) - begin >= 8:
+                end = begin + 8 + int.from_bytes(read[begin : begin + 8], "big")
+                if len(read) < end:
+                    break
+                self.give(read[begin + 8 : end])
+                begin = end
+            self.needed = end - begin if len(read) - begin >= 8 else 0
+            self.parts[:] = [read[begin:]]
         if self.over:
-            for waiting in [*self.waiting.values()]:
-                waiting.reply = waiting.reply or {"error": {"message": "nobody returns to calls any more"}}
-                waiting.wake()
+            for number in [*self.waiting]:
+                self.give(b'{"call":%d,"error":{"message":"nobody returns to calls any more"}}' % number)
+
+    def give(self, reply):
+        # Each begins with its number: {"call":12,
+        waiting = self.waiting.get(int(reply[8 : reply.index(b",")]))
+        if waiting is not None:
+            waiting.reply = waiting.reply or reply
+            waiting.wake()
 
     def pass_on(self):
         """Have another read who waits, if one does: a thread before a loop."""
@@ -196,33 +202,38 @@ class Line:
             if waiting.loop is None:
                 waiting.wake()
                 return
-        for waiting in others:
-            if not waiting.loop.is_closed():
-                waiting.soon(self.listen, waiting.loop)
-                return
+        for loop in {waiting.loop for waiting in others}:
+            try:
+                loop.call_soon_threadsafe(self.listen, loop)
+            except RuntimeError:
+                pass  # it is closed
 
     def listen(self, loop):
         """Have a loop read for as long as one of its coroutines waits."""
         if self.listening is not loop and self.awaited_in(loop):
-            self.listening = loop
             loop.add_reader(RETURNS_FD, self.readable, loop)
+            self.listening = loop
 
     def awaited_in(self, loop):
         return any(waiting.loop is loop and waiting.reply is None for waiting in [*self.waiting.values()])
 
     def readable(self, loop):
-        if not self.reading.acquire(False):
-            # A thread reads for all, and passes it on when it has what it waits for.
-            self.listening = None
-            loop.remove_reader(RETURNS_FD)
-            if not self.reading.locked():
-                self.listen(loop)
-            return
+        got = []
         try:
+            got.extend(map(self.reading.acquire, (False,)))
+            if not got[0]:
+                # A thread reads for all, and passes it on when it has what it waits for.
+                self.listening = None
+                loop.remove_reader(RETURNS_FD)
+                if not self.reading.locked():
+                    self.listen(loop)
+                return
+            self.hand_out()
             if self.poll.poll(0):  # which a thread may have read meanwhile
                 self.read_some()
         finally:
-            self.reading.release()
+            if got and got[0]:
+                self.reading.release()
         if not self.awaited_in(loop):
             self.listening = None
             loop.remove_reader(RETURNS_FD)
@@ -233,10 +244,12 @@ def as_json(name, given):
     try:
         return encode_result(given)
     except NotJson as error:
-        raise TypeError(f"tools.{name}(): argument {error.path or 's'} is {error.what}, which has no form in JSON") from None
+        argument = f"argument {error.path}" if error.path else "an argument"
+        raise TypeError(f"tools.{name}(): {argument} is {error.what}, which has no form in JSON") from None
 
 
 def came_to(reply):
+    reply = json_scan(reply.decode(), 0)[0]
     if "error" not in reply:
         return reply["value"]
     raise (ToolTimeout if reply.get("reason") == ToolTimeout.reason else ToolError)(reply["error"]["message"])

@@ -80,14 +80,13 @@ def encode_error(fields):
 
 def send(report):
     # A thread that the script has left may be in the middle of a call. One that never gets to its end has the job ended.
-    for turn in turns:
-        turn.acquire()
-    view = memoryview(report)
+    view, got = memoryview(report), []
     try:
+        got.extend(turn.acquire() for turn in turns)
         while view:
             view = view[os_write(RESULT_FD, view) :]
     except OSError:
         return
     finally:
-        for turn in turns:
+        for turn in turns[: len(got)]:
             turn.release()

@@ -88,9 +88,27 @@ def test_what_is_raised_while_values_are_handed_out_loses_none(caller):
 
     first.wake = wake
     with pytest.raises(KeyboardInterrupt):
-        caller.line.read_some()
-    caller.line.hand_out()
-    assert (first.reply["value"], second.reply["value"]) == (1, 2)
+        caller.line.wait(first)
+    # Nothing more comes: what was read is enough.
+    caller.line.wait(second)
+    assert (part.came_to(first.reply), part.came_to(second.reply)) == (1, 2)
+
+
+def test_who_cannot_read_what_is_its_is_the_only_one_to_fail(caller):
+    deep, other = Waiting(), Waiting()
+    caller.line.ask("a", (), {}, deep)
+    caller.line.ask("b", (), {}, other)
+    caller.answer('{"call":1,"value":' + "[" * 5_000 + "]" * 5_000 + "}")
+    caller.answer('{"call":2,"value":"b"}')
+    caller.line.wait(other)
+    assert part.came_to(other.reply) == "b"
+    with pytest.raises(RecursionError):
+        part.came_to(deep.reply)
+
+
+def test_a_long_value_comes_in_many_pieces(caller):
+    threading.Thread(target=caller.answer, args=['{"call":1,"value":"' + "x" * 900_000 + '"}']).start()
+    assert caller.line.call("a", (), {}) == "x" * 900_000
 
 
 def test_a_call_in_the_middle_of_another_of_the_same_thread_is_refused(caller):

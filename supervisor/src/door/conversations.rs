@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use cloister_protocol::{ErrorCode, Failure, JobId, RefusedReturn, Returns, Taken as Told, Tenant};
 
-use crate::job::calls::Calls;
+use crate::job::calls::{Calls, Untaken};
 
 /// All jobs that may call tools.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ impl Conversations {
     ///
     /// # Errors
     /// When this tenant has no such job, which is the same whether or not another has.
-    pub fn take(&self, id: JobId, tenant: Tenant, returns: &Returns) -> Result<Told, Failure> {
+    pub async fn take(&self, id: JobId, tenant: Tenant, returns: &Returns) -> Result<Told, Failure> {
         let calls = self.lock().get(&id).filter(|(own, _)| *own == tenant).map(|(_, calls)| Arc::clone(calls));
         let calls = calls.ok_or_else(|| {
             let message = "there is no such job of yours here that calls tools: it has ended, or runs on another node";
@@ -43,9 +43,9 @@ impl Conversations {
         })?;
         let mut told = Told::default();
         for one in &returns.returns {
-            match calls.take(one) {
+            match calls.take(one).await {
                 Ok(()) => told.taken.push(one.call),
-                Err(message) => told.refused.push(RefusedReturn { call: one.call, message }),
+                Err(Untaken { message, again }) => told.refused.push(RefusedReturn { call: one.call, message, again }),
             }
         }
         told.open = calls.open();

@@ -85,7 +85,7 @@ impl Requests {
         let mut memory = self.memory.open();
         let told = async {
             let returns = body::receive_returns(body, &mut memory).await?;
-            self.conversations.take(id, tenant, &returns)
+            self.conversations.take(id, tenant, &returns).await
         };
         match told.await {
             Ok(told) => json(StatusCode::OK, id, serde_json::to_vec(&told).expect("numbers and strings")),

@@ -4,7 +4,7 @@
 //! written. What is kept here is bounded by the profile: which calls are open, until when, and what has been returned and is not yet
 //! read. A job that does not read waits for itself, and calls that nobody returns to fail in time, whether or not it reads.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::HashSet;
 use std::future::pending;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 
+use crate::job::call_table::Table;
 use crate::link::event_loop::LARGE;
 
 /// What a call has beside its arguments at most, in bytes.
@@ -24,6 +25,12 @@ const BESIDE: u64 = 1024;
 
 /// How many of the largest values a job may leave unread, before it is given no more.
 pub const MOST_UNREAD: u64 = 4;
+
+/// As much may be unread whatever they are.
+const LEAST_UNREAD: u64 = 256 * 1024;
+
+/// How long it is waited for a job to read of what there is.
+const ROOM: Duration = Duration::from_secs(1);
 
 /// Without tools nothing of this is asked for.
 const NONE: ToolLimits = ToolLimits { wait: Duration::ZERO, total: Duration::ZERO, most: 0, bytes: Bytes(0) };
@@ -41,21 +48,19 @@ pub struct Calls {
     returned: Notify,
     /// There is another time at which a call is given up.
     waits: Notify,
+    /// The job has read some of it.
+    read: Notify,
+    /// The job is dead.
+    ended: Notify,
 }
 
-#[derive(Debug, Default)]
-struct Table {
-    last: u32,
-    /// The calls that wait, and until when.
-    open: BTreeMap<u32, Instant>,
-    unread: VecDeque<Vec<u8>>,
-    unread_bytes: u64,
-    /// Whether the job has closed its end.
-    closed: bool,
-    told: Told,
-    waited: Duration,
-    /// Since when it waits, and what it had used of processors' time by then.
-    round: Option<(Instant, Option<Duration>)>,
+/// Why what a call came to is not taken.
+#[derive(Debug)]
+pub struct Untaken {
+    /// In words.
+    pub message: String,
+    /// Whether the same may be returned again.
+    pub again: bool,
 }
 
 /// What the script is told of a call to which nobody has returned.
@@ -72,8 +77,8 @@ impl Calls {
     pub fn new(tools: &[Tool], limits: ToolLimits) -> (Self, mpsc::Receiver<Vec<u8>>) {
         let (asked, heard) = mpsc::channel(1);
         let tools = tools.iter().map(|tool| tool.name.clone()).collect();
-        let (turned, returned, waits) = Default::default();
-        (Self { tools, limits, table: Mutex::default(), asked, turned, returned, waits }, heard)
+        let (turned, returned, waits, read, ended) = Default::default();
+        (Self { tools, limits, table: Mutex::default(), asked, turned, returned, waits, read, ended }, heard)
     }
 
     /// Those of a job that has no tools.
@@ -126,39 +131,70 @@ impl Calls {
                 self.waits.notify_one();
             }
         }
-        // A reader who has left has the job ended.
-        let _ = self.asked.send(event).await;
+        // A reader who has left has the job ended; and what a dead job has called waits in front of its last words.
+        tokio::select! {
+            biased;
+            () = self.ended() => {}
+            _ = self.asked.send(event) => {}
+        }
         true
     }
 
-    /// Takes what a call came to.
+    /// The job is dead, and who hears of its calls is not waited for any more.
+    pub fn set_ended(&self) {
+        self.lock().ended = true;
+        self.ended.notify_one();
+    }
+
+    async fn ended(&self) {
+        if !self.lock().ended {
+            self.ended.notified().await;
+        }
+    }
+
+    /// Takes what a call came to; of a job that reads, once it has read of what there is.
     ///
     /// # Errors
-    /// Why it is not taken, for whoever returned it; the call is open then if it was.
-    pub fn take(&self, one: &Return) -> Result<(), String> {
+    /// Why it is not taken, for whoever returned it.
+    pub async fn take(&self, one: &Return) -> Result<(), Untaken> {
+        let until = Instant::now() + ROOM;
+        loop {
+            let read = self.read.notified();
+            match self.take_now(one) {
+                Err(Untaken { again: true, .. }) if Instant::now() < until => {
+                    let _ = tokio::time::timeout_at(until, read).await;
+                }
+                taken => return taken,
+            }
+        }
+    }
+
+    fn take_now(&self, one: &Return) -> Result<(), Untaken> {
         let (number, most) = (one.call, self.limits.bytes.0);
+        let never = |message: String| Err(Untaken { message, again: false });
         let size = match &one.returned {
             Returned::Value(value) => value.get().len() as u64,
             Returned::Error(message) => message.len() as u64,
         };
         if size > most && matches!(one.returned, Returned::Value(_)) {
-            return Err(format!(
+            return never(format!(
                 "the value is {size} bytes of JSON, above the profile's tools.bytes of {most}: return another, or an error"
             ));
         }
         let mut table = self.lock();
         if table.open.get(&number).is_none_or(|until| *until <= Instant::now()) {
-            return Err(if number > table.last {
+            return never(if number > table.last {
                 format!("there is no call {number}")
             } else {
                 format!("call {number} has been returned to, or its time is over")
             });
         }
         if table.closed {
-            return Err("the script has closed the descriptor that what calls return is read from".to_owned());
+            return never("the script has closed the descriptor that what calls return is read from".to_owned());
         }
-        if table.unread_bytes > 0 && table.unread_bytes + size > MOST_UNREAD * most {
-            return Err("the job has not read what its calls returned before: return to this one again".to_owned());
+        if table.unread_bytes > 0 && table.unread_bytes + size > (MOST_UNREAD * most).max(LEAST_UNREAD) {
+            let message = "the job has not read what its calls returned before: return to this one again".to_owned();
+            return Err(Untaken { message, again: true });
         }
         table.open.remove(&number);
         match one.returned {
@@ -196,6 +232,7 @@ impl Calls {
                 return pending().await;
             }
             self.lock().unread_bytes -= reply.len() as u64;
+            self.read.notify_waiters();
         }
     }
 
@@ -274,18 +311,6 @@ impl Calls {
 
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().expect("nothing panics while it holds this lock")
-    }
-}
-
-impl Table {
-    /// The job has closed its end, and hears of nothing any more.
-    fn close(&mut self) {
-        (self.closed, self.unread) = (true, VecDeque::new());
-    }
-
-    fn put(&mut self, reply: Vec<u8>) {
-        self.unread_bytes += reply.len() as u64;
-        self.unread.push_back(reply);
     }
 }
 

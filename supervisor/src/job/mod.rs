@@ -3,6 +3,7 @@
 
 pub mod bounds;
 pub(crate) mod brought;
+pub(crate) mod call_table;
 pub mod calls;
 pub(crate) mod cell;
 pub(crate) mod clock;

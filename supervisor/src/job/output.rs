@@ -93,15 +93,17 @@ impl Output {
         }
     }
 
-    /// Takes what has been written so far, without waiting. The pipe itself is asked: what the event loop knows of it is from
-    /// when it looked last, and it may have had no reason to since.
+    /// Takes what has been written by now, without waiting, and no more of a job that goes on writing. The pipe itself is asked: what
+    /// the event loop knows of it is from when it looked last, and it may have had no reason to since.
     pub fn read_available(&self) {
+        let mut left = rustix::io::ioctl_fionread(&self.pipe).unwrap_or(0);
         let mut chunk = Vec::with_capacity(CHUNK);
-        loop {
+        while left > 0 {
             match rustix::io::read(&self.pipe, spare_capacity(&mut chunk)) {
-                Ok(1..) => {
+                Ok(read @ 1..) => {
                     self.keep(&chunk);
                     chunk.clear();
+                    left = left.saturating_sub(read as u64);
                 }
                 Err(Errno::INTR) => {}
                 _ => return,
@@ -176,6 +178,16 @@ mod tests {
         std::fs::File::from(theirs).write_all(b"last words").expect("there is room");
         output.read_available();
         assert_eq!(output.into_text().await, ("last words".to_owned(), false));
+    }
+
+    #[tokio::test]
+    async fn who_floods_is_not_read_without_end() {
+        let (pipe, written) = flooded(CHUNK);
+        let output = Output::new(pipe, 0, Arc::<Kept>::default());
+        let before = written.load(Ordering::Relaxed);
+        output.read_available();
+        // What was in the pipe, what the writer has written since, and what it is about to.
+        assert!(written.load(Ordering::Relaxed) <= before + 4 * CHUNK);
     }
 
     #[tokio::test]

@@ -195,7 +195,7 @@ async fn read_frames(
 /// Reads a call and passes it on; `false` for what is none.
 async fn read_call(pipe: &mut (impl AsyncRead + Unpin), hearing: Hearing<'_>) -> io::Result<bool> {
     let length = pipe.read_u64().await?;
-    if length > hearing.calls.longest() {
+    if !hearing.calls.may_be() || length > hearing.calls.longest() {
         return Ok(false);
     }
     let call = payload(pipe, length).await?;

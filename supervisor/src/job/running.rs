@@ -56,6 +56,7 @@ impl Running<'_> {
             return None;
         };
         self.end(&stop).await;
+        self.calls.set_ended();
         Some(match stop {
             Stop::Ended(end) if !silent => last_words(report).await.map_or(Stop::Ended(end), Stop::Said),
             stop => stop,

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 
 from client import eventually
+from keys import bearer
 from service import GATEWAY_ID, binary, free_port
 
 DAY = timedelta(days=1)
@@ -20,10 +21,6 @@ DAY = timedelta(days=1)
 
 def today():
     return datetime.now(timezone.utc).date()
-
-
-def bearer(key):
-    return {"Authorization": f"Bearer {key}"}
 
 
 class Tenants:

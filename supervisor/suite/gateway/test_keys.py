@@ -1,42 +1,15 @@
 """Keys in front of the real supervisor."""
 
-import os
 import subprocess
 
 import pytest
 
 from client import eventually
-from service import GATEWAY_ID, binary
+from keys import KeyFile, bearer
+from service import GATEWAY_ID
 from tongue import RUN
 
 pytestmark = pytest.mark.neutral
-
-
-class KeyFile:
-    """A key file in a directory of the gateway's group, changed by the real command."""
-
-    def __init__(self, directory):
-        directory.mkdir(exist_ok=True)
-        directory.chmod(0o750)
-        os.chown(directory, 0, GATEWAY_ID)
-        self.path = directory / "keys.toml"
-
-    def __call__(self, *arguments):
-        command = [binary("cloister"), "keys", "--keys", self.path, *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-@pytest.fixture
-def keys(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("keys")
-    for parent in directory.parents:
-        if parent.owner() == "root" and parent.stat().st_mode & 0o005 != 0o005 and str(parent).startswith("/tmp/"):
-            parent.chmod(0o755)
-    return KeyFile(directory)
-
-
-def bearer(key):
-    return {"Authorization": f"Bearer {key}"}
 
 
 def test_jobs_run_for_who_has_a_key_and_in_its_profiles(start_service, keys):

@@ -69,10 +69,10 @@ def test_a_job_that_reads_no_values_is_given_few_and_harms_nobody(service, talk,
     deaf = "    for number in range(1, 101):\n        os.write(3, call(number))\n    import time; time.sleep(60)"
     talk.execute(FRAME + deaf, ["a"], timeout_ms=8000)
     calls = [talk.until("call")["call"] for _ in range(100)]
-    for call in calls:
+    for call in calls[:8]:
         talk.send("return", call=call, value="x" * 900_000)
-    refused = [talk.until("refused") for _ in range(94)]
-    assert all("has not read" in one["error"]["message"] for one in refused), refused[0]
+    refused = talk.until("refused")
+    assert "has not read" in refused["error"]["message"] and refused["again"]
     assert client.execute("def main(): return 1").result == 1
     talk.send("close")
 
@@ -113,7 +113,8 @@ def test_who_closes_the_way_back_hears_of_nothing_and_the_answer_comes(talk):
 
 def test_a_job_that_stops_itself_in_a_call_is_ended_with_its_calls_time(short_talk):
     short_talk.execute(f"{FRAME}    os.write(3, call(1))\n    os.kill(os.getpid(), 19)", ["a"], profile="total")
-    assert short_talk.until("result")["error"]["code"] in ("timeout", "exit", "killed")
+    error = short_talk.until("result")["error"]
+    assert (error["code"], error["reason"]) == ("timeout", "tools_timeout")
 
 
 def test_callers_that_leave_in_the_middle_leave_nothing(service):

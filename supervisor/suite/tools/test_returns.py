@@ -44,7 +44,7 @@ def whole(answer, id):
 def test_an_answer_stops_at_a_call_and_is_taken_up(client):
     first = waits(post(client, SUM, "ab"))
     id = first["id"]
-    assert first["calls"] == [{"call": 1, "tool": "a", "args": [1], "kwargs": {}}] and first["returns_within_ms"] == 60_000
+    assert first["calls"] == [{"call": 1, "tool": "a", "args": [1], "kwargs": {}}] and 0 < first["returns_within_ms"] <= 60_000
     second = waits(returns(client, id, value(1, 10)))
     assert second["id"] == id and second["calls"] == [{"call": 2, "tool": "b", "args": [2], "kwargs": {}}]
     body = whole(returns(client, id, value(2, 5)), id)
@@ -114,7 +114,7 @@ def test_a_job_that_is_not_there(client, id):
 
 def test_a_job_to_which_nobody_returns_is_ended(impatient):
     first = waits(post(impatient.client, "from cloister import tools\ndef main(): return tools.a()", "a", profile="waits"))
-    assert first["returns_within_ms"] == 400
+    assert 0 <= first["returns_within_ms"] <= 400
     eventually(lambda: impatient.stats()["busy"] == 0)
     eventually(lambda: returns(impatient.client, first["id"], value(1, 1)).status_code == 404)
 

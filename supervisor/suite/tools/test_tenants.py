@@ -1,41 +1,14 @@
 """Calls and keys: who may return to what, and what is counted."""
 
-import os
-import subprocess
-
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from client import eventually
-from service import GATEWAY_ID, binary
+from keys import bearer
 from talk import conversation
 from test_returns import SUM, returns, value, waits
 
 ONE = "def main(): return 1"
-
-
-class Keys:
-    def __init__(self, path):
-        self.path = path
-
-    def __call__(self, *arguments):
-        command = [binary("cloister"), "keys", "--keys", self.path, *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-@pytest.fixture
-def keys(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("keys")
-    for parent in directory.parents:
-        if parent.owner() == "root" and parent.stat().st_mode & 0o005 != 0o005 and str(parent).startswith("/tmp/"):
-            parent.chmod(0o755)
-    os.chown(directory, 0, GATEWAY_ID)
-    directory.chmod(0o750)
-    return Keys(directory / "keys.toml")
-
-
-def bearer(key):
-    return {"Authorization": f"Bearer {key}"}
 
 
 def test_nobody_returns_to_the_job_of_another(start_service, keys):

@@ -61,7 +61,7 @@ pub struct Conversation {
     wire: Wire,
     /// Until when the peer is to give a sign of life, and whether it was asked for one.
     quiet: (Instant, bool),
-    /// How many messages were refused since a job began.
+    /// How many messages were refused since one was taken.
     refused: u32,
 }
 
@@ -127,8 +127,9 @@ impl Conversation {
     async fn run(&mut self, text: Utf8Bytes) -> Result<(), Over> {
         let Followed { id, answer } = (self.arrival.begin)();
         let (app, asked) = (Arc::clone(&self.app), self.asked.clone());
-        let body = Bytes::from(text).to_vec();
+        let (body, memory) = (Bytes::from(text).to_vec(), self.wire.hand_over());
         let answered = async move {
+            let _counted = memory;
             let caller = match app.admission.identify(&asked.0, asked.1) {
                 Ok(caller) => caller,
                 Err(refused) => return (refuse_with(id, refused), None),
@@ -150,7 +151,6 @@ impl Conversation {
                 },
             }
         };
-        self.wire.done();
         let response = answer(response);
         if response.headers().get(CONTENT_TYPE).is_none_or(|form| form != EVENT_STREAM) {
             return self.send(not_begun(id, response).await).await;
@@ -180,6 +180,7 @@ impl Conversation {
     /// it cannot.
     async fn came(&mut self) -> Option<Came> {
         tokio::select! {
+            biased;
             came = self.wire.next() => Some(came),
             () = sleep_until(self.quiet.0) => None,
         }
@@ -235,26 +236,34 @@ impl Conversation {
         };
         let body = self.wire.memory().work_on(is_large, write).await;
         let told = self.app.supervisor.returns(id, tenant, body.into()).await;
-        let why = match told {
+        let (why, again) = match told {
             Ok(HandedOn::To(told)) => match told.refused.into_iter().next() {
-                Some(refused) => refused.message,
-                None => return Ok(()),
+                Some(refused) => (refused.message, refused.again),
+                None => {
+                    self.refused = 0;
+                    return Ok(());
+                }
             },
-            Ok(HandedOn::NoJob) => "the job has ended".to_owned(),
-            Ok(HandedOn::Refused) | Err(Away::Full) => "too much is on its way at once: return to it again".to_owned(),
+            Ok(HandedOn::NoJob) => ("the job has ended".to_owned(), false),
+            Ok(HandedOn::Refused(why)) => (why, true),
+            Err(Away::Full) => ("too much is on its way at once: return to it again".to_owned(), true),
             // Its stream breaks off, and says what that means.
             Err(_) => return Ok(()),
         };
-        self.refuse(Some(id), Some(call), &why).await
+        self.refuse_as(refused(Some(id), Some(call), &why, again)).await
     }
 
     /// Tells of a message that was not taken. It ends nothing, unless nothing else comes.
     async fn refuse(&mut self, id: Option<JobId>, call: Option<u32>, why: &str) -> Result<(), Over> {
+        self.refuse_as(refused(id, call, why, false)).await
+    }
+
+    async fn refuse_as(&mut self, told: Vec<u8>) -> Result<(), Over> {
         self.refused += 1;
         if self.refused > MOST_REFUSED {
             return Err(Over::Because(CloseCode::Policy, "too many messages that are none"));
         }
-        self.send(refused(id, call, why)).await
+        self.send(told).await
     }
 
     /// Tells the last of a job: as one message, in pieces if it is long.

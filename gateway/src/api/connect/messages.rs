@@ -12,8 +12,9 @@ const LARGEST_REFUSAL: usize = 64 * 1024;
 /// The longest message that is looked into for whose it was, once it is known to be wrong.
 const LONGEST_WRONG: usize = 64 * 1024;
 
-/// A message of the client's was not taken: of which job, if one runs, and to which call, if it says.
-pub fn refused(id: Option<JobId>, call: Option<u32>, why: &str) -> Vec<u8> {
+/// A message of the client's was not taken: of which job, if one runs, to which call, if it says, and whether the same may come
+/// again.
+pub fn refused(id: Option<JobId>, call: Option<u32>, why: &str, again: bool) -> Vec<u8> {
     #[derive(Serialize)]
     struct Refused<'a> {
         r#type: &'a str,
@@ -22,9 +23,11 @@ pub fn refused(id: Option<JobId>, call: Option<u32>, why: &str) -> Vec<u8> {
         call: Option<u32>,
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<JobId>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
     }
     let error = Failure::new(ErrorCode::InvalidRequest, why);
-    serde_json::to_vec(&Refused { r#type: "refused", error, call, id }).expect("strings and numbers")
+    serde_json::to_vec(&Refused { r#type: "refused", error, call, id, again }).expect("strings and numbers")
 }
 
 /// The call that a wrong message is about, if that can be read.

@@ -47,8 +47,7 @@ const NO_WEBSOCKET: &str =
         (status = 101, description = "The conversation is open."),
         (status = 400, description = "The request asks for no WebSocket: invalid_request.", body = schemas::Refused),
         (status = 401, description = "No key, or none that is known here: unauthorized.", body = schemas::Refused),
-        (status = 403, description = "A page of others asks, or a name that is not this node's: forbidden.", body = schemas::Refused),
-        (status = 429, description = "This key sends too fast: rate_limited.", body = schemas::Refused)
+        (status = 403, description = "A page of others asks, or a name that is not this node's: forbidden.", body = schemas::Refused)
     )
 )]
 pub async fn connect(

@@ -35,8 +35,9 @@ const LINGER: usize = 64 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Wire {
     socket: WebSocketStream<Counted>,
-    /// Bytes that were of messages which have come whole.
+    /// Bytes that were of messages which have come whole, and of those that are dealt with.
     whole: u64,
+    dealt_with: u64,
 }
 
 /// What has come.
@@ -72,14 +73,20 @@ impl Wire {
             .max_message_size(Some(longest))
             .max_frame_size(Some(longest));
         let counted = Counted { stream: TokioIo::new(stream), memory, read: 0 };
-        Self { socket: WebSocketStream::from_raw_socket(counted, Role::Server, Some(config)).await, whole: 0 }
+        Self {
+            socket: WebSocketStream::from_raw_socket(counted, Role::Server, Some(config)).await,
+            whole: 0,
+            dealt_with: 0,
+        }
     }
 
     /// What comes next. Can be dropped and called again without loss.
     pub async fn next(&mut self) -> Came {
         let next = self.socket.next().await;
-        if let Some(Ok(message)) = &next {
-            self.whole += framed(message.len());
+        if let Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) = &next {
+            // No more is read beyond the frame that is being put together; and by what was, however it was cut into frames.
+            let read = self.socket.get_ref().read;
+            self.whole = (self.whole + framed(message.len())).max(read.saturating_sub(READ as u64)).min(read);
         }
         match next {
             Some(Ok(Message::Text(text))) => Came::Text(text),
@@ -99,13 +106,16 @@ impl Wire {
         }
     }
 
-    /// What has come whole is dealt with, and takes no memory any more; what has come of the next message does.
+    /// What has come whole is another's to deal with, with what it takes of memory; what has come of the next message stays.
+    pub fn hand_over(&mut self) -> TenantBody {
+        let whole = usize::try_from(self.whole - self.dealt_with).unwrap_or(usize::MAX / 2);
+        self.dealt_with = self.whole;
+        self.socket.get_mut().memory.split(2 * whole)
+    }
+
+    /// What has come whole is dealt with.
     pub fn done(&mut self) {
-        let rest = self.socket.get_ref().read.saturating_sub(self.whole);
-        let counted = self.socket.get_mut();
-        let mut memory = counted.memory.another();
-        let _ = memory.take(2 * usize::try_from(rest).unwrap_or(usize::MAX / 2));
-        counted.memory = memory;
+        drop(self.hand_over());
     }
 
     /// The memory that what was read takes.

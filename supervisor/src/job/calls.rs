@@ -4,18 +4,17 @@
 //! written. What is kept here is bounded by the profile: which calls are open, until when, and what has been returned and is not yet
 //! read. A job that does not read waits for itself, and calls that nobody returns to fail in time, whether or not it reads.
 
+mod writing;
+
 use std::collections::HashSet;
-use std::future::pending;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use cloister_protocol::{Call, Calls as Told, Return, Returned, Tool, ToolFailure, event};
+use cloister_protocol::{Call, Calls as Told, Return, Returned, Tool, event};
 use cloister_terms::{Bytes, ToolLimits};
 use serde::Serialize;
-use tokio::io::AsyncWriteExt;
-use tokio::net::unix::pipe;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use crate::job::call_table::Table;
 use crate::link::event_loop::LARGE;
@@ -61,14 +60,6 @@ pub struct Untaken {
     pub message: String,
     /// Whether the same may be returned again.
     pub again: bool,
-}
-
-/// What the script is told of a call to which nobody has returned.
-#[derive(Serialize)]
-struct Unreturned<'a> {
-    call: u32,
-    error: ToolFailure<'a>,
-    reason: &'static str,
 }
 
 impl Calls {
@@ -213,58 +204,6 @@ impl Calls {
     #[must_use]
     pub fn open(&self) -> Vec<u32> {
         self.lock().open.keys().copied().collect()
-    }
-
-    /// Writes what calls come to, and gives up those that nobody returns to, for as long as the job runs.
-    pub async fn write_to(&self, pipe: pipe::Sender) {
-        tokio::join!(self.write_what_returns(pipe), self.give_up_in_time());
-    }
-
-    async fn write_what_returns(&self, mut pipe: pipe::Sender) {
-        loop {
-            let next = self.lock().unread.pop_front();
-            let Some(reply) = next else {
-                self.returned.notified().await;
-                continue;
-            };
-            if pipe.write_all(&reply).await.is_err() {
-                self.lock().close();
-                return pending().await;
-            }
-            self.lock().unread_bytes -= reply.len() as u64;
-            self.read.notify_waiters();
-        }
-    }
-
-    async fn give_up_in_time(&self) {
-        loop {
-            let first = self.lock().open.values().min().copied();
-            match first {
-                None => self.waits.notified().await,
-                Some(until) => {
-                    sleep_until(until).await;
-                    self.give_up_those_that_are_due();
-                }
-            }
-        }
-    }
-
-    fn give_up_those_that_are_due(&self) {
-        let now = Instant::now();
-        let mut table = self.lock();
-        let due: Vec<_> = table.open.iter().filter(|(_, until)| **until <= now).map(|(number, _)| *number).collect();
-        let wait = self.limits.wait.as_secs_f64();
-        let message = format!("nobody has returned to this call within {wait} s, which is the profile's tools.wait");
-        for call in due {
-            table.open.remove(&call);
-            table.told.unanswered += 1;
-            let told = Unreturned { call, error: ToolFailure { message: &message }, reason: "timeout" };
-            table.put(framed(&told));
-        }
-        if table.open.is_empty() {
-            self.turned.notify_one();
-        }
-        self.returned.notify_one();
     }
 
     /// Whether any waits.

@@ -71,7 +71,8 @@ def test_processor_time_is_counted_as_the_kernel_does_and_of_who_leaves_as_the_m
         client.sendall((head + body).encode())
         eventually(guarded.holding)
     eventually(lambda: guarded.client.execute(RUN, headers=bearer(leaver)).code == "quota_exceeded")
-    [left] = [event for event in tenants.events() if event["key"] == "leaver" and event["outcome"] == "abandoned"]
+    # It is charged first, and told of then.
+    [left] = eventually(lambda: [event for event in tenants.events() if event["key"] == "leaver" and event["outcome"] == "abandoned"])
     assert left["estimated"] and left["cpu_seconds"] > 0 and left["ran"] is None
 
 

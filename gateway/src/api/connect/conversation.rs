@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use cloister_protocol::event::EVENT_STREAM;
-use cloister_protocol::{JobId, Message, Return, Returned, Returns, Tenant, Writer};
+use cloister_protocol::{JobId, Message, Return, Returned, Tenant, Writer};
 use hyper::HeaderMap;
 use hyper::body::Bytes;
 use hyper::header::CONTENT_TYPE;
@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use crate::admission::caller::Caller;
 use crate::api::app::App;
 use crate::api::connect::arrival::{Arrival, Followed};
-use crate::api::connect::messages::{call_in, not_begun, refused, typed};
+use crate::api::connect::messages::{call_in, not_begun, refused, returned, typed};
 use crate::api::connect::wire::{Came, PIECE, Wire};
 use crate::api::refusal::refuse_with;
 use crate::upstream::away::{Away, HandedOn};
@@ -231,10 +231,7 @@ impl Conversation {
     async fn hand_on(&mut self, id: JobId, tenant: Tenant, one: Return) -> Result<(), Over> {
         let (call, is_large) =
             (one.call, matches!(&one.returned, Returned::Value(value) if value.get().len() >= LARGE));
-        let write = move || {
-            serde_json::to_vec(&Returns { returns: vec![one] }).expect("numbers, strings and JSON that was parsed")
-        };
-        let body = self.wire.memory().work_on(is_large, write).await;
+        let body = self.wire.memory().work_on(is_large, move || returned(one)).await;
         let told = self.app.supervisor.returns(id, tenant, body.into()).await;
         let (why, again) = match told {
             Ok(HandedOn::To(told)) => match told.refused.into_iter().next() {

@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use cloister_program::read_whole;
-use cloister_protocol::{Answer, ErrorCode, Failure, JobId};
+use cloister_protocol::{Answer, ErrorCode, Failure, JobId, Return, Returns};
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,11 @@ pub fn refused(id: Option<JobId>, call: Option<u32>, why: &str, again: bool) -> 
     }
     let error = Failure::new(ErrorCode::InvalidRequest, why);
     serde_json::to_vec(&Refused { r#type: "refused", error, call, id, again }).expect("strings and numbers")
+}
+
+/// What a call came to, as the supervisor is told.
+pub fn returned(one: Return) -> Vec<u8> {
+    serde_json::to_vec(&Returns { returns: vec![one] }).expect("numbers, strings and JSON that was parsed")
 }
 
 /// The call that a wrong message is about, if that can be read.

@@ -1,0 +1,73 @@
+//! What a job is written of its calls: what they came to, and that nobody has returned to them in time.
+
+use std::future::pending;
+
+use cloister_protocol::ToolFailure;
+use serde::Serialize;
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::pipe;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Calls, framed};
+
+/// What the script is told of a call to which nobody has returned.
+#[derive(Serialize)]
+struct Unreturned<'a> {
+    call: u32,
+    error: ToolFailure<'a>,
+    reason: &'static str,
+}
+
+impl Calls {
+    /// Writes what calls come to, and gives up those that nobody returns to, for as long as the job runs.
+    pub async fn write_to(&self, pipe: pipe::Sender) {
+        tokio::join!(self.write_what_returns(pipe), self.give_up_in_time());
+    }
+
+    async fn write_what_returns(&self, mut pipe: pipe::Sender) {
+        loop {
+            let next = self.lock().unread.pop_front();
+            let Some(reply) = next else {
+                self.returned.notified().await;
+                continue;
+            };
+            if pipe.write_all(&reply).await.is_err() {
+                self.lock().close();
+                return pending().await;
+            }
+            self.lock().unread_bytes -= reply.len() as u64;
+            self.read.notify_waiters();
+        }
+    }
+
+    async fn give_up_in_time(&self) {
+        loop {
+            let first = self.lock().open.values().min().copied();
+            match first {
+                None => self.waits.notified().await,
+                Some(until) => {
+                    sleep_until(until).await;
+                    self.give_up_those_that_are_due();
+                }
+            }
+        }
+    }
+
+    fn give_up_those_that_are_due(&self) {
+        let now = Instant::now();
+        let mut table = self.lock();
+        let due: Vec<_> = table.open.iter().filter(|(_, until)| **until <= now).map(|(number, _)| *number).collect();
+        let wait = self.limits.wait.as_secs_f64();
+        let message = format!("nobody has returned to this call within {wait} s, which is the profile's tools.wait");
+        for call in due {
+            table.open.remove(&call);
+            table.told.unanswered += 1;
+            let told = Unreturned { call, error: ToolFailure { message: &message }, reason: "timeout" };
+            table.put(framed(&told));
+        }
+        if table.open.is_empty() {
+            self.turned.notify_one();
+        }
+        self.returned.notify_one();
+    }
+}

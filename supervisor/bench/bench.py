@@ -21,6 +21,7 @@ import neighbours
 import packages
 import prints
 import report
+import tool_calls
 import used
 from subjects import Cloister, Floor, Nsjail, Predecessor, Service
 from workloads import WORKLOADS
@@ -39,6 +40,8 @@ def main():
         return print(report.neighbours(noise(arguments)))
     if arguments.only_packages:
         return print(report.packages(packages.measure(arguments.rounds, arguments.seconds)))
+    if arguments.only_tools:
+        return print(report.tools(tool_calls.measure(arguments.rounds)))
     subjects = [Cloister("warm", warm=True), Cloister("cold", warm=False), Floor(), Predecessor()]
     if arguments.beside:
         subjects += [Cloister("warm, before", warm=True, built=arguments.beside), Cloister("cold, before", warm=False, built=arguments.beside)]
@@ -68,6 +71,7 @@ def main():
         "prints": printed,
         "density": {} if arguments.without_density else density.measure(arguments.jobs),
         "neighbours": {} if arguments.without_neighbours else noise(arguments),
+        "tools": {} if arguments.without_tools else tool_calls.measure(arguments.rounds),
         "used": {} if arguments.without_used else used.measure(arguments.used),
     }
     figures["goals"] = report.goals(figures)
@@ -92,6 +96,8 @@ def parse():
     parser.add_argument("--neighbours", type=int, default=neighbours.JOBS, help="how many jobs at once the other client has")
     parser.add_argument("--neighbour-seconds", type=float, default=4, help="how long each kind of neighbour is measured")
     parser.add_argument("--only-packages", action="store_true", help="pictures, models and workbooks, and nothing else")
+    parser.add_argument("--without-tools", action="store_true", help="leave out the part about calls of tools")
+    parser.add_argument("--only-tools", action="store_true", help="nothing but that part")
     parser.add_argument("--only-neighbours", action="store_true", help="nothing but that part")
     parser.add_argument("--used", type=int, default=200, help="how many requests the part about a mix of import sets has")
     parser.add_argument("--without-used", action="store_true", help="leave that part out")

@@ -8,6 +8,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 
 import packages as packaged  # noqa: E402
+import tool_calls  # noqa: E402
 from prints import PRINTS  # noqa: E402
 
 # Subjects in the order of the tables.
@@ -44,6 +45,8 @@ def goals(figures):
         loud = [row for kind, row in rows_beside["now"].items() if not kind.startswith("alone")]
         at_most("requests that failed beside neighbours", sum(sum(row["failed"].values()) for row in loud), 0)
         at_most("p99 of 2 + 2 beside the worst of neighbours, in ms", max(row["p99"] or float("inf") for row in loud), 250)
+    for what, figure, bound in tool_calls.goals(figures["tools"]) if figures["tools"] else ():
+        at_most(what, figure, bound)
     if dense := figures["density"]:
         at_least("of 1,000 jobs asleep at once, answered", dense["at once"]["answered"] / dense["at once"]["jobs"], 1)
         at_most("private memory of a parked child, in MiB", dense["parked"]["private_kib"] / 1024, 6)
@@ -73,6 +76,8 @@ def table(figures):
     parts += before_and_after(figures)
     if figures["neighbours"]:
         parts.append(neighbours(figures["neighbours"]))
+    if figures["tools"]:
+        parts.append(measured_tools(figures["tools"]))
     if figures["used"]:
         parts.append(used(figures["used"]))
     rows = [("an allowed call", "in a job, ns", "no filter, ns", "ratio")]
@@ -103,9 +108,23 @@ def before_and_after(figures):
 
 def packages(figures):
     """Pictures, models and workbooks, and what is wanted of them."""
-    wanted = [("goal", "ratio", "bound", "")]
-    wanted += [(what, f"{ratio:.2f}", f"at most {bound}", "met" if ratio <= bound else "NOT MET") for what, ratio, bound in packaged.goals(figures)]
-    return aligned(list(packaged.rows(figures))) + "\n\n" + aligned(wanted)
+    return aligned(list(packaged.rows(figures))) + "\n\n" + wanted(packaged.goals(figures))
+
+
+def wanted(goals):
+    """What is wanted of a part that is measured alone, and whether it is so."""
+    rows = [("goal", "figure", "bound", "")]
+    rows += [(what, f"{figure:.3f}", f"at most {bound}", "met" if figure <= bound else "NOT MET") for what, figure, bound in goals]
+    return aligned(rows)
+
+
+def tools(figures):
+    """Calls of tools, and what is wanted of them."""
+    return measured_tools(figures) + "\n\n" + wanted(tool_calls.goals(figures))
+
+
+def measured_tools(figures):
+    return aligned(list(tool_calls.rows(figures))) + "\n\n" + aligned(list(tool_calls.jobs(figures)))
 
 
 def neighbours(figures):

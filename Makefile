@@ -38,7 +38,7 @@ PYTEST := $(VENV)/bin/python -B -m pytest -q -o cache_dir=$(abspath $(TARGET))/p
 SUITE := $(PYTEST) --numprocesses 2 --dist loadfile supervisor/suite
 # Of the suite what is about the daemons, their sockets and the policy file, however interpreters are started.
 EITHER_WAY := page gateway runtimes spec policy/test_check.py policy/test_learn.py warm/test_everywhere.py warm/test_sets.py warm/test_started.py warm/test_warm_is_cold.py \
-	$(addprefix tools/test_,attacks.py clock.py connect.py returns.py tenants.py) \
+	$(addprefix tools/test_,call_attacks.py clock.py connect.py http2.py returns.py tenants.py) \
 	$(addprefix contract/test_,http.py manuals.py request.py stream.py) \
 	$(addprefix faults/test_,canary.py doctor.py gateway.py going.py overload.py reader.py reload.py two_supervisors.py unread.py)
 

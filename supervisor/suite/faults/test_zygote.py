@@ -136,8 +136,9 @@ def test_a_renewal_that_takes_long_holds_nobody_up(start_service, own_module):
     born = lambda: service.client.execute("import wsgiref\ndef main(): return wsgiref.born", profile="own").result
     first = born()
     own_module.rewrite(WAITS + source)
-    # One of the default profile, the one in service and the one that imports.
-    eventually(lambda: len(service.zygotes()) == 3)
+    # One of the default profile, the one in service and the one that imports: for longer than a child is one of them that has just
+    # been forked.
+    eventually(lambda: len(zygotes := {*service.zygotes()}) == 3 and born() and zygotes <= {*service.zygotes()})
     # More than are parked, so that the one before is still forked from.
     last = [born() for _ in range(8)]
     assert len(service.zygotes()) == 3, "the renewal is still under way"

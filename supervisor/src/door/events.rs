@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -30,17 +30,29 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// The body of a streamed answer. Dropping it is leaving.
 #[derive(Debug)]
-pub struct Events(mpsc::Receiver<Frame<Bytes>>);
+pub struct Events(mpsc::Receiver<Bytes>, Beside);
 
 /// The end that tells.
 #[derive(Debug)]
-pub struct Teller(mpsc::Sender<Frame<Bytes>>);
+pub struct Teller(mpsc::Sender<Bytes>, Beside);
+
+/// What is told at the end beside the answer, once there is one. It takes no room from events: so the last of these and it go out
+/// together, and the reader is woken once.
+#[derive(Clone, Debug, Default)]
+struct Beside(Arc<Mutex<Option<HeaderMap>>>);
+
+impl Beside {
+    fn lock(&self) -> MutexGuard<'_, Option<HeaderMap>> {
+        // It is there or not, whatever happened to the last holder.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// A stream, with room for one event that its reader has not taken.
 #[must_use]
 pub fn channel() -> (Teller, Events) {
-    let (sender, receiver) = mpsc::channel(1);
-    (Teller(sender), Events(receiver))
+    let ((sender, receiver), beside) = (mpsc::channel(1), Beside::default());
+    (Teller(sender, beside.clone()), Events(receiver, beside))
 }
 
 impl Body for Events {
@@ -48,7 +60,15 @@ impl Body for Events {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|frame| frame.map(Ok))
+        match self.0.poll_recv(cx) {
+            Poll::Ready(Some(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            // It was this task's turn for long enough: what is there is told later.
+            Poll::Pending if !self.0.is_empty() => Poll::Pending,
+            none => match self.1.lock().take() {
+                Some(trailers) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+                None => none.map(|_| None),
+            },
+        }
     }
 }
 
@@ -80,18 +100,24 @@ impl Teller {
     /// Tells the last event, which is an answer, and what is told beside it.
     pub async fn finish(&self, mut answer: Parts, trailers: HeaderMap) {
         while let Some(piece) = answer.next_piece() {
-            if self.0.send(Frame::data(piece)).await.is_err() {
+            if self.0.send(piece).await.is_err() {
                 return;
             }
         }
-        let _ = self.0.send(Frame::trailers(trailers)).await;
+        self.end_with(trailers).await;
     }
 
     /// Tells the last event where there is no answer, after what was printed.
     pub async fn give_up(&self, mut reader: Reader, refusal: &Answer<'_>, trailers: HeaderMap) {
         while self.tell(&mut reader.stdout).await | self.tell(&mut reader.stderr).await {}
         self.send(event::last(refusal)).await;
-        let _ = self.0.send(Frame::trailers(trailers)).await;
+        self.end_with(trailers).await;
+    }
+
+    /// Tells what is told beside the last event, and waits until that is taken.
+    async fn end_with(&self, trailers: HeaderMap) {
+        *self.1.lock() = Some(trailers);
+        let _ = self.0.reserve().await;
     }
 
     async fn tell_news(&self, reader: &mut Reader) {
@@ -126,12 +152,12 @@ impl Teller {
         if text.is_empty() {
             return false;
         }
-        room.send(Frame::data(event::printed(cursor.stream, &text).into()));
+        room.send(event::printed(cursor.stream, &text).into());
         true
     }
 
     async fn send(&self, bytes: Vec<u8>) {
-        let _ = self.0.send(Frame::data(bytes.into())).await;
+        let _ = self.0.send(bytes.into()).await;
     }
 }
 

@@ -24,7 +24,7 @@ import sys
 __builtins__ = dict(vars(builtins))
 
 os_read, os_write, os_exit, os_getpid, os_times = os.read, os.write, os._exit, os.getpid, os.times
-os_open, os_close, os_getcwd = os.open, os.close, os.getcwd
+os_open, os_close, os_getcwd, os_fstat = os.open, os.close, os.getcwd, os.fstat
 # What decodes without looking for white space and encodings: the supervisor's JSON has no such surprises.
 json_scan = json.JSONDecoder().scan_once
 json_encoder = json.encoder.c_make_encoder

@@ -7,12 +7,13 @@ kinds that go without a sound, nobody can tell whether they went. It errs on the
 """
 
 import gc
+import os
 import sys
 import types
 from _thread import _count as thread_count
 from _frozen_importlib_external import SourceFileLoader
 
-from .captured import sys_modules
+from .captured import RETURNS_FD, os_close, os_fstat, sys_modules
 from .exit_handlers import count_exit_handlers, nothing_for_exit_handlers
 from .streams import call_native
 
@@ -20,7 +21,7 @@ from .streams import call_native
 all_objects, referents, is_tracked = gc.get_objects, gc.get_referents, gc.is_tracked
 freeze, collect_callbacks, collect_debug = gc.freeze, gc.callbacks, gc.get_debug
 count_new, count_collections = gc.get_count, gc.get_stats
-sys_names = vars(sys)
+sys_names, set_inheritable = vars(sys), os.set_inheritable
 
 # More is not looked at: then the end takes no longer than this would.
 MOST_OBJECTS, MOST_INSIDE = 200, 100
@@ -33,6 +34,9 @@ SIZED = frozenset((dict, list, tuple, set, frozenset))
 INERT = SIZED | {types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, types.CellType, SourceFileLoader}
 # Those of a script are among the objects, and are no atoms there: what is only referred to is a class of somebody else's.
 REFERRED = INERT | ATOMS | {type}
+
+# Which pipe the descriptor of returns is, where the job has one.
+returns = []
 
 
 class Start:
@@ -65,9 +69,35 @@ def leaves_nothing(start):
         # Where there is much, even a list of it may be more than there is memory for.
         if count_new()[0] > MOST_NEW or collected() != start.collected:
             return False
-        return made_what_is_inert() and call_native("has_files") is False
+        if not made_what_is_inert():
+            return False
+        close_returns()
+        return call_native("has_files") is False
     except BaseException:  # the script has seen to it that nothing can be told
         return False
+
+
+def keep_returns():
+    """What calls of tools return is read from a descriptor, which is no file of the script's and none for what it starts."""
+    if not returns:
+        returns.append(which_returns())
+        if returns[0] is not None:
+            set_inheritable(RETURNS_FD, False)
+
+
+def close_returns():
+    """Nothing is left that could call. A script may have closed the descriptor itself, and have a file under its number."""
+    while returns:
+        if which_returns() == returns.pop():
+            os_close(RETURNS_FD)
+
+
+def which_returns():
+    try:
+        pipe = os_fstat(RETURNS_FD)
+    except OSError:
+        return None
+    return pipe.st_dev, pipe.st_ino
 
 
 def made_what_is_inert():

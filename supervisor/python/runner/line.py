@@ -69,13 +69,15 @@ class Line:
     that does it, `extend` of a `map`; and what is done with it can be done again.
     """
 
-    def __init__(self, most, most_calls):
-        self.most, self.most_calls = most, most_calls
+    def __init__(self):
         self.number, self.waiting, self.parts, self.needed, self.over = 0, {}, [], 0, False
         self.writing, self.reading, self.busy = _thread.allocate_lock(), _thread.allocate_lock(), set()
-        self.owner, self.listening = os_getpid(), None
-        self.poll = select.poll()
+        self.listening, self.poll = None, select.poll()
         self.poll.register(RETURNS_FD, select.POLLIN)
+
+    def begin(self, most, most_calls):
+        """From now on this process may ask, so often and with arguments of so many bytes."""
+        self.most, self.most_calls, self.owner = most, most_calls, os_getpid()
 
     def ask(self, name, args, kwargs, waiting):
         """Send a call. What can be said against it is said before anything leaves."""

@@ -13,7 +13,7 @@ from .receive import read_standard_input, receive
 from .report import ahead_of_end, done_frame, encode_error, frame, send, tell_wait
 from .main_module import MAIN_NAMES, remove_script
 from .exit_handlers import judge_exit_handlers
-from .leavings import Start, leaves_nothing
+from .leavings import Start, keep_returns, leaves_nothing, returns
 from .ends import end, flush_c, rehearse_end
 from .script import EXITED, run
 from .streams import flush_streams, load_native, open_streams, with_descriptors
@@ -72,11 +72,12 @@ def serve(begun, meanwhile=()):
 def prepare_calls(request):
     """Let the script call what the request names of its sender's, if it does."""
     if "tools" not in request:
+        returns.clear()
         os_close(RETURNS_FD)
         return
     from .tools import give_tools
 
-    os.set_inheritable(RETURNS_FD, False)
+    keep_returns()
     give_tools(request["tools"], request["tools_bytes"], request["tools_most"])
 
 
@@ -93,6 +94,7 @@ def rehearse():
     script = "def main(*a, **k):\n    return {'sum': sum([1, 2]), 'text': str(1.5)}\n"
     body = dump({"script": script, "args": [1, 2.5, "x", None], "result_bytes": 1 << 10})
     before = {name: sys_modules[name] for name in MAIN_NAMES if name in sys_modules}, sys.argv, sys.path[:]
+    rehearse_calls()
     start = Start()
     run(receive(io.BytesIO(len(body).to_bytes(8, "big") + body).read), start, [])
     remove_script(sys_modules["__main__"])
@@ -102,10 +104,17 @@ def rehearse():
     sys_modules.update(modules)
 
 
+def rehearse_calls():
+    from .tools import rehearse_tools
+
+    rehearse_tools()
+
+
 def rehearse_early():
     """What `meanwhile` is at least, for who is ahead of its request: see `serve`."""
     yield SHORTLY
     rehearse()
+    keep_returns()
 
 
 def serve_ahead(cpu_seconds, modules):

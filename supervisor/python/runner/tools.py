@@ -12,6 +12,8 @@ class Tools(types.ModuleType):
     """The tools that the request names: `tools.search(q="...")`, and in a coroutine `await tools.search.call(q="...")`."""
 
     def __getattr__(self, name):
+        if name == "__all__":
+            return [name for name in self if name.isidentifier()]
         if name.startswith("__"):
             raise AttributeError(name)
         try:
@@ -68,14 +70,32 @@ def described_tool(tool):
     return "\n\n".join(part for part in parts if part)
 
 
-def give_tools(given, most, most_calls):
-    """Make them there to be imported."""
-    package, tools, line = types.ModuleType("cloister"), Tools("cloister.tools"), Line(most, most_calls)
-    turns.append(line.writing)
-    vars(tools)["__given__"] = {tool["name"]: tool for tool in given}, line, {}
-    tools.__all__ = [name for name in tools if name.isidentifier()]
+def make_package():
+    package, tools = types.ModuleType("cloister"), Tools("cloister.tools")
     for kind in ToolError, ToolTimeout:
         kind.__module__, kind.__qualname__ = "cloister", kind.__name__
         setattr(package, kind.__name__, kind)
     package.__doc__, package.__path__, package.tools = "What a job has of Cloister.", [], tools
-    sys_modules["cloister"], sys_modules["cloister.tools"] = package, tools
+    return package, tools
+
+
+# Made where this is loaded, which in a zygote is ahead of all jobs: what a job does not make it need not wait for.
+PACKAGE, TOOLS = make_package()
+LINE = Line()
+
+
+def give_tools(given, most, most_calls):
+    """Make them there to be imported."""
+    LINE.begin(most, most_calls)
+    turns.append(LINE.writing)
+    vars(TOOLS)["__given__"] = {tool["name"]: tool for tool in given}, LINE, {}
+    sys_modules["cloister"], sys_modules["cloister.tools"] = PACKAGE, TOOLS
+
+
+def rehearse_tools():
+    """Give one that nobody calls, and take it back."""
+    give_tools([{"name": "rehearsed"}], 1, 1)
+    turns.remove(LINE.writing)
+    for name in "cloister", "cloister.tools":
+        del sys_modules[name]
+    vars(TOOLS).pop("__given__")

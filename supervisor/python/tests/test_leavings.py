@@ -52,3 +52,26 @@ NOT_INERT = {
 def test_what_goes_without_a_sound_is_told_from_what_does_not(script, inert):
     done = subprocess.run([sys.executable, "-I", "-c", LOOK, script, str(FOLDER)], capture_output=True, text=True, timeout=30)
     assert done.stdout.splitlines()[0] == str(inert), done
+
+
+@pytest.mark.parametrize(("meanwhile", "there"), [
+    pytest.param("", False, id="it is the pipe"), pytest.param("os.close(4)", False, id="the script has closed it"),
+    pytest.param("os.close(4); f = os.open('/dev/null', 0); assert f == 4", True, id="the script has a file there"),
+])
+def test_the_way_that_calls_return_is_closed_where_it_is_still_that(meanwhile, there):
+    text = f"""
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from runner.leavings import close_returns, keep_returns
+close_returns()
+pipe = os.pipe()
+os.dup2(pipe[0], 4)
+os.closerange(5, 20)
+keep_returns()
+{meanwhile}
+close_returns()
+close_returns()
+print(os.path.exists("/proc/self/fd/4"))
+"""
+    done = subprocess.run([sys.executable, "-I", "-c", text, str(FOLDER)], capture_output=True, text=True, timeout=30)
+    assert done.stdout.splitlines() == [str(there)], done

@@ -16,7 +16,8 @@ class Caller:
         self.sent, (self.read, self.write) = bytearray(), os.pipe()
         monkeypatch.setattr(part, "RETURNS_FD", self.read)
         monkeypatch.setattr(part, "os_write", lambda fd, view: self.sent.extend(bytes(view[:10])) or min(len(view), 10))
-        self.line = Line(1 << 20, 100)
+        self.line = Line()
+        self.line.begin(1 << 20, 100)
 
     def answer(self, text):
         body = text.encode()

@@ -199,7 +199,7 @@ class Service:
 
     def launcher(self):
         """The process whose end is the end of every sandbox: the first of the ids."""
-        return min(self.processes())
+        return min(self.processes(), key=started)
 
     def zygotes(self):
         """The warm interpreters that jobs are forked from; none with cold starts."""
@@ -248,6 +248,11 @@ def standard_library():
     host, inside = re.search(r'"(/[^:"]*):(/usr)"', text).groups()
     [directory] = Path(host).glob("lib/python3.*")
     return f"{inside}/{directory.relative_to(host)}"
+
+
+def started(pid):
+    """When a process was started, in ticks of the host: proc_pid_stat(5). Its number says nothing of that, for numbers come again."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
 def name_of(pid):

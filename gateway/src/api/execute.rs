@@ -89,7 +89,7 @@ fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
 async fn run(app: &App, id: JobId, caller: &Caller, request: Request) -> Result<Response, Box<Response>> {
     let refused = |code, message: &str| Err(Box::new(refuse_unread(id, code, message)));
     let explain = header(&request, EXPLAIN_HEADER) == Some("1");
-    let wish = Wish { explain, stream: prefers_events(request.headers()) };
+    let wish = Wish { explain, stream: prefers_events(request.headers()), whole: false };
     if !header(&request, CONTENT_TYPE.as_str()).is_some_and(is_json_content_type) {
         return refused(ErrorCode::UnsupportedMediaType, "send Content-Type: application/json");
     }

@@ -73,7 +73,8 @@ impl App {
             .await
             .map_err(|why| Box::new(refuse(id, ErrorCode::InvalidRequest, why)))?;
         let (mut body, mut chosen) = (Bytes::from(body), None);
-        wish.stream |= has_tools;
+        // A stream inside, whatever its client asked for.
+        (wish.whole, wish.stream) = (has_tools && !wish.stream, wish.stream || has_tools);
         // Before its first call can come.
         let known = has_tools.then(|| self.known.begin(id, caller.tenant()));
         // Whoever names one that he may not use is told that first.

@@ -12,6 +12,8 @@ pub struct Wish {
     pub explain: bool,
     /// As a stream of events.
     pub stream: bool,
+    /// Which is whole for the client, so that only calls are to be told before its end.
+    pub whole: bool,
 }
 
 /// A request to run a job, as the supervisor gets it.

@@ -15,7 +15,7 @@ use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
     AWAY_HEADER, COUNTED_HEADER, EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, KernelCount, OUTCOME_HEADER,
     PROFILES_PATH, READY_PATH, RETURNS, RETURNS_WITHIN_HEADER, RUNTIME_HEADER, STATS_PATH, Stats, TENANT_HEADER,
-    TIMING_HEADER, Tenant,
+    TIMING_HEADER, Tenant, WHOLE_HEADER,
 };
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER, TE};
@@ -126,6 +126,9 @@ impl Supervisor {
         }
         if wish.stream {
             builder = builder.header(ACCEPT, EVENT_STREAM).header(TE, "trailers");
+        }
+        if wish.whole {
+            builder = builder.header(WHOLE_HEADER, "1");
         }
         // The head, and little more; whoever waits for its turn costs the supervisor no more.
         let (deferred, asked) = DeferredBody::until_asked(body);

@@ -86,6 +86,10 @@ pub const OUTCOME_HEADER: &str = "x-cloister-outcome";
 /// it is in the trailer.
 pub const COUNTED_HEADER: &str = "x-cloister-counted";
 
+/// The header by which the gateway tells that the client of a stream will have the answer whole: nothing of it is told before there is a
+/// call, and nothing of what is printed beside the answer.
+pub const WHOLE_HEADER: &str = "x-cloister-whole";
+
 /// The header by which the supervisor tells what a job's calls of tools came to, [`Calls`], if it could make any. It is in the
 /// trailer of a streamed answer.
 pub const CALLS_HEADER: &str = "x-cloister-calls";

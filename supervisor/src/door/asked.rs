@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use cloister_program::Taken;
 use cloister_protocol::event::EVENT_STREAM;
-use cloister_protocol::{EXPLAIN_HEADER, ExecuteRequest, ID_HEADER, JobId, RUNTIME_HEADER, TENANT_HEADER, Tenant};
+use cloister_protocol::{
+    EXPLAIN_HEADER, ExecuteRequest, ID_HEADER, JobId, RUNTIME_HEADER, TENANT_HEADER, Tenant, WHOLE_HEADER,
+};
 use hyper::Request;
 use hyper::header::ACCEPT;
 
@@ -21,6 +23,8 @@ pub struct Asked {
     pub explain: bool,
     /// Whether what the job prints is to be told while it runs.
     pub streamed: bool,
+    /// Whether of that only calls are to be told, and the answer.
+    pub whole: bool,
     /// The runtime for which its profile was chosen, if it was.
     pub runtime: Option<String>,
     /// Since when.
@@ -52,6 +56,7 @@ impl Asked {
             tenant: header(TENANT_HEADER).and_then(Tenant::parse).unwrap_or_default(),
             explain: header(EXPLAIN_HEADER) == Some("1"),
             streamed: header(ACCEPT.as_str()) == Some(EVENT_STREAM),
+            whole: header(WHOLE_HEADER) == Some("1"),
             runtime: header(RUNTIME_HEADER).map(str::to_owned),
             since: Instant::now(),
         }

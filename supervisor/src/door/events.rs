@@ -5,6 +5,7 @@
 //! larger pieces. A reader that leaves closes the stream, and with it goes all that was done for it.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -30,7 +31,12 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// The body of a streamed answer. Dropping it is leaving.
 #[derive(Debug)]
-pub struct Events(mpsc::Receiver<Bytes>, Beside);
+pub struct Events {
+    /// What was waited for before the answer began.
+    first: Option<Bytes>,
+    coming: mpsc::Receiver<Bytes>,
+    beside: Beside,
+}
 
 /// The end that tells.
 #[derive(Debug)]
@@ -52,7 +58,14 @@ impl Beside {
 #[must_use]
 pub fn channel() -> (Teller, Events) {
     let ((sender, receiver), beside) = (mpsc::channel(1), Beside::default());
-    (Teller(sender, beside.clone()), Events(receiver, beside))
+    (Teller(sender, beside.clone()), Events { first: None, coming: receiver, beside })
+}
+
+impl Events {
+    /// Waits for the first of it.
+    pub async fn begun(&mut self) {
+        self.first = self.coming.recv().await;
+    }
 }
 
 impl Body for Events {
@@ -60,11 +73,14 @@ impl Body for Events {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match self.0.poll_recv(cx) {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
+        match self.coming.poll_recv(cx) {
             Poll::Ready(Some(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),
             // It was this task's turn for long enough: what is there is told later.
-            Poll::Pending if !self.0.is_empty() => Poll::Pending,
-            none => match self.1.lock().take() {
+            Poll::Pending if !self.coming.is_empty() => Poll::Pending,
+            none => match self.beside.lock().take() {
                 Some(trailers) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
                 None => none.map(|_| None),
             },
@@ -90,6 +106,9 @@ impl Teller {
 
     /// Tells what was printed and not told before the answer was made.
     pub async fn tell_rest(&self, reader: Reader, stdout: &str, stderr: &str) {
+        if reader.whole {
+            return;
+        }
         for (text, cursor) in [(stdout, reader.stdout), (stderr, reader.stderr)] {
             for piece in pieces(text.get(cursor.told..).unwrap_or_default()) {
                 self.send(event::printed(cursor.stream, piece)).await;
@@ -109,7 +128,7 @@ impl Teller {
 
     /// Tells the last event where there is no answer, after what was printed.
     pub async fn give_up(&self, mut reader: Reader, refusal: &Answer<'_>, trailers: HeaderMap) {
-        while self.tell(&mut reader.stdout).await | self.tell(&mut reader.stderr).await {}
+        self.tell_printed(&mut reader).await;
         self.send(event::last(refusal)).await;
         self.end_with(trailers).await;
     }
@@ -123,8 +142,11 @@ impl Teller {
     async fn tell_news(&self, reader: &mut Reader) {
         loop {
             let called = {
-                let Reader { stdout, stderr, calls } = &mut *reader;
+                let Reader { stdout, stderr, calls, whole } = &mut *reader;
                 let gathered = async {
+                    if *whole {
+                        pending().await
+                    }
                     news(stdout, stderr).await;
                     tokio::time::sleep(GATHER).await;
                 };
@@ -136,11 +158,16 @@ impl Teller {
                     () = tokio::time::sleep(KEEP_ALIVE) => Some(event::COMMENT.to_vec()),
                 }
             };
-            while self.tell(&mut reader.stdout).await | self.tell(&mut reader.stderr).await {}
+            self.tell_printed(reader).await;
             if let Some(event) = called {
                 self.send(event).await;
             }
         }
+    }
+
+    /// Tells what is new, of a reader who hears of it.
+    async fn tell_printed(&self, reader: &mut Reader) {
+        while !reader.whole && self.tell(&mut reader.stdout).await | self.tell(&mut reader.stderr).await {}
     }
 
     /// Tells some of what is new, once there is room for it; `false` if nothing is. What was taken has
@@ -167,15 +194,16 @@ pub struct Reader {
     stdout: Cursor,
     stderr: Cursor,
     calls: mpsc::Receiver<Vec<u8>>,
+    whole: bool,
 }
 
 impl Reader {
-    /// Of nothing yet: of what is printed, and of calls, each of which is an event.
+    /// Of nothing yet: of what is printed, unless the answer is to have it whole, and of calls, each of which is an event.
     #[must_use]
-    pub fn new(printed: &Printed, calls: mpsc::Receiver<Vec<u8>>) -> Self {
+    pub fn new(printed: &Printed, calls: mpsc::Receiver<Vec<u8>>, whole: bool) -> Self {
         let of = |stream, kept: &Arc<Kept>| Cursor { stream, kept: Arc::clone(kept), taken: 0, told: 0 };
         let (stdout, stderr) = (of(Stream::Stdout, &printed.stdout), of(Stream::Stderr, &printed.stderr));
-        Self { stdout, stderr, calls }
+        Self { stdout, stderr, calls, whole }
     }
 }
 
@@ -236,40 +264,4 @@ fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{PIECE, pieces, whole_characters};
-
-    #[test]
-    fn text_in_pieces_is_the_text_as_a_whole() {
-        let samples: [&[u8]; 6] = [
-            "one, \u{e9}\u{20ac}\u{1f600}\0\r\n".as_bytes(),
-            b"\xff\xfe a \xc3\x28 \xe2\x82 \xe2\x82\xac \xf0\x9f\x98",
-            b"\xed\xa0\x80\xed\xb0\x80 \xc0\xaf \xf5\x80\x80\x80",
-            b"\xe2\x82",
-            b"\xf0\x90\x80\xf0\x90\xf0\xf0\x90\x80\x80",
-            b"",
-        ];
-        for bytes in samples {
-            let whole = String::from_utf8_lossy(bytes);
-            for size in 1..=bytes.len() {
-                let (mut text, mut taken) = (String::new(), 0);
-                for come in (0..bytes.len()).step_by(size).chain([bytes.len()]) {
-                    let (more, bytes) = whole_characters(&bytes[taken..come]);
-                    text += &more;
-                    taken += bytes;
-                }
-                assert!(whole.starts_with(&text), "{bytes:?} by {size}: {text:?}");
-                assert_eq!(text + &String::from_utf8_lossy(&bytes[taken..]), whole, "{bytes:?} by {size}");
-                assert!(bytes.len() - taken < 4);
-            }
-        }
-    }
-
-    #[test]
-    fn pieces_end_between_characters() {
-        let text = "\u{20ac}".repeat(PIECE);
-        let pieces: Vec<_> = pieces(&text).collect();
-        assert!(pieces.iter().all(|piece| piece.len() <= PIECE));
-        assert_eq!(pieces.concat(), text);
-    }
-}
+mod tests;

@@ -144,7 +144,8 @@ impl Requests {
     /// ends when the answer is dropped, so neither job nor deadline depends on how it is read.
     async fn stream(&self, wanted: Wanted, connection: &Arc<Connection>) -> Response<Body> {
         let (id, since, queued) = (wanted.asked.id, wanted.asked.since, wanted.queued);
-        let (teller, body) = events::channel();
+        let whole = wanted.asked.whole;
+        let (teller, mut body) = events::channel();
         let (begin, begun) = oneshot::channel();
         let (engine, conversations) = (Arc::clone(&self.engine), Arc::clone(&self.conversations));
         let job = async move {
@@ -169,12 +170,16 @@ impl Requests {
             }
             Err(_) => return refuse(id, ErrorCode::Internal, "the stream's task ended"),
         };
+        let setup = rest();
+        if whole {
+            body.begun().await;
+        }
         let mut response = Response::new(boxed(connection.answer(body)));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
         headers.insert(TRAILER, HeaderValue::from_static(timing::TRAILERS));
         headers.insert(ID_HEADER, id_value(id));
-        timing::tell_start(headers, queued, rest());
+        timing::tell_start(headers, queued, setup);
         if let Some(within) = returns_within {
             let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
             headers.insert(RETURNS_WITHIN_HEADER, HeaderValue::from(within));

@@ -34,7 +34,7 @@ pub async fn run(
     begin: oneshot::Sender<Begun>,
     teller: &Teller,
 ) {
-    let Wanted { asked: Asked { id, tenant, explain, runtime, since, .. }, request, place, memory, .. } = wanted;
+    let Wanted { asked: Asked { id, tenant, explain, whole, runtime, since, .. }, request, place, memory, .. } = wanted;
     let ready = async {
         let admitted = engine.admit(&place, &request, runtime.as_deref())?;
         let layers = explain.then(|| admitted.explain());
@@ -56,7 +56,7 @@ pub async fn run(
     };
     let returns_within = conversation.calls.may_be().then(|| ready.bounds().tools.wait);
     let _ = begin.send(Ok(Begin { layers, returns_within }));
-    let mut reader = Reader::new(&conversation.printed, heard);
+    let mut reader = Reader::new(&conversation.printed, heard, whole);
     let outcome = match teller.follow(ready.run(&request, &conversation), &mut reader).await {
         Ok(outcome) => outcome,
         Err(error) => {

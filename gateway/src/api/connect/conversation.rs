@@ -294,6 +294,6 @@ impl Conversation {
 }
 
 async fn execute(app: &App, id: JobId, caller: &Caller, body: Vec<u8>) -> Response<Body> {
-    let wish = Wish { explain: false, stream: true };
+    let wish = Wish { explain: false, stream: true, whole: false };
     app.run(id, caller, wish, (Writer::Conversation, body)).await.unwrap_or_else(|refusal| *refusal)
 }

@@ -32,8 +32,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// The body of a streamed answer. Dropping it is leaving.
 #[derive(Debug)]
 pub struct Events {
-    /// What was waited for before the answer began.
-    first: Option<Bytes>,
     coming: mpsc::Receiver<Bytes>,
     beside: Beside,
 }
@@ -58,14 +56,7 @@ impl Beside {
 #[must_use]
 pub fn channel() -> (Teller, Events) {
     let ((sender, receiver), beside) = (mpsc::channel(1), Beside::default());
-    (Teller(sender, beside.clone()), Events { first: None, coming: receiver, beside })
-}
-
-impl Events {
-    /// Waits for the first of it.
-    pub async fn begun(&mut self) {
-        self.first = self.coming.recv().await;
-    }
+    (Teller(sender, beside.clone()), Events { coming: receiver, beside })
 }
 
 impl Body for Events {
@@ -73,9 +64,6 @@ impl Body for Events {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(Ok(Frame::data(first))));
-        }
         match self.coming.poll_recv(cx) {
             Poll::Ready(Some(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),
             // It was this task's turn for long enough: what is there is told later.
@@ -183,7 +171,8 @@ impl Teller {
         true
     }
 
-    async fn send(&self, bytes: Vec<u8>) {
+    /// Tells an event, once there is room for it.
+    pub async fn send(&self, bytes: Vec<u8>) {
         let _ = self.0.send(bytes.into()).await;
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use cloister_program::Budget;
 use cloister_protocol::event::EVENT_STREAM;
@@ -20,9 +21,11 @@ use crate::door::connections::Connection;
 use crate::door::conversations::Conversations;
 use crate::door::engine::Engine;
 use crate::door::job_log::log;
+use crate::door::places::Unread;
 use crate::door::response::{Body, boxed, explained, id_value, json, refuse, respond};
 use crate::door::streamed::Begin;
 use crate::door::{events, streamed, timing};
+use crate::job::outcome::Outcome;
 
 /// What the bodies of all requests may take together, from their first byte to their job's end: as much as the shipped
 /// gateway lets arrive. It is there for a gateway that somebody has taken over.
@@ -123,17 +126,9 @@ impl Requests {
                 // The job is dead: its place is free, and what it left is counted until it was taken.
                 let unread = place.unread(answers::held(&outcome));
                 drop(place);
-                let answer = outcome.answer(id);
-                log(id, Some(&request), &answer, since);
-                let (mut response, status) = (Response::new(()), answer.status());
-                *response.status_mut() = status.try_into().expect("every code has a valid status");
-                let headers = response.headers_mut();
-                timing::tell(headers, &answer, queued, rest);
-                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                headers.insert(ID_HEADER, id_value(id));
+                log(id, Some(&request), &outcome.answer(id), since);
                 drop((request, memory));
-                let body = AnswerBody::new(Parts::of(outcome, id).await, unread);
-                response.map(|()| boxed(connection.answer(body)))
+                whole(id, outcome, unread, (queued, rest), connection).await
             }
         };
         explained(&mut response, layers);
@@ -144,8 +139,7 @@ impl Requests {
     /// ends when the answer is dropped, so neither job nor deadline depends on how it is read.
     async fn stream(&self, wanted: Wanted, connection: &Arc<Connection>) -> Response<Body> {
         let (id, since, queued) = (wanted.asked.id, wanted.asked.since, wanted.queued);
-        let whole = wanted.asked.whole;
-        let (teller, mut body) = events::channel();
+        let (teller, body) = events::channel();
         let (begin, begun) = oneshot::channel();
         let (engine, conversations) = (Arc::clone(&self.engine), Arc::clone(&self.conversations));
         let job = async move {
@@ -160,8 +154,13 @@ impl Requests {
             streams.spawn(job);
         }
         let rest = || since.elapsed().saturating_sub(queued);
-        let Begin { layers, returns_within } = match begun.await {
-            Ok(Ok(begin)) => begin,
+        let (returns_within, layers) = match begun.await {
+            Ok(Ok((Begin::Stream(returns_within), layers))) => (returns_within, layers),
+            Ok(Ok((Begin::Answer(outcome, unread), layers))) => {
+                let mut response = whole(id, *outcome, unread, (queued, rest()), connection).await;
+                explained(&mut response, layers);
+                return response;
+            }
             Ok(Err(error)) => {
                 let answer = Answer::Refused { error: &error, id };
                 let mut response = respond(id, &answer);
@@ -170,16 +169,12 @@ impl Requests {
             }
             Err(_) => return refuse(id, ErrorCode::Internal, "the stream's task ended"),
         };
-        let setup = rest();
-        if whole {
-            body.begun().await;
-        }
         let mut response = Response::new(boxed(connection.answer(body)));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
         headers.insert(TRAILER, HeaderValue::from_static(timing::TRAILERS));
         headers.insert(ID_HEADER, id_value(id));
-        timing::tell_start(headers, queued, setup);
+        timing::tell_start(headers, queued, rest());
         if let Some(within) = returns_within {
             let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
             headers.insert(RETURNS_WITHIN_HEADER, HeaderValue::from(within));
@@ -191,4 +186,23 @@ impl Requests {
     fn streams(&self) -> MutexGuard<'_, JoinSet<()>> {
         self.streams.lock().expect("nothing panics while it holds this lock")
     }
+}
+
+/// An answer that is all there.
+async fn whole(
+    id: JobId,
+    outcome: Outcome,
+    unread: Unread,
+    (queued, rest): (Duration, Duration),
+    connection: &Arc<Connection>,
+) -> Response<Body> {
+    let answer = outcome.answer(id);
+    let (mut response, status) = (Response::new(()), answer.status());
+    *response.status_mut() = status.try_into().expect("every code has a valid status");
+    let headers = response.headers_mut();
+    timing::tell(headers, &answer, queued, rest);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ID_HEADER, id_value(id));
+    let body = AnswerBody::new(Parts::of(outcome, id).await, unread);
+    response.map(|()| boxed(connection.answer(body)))
 }

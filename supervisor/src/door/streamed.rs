@@ -3,79 +3,132 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloister_protocol::{Answer, ErrorCode, Failure};
-use tokio::sync::oneshot;
+use cloister_protocol::{Answer, ErrorCode, Failure, JobId};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::door::answers::{self, Parts};
 use crate::door::asked::{Asked, Wanted};
-use crate::door::conversations::Conversations;
+use crate::door::conversations::{Conversations, Conversing};
 use crate::door::engine::Engine;
 use crate::door::events::{Reader, Teller};
 use crate::door::job_log::log;
+use crate::door::places::Unread;
 use crate::door::timing;
 use crate::job::conversation::Conversation;
+use crate::job::outcome::Outcome;
+use crate::pool::ready::Ready;
 
-/// What became of a streamed request: its job begins, or never will.
-pub type Begun = Result<Begin, Failure>;
+/// What became of a streamed request, with the layers in force if they were asked for; or that its job never began, or was lost
+/// before there was anything to tell of it.
+pub type Begun = Result<(Begin, Option<String>), Failure>;
 
-/// What is told of a job that begins.
+/// What there is to tell first.
 #[derive(Debug)]
-pub struct Begin {
-    /// The layers in force.
-    pub layers: Option<String>,
-    /// How long each of its calls waits for what it returns, if it can make any.
-    pub returns_within: Option<Duration>,
+pub enum Begin {
+    /// A stream; and how long each of the job's calls waits for what it returns, if it can make any.
+    Stream(Option<Duration>),
+    /// All of it, of a job whose answer is to be whole and that has called nothing.
+    Answer(Box<Outcome>, Unread),
 }
 
 /// Runs a request's job, and tells what it prints and calls, and what became of it.
 pub async fn run(
     (engine, conversations): (&Engine, &Arc<Conversations>),
     wanted: Wanted,
-    begin: oneshot::Sender<Begun>,
+    mut begin: oneshot::Sender<Begun>,
     teller: &Teller,
 ) {
-    let Wanted { asked: Asked { id, tenant, explain, whole, runtime, since, .. }, request, place, memory, .. } = wanted;
-    let ready = async {
-        let admitted = engine.admit(&place, &request, runtime.as_deref())?;
-        let layers = explain.then(|| admitted.explain());
-        let ready = admitted.ready().await?;
-        let (conversation, heard) = Conversation::new(&request, ready.bounds().tools);
-        let conversing = match conversation.calls.may_be() {
-            true => Some(conversations.begin(id, tenant, Arc::clone(&conversation.calls)).ok_or_else(twice)?),
-            false => None,
-        };
-        Ok((ready, layers, conversation, heard, conversing))
-    };
-    let (ready, layers, conversation, heard, _conversing) = match ready.await {
-        Ok(ready) => ready,
+    let began = begin_conversation(engine, conversations, &wanted).await;
+    let Wanted { asked: Asked { id, whole, since, .. }, request, place, memory, .. } = wanted;
+    let (ready, mut layers, conversation, mut heard, _conversing) = match began {
+        Ok(began) => began,
         Err(failure) => {
             log(id, Some(&request), &Answer::Refused { error: &failure, id }, since);
             let _ = begin.send(Err(failure));
             return;
         }
     };
-    let returns_within = conversation.calls.may_be().then(|| ready.bounds().tools.wait);
-    let _ = begin.send(Ok(Begin { layers, returns_within }));
-    let mut reader = Reader::new(&conversation.printed, heard, whole);
-    let outcome = match teller.follow(ready.run(&request, &conversation), &mut reader).await {
+    let stream = Begin::Stream(conversation.calls.may_be().then(|| ready.bounds().tools.wait));
+    let mut job = Box::pin(ready.run(&request, &conversation));
+    // Where the answer is to be whole, the first call makes a stream of it.
+    let first = if whole { call_or_end(&mut job, &mut heard).await } else { Ok(None) };
+    let (outcome, streamed) = match first {
+        Err(outcome) => {
+            drop(job);
+            (outcome, None)
+        }
+        Ok(call) => {
+            let _ = begin.send(Ok((stream, layers.clone())));
+            (begin, layers) = (oneshot::channel().0, None);
+            if let Some(call) = call {
+                teller.send(call).await;
+            }
+            let mut reader = Reader::new(&conversation.printed, heard, whole);
+            (teller.follow(job, &mut reader).await, Some(reader))
+        }
+    };
+    let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
             drop(place);
             let error = error.told_after_start();
             let answer = Answer::Refused { error: &error, id };
             log(id, Some(&request), &answer, since);
-            teller.give_up(reader, &answer, timing::trailers(&answer)).await;
+            match streamed {
+                Some(reader) => teller.give_up(reader, &answer, timing::trailers(&answer)).await,
+                None => drop(begin.send(Err(error))),
+            }
             return;
         }
     };
-    let _unread = place.unread(answers::held(&outcome));
+    let unread = place.unread(answers::held(&outcome));
     drop(place);
-    let answer = outcome.answer(id);
-    log(id, Some(&request), &answer, since);
-    let trailers = timing::trailers(&answer);
+    log(id, Some(&request), &outcome.answer(id), since);
+    let Some(reader) = streamed else {
+        let _ = begin.send(Ok((Begin::Answer(Box::new(outcome), unread), layers)));
+        return;
+    };
     drop((request, memory));
+    tell_last(teller, reader, outcome, id).await;
+}
+
+/// What a job calls first, or what it came to.
+async fn call_or_end<T>(
+    job: &mut (impl Future<Output = T> + Unpin),
+    heard: &mut mpsc::Receiver<Vec<u8>>,
+) -> Result<Option<Vec<u8>>, T> {
+    tokio::select! {
+        biased;
+        outcome = job => Err(outcome),
+        call = heard.recv() => Ok(call),
+    }
+}
+
+/// Tells the rest of what was printed, and then the answer.
+async fn tell_last(teller: &Teller, reader: Reader, outcome: Outcome, id: JobId) {
+    let trailers = timing::trailers(&outcome.answer(id));
     teller.tell_rest(reader, &outcome.stdout, &outcome.stderr).await;
     teller.finish(Parts::of(outcome, id).await.into_event(), trailers).await;
+}
+
+/// What a request has whose job is about to begin: its sandbox, the layers in force if they were asked for, and its conversation, with
+/// where its calls are heard of.
+type Beginning = (Ready, Option<String>, Conversation, mpsc::Receiver<Vec<u8>>, Option<Conversing>);
+
+async fn begin_conversation(
+    engine: &Engine,
+    conversations: &Arc<Conversations>,
+    Wanted { asked: Asked { id, tenant, explain, runtime, .. }, request, place, .. }: &Wanted,
+) -> Result<Beginning, Failure> {
+    let admitted = engine.admit(place, request, runtime.as_deref())?;
+    let layers = explain.then(|| admitted.explain());
+    let ready = admitted.ready().await?;
+    let (conversation, heard) = Conversation::new(request, ready.bounds().tools);
+    let conversing = match conversation.calls.may_be() {
+        true => Some(conversations.begin(*id, *tenant, Arc::clone(&conversation.calls)).ok_or_else(twice)?),
+        false => None,
+    };
+    Ok((ready, layers, conversation, heard, conversing))
 }
 
 fn twice() -> Failure {

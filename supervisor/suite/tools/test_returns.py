@@ -146,7 +146,11 @@ def test_calls_that_wait_no_more_are_not_told_of_again(client):
         return asyncio.run(both())
 
     for _ in range(5):
-        id = waits(post(client, main, "a"))["id"]
+        body = waits(post(client, main, "a"))
+        id = body["id"]
+        # On a busy machine the second comes later than what comes at once.
+        while len(body["calls"]) < 2:
+            body = waits(returns(client, id))
         with ThreadPoolExecutor(2) as pool:
             answers = list(pool.map(lambda call: returns(client, id, value(call, call)), (1, 2)))
         bodies = [answer.json() for answer in answers]

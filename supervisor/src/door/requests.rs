@@ -135,26 +135,30 @@ impl Requests {
         response
     }
 
-    /// Answers with a stream once the job begins, and with a refusal as ever if it does not. All is done in a task that
-    /// ends when the answer is dropped, so neither job nor deadline depends on how it is read.
+    /// Answers with a stream once there is anything to tell, and as ever if there is not. The rest is done in a task that ends when the
+    /// answer is dropped, so neither job nor deadline depends on how it is read.
     async fn stream(&self, wanted: Wanted, connection: &Arc<Connection>) -> Response<Body> {
         let (id, since, queued) = (wanted.asked.id, wanted.asked.since, wanted.queued);
         let (teller, body) = events::channel();
-        let (begin, begun) = oneshot::channel();
+        let (begin, mut begun) = oneshot::channel();
         let (engine, conversations) = (Arc::clone(&self.engine), Arc::clone(&self.conversations));
-        let job = async move {
+        let mut job = Box::pin(async move {
             tokio::select! {
                 () = teller.left() => {}
                 () = streamed::run((&engine, &conversations), wanted, begin, &teller) => {}
             }
+        });
+        // Until there is anything to tell it is done here, as for any other answer: most of what can call has ended by then.
+        let begun = tokio::select! {
+            biased;
+            begun = &mut begun => {
+                self.spawn(job);
+                begun
+            }
+            () = &mut job => begun.await,
         };
-        {
-            let mut streams = self.streams();
-            while streams.try_join_next().is_some() {}
-            streams.spawn(job);
-        }
         let rest = || since.elapsed().saturating_sub(queued);
-        let (returns_within, layers) = match begun.await {
+        let (returns_within, layers) = match begun {
             Ok(Ok((Begin::Stream(returns_within), layers))) => (returns_within, layers),
             Ok(Ok((Begin::Answer(outcome, unread), layers))) => {
                 let mut response = whole(id, *outcome, unread, (queued, rest()), connection).await;
@@ -181,6 +185,12 @@ impl Requests {
         }
         explained(&mut response, layers);
         response
+    }
+
+    fn spawn(&self, stream: impl Future<Output = ()> + Send + 'static) {
+        let mut streams = self.streams();
+        while streams.try_join_next().is_some() {}
+        streams.spawn(stream);
     }
 
     fn streams(&self) -> MutexGuard<'_, JoinSet<()>> {

@@ -13,7 +13,7 @@ import types
 from _thread import _count as thread_count
 from _frozen_importlib_external import SourceFileLoader
 
-from .captured import RETURNS_FD, os_close, os_fstat, sys_modules
+from .captured import RETURNS_FD, os_fstat, sys_modules
 from .exit_handlers import count_exit_handlers, nothing_for_exit_handlers
 from .streams import call_native
 
@@ -71,8 +71,7 @@ def leaves_nothing(start):
             return False
         if not made_what_is_inert():
             return False
-        close_returns()
-        return call_native("has_files") is False
+        return call_native("open_files") == count_returns()
     except BaseException:  # the script has seen to it that nothing can be told
         return False
 
@@ -85,11 +84,9 @@ def keep_returns():
             set_inheritable(RETURNS_FD, False)
 
 
-def close_returns():
-    """Nothing is left that could call. A script may have closed the descriptor itself, and have a file under its number."""
-    while returns:
-        if which_returns() == returns.pop():
-            os_close(RETURNS_FD)
+def count_returns():
+    """Whether that descriptor is open, as a number. A script may have closed it, and have a file under its number."""
+    return int(bool(returns) and returns[0] is not None and which_returns() == returns[0])
 
 
 def which_returns():

@@ -1,8 +1,8 @@
 //! What the end of an interpreter asks of C and of the kernel, in a call each: every job pays for it.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_long};
 
-use crate::output::api::{Pointer, PyBool_FromLong};
+use crate::output::api::{Pointer, PyLong_FromLong};
 use crate::output::python::{self, Object};
 
 /// The descriptors that the first files of a script have.
@@ -16,8 +16,8 @@ pub extern "C" fn flush_c(_: Pointer, _: Pointer) -> Pointer {
     Object::none()
 }
 
-/// `has_files()`: whether any descriptor of a file of the script's is open. `poll(2)` tells of each that is not.
-pub extern "C" fn has_files(_: Pointer, _: Pointer) -> Pointer {
+/// `open_files()`: how many descriptors are open that a file of the script's may have. `poll(2)` tells of each that is not.
+pub extern "C" fn open_files(_: Pointer, _: Pointer) -> Pointer {
     let mut asked = [libc::pollfd { fd: 0, events: 0, revents: 0 }; COUNT];
     for (entry, fd) in asked.iter_mut().zip(FIRST..) {
         entry.fd = fd;
@@ -25,6 +25,6 @@ pub extern "C" fn has_files(_: Pointer, _: Pointer) -> Pointer {
     // SAFETY: so many entries lie there, and nothing is waited for.
     unsafe { libc::poll(asked.as_mut_ptr(), COUNT as libc::nfds_t, 0) };
     // What could not be told counts as open.
-    let open = asked.iter().any(|entry| entry.revents & libc::POLLNVAL == 0);
-    PyBool_FromLong(open.into())
+    let open = asked.iter().filter(|entry| entry.revents & libc::POLLNVAL == 0).count();
+    PyLong_FromLong(open as c_long)
 }

@@ -34,7 +34,12 @@ static METHODS: Definition<[Method; 5]> = Definition(std::cell::UnsafeCell::new(
     },
     Method { name: c"leave".as_ptr(), function: leave as *const c_void, flags: METH_O, doc: null() },
     Method { name: c"flush_c".as_ptr(), function: end::flush_c as *const c_void, flags: METH_NOARGS, doc: null() },
-    Method { name: c"has_files".as_ptr(), function: end::has_files as *const c_void, flags: METH_NOARGS, doc: null() },
+    Method {
+        name: c"open_files".as_ptr(),
+        function: end::open_files as *const c_void,
+        flags: METH_NOARGS,
+        doc: null(),
+    },
     Method { name: null(), function: null(), flags: 0, doc: null() },
 ]));
 

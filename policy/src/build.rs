@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use cloister_terms::{
-    Children, Filesystem, Network, Policy, Profile, Rlimits, Runner, Runtime, Supervisor, ToolLimits, Uid, Warm,
+    Children, Filesystem, Network, Policy, Profile, Rlimits, Runner, Runtime, SessionLimits, Supervisor, ToolLimits,
+    Uid, Warm,
 };
 
 use crate::keys::profile::{self as key, LOOPBACK, STARTED, TIMEOUT};
@@ -16,19 +17,35 @@ pub(crate) fn build(tables: &Tables, digest: String) -> Policy {
     let runtimes = tables.runtimes.iter().map(|(name, values)| (name.clone(), build_runtime(values))).collect();
     let profiles =
         tables.profiles.iter().map(|(name, values)| (name.clone(), build_profile(tables, name, values))).collect();
-    Policy { supervisor: build_supervisor(&tables.supervisor), runtimes, profiles, digest }
+    Policy { supervisor: build_supervisor(tables), runtimes, profiles, digest }
 }
 
-fn build_supervisor(values: &Values<supervisor::Supervisor>) -> Supervisor {
+fn build_supervisor(tables: &Tables) -> Supervisor {
+    let values = &tables.supervisor;
     Supervisor {
         slots: values.of(supervisor::SLOTS),
         queue: values.of(supervisor::QUEUE),
         queue_wait: values.of(supervisor::QUEUE_WAIT),
         answers: values.of(supervisor::ANSWERS),
+        sessions: session_count(tables),
+        sessions_memory: values.of(supervisor::SESSIONS_MEMORY),
         uid_base: Uid(values.of(supervisor::UID_BASE)),
         uid_count: values.of(supervisor::UID_COUNT),
         landlock_min_abi: values.of(supervisor::LANDLOCK_MIN_ABI),
     }
+}
+
+/// How many sessions there may be: where the file does not say it, no more than there are ids for.
+fn session_count(tables: &Tables) -> u32 {
+    let values = &tables.supervisor;
+    let sessions = values.of(supervisor::SESSIONS);
+    if values.span(supervisor::SESSIONS).is_some() {
+        return sessions;
+    }
+    let warm = tables.profiles.values().filter(|values| values.of(key::WARM));
+    let others = warm.fold(values.of(supervisor::SLOTS), |sum, values| sum.saturating_add(values.of(key::WARM_PARKED)));
+    let left = values.of(supervisor::UID_COUNT).saturating_sub(others.saturating_add(1));
+    sessions.min(left)
 }
 
 fn build_runtime(values: &Values<runtime::Runtime>) -> Runtime {
@@ -71,6 +88,7 @@ fn build_profile(tables: &Tables, name: &str, values: &Values<key::Profile>) -> 
         files_out: values.of(key::FILES_OUT),
         files_out_bytes: values.of(key::FILES_OUT_BYTES),
         tools: tools(values),
+        sessions: sessions(values),
         may_lower_timeout: values.of(key::MAY_LOWER).iter().any(|word| word.value == TIMEOUT),
         filesystem: Filesystem {
             tmp: values.of(key::FILESYSTEM_TMP),
@@ -106,6 +124,15 @@ fn tools(values: &Values<key::Profile>) -> ToolLimits {
         total: values.of(key::TOOLS_TOTAL),
         most: values.of(key::TOOLS_MOST),
         bytes: values.of(key::TOOLS_BYTES),
+    }
+}
+
+fn sessions(values: &Values<key::Profile>) -> SessionLimits {
+    SessionLimits {
+        most: values.of(key::SESSIONS_MOST),
+        idle: values.of(key::SESSIONS_IDLE),
+        lifetime: values.of(key::SESSIONS_LIFETIME),
+        interrupt_wait: values.of(key::SESSIONS_INTERRUPT_WAIT),
     }
 }
 

@@ -160,7 +160,7 @@ mod tests {
         let beside = ["exit_code", "unfinished", "notes"];
         let optional = [&["files", "files_missing", "files_left", "files_left_more"][..], &beside].concat();
         for (name, answer) in [
-            ("Returned", Answer::Returned { id, result, exit_code: Some(0), given }),
+            ("Returned", Answer::Returned { id, result: Some(result), exit_code: Some(0), given }),
             ("Failed", Answer::Failed { id, error, given }),
             ("Refused", Answer::Refused { error, id }),
         ] {

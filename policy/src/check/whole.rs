@@ -33,20 +33,25 @@ pub(crate) fn check(tables: &Tables, problems: &mut Diagnostics) {
     inside::check(tables, problems);
 }
 
-/// Each slot and each parked child needs an id of its own, and the launchers one.
+/// Each slot, each parked child and each session needs an id of its own, and the launchers one. Of sessions that the file does
+/// not speak of there are as many as then have one.
 fn ids(tables: &Tables, problems: &mut Diagnostics) {
     let supervisor = &tables.supervisor;
     let [slots, base, count] =
         [supervisor::SLOTS, supervisor::UID_BASE, supervisor::UID_COUNT].map(|key| u64::from(supervisor.of(key)));
     let warm = tables.profiles.values().filter(|values| values.of(profile::WARM));
     let parked: u64 = warm.map(|values| u64::from(values.of(profile::WARM_PARKED))).sum();
-    if slots + parked + 1 > count {
+    let said = supervisor.span(supervisor::SESSIONS);
+    let sessions = said.map_or(0, |_| u64::from(supervisor.of(supervisor::SESSIONS)));
+    let needed = slots + parked + sessions + 1;
+    if needed > count {
         let span =
             supervisor.span(supervisor::UID_COUNT).or_else(|| supervisor.span(supervisor::SLOTS)).unwrap_or(0..0);
-        let message =
-            format!("{slots} slots, {parked} parked children and the launchers need {} ids", slots + parked + 1);
+        let also = if sessions > 0 { format!(", {sessions} sessions") } else { String::new() };
+        let message = format!("{slots} slots, {parked} parked children{also} and the launchers need {needed} ids");
         let problem = Diagnostic::error(span, message, format!("the range has {count}"));
-        problems.push(problem.help("raise uid_count, or lower slots or what is parked"));
+        let sessions = if sessions > 0 { ", sessions" } else { "" };
+        problems.push(problem.help(format!("raise uid_count, or lower slots{sessions} or what is parked")));
     }
     if base + count > u64::from(LAST.0) + 1 {
         let message = format!("{count} ids from {base} on go beyond the last id that there is");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloister_terms::{Bytes, Millicpus};
+use cloister_terms::{Bytes, MOST_SESSIONS, Millicpus};
 
 use super::key::More;
 use super::typed::{
@@ -119,6 +119,16 @@ PROFILE of Profile {
     TOOLS_TOTAL: Duration = key("tools.total", time(1, 24), "\"5m\"", More::Looser, "How long a job waits for all of its calls together; at its end everything in the sandbox is dead.");
     TOOLS_MOST: u32 = key("tools.most", small(0, 100_000), "200", More::Looser, "Calls of tools that a job may make; more of them fail, in the script.");
     TOOLS_BYTES: Bytes = key("tools.bytes", size_from(64), "\"1MiB\"", More::Looser, "The largest arguments of a call, and the largest value that one returns, in bytes of JSON.");
+    SESSIONS_MOST: u32 = key("sessions.most", small(0, MOST_SESSIONS), "64", More::Looser, "Sessions of the profile that a key may have open; more get 429, and with 0 all do.");
+    SESSIONS_IDLE: Duration = key("sessions.idle", time(1000, 24 * 30), "\"10m\"", More::Looser, "How long a session stays without a cell; a request may ask for less.");
+    SESSIONS_LIFETIME: Duration = key("sessions.lifetime", time(1000, 24 * 30), "\"12h\"", More::Looser, "How long a session stays at all, whatever comes.");
+    SESSIONS_INTERRUPT_WAIT: Duration = key(
+        "sessions.interrupt_wait",
+        time(1, 1),
+        "\"2s\"",
+        More::Looser,
+        "How long a cell that was interrupted may go on; then it is ended, and the session is as it was before it.",
+    );
     MAY_LOWER: Words = key(
         "may_lower",
         choices(&[TIMEOUT]),
@@ -160,22 +170,10 @@ PROFILE of Profile {
          that the runtime brings: what no two of them share. All profiles together have as much as one of them may. Without \
          it a quarter of the host's memory, and none where a control group of version 2 bounds the service's, as in a container; with \"0B\" there are none.",
     );
-    WARM_IDLE: Duration = key(
-        "warm.idle",
-        time(1, 24 * 30),
-        "\"10m\"",
-        More::Neither,
-        "How long such a process stays that nothing is asked of.",
-    );
+    WARM_IDLE: Duration = key("warm.idle", time(1, 24 * 30), "\"10m\"", More::Neither, "How long such a process stays that nothing is asked of.");
     FILESYSTEM_TMP: Bytes = key("filesystem.tmp", size_from(4 * KIB), "\"64MiB\"", More::Looser, "Size of /tmp: working directory and home. A working directory elsewhere counts in it too.");
     FILESYSTEM_TMP_INODES: u64 = key("filesystem.tmp_inodes", whole(8, 100_000_000), "4096", More::Looser, "Files and directories in /tmp.");
-    FILESYSTEM_SHM: Bytes = key(
-        "filesystem.shm",
-        size_from(4 * KIB),
-        "\"64MiB\"",
-        More::Looser,
-        "Size of /dev/shm: the shared memory of multiprocessing.",
-    );
+    FILESYSTEM_SHM: Bytes = key("filesystem.shm", size_from(4 * KIB), "\"64MiB\"", More::Looser, "Size of /dev/shm: the shared memory of multiprocessing.");
     FILESYSTEM_SHM_INODES: u64 = key("filesystem.shm_inodes", whole(8, 100_000_000), "1024", More::Looser, "Files in /dev/shm.");
     FILESYSTEM_READ_ONLY: Mounts = key(
         "filesystem.read_only",
@@ -193,13 +191,7 @@ PROFILE of Profile {
     );
     RLIMITS_OPEN_FILES: u64 = key("rlimits.open_files", whole(16, 65_536), "256", More::Looser, "Open files of a process (RLIMIT_NOFILE).");
     RLIMITS_FILE_SIZE: Bytes = key("rlimits.file_size", size_from(4 * KIB), "\"64MiB\"", More::Looser, "The largest file (RLIMIT_FSIZE).");
-    RLIMITS_STACK: Bytes = key(
-        "rlimits.stack",
-        size_from(256 * KIB),
-        "\"64MiB\"",
-        More::Looser,
-        "Stack of a process's first thread (RLIMIT_STACK).",
-    );
+    RLIMITS_STACK: Bytes = key("rlimits.stack", size_from(256 * KIB), "\"64MiB\"", More::Looser, "Stack of a process's first thread (RLIMIT_STACK).");
     RLIMITS_ADDRESS_SPACE: Bytes = key(
         "rlimits.address_space",
         size_or_unlimited(64 * MIB),
@@ -208,13 +200,7 @@ PROFILE of Profile {
         "Address space of a process (RLIMIT_AS). Numeric libraries reserve much more than they use; `memory` is the \
          limit that counts.",
     );
-    RLIMITS_DATA: Bytes = key(
-        "rlimits.data",
-        size_or_unlimited(16 * MIB),
-        "\"unlimited\"",
-        More::Looser,
-        "Heap and private mappings of a process (RLIMIT_DATA).",
-    );
+    RLIMITS_DATA: Bytes = key("rlimits.data", size_or_unlimited(16 * MIB), "\"unlimited\"", More::Looser, "Heap and private mappings of a process (RLIMIT_DATA).");
     RLIMITS_PROCESSES: u64 = key(
         "rlimits.processes",
         whole_or_unlimited(1, 65_536),

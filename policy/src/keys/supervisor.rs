@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use cloister_terms::{Bytes, LEAST, MOST_SLOTS, MOST_WAITING};
+use cloister_terms::{Bytes, LEAST, MOST_SESSIONS, MOST_SLOTS, MOST_WAITING};
 
 use super::key::More;
-use super::typed::{Text, count, key, path, size_from, small, table, time};
+use super::typed::{Text, absent, count, key, path, size_from, small, table, time};
 
 table! {
 /// The keys of `[supervisor]`.
@@ -26,6 +26,20 @@ SUPERVISOR of Supervisor {
         More::Neither,
         "What answers may hold that are not read yet. Who has an eighth of it unread waits; so does, at all of it, who has any.",
     );
+    SESSIONS: u32 = key(
+        "sessions",
+        small(0, MOST_SESSIONS),
+        "256",
+        More::Neither,
+        "Sessions that may be open, of all profiles and keys; more get 429, and with 0 all do. Where the file does not say it, no \
+         more than `uid_count` has ids for.",
+    );
+    SESSIONS_MEMORY: Option<Bytes> = absent(
+        "sessions_memory",
+        size_from(0),
+        "What all sessions may hold together; beyond it none is opened, and the one longest without a cell goes. Without it a \
+         quarter of the host's memory.",
+    );
     UID_BASE: u32 = key(
         "uid_base",
         small(LEAST.0, u32::MAX - 4 * MOST_SLOTS),
@@ -38,7 +52,7 @@ SUPERVISOR of Supervisor {
         small(2, 65_536),
         "8192",
         More::Neither,
-        "Ids in that range. Used are one for the launchers, one for each slot and one for each parked child.",
+        "Ids in that range. Used are one for the launchers, one for each slot, one for each parked child and one for each session.",
     );
     LANDLOCK_MIN_ABI: u32 = key(
         "landlock_min_abi",

@@ -9,6 +9,9 @@ use crate::policy::{Profile, Supervisor};
 /// Jobs at once, at most: each has a host id and a control group.
 pub const MOST_SLOTS: u32 = 4096;
 
+/// Sessions that are open, at most.
+pub const MOST_SESSIONS: u32 = 4096;
+
 /// Requests that wait, at most.
 pub const MOST_WAITING: u32 = 1_000_000;
 
@@ -27,11 +30,13 @@ pub(crate) fn beyond(amounts: impl IntoIterator<Item = Amount>) -> Option<&'stat
 }
 
 /// Those that hold for all profiles together.
-pub(crate) fn of_supervisor(supervisor: &Supervisor) -> [Amount; 5] {
+pub(crate) fn of_supervisor(supervisor: &Supervisor) -> [Amount; 7] {
     [
         ("slots", supervisor.slots.into(), 1..=u64::from(MOST_SLOTS)),
         ("queue", supervisor.queue.into(), 0..=u64::from(MOST_WAITING)),
         ("answers", supervisor.answers.0, 0..=PIB),
+        ("sessions", supervisor.sessions.into(), 0..=MOST_SESSIONS.into()),
+        ("sessions_memory", supervisor.sessions_memory.map_or(0, |memory| memory.0), 0..=PIB),
         ("uid_count", supervisor.uid_count.into(), 2..=MANY),
         ("landlock_min_abi", supervisor.landlock_min_abi.into(), 1..=10),
     ]
@@ -60,6 +65,7 @@ pub(crate) fn of_profile(profile: &Profile) -> impl Iterator<Item = Amount> {
         ("processes", profile.processes.into(), 1..=MANY),
         ("cpus", profile.cpus.0.into(), 10..=1_024_000),
         ("most", profile.tools.most.into(), 0..=100_000),
+        ("most", profile.sessions.most.into(), 0..=MOST_SESSIONS.into()),
         ("cpu_weight", profile.cpu_weight.into(), 1..=10_000),
         ("files_in", profile.files_in, 0..=MANY),
         ("files_out", profile.files_out, 0..=4096),

@@ -19,7 +19,7 @@ mod sound;
 mod syscall;
 
 pub use amount::{Bytes, Millicpus, UNLIMITED};
-pub use amounts::{MOST_SLOTS, MOST_WAITING};
+pub use amounts::{MOST_SESSIONS, MOST_SLOTS, MOST_WAITING};
 pub use call::{Action, CallRule, Comparison, Condition};
 pub use id::{LAST, LEAST, LEAST_ON_HOST, NOBODY, READERS, Uid};
 pub use network::Network;
@@ -27,7 +27,8 @@ pub use never::NEVER;
 pub use package::{Package, is_module};
 pub use path::{Access, KERNELS, Mount, OUT, PathRule, WRITABLE};
 pub use policy::{
-    Children, DEFAULT_PROFILE, Filesystem, Policy, Profile, Runner, Runtime, Supervisor, ToolLimits, Warm,
+    Children, DEFAULT_PROFILE, Filesystem, Policy, Profile, Runner, Runtime, SessionLimits, Supervisor, ToolLimits,
+    Warm,
 };
 pub use rlimits::{Bound, Rlimits};
 pub use sound::Unsound;

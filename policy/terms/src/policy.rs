@@ -47,6 +47,10 @@ pub struct Supervisor {
     pub queue_wait: Duration,
     /// What answers may hold that are not read yet, before those who have some wait.
     pub answers: Bytes,
+    /// Sessions that may be open, of all profiles and tenants, 0 to 4096.
+    pub sessions: u32,
+    /// What all of them may hold; without it a quarter of the host's memory.
+    pub sessions_memory: Option<Bytes>,
     /// First host uid (and gid) of the range that Cloister uses; no account may lie in it.
     pub uid_base: Uid,
     /// Ids in that range.
@@ -142,6 +146,8 @@ pub struct Profile {
     pub path_rules: Vec<PathRule>,
     /// Its calls of tools of the client's.
     pub tools: ToolLimits,
+    /// Its sessions.
+    pub sessions: SessionLimits,
     /// Whether a request may lower its wall time.
     pub may_lower_timeout: bool,
     /// A warm pool, if the profile keeps one.
@@ -160,6 +166,20 @@ pub struct ToolLimits {
     pub most: u32,
     /// Largest arguments of a call, and largest value of one, as JSON.
     pub bytes: Bytes,
+}
+
+/// How many sessions there may be, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionLimits {
+    /// How many of the profile a tenant may have open.
+    pub most: u32,
+    /// How long one stays without a cell.
+    pub idle: Duration,
+    /// How long one stays at all.
+    pub lifetime: Duration,
+    /// How long a cell that was interrupted may go on.
+    pub interrupt_wait: Duration,
 }
 
 /// The writable and the extra read-only parts of a sandbox.

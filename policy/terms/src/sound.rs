@@ -14,7 +14,7 @@ use crate::amounts::{beyond, of_profile, of_supervisor};
 use crate::id::{LAST, LEAST, NOBODY, READERS, Uid};
 use crate::package;
 use crate::path::{KERNELS, Mount, WRITABLE, is_own};
-use crate::policy::{DEFAULT_PROFILE, Policy, Profile, Runtime, Supervisor};
+use crate::policy::{DEFAULT_PROFILE, Policy, Profile, Runtime, SessionLimits, Supervisor};
 use crate::syscall::Syscall;
 
 /// Longer than any time that a file may have.
@@ -86,12 +86,12 @@ impl Policy {
         self.profiles.iter().try_for_each(|(name, profile)| profile.check(name, &self.runtimes))
     }
 
-    /// Each slot and each parked child needs an id of its own, and the launchers one.
+    /// Each slot, each parked child and each session needs an id of its own, and the launchers one.
     fn check_ids(&self) -> Result<(), Unsound> {
-        let Supervisor { uid_base, uid_count, slots, .. } = self.supervisor;
+        let Supervisor { uid_base, uid_count, slots, sessions, .. } = self.supervisor;
         let parked =
             self.profiles.values().filter_map(|profile| profile.warm.as_ref()).map(|warm| u64::from(warm.parked));
-        let needed = u64::from(slots) + parked.sum::<u64>() + 1;
+        let needed = u64::from(slots) + u64::from(sessions) + parked.sum::<u64>() + 1;
         let (base, count) = (u64::from(uid_base.0), u64::from(uid_count));
         let ids = base..base + count;
         let mut others = READERS.into_iter().chain([NOBODY]);
@@ -132,7 +132,11 @@ impl Profile {
             return Err(Unsound::Amount(key));
         }
         let kept = self.warm.iter().flat_map(|warm| [warm.renew, warm.idle]);
-        [self.wall_time, self.cpu_time].into_iter().chain(kept).try_for_each(|time| within(time, name))?;
+        let SessionLimits { idle, lifetime, interrupt_wait, .. } = self.sessions;
+        [self.wall_time, self.cpu_time, idle, lifetime, interrupt_wait]
+            .into_iter()
+            .chain(kept)
+            .try_for_each(|time| within(time, name))?;
         starts_in(&self.working_directory)?;
         self.filesystem.read_only.iter().try_for_each(Mount::check)?;
         self.path_rules.iter().try_for_each(|rule| inside(&rule.path))?;

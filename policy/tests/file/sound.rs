@@ -30,6 +30,24 @@ fn what_is_shipped_crosses_whole() {
 }
 
 #[test]
+fn sessions_that_nobody_spoke_of_need_no_more_ids_than_there_are() {
+    let sessions = |supervisor: &str| {
+        let text = format!(
+            "version = 1\n[supervisor]\n{supervisor}\n[runtime.python]\ninterpreter = \"/usr/bin/python3\"\n\
+             mounts = [\"/var/lib/cloister/python/usr:/usr\"]\n[profile.default]\nwarm = {{ parked = 7 }}\n"
+        );
+        let policy =
+            Checked::parse(&text, "policy.toml".as_ref()).unwrap_or_else(|problems| panic!("{problems}")).policy;
+        assert_eq!(policy.check(), Ok(()));
+        policy.supervisor.sessions
+    };
+    assert_eq!(sessions("slots = 20"), 256);
+    assert_eq!(sessions("slots = 20\nuid_count = 100"), 100 - 20 - 7 - 1);
+    assert_eq!(sessions("slots = 20\nuid_count = 28"), 0);
+    assert_eq!(sessions("slots = 20\nuid_count = 100\nsessions = 72"), 72);
+}
+
+#[test]
 fn what_no_policy_may_say_is_refused_whoever_says_it() {
     let whole = serde_json::to_value(shipped()).expect("plain data");
     assert_eq!(refused(&whole), None);
@@ -54,6 +72,13 @@ fn what_no_policy_may_say_is_refused_whoever_says_it() {
         ("/supervisor/slots", json!(5000)),
         ("/supervisor/queue", json!(u32::MAX)),
         ("/supervisor/queue_wait", json!({ "secs": u64::MAX, "nanos": 0 })),
+        ("/supervisor/sessions", json!(5000)),
+        ("/supervisor/uid_count", json!(32 + 4 + 256)),
+        ("/supervisor/sessions_memory", json!(u64::MAX)),
+        ("/profiles/default/sessions/most", json!(5000)),
+        ("/profiles/default/sessions/idle", json!({ "secs": 0, "nanos": 0 })),
+        ("/profiles/default/sessions/lifetime", json!({ "secs": u64::MAX, "nanos": 0 })),
+        ("/profiles/default/sessions/interrupt_wait", json!({ "secs": u64::MAX, "nanos": 0 })),
         ("/supervisor/uid_count", json!(70_000)),
         ("/supervisor/landlock_min_abi", json!(0)),
         ("/supervisor/answers", json!(u64::MAX)),

@@ -4,6 +4,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::calls::Calls;
+use crate::cell::CellGiven;
 use crate::failure::Failure;
 use crate::file::{LeftFile, OutputFile};
 use crate::id::JobId;
@@ -93,6 +94,10 @@ pub struct Given<'a> {
     pub notes: &'a [String],
     /// What the job used.
     pub usage: Usage,
+    /// What there is of a cell beside that.
+    #[serde(flatten)]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub cell: Option<CellGiven<'a>>,
 }
 
 /// The body of a response, one for each of the contract's shapes.
@@ -105,9 +110,10 @@ pub enum Answer<'a> {
         /// The job.
         #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[0-9a-f]{32}$"))]
         id: JobId,
-        /// What `main()` returned.
-        #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Value))]
-        result: &'a RawValue,
+        /// What `main()` returned. Of a cell the value of its last expression; not there if that has no form in JSON.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Value, required = true))]
+        result: Option<&'a RawValue>,
         /// With `entry` `program`: the exit code; the result is `null` then.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "openapi", schema(required = false, nullable = false))]

@@ -63,11 +63,17 @@ pub enum ErrorCode {
     ProcessLimit,
     /// Ended by a signal.
     Killed,
+    /// A cell was interrupted, and did not catch that.
+    Interrupted,
+    /// A session that is over.
+    SessionEnded,
+    /// A cell runs in the session, and the request would not wait for its end.
+    SessionBusy,
 }
 
 impl ErrorCode {
     /// Every code there is.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 30] = [
         Self::InvalidRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -95,6 +101,9 @@ impl ErrorCode {
         Self::MemoryLimit,
         Self::ProcessLimit,
         Self::Killed,
+        Self::Interrupted,
+        Self::SessionEnded,
+        Self::SessionBusy,
     ];
 
     /// Reads a code's name back; anything else is `None`.
@@ -120,6 +129,8 @@ impl ErrorCode {
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
+            Self::SessionBusy => 409,
+            Self::SessionEnded => 410,
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::Overloaded | Self::RateLimited | Self::QuotaExceeded => 429,
@@ -137,7 +148,8 @@ impl ErrorCode {
             | Self::CpuLimit
             | Self::MemoryLimit
             | Self::ProcessLimit
-            | Self::Killed => 422,
+            | Self::Killed
+            | Self::Interrupted => 422,
         }
     }
 }

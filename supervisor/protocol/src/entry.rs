@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::field::{InvalidRequest, items, string, wrong_type};
+use crate::field::{InvalidRequest, items, other_word, string, wrong_type};
 
 /// How many arguments a program may be given.
 pub const MOST_ARGUMENTS: usize = 1024;
@@ -22,6 +22,8 @@ pub enum Entry {
     Program,
     /// For its `main()` if it has one, and else for the value of its last expression. No client names it.
     Auto,
+    /// For the cells of a session, one after another. Only the supervisor says so, to the runner.
+    Session,
 }
 
 /// What becomes of NaN and infinities in a result.
@@ -60,19 +62,6 @@ impl Nan {
             _ => Err(other_word("nan", r#"the string "null""#, value)),
         }
     }
-}
-
-/// A field is none of the words that it may be.
-fn other_word(field: &str, expected: &str, value: &RawValue) -> InvalidRequest {
-    match string(field, value) {
-        Ok(word) => InvalidRequest::new(format!("{field} is {:?}, expected {expected}", shown(&word))),
-        Err(_) => wrong_type(field, expected, value),
-    }
-}
-
-/// The beginning of a word that is told again.
-fn shown(word: &str) -> &str {
-    word.char_indices().nth(64).map_or(word, |(end, _)| &word[..end])
 }
 
 /// Parses the field `argv`.

@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use crate::answer::{Answer, Stream};
+use crate::bundle::MimeBundle;
 use crate::call::Call;
 
 /// The media type of a streamed answer, by which a client asks for it.
@@ -38,6 +39,21 @@ pub fn printed(stream: Stream, text: &str) -> Vec<u8> {
 #[must_use]
 pub fn call(call: &Call) -> Vec<u8> {
     event("call", &serde_json::to_vec(call).expect("names, a number and JSON that was parsed"))
+}
+
+/// The data of the event `display`, of a cell that shows something.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Displayed<'a> {
+    /// What it shows, by media type: text as it is, all else in base64.
+    #[cfg_attr(feature = "openapi", schema(value_type = std::collections::HashMap<String, String>))]
+    pub data: &'a MimeBundle,
+}
+
+/// What a cell shows, as an event.
+#[must_use]
+pub fn display(data: &MimeBundle) -> Vec<u8> {
+    event("display", &serde_json::to_vec(&Displayed { data }).expect("JSON that was parsed"))
 }
 
 /// The last event: `result` with an answer's whole body, or `error` when there is none.

@@ -7,6 +7,7 @@ use crate::claim::Claim;
 use crate::code::ErrorCode;
 use crate::packages::MissingPackages;
 use crate::quota::SpentQuota;
+use crate::session::SessionEnd;
 
 /// Something that the policy refused a job which then failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -115,6 +116,10 @@ pub struct Failure {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub quota: Option<Box<SpentQuota>>,
+    /// What ended the session, of a refusal for that.
+    #[serde(rename = "reason", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub session_end: Option<SessionEnd>,
     /// What is missing, where it is that.
     #[serde(flatten)]
     #[cfg_attr(feature = "openapi", schema(ignore))]
@@ -177,7 +182,8 @@ impl Failure {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let ran = if matches!(code, ErrorCode::Lost | ErrorCode::Internal) { None } else { Some(false) };
         let (denials, details, claims, no_fork) = (Vec::new(), Box::default(), Vec::new(), false);
-        Self { code, message: message.into(), denials, quota: None, missing: None, ran, details, claims, no_fork }
+        let (message, quota, session_end, missing) = (message.into(), None, None, None);
+        Self { code, message, denials, quota, session_end, missing, ran, details, claims, no_fork }
     }
 
     /// The same of a job that may have begun: what would be there again in a moment if nothing had run is lost now.
@@ -188,6 +194,12 @@ impl Failure {
         }
         self.ran = None;
         self
+    }
+
+    /// The session is over, and that is why.
+    #[must_use]
+    pub fn session_ended(end: SessionEnd, message: impl Into<String>) -> Self {
+        Self { session_end: Some(end), ..Self::new(ErrorCode::SessionEnded, message) }
     }
 
     /// The same, of which this is further known.

@@ -31,6 +31,17 @@ pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
+/// The fields of a body, before the type of each is known; `such` is one that would do.
+pub(crate) fn object<'a, T: Deserialize<'a>>(body: &'a [u8], such: &str) -> Result<T, InvalidRequest> {
+    let text =
+        std::str::from_utf8(body).map_err(|error| InvalidRequest::new(format!("the body is not UTF-8: {error}")))?;
+    if !text.trim_start().starts_with('{') {
+        let kind = kind_of(text);
+        return Err(InvalidRequest::new(format!("the body is {kind}, expected a JSON object such as {such}")));
+    }
+    serde_json::from_str(text).map_err(|error| InvalidRequest::new(format!("the body is not a valid request: {error}")))
+}
+
 /// A text.
 pub(crate) fn string(field: &str, value: &RawValue) -> Result<String, InvalidRequest> {
     if !value.get().starts_with('"') {
@@ -85,6 +96,19 @@ impl<'de, T, F: FnMut(&str, &RawValue) -> Result<T, InvalidRequest>> Visitor<'de
         }
         Ok(Ok(made))
     }
+}
+
+/// A field is none of the words that it may be.
+pub(crate) fn other_word(field: &str, expected: &str, value: &RawValue) -> InvalidRequest {
+    match string(field, value) {
+        Ok(word) => InvalidRequest::new(format!("{field} is {:?}, expected {expected}", shown(&word))),
+        Err(_) => wrong_type(field, expected, value),
+    }
+}
+
+/// The beginning of a word that is told again.
+fn shown(word: &str) -> &str {
+    word.char_indices().nth(64).map_or(word, |(end, _)| &word[..end])
 }
 
 /// A field is not what it should be.

@@ -6,8 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod bundle;
 mod call;
 mod calls;
+mod cell;
+mod checkpoint;
 mod claim;
 mod code;
 mod entry;
@@ -30,6 +33,8 @@ mod request;
 mod returns;
 #[cfg(feature = "openapi")]
 pub mod schemas;
+mod session;
+mod session_files;
 mod stats;
 mod tenant;
 mod tools;
@@ -37,8 +42,11 @@ mod tools;
 pub use cloister_terms::{DEFAULT_PROFILE, OUT, Package};
 
 pub use answer::{Answer, Beside, Given, Stream, Usage};
+pub use bundle::MimeBundle;
 pub use call::Call;
 pub use calls::Calls;
+pub use cell::{Busy, CellGiven, CellRequest};
+pub use checkpoint::Checkpoint;
 pub use claim::Claim;
 pub use code::ErrorCode;
 pub use entry::{Entry, LONGEST_ARGUMENTS, MOST_ARGUMENTS, Nan};
@@ -57,6 +65,8 @@ pub use profile::{Interpreter, ProfileInfo, Profiles};
 pub use quota::{Amount, QuotaKind, SpentQuota};
 pub use request::{ExecuteRequest, Writer};
 pub use returns::{LONGEST_MESSAGE, RefusedReturn, Return, Returned, Returns, Taken, ToolFailure};
+pub use session::{Interrupted, SessionEnd, SessionInfo, SessionRequest, SessionState, SessionUsage, Sessions};
+pub use session_files::{SessionFile, SessionFiles, check_file_path};
 pub use stats::{Cost, ImportedStats, ProfileStats, Restarts, Stats, WarmStats};
 pub use tenant::Tenant;
 pub use tools::{MOST_TOOLS, Tool};
@@ -97,6 +107,12 @@ pub const CALLS_HEADER: &str = "x-cloister-calls";
 /// The header by which the supervisor tells how long it waits for what a call of the job's returns, in milliseconds.
 pub const RETURNS_WITHIN_HEADER: &str = "x-cloister-returns-within";
 
+/// The header by which the gateway tells of which session a script is a cell: its [`JobId`].
+pub const SESSION_HEADER: &str = "x-cloister-session";
+
+/// The header by which the gateway tells what a cell does while another of its session runs: a [`Busy`], which waits unless it is said.
+pub const BUSY_HEADER: &str = "x-cloister-busy";
+
 /// The header by which the supervisor tells that it takes no jobs yet, because it is only starting: nothing of the request was
 /// looked at, and it can be sent again.
 pub const AWAY_HEADER: &str = "x-cloister-away";
@@ -116,6 +132,15 @@ pub const EXECUTE_PATH: &str = "/execute";
 
 /// What follows the path that runs a job and the job's id, where what its calls of tools return is sent: `/execute/{id}/returns`.
 pub const RETURNS: &str = "returns";
+
+/// The path under which sessions are, on the gateway's listener and on the supervisor's socket alike: each at `/sessions/{id}`.
+pub const SESSIONS_PATH: &str = "/sessions";
+
+/// What follows a session's path, where its cell is interrupted.
+pub const INTERRUPT: &str = "interrupt";
+
+/// What follows a session's path, where its files are.
+pub const FILES: &str = "files";
 
 /// The path that answers 200 when jobs can run, on the gateway's listener and on the supervisor's socket.
 pub const READY_PATH: &str = "/readyz";

@@ -35,6 +35,12 @@ const CLAIMABLE: [ErrorCode; 7] = [
     ErrorCode::MemoryLimit,
 ];
 
+/// What a cell of a session may claim of itself besides.
+const CLAIMABLE_OF_CELLS: [ErrorCode; 1] = [ErrorCode::Interrupted];
+
+/// What a session may say of an order of files that it did not carry out.
+const CLAIMABLE_OF_ORDERS: [ErrorCode; 3] = [ErrorCode::NotFound, ErrorCode::InvalidRequest, ErrorCode::Exception];
+
 /// What a job said at its end.
 #[derive(Debug)]
 pub enum Report {
@@ -83,7 +89,19 @@ pub fn result(bytes: Vec<u8>) -> Report {
 /// Reads the payload of an error report: the failure that a job claims of itself.
 #[must_use]
 pub fn failure(bytes: &[u8]) -> Report {
-    claimed(bytes).map_or(Report::Garbled, Report::Failure)
+    claimed(bytes, &[&CLAIMABLE]).map_or(Report::Garbled, Report::Failure)
+}
+
+/// Reads the same of a session's cell.
+#[must_use]
+pub fn cell_failure(bytes: &[u8]) -> Report {
+    claimed(bytes, &[&CLAIMABLE, &CLAIMABLE_OF_CELLS]).map_or(Report::Garbled, Report::Failure)
+}
+
+/// Reads why a session did not carry out what it was asked to do with a file.
+#[must_use]
+pub fn order_failure(bytes: &[u8]) -> Report {
+    claimed(bytes, &[&CLAIMABLE_OF_ORDERS]).map_or(Report::Garbled, Report::Failure)
 }
 
 /// Reads the payload of what is to be told beside a result: a list of short texts. What has another form is none.
@@ -119,14 +137,14 @@ pub fn exit_code(bytes: &[u8]) -> Option<u8> {
     std::str::from_utf8(bytes).ok()?.parse().ok()
 }
 
-fn claimed(bytes: &[u8]) -> Option<Failure> {
+fn claimed(bytes: &[u8], claimable: &[&[ErrorCode]]) -> Option<Failure> {
     let json: &RawValue = serde_json::from_slice(bytes).ok()?;
     if !json.get().starts_with('{') {
         return None;
     }
     check(json).ok()?;
     let report: ErrorReport<'_> = serde_json::from_str(json.get()).ok()?;
-    let code = CLAIMABLE.into_iter().find(|code| code.name() == report.code)?;
+    let code = *claimable.iter().copied().flatten().find(|code| code.name() == report.code)?;
     let ErrorReport { exception, traceback, line, column, text, exit_code, path, hint, reason, .. } = report;
     let reason = reason.and_then(|reason| Reason::parse(&reason));
     let mut failure = Failure::new(code, report.message);
@@ -139,7 +157,9 @@ fn claimed(bytes: &[u8]) -> Option<Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_NOTE, MOST_NOTES, Report, exit_code, failure, notes, result, wait};
+    use super::{
+        LONGEST_NOTE, MOST_NOTES, Report, cell_failure, exit_code, failure, notes, order_failure, result, wait,
+    };
     use crate::claim::LONGEST_PATH;
     use crate::code::ErrorCode;
     use crate::failure::Failure;
@@ -188,6 +208,24 @@ mod tests {
             &deep,
         ] {
             assert!(matches!(failure(payload.as_bytes()), Report::Garbled), "{payload}");
+        }
+    }
+
+    #[test]
+    fn who_tells_of_a_failure_decides_what_it_may_be() {
+        let told = |read: fn(&[u8]) -> Report, code: &str| {
+            matches!(read(format!(r#"{{"code": "{code}", "message": "m"}}"#).as_bytes()), Report::Failure(_))
+        };
+        for (code, expected) in [
+            ("exception", [true, true, true]),
+            ("exit", [true, true, false]),
+            ("interrupted", [false, true, false]),
+            ("not_found", [false, false, true]),
+            ("invalid_request", [false, false, true]),
+            ("session_ended", [false; 3]),
+            ("timeout", [false; 3]),
+        ] {
+            assert_eq!([failure, cell_failure, order_failure].map(|read| told(read, code)), expected, "{code}");
         }
     }
 

@@ -223,8 +223,8 @@ fn requirements(writer: Writer, value: &RawValue) -> Result<Vec<String>, Invalid
     packages::parse(value)
 }
 
-/// A name is logged and told again, so it is not as long as it likes.
-fn profile(value: &RawValue) -> Result<String, InvalidRequest> {
+/// Parses the field `profile`. A name is logged and told again, so it is not as long as it likes.
+pub(crate) fn profile(value: &RawValue) -> Result<String, InvalidRequest> {
     let name = string("profile", value)?;
     if name.len() > LONGEST_NAME {
         let size = name.len();
@@ -243,7 +243,8 @@ fn container(field: &str, expected: &str, opening: char, value: &RawValue) -> Re
     Ok(value.to_owned())
 }
 
-fn milliseconds(value: &RawValue) -> Result<u64, InvalidRequest> {
+/// Parses the field `timeout_ms`.
+pub(crate) fn milliseconds(value: &RawValue) -> Result<u64, InvalidRequest> {
     match value.get().parse::<u64>() {
         Ok(milliseconds) if milliseconds > 0 => Ok(milliseconds),
         _ => Err(wrong_type("timeout_ms", "a whole number of milliseconds, at least 1", value)),

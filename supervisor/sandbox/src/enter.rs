@@ -16,6 +16,7 @@ use crate::error::{Context, Result};
 use crate::library::{Library, NUMBER};
 use crate::spec::{Slot, Spec};
 use crate::weaker::{Layer, Plan};
+use crate::wire::Span;
 use crate::{credentials, landlock, limits, root, seccomp, sys};
 
 /// A profile's confinement, worked out once and applied to every job of it.
@@ -54,7 +55,7 @@ impl Confinement {
     ///
     /// # Errors
     /// The step that failed; the process must then end, for it is half confined.
-    pub fn enter(&self, slot: Slot, cell: &OwnedFd, library: Option<&Library>) -> Result<()> {
+    pub fn enter(&self, (slot, span): (Slot, Span), cell: &OwnedFd, library: Option<&Library>) -> Result<()> {
         let spec = &self.plan;
         let leaves_out = |layer| spec.leaves_out(layer);
 
@@ -71,7 +72,7 @@ impl Confinement {
         setsid().doing(|| "setsid")?;
         umask(Mode::from_bits_truncate(0o077));
         if !leaves_out(Layer::Rlimits) {
-            limits::apply(spec)?;
+            limits::apply(spec, span)?;
         }
 
         let alone = !leaves_out(Layer::UserNamespace);

@@ -17,7 +17,7 @@ use crate::library::Library;
 use crate::spec::Slot;
 use crate::sys::{self, Forked};
 use crate::weaker::Plan;
-use crate::wire::{End, IntoCgroup, Notice, Wire, exactly};
+use crate::wire::{End, IntoCgroup, Notice, Span, Wire, exactly};
 
 /// The tag on the result pipe of a job that could not be confined; a message follows.
 pub const FAILED: u8 = b'F';
@@ -45,7 +45,7 @@ pub enum Started {
 
 /// A job's process before it is confined.
 pub struct NewJob {
-    slot: Slot,
+    slot: (Slot, Span),
     cell: OwnedFd,
     fds: JobFds,
     doors: Vec<OwnedFd>,
@@ -116,7 +116,7 @@ impl Forker {
     /// The step that failed.
     pub fn start(
         &mut self,
-        slot: Slot,
+        (slot, span): (Slot, Span),
         into: IntoCgroup,
         mut fds: Vec<OwnedFd>,
         fork: impl FnOnce(Option<&OwnedFd>) -> Result<Forked>,
@@ -127,7 +127,7 @@ impl Forker {
         setns(&cell, CloneFlags::CLONE_NEWPID).doing(|| "setns the cell's PID namespace")?;
         match fork(cgroup.as_ref()) {
             Ok(Forked::Child) => {
-                Ok(Started::Job(NewJob { slot, cell, fds: [stdin, stdout, stderr, result, returns], doors }))
+                Ok(Started::Job(NewJob { slot: (slot, span), cell, fds: [stdin, stdout, stderr, result, returns], doors }))
             }
             forked => {
                 // A cell can only be made from the namespace that this process itself is in.

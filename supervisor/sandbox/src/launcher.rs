@@ -27,7 +27,7 @@ use crate::program::{self, Program};
 use crate::spec::Slot;
 use crate::sys::{self, Forked};
 use crate::weaker::{Layer, Plan, Weaker};
-use crate::wire::{self, IntoCgroup, Notice, Order, Wire, exactly};
+use crate::wire::{self, IntoCgroup, Notice, Order, Span, Wire, exactly};
 use crate::{cell, credentials, devices, limits, loopback, process_ids, root, zygote_place};
 
 /// The namespaces that a launcher is born into. Not a cgroup namespace: where those bound what was
@@ -170,8 +170,8 @@ impl Launcher {
             Order::Cell(slot) => {
                 (slot, self.build_cell(slot).map(|cell| (Notice::Cell(slot), vec![cell.init, cell.files])))
             }
-            Order::Start(slot, into) => {
-                (slot, self.start(slot, into, fds).map(|pidfd| (Notice::Started(slot), vec![pidfd])))
+            Order::Start(slot, into, span) => {
+                (slot, self.start((slot, span), into, fds).map(|pidfd| (Notice::Started(slot), vec![pidfd])))
             }
             Order::Zygote(command, environment) => {
                 let environment = program::environment(self.forker.confinement().plan(), &environment);
@@ -179,7 +179,7 @@ impl Launcher {
             }
             Order::Ping => return wire.send(&Notice::Pong, &[]).doing(|| "answer the supervisor"),
             Order::SetUp(..) => return Err(Error::Peer("the profile was sent twice".to_owned())),
-            Order::Fork(_) | Order::Grow(..) | Order::Serve(_) => {
+            Order::Fork(..) | Order::Grow(..) | Order::Serve(_) => {
                 return Err(Error::Peer("a launcher was asked for what only a zygote does".to_owned()));
             }
         };
@@ -223,7 +223,7 @@ impl Launcher {
     }
 
     /// A cold job: forked from here, and an interpreter started in it.
-    fn start(&mut self, slot: Slot, into: IntoCgroup, fds: Vec<OwnedFd>) -> Result<OwnedFd> {
+    fn start(&mut self, slot: (Slot, Span), into: IntoCgroup, fds: Vec<OwnedFd>) -> Result<OwnedFd> {
         // SAFETY: a launcher has one thread.
         match self.forker.start(slot, into, fds, |cgroup| unsafe { fork_plain(cgroup) })? {
             Started::Parent(pidfd) => Ok(pidfd),

@@ -28,6 +28,7 @@ pub mod loopback;
 mod mount;
 pub mod overlay;
 pub mod paths;
+pub mod process;
 mod process_ids;
 mod program;
 pub mod recorder;

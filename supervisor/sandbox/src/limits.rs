@@ -5,14 +5,18 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use crate::error::{Context, Result};
 use crate::spec::Spec;
 use crate::sys;
+use crate::wire::Span;
 
 /// Applies the limits to this process; children inherit them.
 ///
 /// # Errors
 /// The limit that the kernel refused.
-pub fn apply(spec: &Spec) -> Result<()> {
+pub fn apply(spec: &Spec, span: Span) -> Result<()> {
     for bound in spec.rlimits.bounds() {
         sys::limit(bound.resource, bound.most).doing(|| format!("setrlimit {} to {}", bound.name, bound.most))?;
+    }
+    if span == Span::Session {
+        return Ok(());
     }
     let seconds = spec.cpu_seconds;
     sys::limit(libc::RLIMIT_CPU, seconds).doing(|| format!("setrlimit RLIMIT_CPU to {seconds}"))

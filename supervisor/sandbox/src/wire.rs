@@ -37,15 +37,24 @@ pub enum Order {
     /// Start a job's process in the slot's cell. Carries, in this order, the cell's pidfd, standard
     /// input, output, error, the result pipe and that of what calls return, and then what [`IntoCgroup`] says. Answered by
     /// [`Notice::Started`], and [`Notice::Exited`] at its end. Launchers only.
-    Start(Slot, IntoCgroup),
+    Start(Slot, IntoCgroup, Span),
     /// The same of a zygote, whose jobs always go into their control group themselves: the C library forks them, which
     /// knows nothing of groups.
-    Fork(Slot),
+    Fork(Slot, Span),
     /// Fork another zygote, which imports these modules too, those of them that are modules, and may take so many bytes for
     /// it. Carries the new one's own wire to the supervisor, over which it answers as one that was started. Zygotes only.
     Grow(Vec<String>, u64),
     /// Say that orders are still carried out. Answered by [`Notice::Pong`].
     Ping,
+}
+
+/// What a process is to serve, which bounds the CPU time that the kernel lets it have by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Span {
+    /// One job.
+    Job,
+    /// A session, which is as many cells as are sent: what each may use is counted from outside.
+    Session,
 }
 
 /// How a job's process gets into its control group, before anything that it uses is counted.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloister_terms::ToolLimits;
+use cloister_terms::{SessionLimits, ToolLimits};
 
 use crate::job::interpreter::Language;
 
@@ -33,6 +33,8 @@ pub struct Bounds {
     pub files_out_bytes: u64,
     /// Its calls of tools of the client's.
     pub tools: ToolLimits,
+    /// How many sessions there may be, and for how long.
+    pub sessions: SessionLimits,
     /// Whether a request may lower its wall time.
     pub may_lower_timeout: bool,
     /// What its script is spoken of in.

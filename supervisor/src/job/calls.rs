@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use cloister_protocol::{Call, Calls as Told, Return, Returned, Tool, event};
 use cloister_terms::{Bytes, ToolLimits};
-use serde::Serialize;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use crate::job::call_table::Table;
+use crate::job::frames::framed;
 use crate::link::event_loop::LARGE;
 
 /// What a call has beside its arguments at most, in bytes.
@@ -251,10 +251,4 @@ impl Calls {
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().expect("nothing panics while it holds this lock")
     }
-}
-
-/// JSON with its length in front.
-fn framed(what: &impl Serialize) -> Vec<u8> {
-    let json = serde_json::to_vec(what).expect("strings, numbers and JSON that was parsed");
-    [&(json.len() as u64).to_be_bytes()[..], &json].concat()
 }

@@ -87,6 +87,14 @@ impl Cell {
         &self.parts().0.cgroup
     }
 
+    /// From now on all in it can be stopped: this process, the only one in it, and what it starts.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn be_freezable(&mut self, first: u32) -> cloister_sandbox::Result<()> {
+        self.inner.as_mut().expect("taken only by drop").0.cgroup.be_freezable(first)
+    }
+
     /// From now on what is used is counted from nothing. The CPU time that was used until now.
     ///
     /// # Errors

@@ -62,6 +62,11 @@ pub fn encode(request: &ExecuteRequest, bounds: &Bounds, directory: &Path) -> Ve
 
 /// Writes all of it, and closes the pipe.
 pub async fn feed(mut stdin: pipe::Sender, message: &[u8], request: &ExecuteRequest) {
+    feed_all(&mut stdin, message, request).await;
+}
+
+/// Writes all of it.
+pub async fn feed_all(stdin: &mut pipe::Sender, message: &[u8], request: &ExecuteRequest) {
     // A script need not read its input; the pipe breaking then is no failure.
     let input = request.stdin.as_deref().unwrap_or_default().as_bytes();
     for part in once(message).chain(request.files.iter().map(InputFile::bytes)).chain(once(input)) {
@@ -75,7 +80,7 @@ mod tests {
     use std::time::Duration;
 
     use cloister_protocol::{ExecuteRequest, Writer};
-    use cloister_terms::{Bytes, Runner, Runtime, ToolLimits};
+    use cloister_terms::{Bytes, Runner, Runtime, SessionLimits, ToolLimits};
 
     use super::{Bounds, encode};
     use crate::job::interpreter::language;
@@ -112,6 +117,12 @@ mod tests {
             files_out: 0,
             files_out_bytes: 0,
             tools: ToolLimits { wait: Duration::ZERO, total: Duration::ZERO, most: 0, bytes: Bytes(9) },
+            sessions: SessionLimits {
+                most: 0,
+                idle: Duration::ZERO,
+                lifetime: Duration::ZERO,
+                interrupt_wait: Duration::ZERO,
+            },
             may_lower_timeout: false,
             language: language(&runtime),
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloister_protocol::{Answer, Beside, Calls, Failure, Given, JobId, Stream, Usage};
+use cloister_protocol::{Answer, Beside, Calls, CellGiven, Failure, Given, JobId, MimeBundle, Stream, Usage};
 use cloister_sandbox::cgroup;
 use serde_json::value::RawValue;
 
@@ -29,6 +29,42 @@ pub struct Outcome {
     pub used: cgroup::Usage,
     /// CPU time that was used for it before its request came.
     pub ahead: Duration,
+    /// What there is besides if it was a cell of a session.
+    pub of_cell: Option<OfCell>,
+}
+
+/// What there is of a cell of a session, beside what there is of any job.
+#[derive(Debug)]
+pub struct OfCell {
+    /// The session.
+    pub session: JobId,
+    /// The cell's number in it.
+    pub number: u64,
+    /// The value of the last expression, as text and as it may be shown.
+    pub value: Option<(Option<String>, MimeBundle)>,
+    /// Whether that has no form in JSON.
+    pub no_form: bool,
+    /// What was displayed.
+    pub display: Vec<MimeBundle>,
+    /// Whether the session goes on as it was before, of a cell that cost it its process.
+    pub restored: Option<bool>,
+    /// What was not brought back.
+    pub not_kept: Vec<String>,
+}
+
+impl OfCell {
+    fn given(&self) -> CellGiven<'_> {
+        let value = self.value.as_ref();
+        CellGiven {
+            session: self.session,
+            cell: self.number,
+            text: value.and_then(|(text, _)| text.as_deref()),
+            data: value.map(|(_, bundle)| bundle),
+            display: &self.display,
+            restored: self.restored,
+            not_kept: &self.not_kept,
+        }
+    }
 }
 
 impl Outcome {
@@ -48,9 +84,11 @@ impl Outcome {
             unfinished: unfinished.as_deref(),
             notes,
             usage: self.usage,
+            cell: self.of_cell.as_ref().map(OfCell::given),
         };
+        let no_form = self.of_cell.as_ref().is_some_and(|cell| cell.no_form);
         match &self.verdict {
-            Ok(result) => Answer::Returned { id, result, exit_code: *exit_code, given },
+            Ok(result) => Answer::Returned { id, result: Some(&**result).filter(|_| !no_form), exit_code: *exit_code, given },
             Err(error) => Answer::Failed { id, error, given },
         }
     }

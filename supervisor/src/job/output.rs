@@ -62,7 +62,7 @@ impl Kept {
 /// One output stream of a job.
 #[derive(Debug)]
 pub struct Output {
-    pipe: Receiver,
+    pipe: Arc<Receiver>,
     kept: Arc<Kept>,
     limit: usize,
     truncated: AtomicBool,
@@ -71,7 +71,7 @@ pub struct Output {
 impl Output {
     /// Keeps at most `limit` bytes of what comes through the pipe.
     #[must_use]
-    pub fn new(pipe: Receiver, limit: u64, kept: Arc<Kept>) -> Self {
+    pub fn new(pipe: Arc<Receiver>, limit: u64, kept: Arc<Kept>) -> Self {
         Self { pipe, kept, limit: usize::try_from(limit).unwrap_or(usize::MAX), truncated: AtomicBool::new(false) }
     }
 
@@ -96,10 +96,10 @@ impl Output {
     /// Takes what has been written by now, without waiting, and no more of a job that goes on writing. The pipe itself is asked: what
     /// the event loop knows of it is from when it looked last, and it may have had no reason to since.
     pub fn read_available(&self) {
-        let mut left = rustix::io::ioctl_fionread(&self.pipe).unwrap_or(0);
+        let mut left = rustix::io::ioctl_fionread(&*self.pipe).unwrap_or(0);
         let mut chunk = Vec::with_capacity(CHUNK);
         while left > 0 {
-            match rustix::io::read(&self.pipe, spare_capacity(&mut chunk)) {
+            match rustix::io::read(&*self.pipe, spare_capacity(&mut chunk)) {
                 Ok(read @ 1..) => {
                     self.keep(&chunk);
                     chunk.clear();
@@ -172,7 +172,7 @@ mod tests {
     async fn what_came_since_the_event_loop_looked_is_taken() {
         let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
         let pipe = pipe::Receiver::from_owned_fd(ours).expect("a pipe's end");
-        let output = Output::new(pipe, 100, Arc::<Kept>::default());
+        let output = Output::new(Arc::new(pipe), 100, Arc::<Kept>::default());
         // It has looked, and there was nothing.
         let _ = tokio::time::timeout(Duration::from_millis(1), output.read_to_end()).await;
         std::fs::File::from(theirs).write_all(b"last words").expect("there is room");
@@ -183,7 +183,7 @@ mod tests {
     #[tokio::test]
     async fn who_floods_is_not_read_without_end() {
         let (pipe, written) = flooded(CHUNK);
-        let output = Output::new(pipe, 0, Arc::<Kept>::default());
+        let output = Output::new(Arc::new(pipe), 0, Arc::<Kept>::default());
         let before = written.load(Ordering::Relaxed);
         output.read_available();
         // What was in the pipe, what the writer has written since, and what it is about to.
@@ -194,7 +194,7 @@ mod tests {
     async fn who_floods_waits_for_us_and_what_is_kept_is_the_beginning() {
         for (piece, limit) in [(CHUNK, 3 * CHUNK), (1, 0), (CHUNK, 0)] {
             let (pipe, written) = flooded(piece);
-            let output = Output::new(pipe, limit as u64, Arc::<Kept>::default());
+            let output = Output::new(Arc::new(pipe), limit as u64, Arc::<Kept>::default());
             let began = Instant::now();
             let _ = tokio::time::timeout(Duration::from_millis(100), output.read_to_end()).await;
             let reads = usize::try_from(began.elapsed().as_micros() / PAUSE.as_micros()).expect("not for ever") + 2;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use cloister_protocol::{Entry, ExecuteRequest, Stream};
 use cloister_sandbox::cgroup::Limits;
 use cloister_sandbox::spec::Spec;
-use cloister_sandbox::wire::{End, IntoCgroup};
+use cloister_sandbox::wire::{End, IntoCgroup, Span};
 use rustix::fs::{Mode, fchmod};
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::BufReader;
@@ -23,6 +23,7 @@ use crate::job::bounds::Bounds;
 use crate::job::calls::Calls;
 use crate::job::cell::{Cell, has_ended};
 use crate::job::conversation::Conversation;
+use crate::job::frames::FrameWriter;
 use crate::job::message::{encode, feed};
 use crate::job::outcome::{Outcome, usage};
 use crate::job::output::Output;
@@ -45,11 +46,11 @@ const REPORT: usize = 1024;
 /// A job's process, confined and waiting for its request.
 #[derive(Debug)]
 pub struct Prepared {
-    cell: Cell,
-    pipes: Pipes,
-    process: AsyncFd<OwnedFd>,
-    ended: oneshot::Receiver<End>,
-    oom: Option<AsyncFd<OwnedFd>>,
+    pub(super) cell: Cell,
+    pub(super) pipes: Pipes,
+    pub(super) process: AsyncFd<OwnedFd>,
+    pub(super) ended: oneshot::Receiver<End>,
+    pub(super) oom: Option<AsyncFd<OwnedFd>>,
 }
 
 /// A job's process that has begun to confine itself, and starts its interpreter then.
@@ -63,12 +64,14 @@ pub struct Begun {
 
 /// Our ends of a job's pipes.
 #[derive(Debug)]
-struct Pipes {
-    stdin: pipe::Sender,
-    stdout: pipe::Receiver,
-    stderr: pipe::Receiver,
-    result: pipe::Receiver,
-    returns: pipe::Sender,
+pub(super) struct Pipes {
+    pub(super) stdin: pipe::Sender,
+    pub(super) stdout: pipe::Receiver,
+    pub(super) stderr: pipe::Receiver,
+    pub(super) result: pipe::Receiver,
+    pub(super) returns: pipe::Sender,
+    /// The other end of that, of a session: what a dead cell has not read is nobody's.
+    pub(super) unread: Option<OwnedFd>,
 }
 
 impl Begun {
@@ -83,12 +86,15 @@ impl Begun {
         lease: Lease,
         slots: &Arc<Slots>,
     ) -> Result<Self, PrepareError> {
-        Self::start(Cell::build(forkers, spec, limits, lease, slots).await?).await
+        Self::start(Cell::build(forkers, spec, limits, lease, slots).await?, Span::Job).await
     }
 
-    async fn start(cell: Cell) -> Result<Self, PrepareError> {
-        let (pipes, theirs) = Pipes::new()?;
-        let (process, ended) = begin(&cell, theirs).await?;
+    async fn start(cell: Cell, span: Span) -> Result<Self, PrepareError> {
+        let (mut pipes, theirs) = Pipes::new()?;
+        if span == Span::Session {
+            pipes.unread = Some(theirs.returns.try_clone()?);
+        }
+        let (process, ended) = begin((&cell, span), theirs).await?;
         Ok(Self { cell, pipes, process, ended })
     }
 
@@ -127,13 +133,13 @@ impl Prepared {
     pub async fn new(
         forkers: &Forkers,
         spec: &Spec,
-        limits: Limits,
+        (limits, span): (Limits, Span),
         lease: Lease,
         slots: &Arc<Slots>,
         within: Duration,
     ) -> Result<Self, PrepareError> {
         let cell = Cell::build(forkers, spec, limits, lease, slots).await?;
-        let ready = async { Begun::start(cell).await?.ready().await };
+        let ready = async { Begun::start(cell, span).await?.ready().await };
         tokio::time::timeout(within, ready).await.unwrap_or(Err(PrepareError::TooSlow(within)))
     }
 
@@ -154,12 +160,12 @@ impl Prepared {
         conversation: &Conversation,
     ) -> Result<Outcome, PrepareError> {
         let Self { mut cell, pipes, process, ended, oom } = self;
-        let Pipes { stdin, stdout, stderr, result, returns } = pipes;
+        let Pipes { stdin, stdout, stderr, result, returns, unread: _ } = pipes;
         let Conversation { printed, calls } = conversation;
         let mut result = BufReader::with_capacity(REPORT, result);
         let ahead = Ahead::default();
-        let stdout = Output::new(stdout, bounds.stdout_bytes, Arc::clone(&printed.stdout));
-        let stderr = Output::new(stderr, bounds.stderr_bytes, Arc::clone(&printed.stderr));
+        let stdout = Output::new(Arc::new(stdout), bounds.stdout_bytes, Arc::clone(&printed.stdout));
+        let stderr = Output::new(Arc::new(stderr), bounds.stderr_bytes, Arc::clone(&printed.stderr));
         let ahead_of_it = cell.restart_count()?;
         let wall = request.timeout_ms.map_or(bounds.wall, |asked| bounds.wall.min(Duration::from_millis(asked)));
         let message = encode(request, bounds, cell.begin(request));
@@ -211,7 +217,7 @@ impl Pipes {
             result: result_theirs,
             returns: returns_theirs,
         };
-        Ok((Self { stdin, stdout, stderr, result, returns }, theirs))
+        Ok((Self { stdin, stdout, stderr, result, returns, unread: None }, theirs))
     }
 }
 
@@ -224,29 +230,29 @@ fn pipe_to_open() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Starts the job's process: a pidfd, and its end when it comes.
-async fn begin(cell: &Cell, fds: JobFds) -> Result<(OwnedFd, oneshot::Receiver<End>), LauncherError> {
+async fn begin((cell, span): (&Cell, Span), fds: JobFds) -> Result<(OwnedFd, oneshot::Receiver<End>), LauncherError> {
     let (slot, group, forkers) = (cell.slot(), cell.cgroup(), cell.forkers());
     let launcher = forkers.launcher.connection();
     // A cold job is born in its group where that is possible; a warm one is forked by the C library,
     // which knows nothing of groups.
     match (&forkers.zygote, group.start_directory()) {
-        (Some(zygote), _) => zygote.fork_job(slot, cell.init(), fds, group.doors()).await,
+        (Some(zygote), _) => zygote.fork_job((slot, span), cell.init(), fds, group.doors()).await,
         (None, Some(directory)) => {
-            launcher.start_job(slot, cell.init(), fds, IntoCgroup::Born, std::slice::from_ref(directory)).await
+            launcher.start_job((slot, span), cell.init(), fds, IntoCgroup::Born, std::slice::from_ref(directory)).await
         }
-        (None, None) => launcher.start_job(slot, cell.init(), fds, IntoCgroup::Walks, group.doors()).await,
+        (None, None) => launcher.start_job((slot, span), cell.init(), fds, IntoCgroup::Walks, group.doors()).await,
     }
 }
 
 /// Writes what its calls of tools come to, to a job that can make any.
 async fn answer(calls: &Calls, returns: pipe::Sender) {
     if calls.may_be() {
-        calls.write_to(returns).await;
+        calls.write_to(&mut FrameWriter::new(returns)).await;
     }
 }
 
 /// Passes on what goes in and what comes out, for as long as anybody waits for the job.
-async fn pump<T>(feed: impl Future<Output = T>, stdout: &Output, stderr: &Output) -> Infallible {
+pub(super) async fn pump<T>(feed: impl Future<Output = T>, stdout: &Output, stderr: &Output) -> Infallible {
     tokio::join!(feed, stdout.read_to_end(), stderr.read_to_end());
     std::future::pending().await
 }
@@ -270,5 +276,5 @@ async fn collect(
     truncated.extend(cut.then_some(Stream::Stderr));
     truncated.extend(left.truncated.then_some(Stream::Files));
     let (verdict, beside) = verdict::of(stopped, &used, bounds).await;
-    Ok(Outcome { verdict, stdout, stderr, truncated, left, beside, usage, used, ahead: Duration::ZERO })
+    Ok(Outcome { verdict, stdout, stderr, truncated, left, beside, usage, used, ahead: Duration::ZERO, of_cell: None })
 }

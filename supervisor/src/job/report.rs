@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard};
 
-use cloister_protocol::report::{LARGEST_ERROR, LARGEST_NOTES, Report, exit_code, failure, notes, result, wait};
+use cloister_protocol::report::{LARGEST_ERROR, LARGEST_NOTES, Report, cell_failure, exit_code, failure, notes, result, wait};
 use cloister_protocol::{ErrorCode, Failure};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -18,7 +18,7 @@ const READY: u8 = b'P';
 const IMPORT_FAILED: u8 = b'I';
 
 /// The tag of a call.
-const CALL: u8 = b'C';
+pub(super) const CALL: u8 = b'C';
 
 /// How many times a job may say what its end waits for.
 const MOST_WAITS: usize = 64;
@@ -32,6 +32,10 @@ pub enum Said {
     TooLarge(u64, u64),
     /// An error report.
     Error(Vec<u8>),
+    /// An error report of a session's cell.
+    CellError(Vec<u8>),
+    /// The value of a cell has no form in JSON.
+    NoForm,
     /// The code that a program exited with.
     Exited(u8),
     /// That its end is over, after a verdict that it gave [`Ahead`] of it.
@@ -46,7 +50,7 @@ impl Said {
     /// Whether reading it takes long enough to be done beside the event loop.
     #[must_use]
     pub fn is_large(&self) -> bool {
-        matches!(self, Self::Result(payload) | Self::Error(payload) if payload.len() >= LARGE)
+        matches!(self, Self::Result(payload) | Self::Error(payload) | Self::CellError(payload) if payload.len() >= LARGE)
     }
 
     /// What it means.
@@ -55,6 +59,8 @@ impl Said {
         match self {
             Self::Result(payload) => result(payload),
             Self::Error(payload) => failure(&payload),
+            Self::CellError(payload) => cell_failure(&payload),
+            Self::NoForm => result(b"null".to_vec()),
             Self::TooLarge(length, most) => Report::Failure(Failure::new(
                 ErrorCode::ResultTooLarge,
                 format!("the result is {length} bytes of JSON, above the profile's limit of {most}"),
@@ -193,7 +199,7 @@ async fn read_frames(
 }
 
 /// Reads a call and passes it on; `false` for what is none.
-async fn read_call(pipe: &mut (impl AsyncRead + Unpin), hearing: Hearing<'_>) -> io::Result<bool> {
+pub(super) async fn read_call(pipe: &mut (impl AsyncRead + Unpin), hearing: Hearing<'_>) -> io::Result<bool> {
     let length = pipe.read_u64().await?;
     if !hearing.calls.may_be() || length > hearing.calls.longest() {
         return Ok(false);
@@ -215,7 +221,7 @@ async fn read_verdict(tag: u8, pipe: &mut (impl AsyncRead + Unpin), result_bytes
 }
 
 /// Reads `length` bytes, allocating as they come and not as they are announced.
-async fn payload(pipe: &mut (impl AsyncRead + Unpin), length: u64) -> io::Result<Vec<u8>> {
+pub(super) async fn payload(pipe: &mut (impl AsyncRead + Unpin), length: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     pipe.take(length).read_to_end(&mut bytes).await?;
     if bytes.len() as u64 == length { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }

@@ -138,7 +138,7 @@ async fn last_words(report: impl Future<Output = Said>) -> Option<Said> {
 }
 
 /// Ends when the group has used its CPU time. Looks again only when it could have, at full speed.
-async fn cpu_time_used_up(cgroup: &SlotCgroup, bounds: &Bounds) {
+pub(super) async fn cpu_time_used_up(cgroup: &SlotCgroup, bounds: &Bounds) {
     while let Ok(used) = cgroup.cpu() {
         let Some(left) = bounds.cpu.checked_sub(used).filter(|left| !left.is_zero()) else { return };
         let soonest = left.mul_f64(1000.0 / f64::from(bounds.millicpus));
@@ -146,7 +146,7 @@ async fn cpu_time_used_up(cgroup: &SlotCgroup, bounds: &Bounds) {
     }
 }
 
-async fn out_of_memory(event: Option<&AsyncFd<OwnedFd>>) {
+pub(super) async fn out_of_memory(event: Option<&AsyncFd<OwnedFd>>) {
     match event {
         Some(event) => {
             let _ = event.readable().await;
@@ -156,7 +156,7 @@ async fn out_of_memory(event: Option<&AsyncFd<OwnedFd>>) {
 }
 
 /// Has a job that runs for long leave the machine to others.
-async fn step_back(cgroup: &SlotCgroup) -> Infallible {
+pub(super) async fn step_back(cgroup: &SlotCgroup) -> Infallible {
     tokio::time::sleep(LONG).await;
     // If it cannot, others wait for longer; its end tells what is wrong with the group.
     let _ = cgroup.step_back();

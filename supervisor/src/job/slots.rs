@@ -46,6 +46,8 @@ struct Stock {
     wanted: usize,
     /// Of these, those beside what the policy asks for.
     beside: usize,
+    /// And those of sessions.
+    lent: usize,
 }
 
 /// A slot in use. It goes back to the others when given to [`Slots::release`], and is replaced by another when given
@@ -57,6 +59,18 @@ pub struct Lease {
     /// Its control group.
     pub cgroup: SlotCgroup,
     permit: Permit,
+}
+
+/// That there is one slot more.
+#[derive(Debug)]
+pub struct Lent(Arc<Slots>);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut stock = self.0.stock();
+        (stock.lent, stock.wanted) = (stock.lent - 1, stock.wanted.saturating_sub(1));
+        self.0.let_go(&mut stock);
+    }
 }
 
 /// A permit that is only given back on purpose, together with its slot.
@@ -99,13 +113,18 @@ impl Slots {
         let mut stock = self.stock();
         // What the policy asks for comes first.
         stock.beside = stock.beside.min(count(self.numbers.saturating_sub(number)));
-        stock.wanted = count(number) + stock.beside;
+        stock.wanted = count(number) + stock.beside + stock.lent;
         self.make_all(&mut stock)?;
+        self.let_go(&mut stock);
+        Ok(())
+    }
+
+    /// Removes those that are free and too many.
+    fn let_go(&self, stock: &mut Stock) {
         while stock.all.len() > stock.wanted && self.permits.forget_permits(1) == 1 {
             let (slot, _) = stock.free.pop_last().expect("a permit stands for a free slot");
             stock.all.remove(&slot);
         }
-        Ok(())
     }
 
     /// From now on so many at least are there beside what the policy asks for, whatever that is.
@@ -121,6 +140,20 @@ impl Slots {
             stock.beside -= more;
             stock.wanted = wanted;
         })
+    }
+
+    /// One more slot for as long as what this returns is there: for a session, which takes none from jobs.
+    ///
+    /// # Errors
+    /// Why there can be no more.
+    pub fn lend(self: &Arc<Self>) -> cloister_sandbox::Result<Lent> {
+        let mut stock = self.stock();
+        (stock.lent, stock.wanted) = (stock.lent + 1, stock.wanted + 1);
+        if let Err(error) = self.make_all(&mut stock) {
+            (stock.lent, stock.wanted) = (stock.lent - 1, stock.wanted - 1);
+            return Err(error);
+        }
+        Ok(Lent(Arc::clone(self)))
     }
 
     fn make_all(&self, stock: &mut Stock) -> cloister_sandbox::Result<()> {

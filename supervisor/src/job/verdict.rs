@@ -21,6 +21,10 @@ pub enum Stop {
     Said(Said),
     /// Its process ended without one.
     Ended(End),
+    /// Its process ended, and how is not told.
+    Gone,
+    /// It did not heed an interrupt for so long.
+    Unheeded(Duration),
     /// Its wall time, this long.
     WallTime(Duration),
     /// What it may wait for all of its calls of tools, this long.
@@ -105,15 +109,17 @@ fn judge(stop: Stop, used: &Usage, bounds: &Bounds) -> Verdict {
         Stop::CpuTime => Err(cpu_limit(bounds)),
         Stop::OutOfMemory => Err(memory_limit()),
         Stop::TooManyLocks => Err(too_many_locks()),
-        Stop::Ended(_) if used.made_way() => Err(node_memory()),
-        Stop::Ended(_) if used.oom_kills > 0 => Err(memory_limit()),
-        Stop::Ended(_) if used.cpu >= bounds.cpu => Err(cpu_limit(bounds)),
+        Stop::Ended(_) | Stop::Gone if used.made_way() => Err(node_memory()),
+        Stop::Ended(_) | Stop::Gone if used.oom_kills > 0 => Err(memory_limit()),
+        Stop::Ended(_) | Stop::Gone if used.cpu >= bounds.cpu => Err(cpu_limit(bounds)),
         Stop::Ended(End::Code(code)) => Err(Failure::new(
             ErrorCode::Exit,
             format!("the script ended its process with exit code {code} {}", bounds.language.too_early),
         )
         .with(Details { exit_code: Some(code.into()), ..Details::default() })),
         Stop::Ended(End::Signal(number)) => Err(killed(number)),
+        Stop::Gone => Err(Failure::new(ErrorCode::Killed, "the process of the session ended: it crashed, or the code ended it")),
+        Stop::Unheeded(wait) => Err(unheeded(wait)),
     }
 }
 
@@ -134,6 +140,14 @@ fn timeout(limit: Duration, bounds: &Bounds) -> Failure {
     };
     let message = format!("the script was still running after {} and was ended, {whose}", seconds(limit));
     Failure::new(ErrorCode::Timeout, message).with(Details { reason: Some(reason), ..Details::default() })
+}
+
+fn unheeded(wait: Duration) -> Failure {
+    let message = format!(
+        "the cell was interrupted, went on for {} and was ended, which is the profile's sessions.interrupt_wait",
+        seconds(wait)
+    );
+    Failure::new(ErrorCode::Interrupted, message)
 }
 
 fn call_time(limit: Duration) -> Failure {

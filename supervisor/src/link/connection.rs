@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloister_sandbox::spec::Slot;
-use cloister_sandbox::wire::{End, Holds, IntoCgroup, Notice, Order, Wire, exactly};
+use cloister_sandbox::wire::{End, Holds, IntoCgroup, Notice, Order, Span, Wire, exactly};
 use rustix::process::{Signal, pidfd_send_signal};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
@@ -98,13 +98,13 @@ impl Connection {
     /// What the launcher could not do.
     pub async fn start_job(
         &self,
-        slot: Slot,
+        (slot, span): (Slot, Span),
         cell: &OwnedFd,
         fds: JobFds,
         into: IntoCgroup,
         doors: &[OwnedFd],
     ) -> Result<(OwnedFd, oneshot::Receiver<End>), LauncherError> {
-        self.begin_job(&Order::Start(slot, into), slot, cell, fds, doors).await
+        self.begin_job(&Order::Start(slot, into, span), slot, cell, fds, doors).await
     }
 
     /// The same, forked from a zygote. The job enters its control group by the doors.
@@ -113,12 +113,12 @@ impl Connection {
     /// What the zygote could not do.
     pub async fn fork_job(
         &self,
-        slot: Slot,
+        (slot, span): (Slot, Span),
         cell: &OwnedFd,
         fds: JobFds,
         doors: &[OwnedFd],
     ) -> Result<(OwnedFd, oneshot::Receiver<End>), LauncherError> {
-        self.begin_job(&Order::Fork(slot), slot, cell, fds, doors).await
+        self.begin_job(&Order::Fork(slot, span), slot, cell, fds, doors).await
     }
 
     async fn begin_job(

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use cloister_sandbox::cgroup::Limits;
 use cloister_sandbox::spec::Spec;
+use cloister_sandbox::wire::Span;
 use cloister_terms::{Children, Policy, Profile};
 use tokio::sync::Semaphore;
 
 use crate::job::interpreter;
 use crate::job::prepare_error::PrepareError;
 use crate::job::prepared::{Prepared, START_TIME};
-use crate::job::slots::{Lease, Slots};
+use crate::job::slots::{Lease, Lent, Slots};
 use crate::link::forkers::Forkers;
 use crate::link::launcher::IMPORT_TIME;
 use crate::link::launcher_error::LauncherError;
@@ -172,9 +173,23 @@ impl Maker {
     }
 
     async fn make_in(&self, forkers: &Forkers, lease: Lease, within: Duration) -> Result<Prepared, PrepareError> {
-        let prepared = Prepared::new(forkers, &self.spec, self.limits, lease, &self.slots, within).await;
+        let prepared = Prepared::new(forkers, &self.spec, (self.limits, Span::Job), lease, &self.slots, within).await;
         self.health.note(prepared.is_ok());
         prepared
+    }
+
+    /// Makes one for a session, of a slot that it takes from nobody: there is one more for as long as what it comes with.
+    ///
+    /// # Errors
+    /// Why none could be made.
+    pub async fn make_for_session(&self) -> Result<(Prepared, Lent), PrepareError> {
+        let lent = self.slots.lend().map_err(PrepareError::Slot)?;
+        let forkers = self.keeper.forkers().await?;
+        let lease = self.slots.lease().await;
+        let limits = Limits { ends_together: false, ..self.limits };
+        let within = if self.ahead { IMPORT_TIME } else { START_TIME };
+        let prepared = Prepared::new(&forkers, &self.spec, (limits, Span::Session), lease, &self.slots, within).await?;
+        Ok((prepared, lent))
     }
 
     /// Starts an interpreter that shares nothing with the zygote, if there is a slot for it, and a processor.

@@ -101,6 +101,7 @@ pub fn limits(profile: &Profile) -> Limits {
         processes: profile.processes,
         cpus: profile.cpus,
         cpu_weight: profile.cpu_weight,
+        ends_together: true,
     }
 }
 
@@ -120,6 +121,7 @@ pub fn bounds(policy: &Policy, profile: &Profile) -> Bounds {
         files_out: profile.files_out,
         files_out_bytes: profile.files_out_bytes.0,
         tools: profile.tools,
+        sessions: profile.sessions,
         may_lower_timeout: profile.may_lower_timeout,
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use cloister_protocol::{ExecuteRequest, ImportSet, Interpreter, ProfileInfo, ProfileStats, Tenant, is_data};
+use cloister_protocol::{ExecuteRequest, ImportSet, Interpreter as About, JobId, ProfileInfo, ProfileStats, Tenant, is_data};
 use cloister_sandbox::spec::{Network, Spec};
 use cloister_terms::{Children, Policy, Profile, Warm};
 
@@ -15,6 +15,8 @@ use crate::job::conversation::Conversation;
 use crate::job::denial::Rules;
 use crate::job::outcome::Outcome;
 use crate::job::prepare_error::PrepareError;
+use crate::job::session::{Interpreter, Reins};
+use crate::job::slots::Lent;
 use crate::link::launcher::IMPORT_TIME;
 use crate::link::launcher_error::LauncherError;
 use crate::pool::found::Found;
@@ -134,6 +136,21 @@ impl Pool {
         Ok(Ready::new(handed, self.bounds, Arc::clone(&self.rules), Arc::clone(&self.spent)))
     }
 
+    /// An interpreter that begins a session, with the files that its request brings. What it comes with is to be kept for as long.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn session(
+        &self,
+        (session, request): (JobId, &ExecuteRequest),
+        reins: Arc<Reins>,
+    ) -> Result<(Interpreter, Lent), PrepareError> {
+        let (prepared, lent) = self.maker.make_for_session().await?;
+        let rules = Arc::clone(&self.rules);
+        let interpreter = Interpreter::open(prepared, (session, request), self.bounds, rules, reins).await?;
+        Ok((interpreter, lent))
+    }
+
     /// What its sandboxes are made from.
     #[must_use]
     pub fn spec(&self) -> &Spec {
@@ -159,7 +176,7 @@ impl Pool {
     }
 
     /// Keeps what its interpreter said of itself when it was tried.
-    pub fn set_interpreter(&self, interpreter: Interpreter) {
+    pub fn set_interpreter(&self, interpreter: About) {
         let _ = self.found.1.set(self.found.0.with(interpreter));
     }
 

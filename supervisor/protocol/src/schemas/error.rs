@@ -10,6 +10,7 @@ use crate::code::ErrorCode;
 use crate::failure::{Details, Failure};
 use crate::packages::MissingPackages;
 use crate::quota::SpentQuota;
+use crate::session::SessionEnd;
 
 /// The `error` object of a job: a [`Failure`] with its [`Details`], and what is missing where it is that.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +48,9 @@ pub struct Refusal {
     /// The quota that is used up; of `quota_exceeded` alone.
     #[schema(required = false, nullable = false)]
     quota: Option<SpentQuota>,
+    /// What ended the session; of `session_ended` alone.
+    #[schema(required = false, nullable = false)]
+    reason: Option<SessionEnd>,
     /// Whether any line of the script ran; `null` if nobody can know.
     #[schema(required = true)]
     ran: Option<bool>,

@@ -153,7 +153,7 @@ fn serve(wire: &Wire, around: Around) -> Result<c_int> {
                         Err(error) => drop(new.send(&Notice::failed(None, &error), &[])),
                     }
                 }
-                Some((Order::Fork(slot), fds)) => match forker.start(slot, IntoCgroup::Walks, fds, |_| fork(around)) {
+                Some((Order::Fork(slot, span), fds)) => match forker.start((slot, span), IntoCgroup::Walks, fds, |_| fork(around)) {
                     Ok(Started::Parent(pidfd)) => wire.send(&Notice::Started(slot), &[pidfd.as_raw_fd()]),
                     Ok(Started::Job(place)) => {
                         // From its first moment as another user, so that nobody takes it for a running job.

@@ -23,6 +23,8 @@ pub struct Limits {
     pub cpus: Millicpus,
     /// Share of CPU time against other groups, 1 to 10000; 100 is usual.
     pub cpu_weight: u32,
+    /// Whether the kernel ends all of it where its memory is used up, rather than a process; version 2 only.
+    pub ends_together: bool,
 }
 
 /// What the group's processes have used since it was last reset.
@@ -89,6 +91,9 @@ pub(super) trait Groups: Debug + Send + Sync {
 
     /// CPU time since the groups were made.
     fn cpu(&self) -> Result<Duration>;
+
+    /// What is charged to the group now, in bytes.
+    fn memory(&self) -> Result<u64>;
 
     /// Sends SIGKILL to all at once, where the kernel can.
     fn kill(&self);

@@ -24,6 +24,8 @@ pub enum Layout {
         cpu: PathBuf,
         /// CPU time used.
         cpuacct: PathBuf,
+        /// What stops all in a group, where there is that: `admin-guide/cgroup-v1/freezer-subsystem`.
+        freezer: Option<PathBuf>,
     },
     /// All in one.
     V2 {
@@ -78,7 +80,8 @@ impl Layout {
             })?;
             mount.shows(&own_group(own, name).unwrap_or_else(|| "/".into()))
         };
-        Ok(Self::V1 { memory: find("memory")?, pids: find("pids")?, cpu: find("cpu")?, cpuacct: find("cpuacct")? })
+        let [memory, pids, cpu, cpuacct] = [find("memory")?, find("pids")?, find("cpu")?, find("cpuacct")?];
+        Ok(Self::V1 { memory, pids, cpu, cpuacct, freezer: find("freezer").ok() })
     }
 
     /// Which version this is.
@@ -94,7 +97,9 @@ impl Layout {
     #[must_use]
     pub fn mounts(&self) -> Vec<PathBuf> {
         let mut mounts = match self {
-            Self::V1 { memory, pids, cpu, cpuacct } => vec![memory.clone(), pids.clone(), cpu.clone(), cpuacct.clone()],
+            Self::V1 { memory, pids, cpu, cpuacct, freezer } => {
+                [memory, pids, cpu, cpuacct].into_iter().chain(freezer).cloned().collect()
+            }
             Self::V2 { base, .. } => vec![base.clone()],
         };
         mounts.sort();
@@ -126,7 +131,7 @@ mod tests {
     #[test]
     fn groups_are_made_below_the_own_one_of_each_hierarchy() {
         let own = |mountinfo: &str| Layout::from_mountinfo(mountinfo, OWN, |_| String::new());
-        let Ok(Layout::V1 { memory, pids, cpu, cpuacct }) = own(HYBRID) else { panic!("version 1 is complete") };
+        let Ok(Layout::V1 { memory, pids, cpu, cpuacct, freezer: None }) = own(HYBRID) else { panic!("version 1 is complete") };
         assert_eq!((memory, pids), ("/sys/fs/cgroup/memory/limited".into(), "/sys/fs/cgroup/pids".into()));
         assert_eq!((&cpu, &cpuacct), (&"/sys/fs/cgroup/cpu,cpuacct/a/b".into(), &cpu));
         // A container's own part is shown at the mount point, and of another part nothing is said.

@@ -4,6 +4,7 @@
 //! are supported. Only the supervisor touches these files; a job sees none of them.
 
 mod delegation;
+mod freezer;
 mod group;
 mod groups;
 mod hold;

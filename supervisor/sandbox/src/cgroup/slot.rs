@@ -5,18 +5,19 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cloister_terms::Uid;
 
+use super::freezer::Freezer;
 use super::group::end_processes;
 use super::groups::{Groups, Limits, Usage};
 use super::knob::Knob;
 use super::layout::Layout;
 use super::{v1, v2};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 
 /// A slot's group. Dropping it removes its directories, which must be empty by then.
 #[derive(Debug)]
@@ -26,6 +27,9 @@ pub struct SlotCgroup {
     /// Whether its share is that of one that runs for long.
     steps_back: AtomicBool,
     at_reset: Usage,
+    /// Where version 1 would stop what is in it, if this host can.
+    freezers: Option<PathBuf>,
+    freezer: Option<Freezer>,
 }
 
 /// Which part of its share a job is left with that has run for long.
@@ -34,7 +38,7 @@ const STEP_BACK: u32 = 10;
 impl SlotCgroup {
     pub(super) fn create(layout: &Layout, name: &str, launcher: Uid) -> Result<Self> {
         let groups: Box<dyn Groups> = match layout {
-            Layout::V1 { memory, pids, cpu, cpuacct } => Box::new(v1::Groups::create(v1::Paths {
+            Layout::V1 { memory, pids, cpu, cpuacct, .. } => Box::new(v1::Groups::create(v1::Paths {
                 memory: memory.join(name),
                 pids: pids.join(name),
                 cpu: cpu.join(name),
@@ -42,7 +46,12 @@ impl SlotCgroup {
             })?),
             Layout::V2 { base, .. } => Box::new(v2::Group::create(base.join(name), launcher)?),
         };
-        Ok(Self { groups, limits: None, steps_back: AtomicBool::new(false), at_reset: Usage::default() })
+        let freezers = match layout {
+            Layout::V1 { freezer, .. } => freezer.as_ref().map(|freezer| freezer.join(name)),
+            Layout::V2 { .. } => None,
+        };
+        let (steps_back, at_reset) = (AtomicBool::new(false), Usage::default());
+        Ok(Self { groups, limits: None, steps_back, at_reset, freezers, freezer: None })
     }
 
     /// Sets the limits and starts counting from zero. The group must be empty.
@@ -50,6 +59,7 @@ impl SlotCgroup {
     /// # Errors
     /// The file that could not be written.
     pub fn reset(&mut self, limits: Limits) -> Result<()> {
+        self.freezer = None;
         if !self.groups.resets_peak() {
             self.groups = self.groups.renew()?;
             self.limits = None;
@@ -63,6 +73,43 @@ impl SlotCgroup {
         *self.steps_back.get_mut() = false;
         self.groups.let_go(limits)?;
         self.restart_count().map(drop)
+    }
+
+    /// From now on all in it can be stopped: this process, the only one in it, and what it starts.
+    ///
+    /// # Errors
+    /// When this host cannot, or the file that could not be written.
+    pub fn be_freezable(&mut self, first: u32) -> Result<()> {
+        self.freezer = Some(match (self.groups.directory(), &self.freezers) {
+            (Some(_), _) => Freezer::v2(self.groups.counted().to_owned()),
+            (None, Some(group)) => Freezer::v1(group.clone(), first)?,
+            (None, None) => return Err(Error::layer("stop a session", "version 1 has no freezer here; boot with it")),
+        });
+        Ok(())
+    }
+
+    /// Stops all in it, or lets it go on; without effect on one that cannot be stopped.
+    ///
+    /// # Errors
+    /// The file that could not be written.
+    pub fn freeze(&self, frozen: bool) -> Result<()> {
+        self.freezer.as_ref().map_or(Ok(()), |freezer| freezer.set(frozen))
+    }
+
+    /// Whether all in it has stopped.
+    ///
+    /// # Errors
+    /// The file that could not be read.
+    pub fn is_frozen(&self) -> Result<bool> {
+        self.freezer.as_ref().map_or(Ok(false), Freezer::is_frozen)
+    }
+
+    /// What is charged to it now, in bytes.
+    ///
+    /// # Errors
+    /// The file that could not be read.
+    pub fn memory(&self) -> Result<u64> {
+        self.groups.memory()
     }
 
     /// Leaves a busy machine to those whose jobs have just begun, for a tenth of the share that the limits give, until
@@ -151,6 +198,8 @@ impl SlotCgroup {
         {
             self.steps_back.store(false, Ordering::Relaxed);
         }
+        // In version 1 what is stopped does not die.
+        let _ = self.freeze(false);
         self.groups.kill();
     }
 
@@ -187,7 +236,8 @@ impl SlotCgroup {
 impl SlotCgroup {
     /// Ends what is in a group that is of no more use, and removes it; comes back for as long as that takes.
     #[must_use]
-    pub fn retire(self) -> Option<Self> {
+    pub fn retire(mut self) -> Option<Self> {
+        self.freezer = None;
         for group in self.groups.all() {
             end_processes(group);
         }

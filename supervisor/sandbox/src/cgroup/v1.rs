@@ -122,7 +122,7 @@ impl groups::Groups for Groups {
 
     fn let_go(&self, limits: Limits) -> Result<()> {
         let memory = &self.paths.memory;
-        if Knob::read(memory, "memory.usage_in_bytes")?.number()? > limits.memory.0 / NEGLIGIBLE {
+        if self.memory()? > limits.memory.0 / NEGLIGIBLE {
             write(&memory.join("memory.force_empty"), "0")?;
         }
         Ok(())
@@ -143,6 +143,10 @@ impl groups::Groups for Groups {
 
     fn cpu(&self) -> Result<Duration> {
         self.knobs.cpu.number().map(Duration::from_nanos)
+    }
+
+    fn memory(&self) -> Result<u64> {
+        Knob::read(&self.paths.memory, "memory.usage_in_bytes")?.number()
     }
 
     /// There is no such file.

@@ -81,7 +81,7 @@ impl Groups for Group {
         } else if limits.swap.0 > 0 {
             return Err(swap_is_not_counted(&group.join("memory.swap.max")));
         }
-        write(&group.join("memory.oom.group"), "1")?;
+        write(&group.join("memory.oom.group"), if limits.ends_together { "1" } else { "0" })?;
         write(&group.join("pids.max"), limits.processes.to_string())?;
         write(&group.join("cpu.max"), format!("{} {CPU_PERIOD}", quota(limits)))?;
         self.weigh(limits.cpu_weight)
@@ -111,6 +111,10 @@ impl Groups for Group {
 
     fn cpu(&self) -> Result<Duration> {
         self.knobs.cpu.field("usage_usec").map(Duration::from_micros)
+    }
+
+    fn memory(&self) -> Result<u64> {
+        Knob::read(&self.path, "memory.current")?.number()
     }
 
     fn kill(&self) {

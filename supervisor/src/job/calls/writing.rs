@@ -4,11 +4,10 @@ use std::future::pending;
 
 use cloister_protocol::ToolFailure;
 use serde::Serialize;
-use tokio::io::AsyncWriteExt;
-use tokio::net::unix::pipe;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Calls, framed};
+use super::Calls;
+use crate::job::frames::{FrameWriter, framed};
 
 /// What the script is told of a call to which nobody has returned.
 #[derive(Serialize)]
@@ -20,22 +19,23 @@ struct Unreturned<'a> {
 
 impl Calls {
     /// Writes what calls come to, and gives up those that nobody returns to, for as long as the job runs.
-    pub async fn write_to(&self, pipe: pipe::Sender) {
-        tokio::join!(self.write_what_returns(pipe), self.give_up_in_time());
+    pub async fn write_to(&self, line: &mut FrameWriter) {
+        tokio::join!(self.write_what_returns(line), self.give_up_in_time());
     }
 
-    async fn write_what_returns(&self, mut pipe: pipe::Sender) {
+    async fn write_what_returns(&self, line: &mut FrameWriter) {
         loop {
             let next = self.lock().unread.pop_front();
             let Some(reply) = next else {
                 self.returned.notified().await;
                 continue;
             };
-            if pipe.write_all(&reply).await.is_err() {
+            let bytes = reply.len() as u64;
+            if line.write(reply).await.is_err() {
                 self.lock().close();
                 return pending().await;
             }
-            self.lock().unread_bytes -= reply.len() as u64;
+            self.lock().unread_bytes -= bytes;
             self.read.notify_waiters();
         }
     }

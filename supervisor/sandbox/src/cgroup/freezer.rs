@@ -1,0 +1,63 @@
+//! Stops all in a slot's group, and lets it go on: what is stopped uses no processor, whatever it was about to do.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::group::{attach, make, write};
+use super::mounts::Version;
+use crate::error::{Context, Result};
+
+/// What stops a slot's group. Dropping it lets what is left of that go on.
+#[derive(Debug)]
+pub(super) struct Freezer {
+    version: Version,
+    /// The slot's own group in version 2, and one of the freezer's hierarchy in version 1.
+    group: PathBuf,
+}
+
+impl Freezer {
+    /// For a group of version 2, in which all is anyway: `cgroup.freeze` in the kernel's `cgroup-v2`.
+    pub(super) fn v2(group: PathBuf) -> Self {
+        Self { version: Version::V2, group }
+    }
+
+    /// For a group of version 1, into which a first process is put here, and so what that starts: `freezer-subsystem` in the
+    /// kernel's `admin-guide/cgroup-v1`.
+    pub(super) fn v1(group: PathBuf, first: u32) -> Result<Self> {
+        make(&group)?;
+        let freezer = Self { version: Version::V1, group };
+        attach(&freezer.group, first)?;
+        Ok(freezer)
+    }
+
+    /// Stops all of it, which takes a moment, or lets it go on.
+    pub(super) fn set(&self, frozen: bool) -> Result<()> {
+        let (file, value) = match (self.version, frozen) {
+            (Version::V1, true) => ("freezer.state", "FROZEN"),
+            (Version::V1, false) => ("freezer.state", "THAWED"),
+            (Version::V2, true) => ("cgroup.freeze", "1"),
+            (Version::V2, false) => ("cgroup.freeze", "0"),
+        };
+        write(&self.group.join(file), value)
+    }
+
+    /// Whether all of it has stopped.
+    pub(super) fn is_frozen(&self) -> Result<bool> {
+        let (file, line) = match self.version {
+            Version::V1 => ("freezer.state", "FROZEN"),
+            Version::V2 => ("cgroup.events", "frozen 1"),
+        };
+        let path = self.group.join(file);
+        let told = fs::read_to_string(&path).doing(|| format!("read {}", path.display()))?;
+        Ok(told.lines().any(|told| told == line))
+    }
+}
+
+impl Drop for Freezer {
+    fn drop(&mut self) {
+        let _ = self.set(false);
+        if self.version == Version::V1 {
+            let _ = fs::remove_dir(&self.group);
+        }
+    }
+}

@@ -126,8 +126,8 @@ mod tests {
 
     use cloister_protocol::event::{EVENT_STREAM, Printed};
     use cloister_protocol::{
-        Answer, Calls, Denial, Details, Encoded, ErrorCode, Failure, Given, JobId, Layer, LeftFile, MissingPackage,
-        MissingPackages, OutputFile, Usage,
+        Answer, Calls, CellGiven, Denial, Details, Encoded, ErrorCode, Failure, Given, JobId, Layer, LeftFile,
+        MimeBundle, MissingPackage, MissingPackages, OutputFile, Usage,
     };
     use serde_json::Value;
 
@@ -166,10 +166,25 @@ mod tests {
         };
         let beside = ["exit_code", "unfinished", "notes"];
         let optional = [&["files", "files_missing", "files_left", "files_left_more"][..], &beside].concat();
-        for (name, answer) in [
-            ("Returned", Answer::Returned { id, result: Some(result), exit_code: Some(0), given }),
-            ("Failed", Answer::Failed { id, error, given }),
-            ("Refused", Answer::Refused { error, id }),
+        let bundle = MimeBundle::read(b"{}").expect("a bundle");
+        let (data, display) = (Some(&bundle), std::slice::from_ref(&bundle));
+        let cell = CellGiven {
+            session: id,
+            cell: 1,
+            text: Some("1"),
+            data,
+            display,
+            restored: Some(true),
+            not_kept: given.notes,
+        };
+        let of_cell = Given { cell: Some(cell), ..given };
+        let of_cells = [&optional[..], &["text", "data", "display", "restored", "not_kept", "result"]].concat();
+        for (name, answer, optional) in [
+            ("Returned", Answer::Returned { id, result: Some(result), exit_code: Some(0), given }, &optional),
+            ("Failed", Answer::Failed { id, error, given }, &optional),
+            ("Refused", Answer::Refused { error, id }, &optional),
+            ("CellReturned", Answer::Returned { id, result: Some(result), exit_code: None, given: of_cell }, &of_cells),
+            ("CellFailed", Answer::Failed { id, error, given: of_cell }, &of_cells),
         ] {
             let answer: Value = serde_json::from_slice(&answer.to_json()).expect("JSON");
             assert_eq!(keys(&answer), keys(&schema(name)["properties"]), "{name}");
@@ -198,6 +213,9 @@ mod tests {
     #[test]
     fn a_streamed_answer_and_its_events_are_described() {
         let document: Value = serde_json::from_str(&document(&Versions::default())).expect("JSON");
+        let cell = &document["paths"]["/sessions/{id}/execute"]["post"]["responses"]["200"]["content"][EVENT_STREAM];
+        let kinds = ["call", "display", "error", "result", "stderr", "stdout"].map(str::to_owned).into();
+        assert_eq!(keys(&cell["x-events"]["properties"]), kinds);
         let run = &document["paths"]["/execute"]["post"];
         assert_eq!(
             keys(&run["responses"]["200"]["content"]),

@@ -44,7 +44,9 @@ const QUOTED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.
         (status = 401, description = "No key, or none that is known here: unauthorized.", body = schemas::Refused),
         (status = 403, description = "A page of others asks, or a name that is not this node's: forbidden.", body = schemas::Refused),
         (status = 404, description = "There is no such session of this key's here: not_found.", body = schemas::Refused),
+        (status = 408, description = "The body took too long to arrive: request_timeout.", body = schemas::Refused),
         (status = 410, description = "The session is over, and `reason` says why: session_ended.", body = schemas::Refused),
+        (status = 413, description = "The body is too large: too_large.", body = schemas::Refused),
         (status = 422, description = "It could not be done in the session, as the message says: exception.", body = schemas::Refused),
         (status = 429, description = "Too many at once (overloaded), or too fast (rate_limited): wait Retry-After seconds.", body = schemas::Refused),
         (status = 500, description = "A bug of ours: internal.", body = schemas::Refused),
@@ -69,7 +71,9 @@ pub async fn list(State(app): State<Arc<App>>, asked: Asked) -> Response {
         (status = 401, description = "No key, or none that is known here: unauthorized.", body = schemas::Refused),
         (status = 403, description = "A page of others asks, or a name that is not this node's: forbidden.", body = schemas::Refused),
         (status = 404, description = "There is no such session of this key's here, or no such file in it: not_found.", body = schemas::Refused),
+        (status = 408, description = "The body took too long to arrive: request_timeout.", body = schemas::Refused),
         (status = 410, description = "The session is over, and `reason` says why: session_ended.", body = schemas::Refused),
+        (status = 413, description = "The body is too large: too_large.", body = schemas::Refused),
         (status = 422, description = "It could not be done in the session, as the message says: exception.", body = schemas::Refused),
         (status = 429, description = "Too many at once (overloaded), or too fast (rate_limited): wait Retry-After seconds.", body = schemas::Refused),
         (status = 500, description = "A bug of ours: internal.", body = schemas::Refused),
@@ -129,7 +133,9 @@ pub async fn put(State(app): State<Arc<App>>, asked: Asked) -> Response {
         (status = 401, description = "No key, or none that is known here: unauthorized.", body = schemas::Refused),
         (status = 403, description = "A page of others asks, or a name that is not this node's: forbidden.", body = schemas::Refused),
         (status = 404, description = "There is no such session of this key's here, or no such file in it: not_found.", body = schemas::Refused),
+        (status = 408, description = "The body took too long to arrive: request_timeout.", body = schemas::Refused),
         (status = 410, description = "The session is over, and `reason` says why: session_ended.", body = schemas::Refused),
+        (status = 413, description = "The body is too large: too_large.", body = schemas::Refused),
         (status = 422, description = "It could not be done in the session, as the message says: exception.", body = schemas::Refused),
         (status = 429, description = "Too many at once (overloaded), or too fast (rate_limited): wait Retry-After seconds.", body = schemas::Refused),
         (status = 500, description = "A bug of ours: internal.", body = schemas::Refused),
@@ -144,13 +150,17 @@ pub async fn delete(State(app): State<Arc<App>>, asked: Asked) -> Response {
 /// Where an order goes, by the path of a request: a refusal, if nowhere.
 type Place = fn(JobId, &Request) -> Result<String, Box<Response>>;
 
-/// Hands an order on; the body of the request is a file's content, or says nothing.
+/// Hands an order on.
 async fn ordered(app: &App, asked: Asked, method: Method, place: Place) -> Response {
     let Asked { id, caller, request } = asked;
     let answer = async {
         let path = place(id, &request)?;
         let mut memory = app.bodies.begin(caller.tenant());
-        let body = app.read_plain(id, request, &mut memory).await?;
+        let body = match method {
+            Method::PUT => app.read_plain(id, request, &mut memory).await?,
+            // Of no use, and read so that the connection can be used again.
+            _ => app.read(id, request.into_body(), &mut memory).await?,
+        };
         caller.enter().map_err(|refused| Box::new(refuse_with(id, refused)))?;
         let order = match method {
             Method::PUT => SessionOrder { method, path, media_type: BYTES, body: body.into() },

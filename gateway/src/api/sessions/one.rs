@@ -32,6 +32,7 @@ pub const INTERRUPT_PATH: &str = "/sessions/{id}/interrupt";
         (status = 410, description = "The session is over, and `reason` says why: session_ended.", body = schemas::Refused),
         (status = 413, description = "The body is too large: too_large.", body = schemas::Refused),
         (status = 429, description = "Too fast: rate_limited. Wait Retry-After seconds.", body = schemas::Refused),
+        (status = 500, description = "A bug of ours: internal.", body = schemas::Refused),
         (status = 502, description = "The supervisor went away meanwhile, and all sessions with it: lost.", body = schemas::Refused),
         (status = 503, description = "The supervisor is away or restarting: unavailable.", body = schemas::Refused)
     )
@@ -53,6 +54,7 @@ pub async fn show(State(app): State<Arc<App>>, asked: Asked) -> Response {
         (status = 410, description = "The session is over, and `reason` says why: session_ended.", body = schemas::Refused),
         (status = 413, description = "The body is too large: too_large.", body = schemas::Refused),
         (status = 429, description = "Too fast: rate_limited. Wait Retry-After seconds.", body = schemas::Refused),
+        (status = 500, description = "A bug of ours: internal.", body = schemas::Refused),
         (status = 502, description = "The supervisor went away meanwhile, and all sessions with it: lost.", body = schemas::Refused),
         (status = 503, description = "The supervisor is away or restarting: unavailable.", body = schemas::Refused)
     )
@@ -75,6 +77,7 @@ pub async fn close(State(app): State<Arc<App>>, asked: Asked) -> Response {
         (status = 410, description = "The session is over, and `reason` says why: session_ended.", body = schemas::Refused),
         (status = 413, description = "The body is too large: too_large.", body = schemas::Refused),
         (status = 429, description = "Too fast: rate_limited. Wait Retry-After seconds.", body = schemas::Refused),
+        (status = 500, description = "A bug of ours: internal.", body = schemas::Refused),
         (status = 502, description = "The supervisor went away meanwhile, and all sessions with it: lost.", body = schemas::Refused),
         (status = 503, description = "The supervisor is away or restarting: unavailable.", body = schemas::Refused)
     )

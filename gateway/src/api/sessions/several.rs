@@ -73,6 +73,7 @@ fn canonical(request: SessionRequest) -> (Option<String>, Vec<u8>) {
         (status = 401, description = "No key, or none that is known here: unauthorized.", body = schemas::Refused),
         (status = 403, description = "A page of others asks, or a name that is not this node's: forbidden.", body = schemas::Refused),
         (status = 429, description = "Too fast: rate_limited. Wait Retry-After seconds.", body = schemas::Refused),
+        (status = 500, description = "A bug of ours: internal.", body = schemas::Refused),
         (status = 502, description = "The supervisor went away meanwhile, and all sessions with it: lost.", body = schemas::Refused),
         (status = 503, description = "The supervisor is away or restarting: unavailable.", body = schemas::Refused)
     )

@@ -98,6 +98,7 @@ impl Interpreter {
         let Next { message, wall } = next;
         let bounds = self.bounds;
         let ahead = self.cell.restart_count()?;
+        self.cell.cgroup().step_up()?;
         let oom = self.cell.cgroup().oom_event()?.map(watch).transpose()?;
         let shown = Shown::new(bounds.result_bytes);
         let reins = Arc::clone(&self.reins);

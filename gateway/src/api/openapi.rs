@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{Extension, State};
 use axum::response::Response;
-use cloister_protocol::event::Printed;
+use cloister_protocol::event::{Displayed, Printed};
 use cloister_protocol::{Call, DEFAULT_PROFILE, JobId, Profiles, Taken};
 use hyper::body::Bytes;
 use utoipa::OpenApi;
@@ -13,6 +13,7 @@ use utoipa::OpenApi;
 use crate::api::app::App;
 use crate::api::described::Everywhere;
 use crate::api::refusal::json;
+use crate::api::sessions::{cells, files, one, several};
 use crate::api::{connect, execute, health, page, returns, schemas};
 
 /// The path that serves the document.
@@ -28,10 +29,16 @@ pub const PATH: &str = "/openapi.json";
     servers((url = "/", description = "The node that this came from.")),
     tags(
         (name = "jobs", description = "Scripts, and what becomes of them."),
+        (name = "sessions", description = "Interpreters that stay, and are sent cells."),
         (name = "node", description = "The node itself.")
     ),
-    paths(execute::execute, returns::returns, connect::connect, health::healthy, health::ready, contract, page::routes),
-    components(schemas(Printed, Call, Taken)),
+    paths(
+        execute::execute, returns::returns, connect::connect,
+        several::open, several::list, one::show, one::close, cells::execute, one::interrupt,
+        files::list, files::fetch, files::put, files::delete,
+        health::healthy, health::ready, contract, page::routes
+    ),
+    components(schemas(Printed, Displayed, Call, Taken)),
     modifiers(&Everywhere)
 )]
 struct Document;

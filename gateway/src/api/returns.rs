@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, Path, Request, State};
 use axum::response::Response;
-use cloister_protocol::{ErrorCode, JobId, Returns, Taken, is_json_content_type};
+use cloister_protocol::{ErrorCode, JobId, Returns, Taken};
 use hyper::StatusCode;
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 use crate::admission::caller::{Caller, Refused};
 use crate::admission::client_address::ClientAddress;
 use crate::api::app::App;
-use crate::api::refusal::{refuse, refuse_unread};
+use crate::api::refusal::refuse;
 use crate::api::schemas;
 use crate::metrics::Outcome;
 use crate::upstream::away::{Away, HandedOn};
@@ -61,15 +60,8 @@ pub async fn returns(
         Ok(known) => known,
         Err(refused) => return app.turn_away(id, refused, request.into_body()).await,
     };
-    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if !content_type.is_some_and(is_json_content_type) {
-        return refuse_unread(id, ErrorCode::UnsupportedMediaType, "send Content-Type: application/json");
-    }
-    if request.headers().contains_key(CONTENT_ENCODING) {
-        return refuse_unread(id, ErrorCode::UnsupportedMediaType, "send the body as it is, without Content-Encoding");
-    }
     let mut memory = app.bodies.begin(caller.tenant());
-    let body = match app.read(id, request.into_body(), &mut memory).await {
+    let body = match app.read_json(id, request, &mut memory).await {
         Ok(body) => body,
         Err(refusal) => return *refusal,
     };

@@ -4,9 +4,9 @@
 
 use cloister_protocol::{Call, RefusedReturn};
 
-pub use cloister_protocol::schemas::{Failed, Refused, Returned};
-use utoipa::openapi::schema::OneOfBuilder;
-use utoipa::openapi::{Ref, RefOr, Schema};
+pub use cloister_protocol::schemas::{CellFailed, CellReturned, Failed, Refused, Returned};
+use utoipa::openapi::schema::{OneOfBuilder, Type};
+use utoipa::openapi::{KnownFormat, ObjectBuilder, Ref, RefOr, Schema, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
 
 /// An answer that stopped at calls of tools.
@@ -71,6 +71,18 @@ impl PartialSchema for ReturnedOrTaken {
 }
 
 impl ToSchema for ReturnedOrTaken {}
+
+/// What is in a file: any bytes.
+pub struct FileContent;
+
+impl PartialSchema for FileContent {
+    fn schema() -> RefOr<Schema> {
+        let bytes = ObjectBuilder::new().schema_type(Type::String).description(Some("What is in a file: any bytes."));
+        bytes.format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary))).into()
+    }
+}
+
+impl ToSchema for FileContent {}
 
 /// `/healthz`.
 #[derive(ToSchema)]

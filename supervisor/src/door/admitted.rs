@@ -6,6 +6,8 @@ use cloister_protocol::{ExecuteRequest, Failure, ImportSet, Tenant};
 use cloister_sandbox::{cgroup, landlock};
 
 use crate::door::in_force::InForce;
+use crate::job::conversation::Conversation;
+use crate::job::outcome::Outcome;
 use crate::pool::Pool;
 use crate::pool::ready::Ready;
 
@@ -46,6 +48,15 @@ impl Admitted {
             self.cgroup_version,
             self.pool.is_warm(),
         )
+    }
+
+    /// Runs the request to its outcome. Dropping the future kills the job and frees its slot.
+    ///
+    /// # Errors
+    /// A failure when no job ran.
+    pub async fn run(self, request: &ExecuteRequest) -> Result<Outcome, Failure> {
+        let ready = self.ready().await?;
+        ready.run(request, &Conversation::alone()).await.map_err(|error| error.told_after_start())
     }
 
     /// Waits for a sandbox.

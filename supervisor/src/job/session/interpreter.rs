@@ -90,7 +90,9 @@ impl Interpreter {
                 tokio::join!(read_rest(&mut reports, bounds.result_bytes), feed_all(&mut wake, &message, request));
             rest
         };
-        let rest = tokio::time::timeout(SETTLING, begun).await.ok().flatten().ok_or(NotReady::Ended)?;
+        let rest = tokio::time::timeout(SETTLING, begun).await.ok().flatten();
+        if rest.is_none() { let mut b=[0u8;4000]; let n=rustix::io::read(&stderr,&mut b).unwrap_or(0); eprintln!("DBG stderr {}", String::from_utf8_lossy(&b[..n])); let n=rustix::io::read(reports.get_ref(),&mut b).unwrap_or(0); eprintln!("DBG reports {:?} {}", String::from_utf8_lossy(reports.buffer()), String::from_utf8_lossy(&b[..n])); eprintln!("DBG message {}", String::from_utf8_lossy(&message)); }
+        let rest = rest.ok_or(NotReady::Ended)?;
         let mut interpreter = Self {
             session,
             cell,

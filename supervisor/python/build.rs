@@ -3,7 +3,7 @@
 //! The order is that of `runner/parts`. What a part imports from others has to stand in front of it, and is left out:
 //! in the text it is there already, and what is for readers alone. The parts of `runner/late` are in it as strings, in `LATE`, in front of the last part:
 //! who imports from one of them, in a function or in another such part, has it compiled by that, for what most jobs do not
-//! need would cost each cold start its compilation.
+//! need would cost each cold start its compilation. Those of `runner/sessions` are strings likewise, in a text of their own.
 
 use std::path::{Path, PathBuf};
 
@@ -16,24 +16,30 @@ fn main() {
     let variable = |name| PathBuf::from(std::env::var_os(name).expect("cargo sets it"));
     let [runner, zygote] = ["runner", "zygote"].map(|name| variable("CARGO_MANIFEST_DIR").join(name));
     let zygote: String = ZYGOTE.iter().map(|part| alone(&zygote, part, &ZYGOTE, &[])).collect();
-    for (name, text) in [("runner.py", put_together(&runner)), ("zygote.py", zygote)] {
+    let (runner, sessions) = put_together(&runner);
+    for (name, text) in [("runner.py", runner), ("sessions.py", sessions), ("zygote.py", zygote)] {
         std::fs::write(variable("OUT_DIR").join(name), text).expect("write a text");
     }
 }
 
-fn put_together(folder: &Path) -> String {
-    let (early, late) = (read(folder, "parts"), read(folder, "late"));
-    let (early, late): (Vec<_>, Vec<_>) = (early.lines().collect(), late.lines().collect());
+/// The runner's text, and that of what of it serves sessions.
+fn put_together(folder: &Path) -> (String, String) {
+    let lists = ["parts", "late", "sessions"].map(|list| read(folder, list));
+    let [early, late, sessions] = lists.each_ref().map(|list| list.lines().collect::<Vec<_>>());
     let (last, before) = early.split_last().expect("there are parts");
-    let mut text: String = before.iter().map(|part| alone(folder, part, &early, &late)).collect();
-    text.push_str("LATE = {\n");
-    for part in &late {
-        let alone = alone(folder, part, &early, &late);
-        assert!(!alone.contains("'''"), "{part}.py holds what ends a raw string of three quotes");
-        text.push_str(&format!("{part:?}: r'''{alone}''',\n"));
-    }
-    text.push_str("}\n");
-    text + &alone(folder, last, &early, &late)
+    let any_late = [&late[..], &sessions].concat();
+    let alone = |part: &&str| alone(folder, part, &early, &any_late);
+    let strings = |parts: &[&str]| -> String {
+        let string = |part: &&str| {
+            let text = alone(part);
+            assert!(!text.contains("'''"), "{part}.py holds what ends a raw string of three quotes");
+            format!("{part:?}: r'''{text}''',\n")
+        };
+        parts.iter().map(string).collect()
+    };
+    let before: String = before.iter().map(alone).collect();
+    let runner = format!("{before}LATE = {{\n{}}}\n{}", strings(&late), alone(last));
+    (runner, format!("LATE.update({{\n{}}})\n", strings(&sessions)))
 }
 
 /// The text of a part, with what it imports from others left out, or compiled where it is late.

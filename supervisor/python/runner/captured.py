@@ -38,6 +38,8 @@ RESULT_FD = 3
 RETURNS_FD = 4
 LIBRARY_FD = 5
 FILE_NAME = "script.py"
+# With what the names of a session's cells begin, where code is from a file.
+CELL_NAME = "<cell "
 
 
 def load_late(part):
@@ -45,3 +47,8 @@ def load_late(part):
     text = globals()["LATE"].pop(part, None)
     if text is not None:
         exec(compile(text, "runner", "exec"), globals())
+
+
+def load_sessions(text):
+    """Have the parts of sessions among those that are compiled when they are needed."""
+    exec(text, globals())

@@ -19,9 +19,9 @@ def compile_script(script, name=FILE_NAME):
     return code
 
 
-def compile_source(script, name=FILE_NAME):
+def compile_source(script, name=FILE_NAME, flags=0):
     try:
-        return compile(script, name, "exec", dont_inherit=True)
+        return compile(script, name, "exec", flags, dont_inherit=True)
     except SyntaxError as error:
         at = f" (line {error.lineno})" if error.lineno else ""
         raise Stop("syntax_error", f"{error.msg}{at}", **refused(error, script)) from None

@@ -1,6 +1,6 @@
 """The words for an exception that nobody caught, with its traceback but for the runner's frames."""
 
-from .captured import FILE_NAME, OURS, os_write
+from .captured import CELL_NAME, FILE_NAME, OURS, os_write
 from .refusals import refusals
 from .texts import clip, name_of, text_of, type_module, type_name
 
@@ -103,7 +103,7 @@ def traceback_of(error):
 
 
 def is_script(frame):
-    return frame.filename.lstrip("_") == FILE_NAME  # see `file_name`
+    return frame.filename.lstrip("_") == FILE_NAME or frame.filename.startswith(CELL_NAME)  # see `file_name`
 
 
 def without_ours(stack, trace):

@@ -12,10 +12,10 @@ PLACE_OF_LAST = "\0the last value"
 class LastValue:
     """The code of a script whose last statement, if it is an expression, gives its value away."""
 
-    def __init__(self, script, name=FILE_NAME):
+    def __init__(self, script, name=FILE_NAME, flags=0):
         import ast
 
-        compile_source(script, name)  # what is wrong with it is said of it as it was written
+        compile_source(script, name, flags)  # what is wrong with it is said of it as it was written
         self.value, self.tree = None, ast.parse(script, name)
         last = self.tree.body[-1] if self.tree.body else None
         if isinstance(last, ast.Expr):
@@ -24,7 +24,7 @@ class LastValue:
             for node in (keeper.value, keeper, kept):
                 ast.copy_location(node, last.value)
             last.value = kept
-        self.code = self.with_keeper(compile(self.tree, name, "exec", dont_inherit=True))
+        self.code = self.with_keeper(compile(self.tree, name, "exec", flags, dont_inherit=True))
 
     def keep(self, value):
         self.value = value

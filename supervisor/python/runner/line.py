@@ -71,6 +71,8 @@ class Line:
 
     def __init__(self):
         self.number, self.waiting, self.parts, self.needed, self.over = 0, {}, [], 0, False
+        # How many calls there were before those that are counted.
+        self.before = 0
         self.writing, self.reading, self.busy = _thread.allocate_lock(), _thread.allocate_lock(), set()
         self.listening, self.poll = None, select.poll()
         self.poll.register(RETURNS_FD, select.POLLIN)
@@ -89,7 +91,7 @@ class Line:
         got = []
         try:
             got.extend(map(self.writing.acquire, (True,)))
-            if self.number >= self.most_calls:
+            if self.number - self.before >= self.most_calls:
                 raise ToolError(f"a job may call tools {self.most_calls} times, which is the profile's tools.most")
             self.number += 1
             number = self.number

@@ -7,6 +7,8 @@ from .imports import found_and_then
 
 # Figures whose windows would stay open beside a script that goes on: their pictures are those of its end.
 standing = []
+# What shows figures where there is somebody to see them.
+shown_elsewhere = []
 # What the runtime has beside its fonts, once it was read.
 beside_fonts = {}
 
@@ -58,6 +60,8 @@ def show(block=None):
 
 
 def leave_standing(managers):
+    if shown_elsewhere:
+        return  # when the cell ends
     if not standing:
         import atexit
 
@@ -74,6 +78,9 @@ def save_standing():
 
 def save(managers):
     """Put each figure into a file of its own, and say so."""
+    if shown_elsewhere:
+        shown_elsewhere[0](managers)
+        return
     names, why = [], None
     for manager in managers:
         try:

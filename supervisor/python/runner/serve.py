@@ -6,7 +6,7 @@ import os
 import select
 import sys
 
-from .captured import LIBRARY_FD, RESULT_FD, RETURNS_FD, os_close, os_exit, os_times, os_write, sys_modules
+from .captured import LIBRARY_FD, RESULT_FD, RETURNS_FD, load_sessions, os_close, os_exit, os_times, os_write, sys_modules
 from .encode import dump
 from .figures import look_for_figures
 from .receive import read_standard_input, receive
@@ -21,6 +21,9 @@ from .streams import flush_streams, load_native, open_streams, with_descriptors
 # Milliseconds after which an interpreter takes it that no request is waiting for it.
 SHORTLY = 2
 
+# The text of the parts of sessions, where they are not compiled yet.
+SESSIONS = ""
+
 # In the place of a report: that the end is over is all that is left to say.
 DONE = object()
 
@@ -28,12 +31,12 @@ waiting = select.poll()
 waiting.register(0, select.POLLIN)
 
 
-def serve(begun, meanwhile=()):
+def serve(begun, meanwhile=(), bound=bool):
     """Say that the interpreter is ready, then serve one request and end the process.
 
     `begun` is called once the request has come and before the script can print anything. `meanwhile` is gone
     through step by step for as long as no request has come for the milliseconds that each step tells to wait:
-    not where requests are waiting.
+    not where requests are waiting. `bound` is called for a job, and not for a session.
     """
     os_write(RESULT_FD, b"P")
     report, notes = b"", []
@@ -45,6 +48,9 @@ def serve(begun, meanwhile=()):
                 break
         request = receive(read_standard_input)
         begun()
+        if request.get("entry") == "session":
+            open_session(request)
+        bound()
         prepare_calls(request)
         start = Start()
         report = run(request, start, notes)
@@ -67,6 +73,14 @@ def serve(begun, meanwhile=()):
         be_counted()
         send(report)
         os_exit(0)
+
+
+def open_session(request):
+    """Be a session: what returns from there is an error."""
+    load_sessions(SESSIONS)
+    from .session import keep_session
+
+    keep_session(request)
 
 
 def prepare_calls(request):
@@ -157,14 +171,18 @@ def serve_ahead(cpu_seconds, modules):
 
     def begun():
         set_name(15, b"python3", 0, 0, 0)
+
+    def bound():
         limit = cpu_seconds + int(time.process_time())
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
 
-    serve(begun, rehearse_early())
+    serve(begun, rehearse_early(), bound)
 
 
 look_for_figures()
 if __name__ == "__main__":
+    # The parts of sessions: compiled in one that becomes a session.
+    SESSIONS = sys.argv.pop(1)
     load_native(LIBRARY_FD)
     if sys.argv[1:2] == ["ahead"]:
         serve_ahead(int(sys.argv[2]), sys.argv[3:])

@@ -88,7 +88,11 @@ def give_tools(given, most, most_calls):
     """Make them there to be imported."""
     LINE.begin(most, most_calls)
     turns.append(LINE.writing)
-    vars(TOOLS)["__given__"] = {tool["name"]: tool for tool in given}, LINE, {}
+    put_tools(given, LINE)
+
+
+def put_tools(given, line):
+    vars(TOOLS)["__given__"] = {tool["name"]: tool for tool in given}, line, {}
     sys_modules["cloister"], sys_modules["cloister.tools"] = PACKAGE, TOOLS
 
 
@@ -96,6 +100,10 @@ def rehearse_tools():
     """Give one that nobody calls, and take it back."""
     give_tools([{"name": "rehearsed"}], 1, 1)
     turns.remove(LINE.writing)
+    take_tools()
+
+
+def take_tools():
     for name in "cloister", "cloister.tools":
-        del sys_modules[name]
-    vars(TOOLS).pop("__given__")
+        sys_modules.pop(name, None)
+    vars(TOOLS).pop("__given__", None)

@@ -10,6 +10,9 @@ pub mod words;
 /// What serves a request inside an interpreter, part of this program so that the two can never differ.
 const RUNNER: &str = include_str!(concat!(env!("OUT_DIR"), "/runner.py"));
 
+/// What of it serves a session: an argument of its own, for one has room for so much, and is compiled where there is one.
+const SESSIONS: &str = include_str!(concat!(env!("OUT_DIR"), "/sessions.py"));
+
 /// The Python half of a zygote.
 const ZYGOTE: &str = include_str!(concat!(env!("OUT_DIR"), "/zygote.py"));
 
@@ -22,14 +25,14 @@ const FLAGS: [&str; 5] = ["-I", "-X", "utf8", "-B", "-c"];
 /// The command of an interpreter that serves one request, which it waits for.
 #[must_use]
 pub fn job_command(interpreter: &str) -> Vec<String> {
-    command(interpreter, &[RUNNER])
+    command(interpreter, &[RUNNER, SESSIONS])
 }
 
 /// The command of one that is started ahead of its request: it imports these modules, and gives itself the limit on CPU
 /// time when the request has come.
 #[must_use]
 pub fn ahead_command(interpreter: &str, cpu_seconds: u64, imports: &[String]) -> Vec<String> {
-    let mut command = command(interpreter, &[RUNNER, "ahead", &cpu_seconds.to_string()]);
+    let mut command = command(interpreter, &[RUNNER, SESSIONS, "ahead", &cpu_seconds.to_string()]);
     command.extend_from_slice(imports);
     command
 }
@@ -37,7 +40,7 @@ pub fn ahead_command(interpreter: &str, cpu_seconds: u64, imports: &[String]) ->
 /// The command of a zygote that imports these modules and forks an interpreter for each job.
 #[must_use]
 pub fn zygote_command(interpreter: &str, imports: &[String]) -> Vec<String> {
-    let mut command = command(interpreter, &[ZYGOTE, RUNNER]);
+    let mut command = command(interpreter, &[ZYGOTE, RUNNER, SESSIONS]);
     command.extend_from_slice(imports);
     command
 }
@@ -48,7 +51,7 @@ fn command(interpreter: &str, program: &[&str]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RUNNER, ZYGOTE, ahead_command, job_command, zygote_command};
+    use super::{RUNNER, SESSIONS, ZYGOTE, ahead_command, job_command, zygote_command};
 
     /// `execve(2)`: MAX_ARG_STRLEN.
     const LONGEST_ARGUMENT: usize = 128 << 10;
@@ -56,25 +59,26 @@ mod tests {
     #[test]
     fn interpreters_are_isolated_and_given_their_program_as_an_argument() {
         let flags = ["/usr/bin/python3", "-I", "-X", "utf8", "-B", "-c"];
-        assert_eq!(job_command("/usr/bin/python3"), [&flags[..], &[RUNNER]].concat());
+        assert_eq!(job_command("/usr/bin/python3"), [&flags[..], &[RUNNER, SESSIONS]].concat());
         let imports = ["numpy".to_owned(), "pandas".to_owned()];
-        let ahead = [&flags[..], &[RUNNER, "ahead", "12", "numpy", "pandas"]].concat();
+        let ahead = [&flags[..], &[RUNNER, SESSIONS, "ahead", "12", "numpy", "pandas"]].concat();
         assert_eq!(ahead_command("/usr/bin/python3", 12, &imports), ahead);
         assert_eq!(
             zygote_command("/usr/bin/python3", &imports[..1]),
-            [&flags[..], &[ZYGOTE, RUNNER, "numpy"]].concat()
+            [&flags[..], &[ZYGOTE, RUNNER, SESSIONS, "numpy"]].concat()
         );
     }
 
     #[test]
-    fn the_runner_is_one_text_that_fits_an_argument() {
+    fn the_runner_is_texts_that_fit_an_argument_each() {
         assert!(
             RUNNER.starts_with("import builtins\n")
                 && RUNNER.contains("\ndef serve(")
                 && RUNNER.contains("\ndef dump(")
         );
-        assert!(!RUNNER.contains("from ."), "parts that import from one another");
-        for text in [RUNNER, ZYGOTE] {
+        assert!(SESSIONS.starts_with("LATE.update({\n") && SESSIONS.contains("\ndef keep_session("));
+        for text in [RUNNER, SESSIONS, ZYGOTE] {
+            assert!(!text.contains("from ."), "parts that import from one another");
             assert!(text.len() < LONGEST_ARGUMENT && !text.contains('\0'));
         }
     }

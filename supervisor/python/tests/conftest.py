@@ -11,6 +11,7 @@ sys.path.insert(0, str(FOLDER))
 
 PARTS = (FOLDER / "runner/parts").read_text().split()
 LATE = (FOLDER / "runner/late").read_text().split()
+SESSIONS = (FOLDER / "runner/sessions").read_text().split()
 
 
 def without_words(text):
@@ -35,18 +36,27 @@ def alone(part, folder="runner"):
         imported = re.match(r"( *)from \.(\w+) import ", line)
         if not imported:
             text += line
-        elif imported[2] in LATE:
+        elif imported[2] in LATE + SESSIONS:
             text += f'{imported[1]}load_late("{imported[2]}")\n'
     return text
 
 
 def put_together():
     *before, last = PARTS
-    late = "".join(f"\"{part}\": r'''{alone(part)}''',\n" for part in LATE)
-    return "".join(map(alone, before)) + f"LATE = {{\n{late}}}\n" + alone(last)
+    return "".join(map(alone, before)) + f"LATE = {{\n{strings(LATE)}}}\n" + alone(last)
+
+
+def strings(parts):
+    return "".join(f"\"{part}\": r'''{alone(part)}''',\n" for part in parts)
 
 
 @pytest.fixture(scope="session")
 def runner_text():
     """What an interpreter is given."""
     return put_together()
+
+
+@pytest.fixture(scope="session")
+def sessions_text():
+    """What it is given behind that."""
+    return f"LATE.update({{\n{strings(SESSIONS)}}})\n"

@@ -8,29 +8,31 @@ from pathlib import Path
 
 import pytest
 
-from conftest import FOLDER, LATE, PARTS
+from conftest import FOLDER, LATE, PARTS, SESSIONS
+
+ALL = PARTS + LATE + SESSIONS
 
 
 def test_every_part_is_in_the_text_and_small():
     parts = {path.stem: path.read_text() for path in (FOLDER / "runner").glob("*.py")}
-    assert set(parts) == {*PARTS, *LATE} and len(PARTS + LATE) == len({*PARTS, *LATE})
+    assert set(parts) == {*ALL} and len(ALL) == len({*ALL})
     assert {name: text.count("\n") for name, text in parts.items() if text.count("\n") > 300} == {}
     assert all(ast.get_docstring(ast.parse(text)) for text in parts.values()), "each says what it is for"
 
 
 def test_parts_import_from_those_in_front_of_them_alone():
-    order = PARTS[:-1] + LATE + PARTS[-1:]
+    late, order = LATE + SESSIONS, PARTS[:-1] + LATE + SESSIONS + PARTS[-1:]
     for number, part in enumerate(order):
         for node in ast.walk(ast.parse((FOLDER / f"runner/{part}.py").read_text())):
             if isinstance(node, ast.ImportFrom) and node.level:
-                in_front = LATE if node.col_offset else [name for name in order[:number] if part in LATE or name not in LATE]
+                in_front = late if node.col_offset else [name for name in order[:number] if part in late or name not in late]
                 assert node.module in in_front, f"{part} imports from {node.module}"
                 assert not any(alias.asname for alias in node.names), f"{part}: a name is the same in all of them"
 
 
 def test_no_part_takes_a_name_of_another():
     owners = {}
-    for part in PARTS + LATE:
+    for part in ALL:
         for node in ast.parse((FOLDER / f"runner/{part}.py").read_text()).body:
             names = [node.name] if isinstance(node, (ast.FunctionDef, ast.ClassDef)) else []
             for target in getattr(node, "targets", ()):
@@ -41,21 +43,22 @@ def test_no_part_takes_a_name_of_another():
 
 
 def test_each_part_can_be_imported_by_itself():
-    for part in PARTS + LATE:
+    for part in ALL:
         command = [sys.executable, "-B", "-c", f"import runner.{part}"]
         done = subprocess.run(command, cwd=FOLDER, env={"PYTHONPATH": str(FOLDER)}, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
 
-def test_the_text_needs_nothing_beside_it(runner_text):
+def test_the_texts_need_nothing_beside_them(runner_text, sessions_text):
     late = next(ast.literal_eval(node.value) for node in ast.parse(runner_text).body if ast.unparse(node).startswith("LATE = "))
-    for text in (runner_text, *late.values()):
+    [update] = ast.parse(sessions_text).body
+    for text in (runner_text, *late.values(), *ast.literal_eval(update.value.args[0]).values()):
         for node in ast.walk(ast.parse(text)):
             assert not (isinstance(node, ast.ImportFrom) and node.level), ast.unparse(node)
 
 
-def test_the_supervisor_holds_this_text(runner_text):
+def test_the_supervisor_holds_these_texts(runner_text, sessions_text):
     if not os.environ.get("CLOISTER_BIN"):
         pytest.skip("CLOISTER_BIN does not say where the programs are")
     program = (Path(os.environ["CLOISTER_BIN"]) / "cloister-supervisor").read_bytes()
-    assert runner_text.encode() in program, "what is tested here is not what is run; build it again"
+    assert runner_text.encode() in program and sessions_text.encode() in program, "what is tested here is not what is run; build it again"

@@ -1,7 +1,7 @@
 """The Python half of a zygote: imports what the profile asks for, then forks a child for each job, and other zygotes that
 import more.
 
-Arguments: the runner's source, then the modules to import. Descriptor 0 is the wire to the supervisor
+Arguments: the runner's source, that of its sessions, then the modules to import. Descriptor 0 is the wire to the supervisor
 and 3 the native library. No script ever runs in this process; in a child, native code has confined it
 before the first line below `serve` is reached.
 """
@@ -51,13 +51,14 @@ def main():
     os.close(3)
     os.dup2(2, 3)  # the number stays taken: it is a job's result pipe later
     hooks, os_register = watch_fork_hooks()
-    problem = warm_up(sys.argv[2:])
+    problem = warm_up(sys.argv[3:])
     os.register_at_fork = os_register
     if problem:
         tell(library.cloister_zygote_failed, problem)
         sys.exit(1)
     runner = types.ModuleType("cloister_runner")
     exec(compile(sys.argv[1], "runner", "exec"), runner.__dict__)
+    runner.load_sessions(sys.argv[2])
     for part in [*runner.LATE]:
         runner.load_late(part)
     runner.load_native(kept)

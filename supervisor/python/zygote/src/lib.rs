@@ -4,6 +4,7 @@
 //! itself with the same code as a cold start and only then returns to Python; the parent never runs
 //! anything of a script's.
 
+mod aside;
 mod growth;
 mod holes;
 mod memory;

@@ -108,6 +108,9 @@ unsafe extern "C" {
     pub fn PyErr_Restore(kind: Pointer, value: Pointer, trace: Pointer);
     pub safe fn PyErr_CheckSignals() -> c_int;
     pub safe fn PyErr_Clear();
+    pub fn PyOS_BeforeFork();
+    pub fn PyOS_AfterFork_Parent();
+    pub fn PyOS_AfterFork_Child();
     pub safe fn PyEval_SaveThread() -> *mut c_void;
     pub fn PyEval_RestoreThread(state: *mut c_void);
 }

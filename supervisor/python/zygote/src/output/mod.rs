@@ -5,6 +5,7 @@
 //! takes so; and nothing is in the process's hands that could be lost with it.
 
 mod api;
+mod aside;
 mod descriptor;
 mod end;
 mod print;
@@ -25,7 +26,7 @@ struct Definition<T>(std::cell::UnsafeCell<T>);
 // SAFETY: only the interpreter touches it, under its lock.
 unsafe impl<T> Sync for Definition<T> {}
 
-static METHODS: Definition<[Method; 5]> = Definition(std::cell::UnsafeCell::new([
+static METHODS: Definition<[Method; 6]> = Definition(std::cell::UnsafeCell::new([
     Method {
         name: c"take_over".as_ptr(),
         function: take_over as Fast as *const c_void,
@@ -37,6 +38,12 @@ static METHODS: Definition<[Method; 5]> = Definition(std::cell::UnsafeCell::new(
     Method {
         name: c"open_files".as_ptr(),
         function: end::open_files as *const c_void,
+        flags: METH_NOARGS,
+        doc: null(),
+    },
+    Method {
+        name: c"fork_aside".as_ptr(),
+        function: aside::fork_aside as *const c_void,
         flags: METH_NOARGS,
         doc: null(),
     },

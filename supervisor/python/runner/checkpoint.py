@@ -1,0 +1,128 @@
+"""The copy of a session's process that is put aside behind each cell, and goes on in its place if the next one costs it its life.
+
+It is a child of nobody's but of the sandbox's init, so that a session that waits for its children does not find it. It waits for a
+byte on the pipe that wakes it, or for the end of that.
+"""
+
+import os
+from _signal import SIG_SETMASK, pthread_sigmask, sigtimedwait
+
+from .captured import os_exit, os_getpid, os_read, sys_modules
+from .census import children, native_threads, python_threads, waiting_library
+from .interrupts import SIGNALS
+from .streams import call_native
+from .telling import pipe_turn
+
+# Captured, for a cell may patch them.
+fork_process, wait_for_process, kill_process, new_session, pipe_for_number = os.fork, os.waitpid, os.kill, os.setsid, os.pipe
+close_end, write_number = os.close, os.write
+SIGKILL = 9
+
+# In the place of what is said of a copy: this is the copy, and it goes on.
+WOKEN = object()
+
+
+class Checkpoint:
+    def __init__(self, wake):
+        self.wake, self.copy = wake, None
+
+    def make(self):
+        """Put the process as it is now in the place of what was put aside before: what is said of it, or `WOKEN`."""
+        self.drop()
+        names, count = python_threads()
+        said = {"checkpoint": False, "threads": names, "count": count}
+        library = waiting_library() if native_threads(count) else None
+        if library is not None:
+            said["why"] = f"{library} has started threads, which a copy of the process would not have and would wait for"
+        else:
+            copy = self.fork()
+            if copy == 0:
+                return WOKEN
+            if copy > 0:
+                self.copy = said["pid"] = copy
+                said["checkpoint"] = True
+            else:
+                said["why"] = f"the process could not be copied: {os.strerror(-copy)}"
+        said["native"], said["children"] = native_threads(count), children()
+        return said
+
+    def drop(self):
+        if self.copy is not None:
+            try:
+                kill_process(self.copy, SIGKILL)
+            except OSError:
+                pass
+            self.copy = None
+
+    def fork(self):
+        """The number of the copy, 0 in the copy once it is woken, or the negative number of the error."""
+        state = state_of_random()
+        pipe_turn.acquire()
+        try:
+            copy = fork_aside()
+        except OSError as error:
+            copy = -(error.errno or 11)
+        pipe_turn.release()
+        if copy == 0:
+            restore_random(state)
+            self.wait_until_woken()
+        return copy
+
+    def wait_until_woken(self):
+        """Deaf to all that is sent to whole groups of processes."""
+        new_session()
+        mask = pthread_sigmask(SIG_SETMASK, SIGNALS)
+        if not os_read(self.wake, 1):
+            os_exit(0)
+        while sigtimedwait(SIGNALS, 0) is not None:
+            pass
+        pthread_sigmask(SIG_SETMASK, mask)
+        self.copy = None
+
+
+def fork_aside():
+    """As `fork()`, and nobody's child."""
+    copy = call_native("fork_aside")
+    return fork_twice() if copy is NotImplemented else copy
+
+
+def fork_twice():
+    """The same where there is no native half: it takes twice as long."""
+    read, write = pipe_for_number()
+    try:
+        between = fork_process()
+        if between == 0:
+            try:
+                copy = fork_process()
+                if copy == 0:
+                    return 0
+            except OSError as error:
+                copy = -(error.errno or 11)
+            write_number(write, b"%d" % copy)
+            os_exit(0)
+        try:
+            wait_for_process(between, 0)
+        except ChildProcessError:
+            pass  # nobody waits for children where SIGCHLD is ignored
+        write_number(write, b" ")
+        return int(os_read(read, 32).strip() or -11)
+    finally:
+        close_end(read)
+        close_end(write)
+
+
+def state_of_random():
+    """That of the generator behind the functions of `random`, which seeds itself anew where a process is forked."""
+    try:
+        generator = sys_modules["random"]._inst
+        return generator, generator.getstate()
+    except Exception:
+        return None
+
+
+def restore_random(state):
+    if state is not None:
+        try:
+            state[0].setstate(state[1])
+        except Exception:
+            pass

@@ -1,0 +1,151 @@
+"""The files of a session, put, fetched, listed and deleted by the session itself between cells. Their paths were checked outside."""
+
+import errno
+import os
+import stat
+import time
+
+from .captured import RESULT_FD, os_close, os_fstat, os_open, os_write
+from .encode import dump
+from .report import encode_error
+from .telling import pipe_turn, tell
+
+MOST_LISTED, MOST_SEEN, MOST_IN_PATH = 1000, 100_000, 4096
+PIECE = 1 << 16
+# The last second of the year 9999.
+LAST_SECOND = 253402300799
+
+# Captured, for a cell may patch them.
+make_directories, scan_directory, remove_file, read_file, path_stat = os.makedirs, os.scandir, os.unlink, os.read, os.lstat
+in_utc, written_time = time.gmtime, time.strftime
+
+NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
+NO_PLACE = (errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.ENAMETOOLONG, errno.EEXIST, errno.EINVAL)
+# A pipe without another end is not waited for, and neither is a terminal.
+OPEN = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+
+# Why an order is not carried out, as the word for programs and one for people.
+class Refused(Exception):
+    pass
+
+
+class SessionFiles:
+    def __init__(self, directory, inbox):
+        self.directory, self.inbox = directory, inbox
+
+    def carry_out(self, order):
+        """Do what an order about files says, and say what it came to."""
+        try:
+            if "put" in order:
+                self.put(order["put"], order["size"])
+            elif "get" in order:
+                self.get(order["get"], order.get("most"))
+                return
+            elif "delete" in order:
+                self.delete(order["delete"])
+            said = self.list() if "list" in order else {}
+        except Refused as refused:
+            code, message = refused.args
+        except OSError as error:
+            code = "not_found" if error.errno in NOT_THERE else "invalid_request" if error.errno in NO_PLACE else "exception"
+            message = f"{type(error).__name__}: {os.strerror(error.errno or 0)}"
+        except Exception as error:
+            code, message = "exception", f"{type(error).__name__}: {error}"
+        else:
+            tell(b"R", dump(said))
+            return
+        tell(b"E", encode_error({"code": code, "message": message}))
+
+    def whole(self, path):
+        return f"{self.directory}/{path}"
+
+    def put(self, path, size):
+        """Write what follows the order; all of that is taken in any case."""
+        left, file = size, None
+        try:
+            path = self.whole(path)
+            make_directories(path.rpartition("/")[0], exist_ok=True)
+            file = self.open_regular(path, os.O_WRONLY | os.O_CREAT)
+            os.ftruncate(file, 0)
+            while left:
+                part = memoryview(self.inbox.take(min(left, PIECE), whole=False))
+                left -= len(part)
+                while part:
+                    part = part[os_write(file, part) :]
+        finally:
+            while left:
+                left -= len(self.inbox.take(min(left, PIECE), whole=False))
+            if file is not None:
+                os_close(file)
+
+    def open_regular(self, path, flags):
+        file = os_open(path, flags | OPEN, 0o666)
+        if not stat.S_ISREG(os_fstat(file).st_mode):
+            os_close(file)
+            raise Refused("invalid_request", "it is no file, but a directory, a pipe, a socket or a device")
+        return file
+
+    def get(self, path, most):
+        """Say what is in a file. One that shrinks meanwhile is filled up with zeros: its size is said first."""
+        file = self.open_regular(self.whole(path), os.O_RDONLY)
+        try:
+            size = os_fstat(file).st_size
+            if most is not None and size > most:
+                raise Refused("invalid_request", f"the file is {size} bytes, above {most}")
+            with pipe_turn:
+                say_all(b"F" + size.to_bytes(8, "big"))
+                while size:
+                    part = read_piece(file, min(size, PIECE))
+                    say_all(part)
+                    size -= len(part)
+        finally:
+            os_close(file)
+
+    def delete(self, path):
+        path = self.whole(path)
+        if stat.S_ISDIR(path_stat(path).st_mode):
+            raise Refused("invalid_request", "it is a directory: files are deleted")
+        remove_file(path)
+
+    def list(self):
+        """The files below the directory, through no link, sorted by their paths; and how many there are beyond those that are told."""
+        found, todo, more = [], [""], 0
+        while todo and len(found) < MOST_SEEN:
+            inner = todo.pop()
+            try:
+                entries = scan_directory(self.whole(inner))
+            except OSError:
+                continue
+            with entries:
+                for entry in entries:
+                    path = inner + entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        todo.append(path + "/")
+                    elif entry.is_file(follow_symlinks=False):
+                        found.append(path)
+        files = [told for told in map(self.told, sorted(found)[:MOST_LISTED]) if told]
+        return {"files": files, "more": len(found) - len(files)}
+
+    def told(self, path):
+        try:
+            if len(path.encode()) > MOST_IN_PATH:
+                return None
+            found = path_stat(self.whole(path))
+        except (OSError, UnicodeEncodeError):  # gone meanwhile, or named in no text
+            return None
+        at = in_utc(min(max(int(found.st_mtime), 0), LAST_SECOND))
+        return {"path": path, "size": found.st_size, "modified": written_time("%Y-%m-%dT%H:%M:%SZ", at)}
+
+
+def read_piece(file, count):
+    try:
+        return read_file(file, count) or bytes(count)
+    except OSError:
+        return bytes(count)
+
+
+def say_all(data):
+    view = memoryview(data)
+    while view:
+        view = view[os_write(RESULT_FD, view) :]

@@ -1,0 +1,214 @@
+//! A copy of this process that is nobody's child but init's, made with one copy of its memory: see `checkpoint.py`.
+//!
+//! As `fork(2)` twice, where the process between the two shares this one's memory, and this thread stands still for as long as it
+//! lives: `vfork(2)`. It forks on a stack of its own. What returns there as the copy has to return to where this thread stands, on the
+//! stack that it stands on: `swapcontext(3)` leads away from there, and back once in each process.
+
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::mem::zeroed;
+use std::ptr::{null_mut, without_provenance_mut};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering::Relaxed};
+
+/// Room on a stack: handlers of forks run there, those of libraries too.
+const STACK: usize = 256 << 10;
+
+/// Which process this is, of two that have come from one.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Aside {
+    /// The copy.
+    Copy,
+    /// The one that was there before, with the number of the copy.
+    Original(c_int),
+}
+
+/// What is known on the way. One call at a time uses it.
+struct Way {
+    home: libc::ucontext_t,
+    away: libc::ucontext_t,
+    stacks: *mut u8,
+    is_copy: AtomicBool,
+    copy: AtomicI32,
+    between: AtomicI32,
+}
+
+/// For functions that are handed no arguments.
+static WAY: AtomicPtr<Way> = AtomicPtr::new(null_mut());
+
+/// Makes the copy.
+///
+/// # Errors
+/// The kernel's errno.
+///
+/// # Safety
+/// As for `fork(2)`: with other threads, the copy may find locks held which the C library does not know of. No other thread calls
+/// this meanwhile.
+pub unsafe fn fork() -> io::Result<Aside> {
+    let way = way()?;
+    // SAFETY: it lives for ever, and is this call's alone, as the caller vouches.
+    let known = unsafe { &mut *way };
+    known.is_copy.store(false, Relaxed);
+    known.copy.store(-libc::EAGAIN, Relaxed);
+    // SAFETY: a place for a context.
+    if unsafe { libc::getcontext(&raw mut known.away) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    known.away.uc_stack.ss_sp = known.stacks.cast();
+    known.away.uc_stack.ss_size = STACK;
+    known.away.uc_link = &raw mut known.home;
+    // SAFETY: a set of signals; on the way there are none for anybody.
+    unsafe { libc::sigfillset(&raw mut known.away.uc_sigmask) };
+    // SAFETY: a context of this thread's, with a stack that nothing else is on.
+    unsafe { libc::makecontext(&raw mut known.away, depart, 0) };
+    // SAFETY: both are contexts of this thread's; it returns once in each process.
+    if unsafe { libc::swapcontext(&raw mut known.home, &raw const known.away) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: as above; in the copy it is the copy's.
+    let known = unsafe { &*way };
+    if known.is_copy.load(Relaxed) {
+        restart_sequences();
+        return Ok(Aside::Copy);
+    }
+    match known.between.load(Relaxed) {
+        failed if failed < 0 => return Err(io::Error::from_raw_os_error(-failed)),
+        between => reap(between),
+    }
+    match known.copy.load(Relaxed) {
+        failed if failed < 0 => Err(io::Error::from_raw_os_error(-failed)),
+        copy => Ok(Aside::Original(copy)),
+    }
+}
+
+/// What is made once.
+fn way() -> io::Result<*mut Way> {
+    let made = WAY.load(Relaxed);
+    if !made.is_null() {
+        return Ok(made);
+    }
+    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK);
+    // SAFETY: new memory, of nobody else's.
+    let stacks = unsafe { libc::mmap(null_mut(), 2 * STACK, access, kind, -1, 0) };
+    if stacks == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: plain numbers and pointers, for which zero is a valid value.
+    let [home, away] = unsafe { zeroed::<[libc::ucontext_t; 2]>() };
+    let (is_copy, copy, between) = (AtomicBool::new(false), AtomicI32::new(0), AtomicI32::new(0));
+    let way = Box::into_raw(Box::new(Way { home, away, stacks: stacks.cast(), is_copy, copy, between }));
+    WAY.store(way, Relaxed);
+    Ok(way)
+}
+
+/// On the first stack: starts the process between, and goes home when that is over.
+extern "C" fn depart() {
+    let way = WAY.load(Relaxed);
+    // SAFETY: the second of the two stacks; what is on it grows down from its end.
+    let top = unsafe { (*way).stacks.add(2 * STACK) };
+    // No signal tells of its end, so that nobody finds it who waits for children: "clone children" in wait(2).
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK;
+    // SAFETY: a stack of its own, and what it is handed outlives it.
+    let between = unsafe { libc::clone(fork_between, top.cast(), flags, way.cast()) };
+    let told = if between < 0 { -last_error() } else { between };
+    // SAFETY: it lives for ever.
+    unsafe { (*way).between.store(told, Relaxed) };
+}
+
+/// On the second stack, in the process between: forks, and ends.
+extern "C" fn fork_between(way: *mut c_void) -> c_int {
+    let way = way.cast::<Way>();
+    // SAFETY: as the caller of `fork` vouches: the C library takes its own locks, which threads of the shared memory know.
+    let copy = unsafe { libc::fork() };
+    if copy == 0 {
+        // SAFETY: it lives for ever, and is the copy's own.
+        unsafe { (*way).is_copy.store(true, Relaxed) };
+        // SAFETY: a context that stands still in this copy of the memory, and that nothing else goes home to.
+        unsafe { libc::setcontext(&raw const (*way).home) };
+    }
+    let told = if copy < 0 { -last_error() } else { copy };
+    // SAFETY: it lives for ever, and who else reads it stands still.
+    unsafe { (*way).copy.store(told, Relaxed) };
+    0
+}
+
+fn reap(between: c_int) {
+    // SAFETY: nothing is asked of how it ended.
+    while unsafe { libc::waitpid(between, null_mut(), libc::__WCLONE) } < 0 && last_error() == libc::EINTR {}
+}
+
+fn last_error() -> c_int {
+    io::Error::last_os_error().raw_os_error().unwrap_or(libc::EAGAIN)
+}
+
+/// Has the kernel keep up the thread's restartable sequences again: a process that shares memory has none, and neither has its copy.
+/// Where the C library has them, `__rseq_size` in its manual.
+fn restart_sequences() {
+    #[cfg(target_arch = "x86_64")]
+    const SIGNATURE: u32 = 0x5305_3053;
+    #[cfg(target_arch = "aarch64")]
+    const SIGNATURE: u32 = 0xd428_bc00;
+    const SMALLEST: u32 = 32;
+    // SAFETY: names of variables; null where the C library has none of them.
+    let [offset, size] = [c"__rseq_offset", c"__rseq_size"].map(|name| unsafe { libc::dlsym(null_mut(), name.as_ptr()) });
+    if offset.is_null() || size.is_null() {
+        return;
+    }
+    // SAFETY: variables of the C library's, which never change: `ptrdiff_t` and `unsigned int`.
+    let (offset, size) = unsafe { (*offset.cast::<isize>(), *size.cast::<u32>()) };
+    if size > 0 {
+        let area = without_provenance_mut::<c_void>(thread_pointer().wrapping_add_signed(offset));
+        // SAFETY: the area that the C library has for this thread, as it registers it itself.
+        unsafe { libc::syscall(libc::SYS_rseq, area, size.max(SMALLEST), 0, SIGNATURE) };
+    }
+}
+
+fn thread_pointer() -> usize {
+    let pointer;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: reads the first word of the thread's own block, which holds its address: the psABI.
+    unsafe {
+        std::arch::asm!("mov {}, fs:0", out(reg) pointer, options(nostack, pure, readonly));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: reads a register.
+    unsafe {
+        std::arch::asm!("mrs {}, tpidr_el0", out(reg) pointer, options(nostack, pure, nomem));
+    }
+    pointer
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::{Aside, fork, last_error};
+
+    #[test]
+    fn a_copy_goes_on_where_the_original_stands_and_is_not_its_child() {
+        for round in 0..50_u32 {
+            let (mut read, mut write) = std::io::pipe().expect("a pipe");
+            // SAFETY: the copy calls nothing that another thread may hold a lock of.
+            match unsafe { fork() }.expect("a copy") {
+                Aside::Copy => {
+                    // SAFETY: has no side effects.
+                    let numbers = unsafe { [libc::getpid(), libc::getppid(), libc::sched_getcpu()] };
+                    let told = numbers.map(i32::to_ne_bytes).concat();
+                    let _ = write.write_all(&told);
+                    // SAFETY: ends the copy without the tests' harness.
+                    unsafe { libc::_exit(i32::try_from(round).unwrap_or(0)) }
+                }
+                Aside::Original(copy) => {
+                    drop(write);
+                    let mut told = Vec::new();
+                    read.read_to_end(&mut told).expect("what the copy says");
+                    assert_eq!(told.len(), 12, "it has said all of it");
+                    assert_eq!(told[..4], copy.to_ne_bytes());
+                    assert_ne!(told[4..8], std::process::id().to_ne_bytes());
+                    // SAFETY: nothing is asked of how it ended.
+                    assert_eq!(unsafe { libc::waitpid(copy, std::ptr::null_mut(), libc::__WALL) }, -1);
+                    assert_eq!(last_error(), libc::ECHILD);
+                }
+            }
+        }
+    }
+}

@@ -98,24 +98,39 @@ impl Caller {
     /// # Errors
     /// 403 for a profile that the key may not use, 429 for a quota that is used up, or too many requests at once.
     pub fn admit(&self, profile: Option<&str>, accounts: &Accounts) -> Result<Option<CountedJob>, Refused> {
-        let key = self.key.as_deref();
+        self.enter_under(profile)?;
+        Ok(self.key.as_deref().map_or(Ok(None), |key| accounts.take(key))?)
+    }
+
+    /// Whether it may have one more request at once, of this profile.
+    ///
+    /// # Errors
+    /// 403 for a profile that the key may not use, 429 for too many requests at once.
+    pub fn enter_under(&self, profile: Option<&str>) -> Result<(), Refused> {
         let profile = profile.unwrap_or(DEFAULT_PROFILE);
         if !self.may_use(profile) {
             let profiles = self.profiles().unwrap_or_default().join(", ");
             let message = format!("profile: this key may not use {profile:?}, expected one of: {profiles}");
             return Err(Refused::new(ErrorCode::Forbidden, message));
         }
-        let at_once = key.map(Key::enter).transpose().map_err(|most| {
+        self.enter()
+    }
+
+    /// Whether it may have one more request at once.
+    ///
+    /// # Errors
+    /// 429 for too many.
+    pub fn enter(&self) -> Result<(), Refused> {
+        let at_once = self.key.as_deref().map(Key::enter).transpose().map_err(|most| {
             let message = format!(
                 "this key may have {most} requests at once, and that many run, wait, or have answers that are not read yet"
             );
             Refused::new(ErrorCode::RateLimited, message)
         })?;
-        let counted = key.map_or(Ok(None), |key| accounts.take(key))?;
         if let Some(at_once) = at_once {
             let _ = self.permit.set(Permit(Arc::new(at_once)));
         }
-        Ok(counted)
+        Ok(())
     }
 
     /// The name of its key.

@@ -9,6 +9,7 @@ use crate::admission::body_budget::BodyBudget;
 use crate::admission::caller::Admission;
 use crate::api::held::HeldAnswers;
 use crate::api::known::KnownJobs;
+use crate::api::sessions::known::KnownSessions;
 use crate::args::Serve;
 use crate::going::Going;
 use crate::metrics::Metrics;
@@ -35,6 +36,8 @@ pub struct App {
     pub bodies: Arc<BodyBudget>,
     /// The jobs that may call tools.
     pub known: Arc<KnownJobs>,
+    /// The profiles of sessions.
+    pub sessions: KnownSessions,
     /// Answers that wait for what calls of tools return.
     pub held: Arc<HeldAnswers>,
     /// The largest body, in bytes.
@@ -63,6 +66,7 @@ impl App {
             bodies: BodyBudget::new(arguments.max_body_memory.get()),
             held: HeldAnswers::new(Arc::clone(&known)),
             known,
+            sessions: KnownSessions::default(),
             max_body: arguments.max_body.get(),
             body_timeout: arguments.body_timeout,
         }

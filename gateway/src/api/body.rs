@@ -3,10 +3,11 @@
 //! No slow sender ever takes a place at the supervisor: what goes there is here.
 
 use axum::body::{Body, HttpBody};
+use axum::extract::Request;
 use axum::response::Response;
 use cloister_program::{ReadError, read_whole};
-use cloister_protocol::{ErrorCode, JobId};
-use hyper::header::{CONNECTION, HeaderValue};
+use cloister_protocol::{ErrorCode, JobId, is_json_content_type};
+use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 
 use crate::admission::body_budget::TenantBody;
 use crate::admission::caller::Refused;
@@ -17,6 +18,35 @@ use crate::api::refusal::{refuse_unread, refuse_with};
 const SMALL: usize = 64 * 1024;
 
 impl App {
+    /// Reads the body of a request whole that has to be JSON.
+    pub async fn read_json(
+        &self,
+        id: JobId,
+        request: Request,
+        memory: &mut TenantBody,
+    ) -> Result<Vec<u8>, Box<Response>> {
+        let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if !content_type.is_some_and(is_json_content_type) {
+            let message = "send Content-Type: application/json";
+            return Err(Box::new(refuse_unread(id, ErrorCode::UnsupportedMediaType, message)));
+        }
+        self.read_plain(id, request, memory).await
+    }
+
+    /// Reads the body of a request whole that may be of any type.
+    pub async fn read_plain(
+        &self,
+        id: JobId,
+        request: Request,
+        memory: &mut TenantBody,
+    ) -> Result<Vec<u8>, Box<Response>> {
+        if request.headers().contains_key(CONTENT_ENCODING) {
+            let message = "send the body as it is, without Content-Encoding";
+            return Err(Box::new(refuse_unread(id, ErrorCode::UnsupportedMediaType, message)));
+        }
+        self.read(id, request.into_body(), memory).await
+    }
+
     /// Reads a body whole. One that announces too much is refused before any of it is read, and a
     /// client that waits for `100 Continue` is then never told to go on.
     pub async fn read(&self, id: JobId, body: Body, memory: &mut TenantBody) -> Result<Vec<u8>, Box<Response>> {

@@ -1,7 +1,8 @@
 //! What the OpenAPI document says of every path, and what no attribute of a handler can say.
 
+use crate::api::sessions::cells;
 use cloister_protocol::event::EVENT_STREAM;
-use cloister_protocol::{EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, PROFILE_HEADER, TIMING_HEADER};
+use cloister_protocol::{EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, PROFILE_HEADER, SESSIONS_PATH, TIMING_HEADER};
 use utoipa::Modify;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::header::Header;
@@ -20,14 +21,14 @@ impl Modify for Everywhere {
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("key", SecurityScheme::Http(bearer.build()));
         for (path, item) in &mut document.paths.paths {
-            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten() {
                 for (status, response) in &mut operation.responses.responses {
                     let RefOr::T(response) = response else { continue };
                     for (name, header) in headers(path, status) {
                         response.headers.insert(name.to_owned(), header);
                     }
                     if let ("200", Some(_)) = (status.as_str(), response.content.get(EVENT_STREAM)) {
-                        describe_events(response);
+                        describe_events(response, path);
                     }
                 }
             }
@@ -41,16 +42,16 @@ fn headers(path: &str, status: &str) -> Vec<(&'static str, Header)> {
     if matches!(status, "429" | "503") {
         headers.push(("retry-after", number("Seconds after which to try again.")));
     }
-    if path == EXECUTE_PATH {
-        if matches!(status, "200" | "422") {
-            headers.push((TIMING_HEADER, text("How long it waited, was prepared and ran (W3C Server Timing).")));
-            headers.push((EXPLAIN_HEADER, text("The layers in force, for a request that asks for them.")));
-            headers.push((PROFILE_HEADER, text("The profile that serves it, if the script says what it needs.")));
-        }
-        if !matches!(status, "401" | "403") {
-            headers.push(("ratelimit", text("What is left of the key's rate, if it has one.")));
-            headers.push(("ratelimit-policy", text("The key's rate, if it has one.")));
-        }
+    if [EXECUTE_PATH, cells::PATH].contains(&path) && matches!(status, "200" | "422") {
+        headers.push((TIMING_HEADER, text("How long it waited, was prepared and ran (W3C Server Timing).")));
+        headers.push((EXPLAIN_HEADER, text("The layers in force, for a request that asks for them.")));
+    }
+    if path == EXECUTE_PATH && matches!(status, "200" | "422") {
+        headers.push((PROFILE_HEADER, text("The profile that serves it, if the script says what it needs.")));
+    }
+    if (path == EXECUTE_PATH || path.starts_with(SESSIONS_PATH)) && !matches!(status, "401" | "403") {
+        headers.push(("ratelimit", text("What is left of the key's rate, if it has one.")));
+        headers.push(("ratelimit-policy", text("The key's rate, if it has one.")));
     }
     headers
 }
@@ -65,12 +66,21 @@ fn number(what: &str) -> Header {
 }
 
 /// Says what the data of each event is. OpenAPI has a word of its own for that from 3.2 on.
-fn describe_events(response: &mut Response) {
+fn describe_events(response: &mut Response, path: &str) {
     let Some(stream) = response.content.get_mut(EVENT_STREAM) else { return };
-    let [printed, returned, failed, refused] = ["Printed", "Returned", "Failed", "Refused"].map(Ref::from_schema_name);
-    let events = ObjectBuilder::new()
+    let (events, ends) = match path {
+        cells::PATH => {
+            let shown = Ref::from_schema_name("Displayed");
+            (ObjectBuilder::new().property("display", shown), ["CellReturned", "CellFailed"])
+        }
+        _ => (ObjectBuilder::new(), ["Returned", "Failed"]),
+    };
+    let [printed, call, refused] = ["Printed", "Call", "Refused"].map(Ref::from_schema_name);
+    let [returned, failed] = ends.map(Ref::from_schema_name);
+    let events = events
         .property("stdout", printed.clone())
         .property("stderr", printed)
+        .property("call", call)
         .property("result", OneOfBuilder::new().item(returned).item(failed))
         .property("error", refused)
         .build();

@@ -1,24 +1,24 @@
-//! `POST /execute`: what its header has to say before a byte of its body is read.
+//! `POST /execute`: how its client wishes to be answered, and an answer that stops where tools are called. A cell of a session
+//! goes the same way.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
-    EXECUTE_PATH, EXPLAIN_HEADER, ErrorCode, ExecuteRequest, JobId, PROFILE_HEADER, RETURNS_WITHIN_HEADER,
-    TIMING_HEADER, Writer, is_json_content_type,
+    EXECUTE_PATH, EXPLAIN_HEADER, ExecuteRequest, JobId, PROFILE_HEADER, RETURNS_WITHIN_HEADER, TIMING_HEADER, Writer,
 };
 use hyper::HeaderMap;
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use hyper::header::CONTENT_TYPE;
 
 use crate::admission::caller::Caller;
-use crate::admission::client_address::ClientAddress;
 use crate::api::app::App;
+use crate::api::asked::Asked;
 use crate::api::held::{Companions, OpenAnswer};
+use crate::api::job::Sent;
 use crate::api::negotiation::prefers_events;
-use crate::api::refusal::refuse_unread;
 use crate::api::schemas;
 use crate::upstream::order::Wish;
 
@@ -62,43 +62,32 @@ use crate::upstream::order::Wish;
         (status = 503, description = "The supervisor is away or restarting, and nothing ran: unavailable.", body = schemas::Refused)
     )
 )]
-pub async fn execute(
-    State(app): State<Arc<App>>,
-    Extension(id): Extension<JobId>,
-    Extension(ClientAddress(client)): Extension<ClientAddress>,
-    request: Request,
-) -> Response {
-    let caller = match app.admission.identify(request.headers(), client) {
-        Ok(caller) => caller,
-        Err(refused) => return app.turn_away(id, refused, request.into_body()).await,
+pub async fn execute(State(app): State<Arc<App>>, asked: Asked) -> Response {
+    execute_in(&app, asked, None).await
+}
+
+/// Runs what a request brings: a script, or a cell of this session.
+pub async fn execute_in(app: &App, Asked { id, caller, request }: Asked, session: Option<JobId>) -> Response {
+    let mut response = match caller.check(&app.accounts) {
+        Ok(()) => run(app, id, &caller, request, session).await.unwrap_or_else(|refusal| *refusal),
+        Err(refused) => app.turn_away(id, refused, request.into_body()).await,
     };
-    if let Err(refused) = caller.check(&app.accounts) {
-        let mut response = app.turn_away(id, refused, request.into_body()).await;
-        caller.sign(&mut response);
-        return response;
-    }
-    let mut response = run(&app, id, &caller, request).await.unwrap_or_else(|refusal| *refusal);
     caller.sign(&mut response);
     response
 }
 
-fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    request.headers().get(name)?.to_str().ok()
-}
-
-async fn run(app: &App, id: JobId, caller: &Caller, request: Request) -> Result<Response, Box<Response>> {
-    let refused = |code, message: &str| Err(Box::new(refuse_unread(id, code, message)));
-    let explain = header(&request, EXPLAIN_HEADER) == Some("1");
+async fn run(
+    app: &App,
+    id: JobId,
+    caller: &Caller,
+    request: Request,
+    session: Option<JobId>,
+) -> Result<Response, Box<Response>> {
+    let explain = request.headers().get(EXPLAIN_HEADER).is_some_and(|asks| asks == "1");
     let wish = Wish { explain, stream: prefers_events(request.headers()), whole: false };
-    if !header(&request, CONTENT_TYPE.as_str()).is_some_and(is_json_content_type) {
-        return refused(ErrorCode::UnsupportedMediaType, "send Content-Type: application/json");
-    }
-    if request.headers().contains_key(CONTENT_ENCODING) {
-        return refused(ErrorCode::UnsupportedMediaType, "send the body as it is, without Content-Encoding");
-    }
     let mut memory = app.bodies.begin(caller.tenant());
-    let body = app.read(id, request.into_body(), &mut memory).await?;
-    let answer = app.run(id, caller, wish, (Writer::Client, body)).await?;
+    let body = app.read_json(id, request, &mut memory).await?;
+    let answer = app.run(id, caller, wish, Sent { writer: Writer::Client, session, body }).await?;
     if wish.stream || answer.headers().get(CONTENT_TYPE).is_none_or(|form| form != EVENT_STREAM) {
         return Ok(answer);
     }

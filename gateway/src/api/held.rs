@@ -123,7 +123,7 @@ impl OpenAnswer {
                 },
             };
             match event {
-                Some(Event::Printed(..)) => {}
+                Some(Event::Told(..)) => {}
                 Some(Event::Call(call)) => {
                     let Ok(Number { call: number }) = serde_json::from_slice(&call) else { continue };
                     let mut memory = self.memory.another();

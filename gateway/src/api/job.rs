@@ -1,4 +1,5 @@
-//! A job whose request was read whole, on its way to the supervisor and back. `/execute` and `/mcp` come together here.
+//! A job whose request was read whole, on its way to the supervisor and back. `/execute`, cells of sessions and `/mcp` come
+//! together here.
 //!
 //! A request is checked whole before it goes on, so that no malformed one ever takes a place at the supervisor, and it
 //! stays here until there is one. From when it is handed on it has a meter, whose last holder tells what it used.
@@ -8,7 +9,10 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use cloister_protocol::event::EVENT_STREAM;
-use cloister_protocol::{DEFAULT_PROFILE, ErrorCode, ExecuteRequest, JobId, PROFILE_HEADER, TIMING_HEADER, Writer};
+use cloister_protocol::{
+    CellRequest, DEFAULT_PROFILE, ErrorCode, ExecuteRequest, InvalidRequest, JobId, PROFILE_HEADER, TIMING_HEADER,
+    Writer,
+};
 use data_encoding::HEXLOWER;
 use hyper::body::Bytes;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -23,7 +27,7 @@ use crate::api::streamed::{StreamOutcome, Streamed};
 use crate::metrics::Outcome;
 use crate::needs::choice::Asking;
 use crate::needs::wanted::Needs;
-use crate::upstream::order::{Order, Wish};
+use crate::upstream::order::{CellOf, Order, Wish};
 use crate::usage::accounts::Job;
 use crate::usage::meter::Meter;
 
@@ -34,12 +38,25 @@ const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const UNTOLD: &str = "usage events cannot be written at the moment, or too many of this key's jobs are yet to be told of, and no job is begun \
      without; nothing ran, try again shortly";
 
+/// A request as it was sent.
+#[derive(Debug)]
+pub struct Sent {
+    /// Who wrote it.
+    pub writer: Writer,
+    /// The session, if it is a cell of one.
+    pub session: Option<JobId>,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
 /// A request as the supervisor gets it: what it reads was never a stranger's spelling.
 struct Canonical {
     body: Vec<u8>,
     profile: Option<String>,
     /// What its script needs; the body names no profile then, and one is to be chosen.
     needs: Option<Arc<Needs>>,
+    /// Of what it is a cell, if it is one.
+    cell: Option<CellOf>,
     /// Empty, if nobody asked for it.
     script_sha256: String,
     /// Whether it may call tools, so that its answer is a stream whoever asked.
@@ -47,14 +64,29 @@ struct Canonical {
 }
 
 /// Parses a body and writes it anew.
-fn canonical(writer: Writer, body: Vec<u8>, digest: bool) -> Result<Canonical, String> {
-    let mut request = ExecuteRequest::parse_from(writer, &body).map_err(|error| error.to_string())?;
+fn canonical((writer, session): (Writer, Option<JobId>), body: Vec<u8>, digest: bool) -> Result<Canonical, String> {
+    let parsed = match session {
+        Some(session) => parse_cell(writer, &body).map(|cell| {
+            let busy = cell.busy;
+            (cell.into(), Some(CellOf { session, busy }))
+        }),
+        None => ExecuteRequest::parse_from(writer, &body).map(|request| (request, None)),
+    };
+    let (mut request, cell): (ExecuteRequest, _) = parsed.map_err(|error| error.to_string())?;
     drop(body);
-    let needs = Needs::of(&request.script, &std::mem::take(&mut request.packages))?.map(Arc::new);
+    // A session has what its profile has, whatever a cell of it says.
+    let needs = match cell {
+        None => Needs::of(&request.script, &std::mem::take(&mut request.packages))?.map(Arc::new),
+        Some(_) => None,
+    };
     let profile = if needs.is_some() { request.profile.take() } else { request.profile.clone() };
     let script_sha256 = if digest { HEXLOWER.encode(&Sha256::digest(&request.script)) } else { String::new() };
     let body = serde_json::to_vec(&request).expect("strings, numbers and JSON that was parsed");
-    Ok(Canonical { body, profile, needs, script_sha256, has_tools: !request.tools.is_empty() })
+    Ok(Canonical { body, profile, needs, cell, script_sha256, has_tools: !request.tools.is_empty() })
+}
+
+fn parse_cell(writer: Writer, body: &[u8]) -> Result<CellRequest, InvalidRequest> {
+    if writer == Writer::Conversation { CellRequest::parse_message(body) } else { CellRequest::parse(body) }
 }
 
 impl App {
@@ -64,17 +96,20 @@ impl App {
         id: JobId,
         caller: &Caller,
         mut wish: Wish,
-        (writer, body): (Writer, Vec<u8>),
+        Sent { writer, session, body }: Sent,
     ) -> Result<Response, Box<Response>> {
         let memory = self.bodies.begin(caller.tenant());
         let (bytes_in, digest) = (body.len() as u64, self.accounts.tells());
-        let Canonical { body, mut profile, needs, script_sha256, has_tools } = memory
-            .work(body, move |body| canonical(writer, body, digest))
+        let Canonical { body, mut profile, needs, cell, script_sha256, has_tools } = memory
+            .work(body, move |body| canonical((writer, session), body, digest))
             .await
             .map_err(|why| Box::new(refuse(id, ErrorCode::InvalidRequest, why)))?;
         let (mut body, mut chosen) = (Bytes::from(body), None);
         // A stream inside, whatever its client asked for.
         (wish.whole, wish.stream) = (has_tools && !wish.stream, wish.stream || has_tools);
+        if let Some(session) = session {
+            profile = Some(self.profile_of(id, caller.tenant(), session).await?);
+        }
         // Before its first call can come.
         let known = has_tools.then(|| self.known.begin(id, caller.tenant()));
         // Whoever names one that he may not use is told that first.
@@ -94,7 +129,7 @@ impl App {
         let meter = self.accounts.meter(counted, caller.key_name(), job).await;
         let meter = meter.ok_or_else(|| Box::new(refuse(id, ErrorCode::Unavailable, UNTOLD)))?;
         let runtime = chosen.as_ref().and_then(Chosen::runtime);
-        let order = Order { body, runtime, given: meter.given() };
+        let order = Order { body, runtime, cell, given: meter.given() };
         let answer = self.execute_chosen(id, (caller.tenant(), wish), order, (&mut chosen, &memory), &meter).await;
         let mut answer = answer.unwrap_or_else(|away| unanswered(id, away));
         if let Some(Ok(name)) = chosen.map(|chosen| HeaderValue::from_str(chosen.profile())) {

@@ -29,6 +29,6 @@ pub async fn nowhere(Extension(id): Extension<JobId>, request: Request) -> Respo
 
 /// Refuses a request for its path or method. Where it has a body, nobody reads that, and the client has to know that its
 /// connection ends.
-fn misdirected(id: JobId, code: ErrorCode, message: &str, request: &Request) -> Response {
+pub fn misdirected(id: JobId, code: ErrorCode, message: &str, request: &Request) -> Response {
     if request.body().is_end_stream() { refuse(id, code, message) } else { refuse_unread(id, code, message) }
 }

@@ -4,6 +4,7 @@
 //! whole. Nothing here knows of connections, or how bytes come and go.
 
 pub mod app;
+pub mod asked;
 pub mod body;
 pub mod chosen;
 pub mod connect;
@@ -22,4 +23,5 @@ pub mod refusal;
 pub mod returns;
 pub mod router;
 pub mod schemas;
+pub mod sessions;
 pub mod streamed;

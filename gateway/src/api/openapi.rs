@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{Extension, State};
 use axum::response::Response;
-use cloister_protocol::event::Printed;
+use cloister_protocol::event::{Displayed, Printed};
 use cloister_protocol::{Call, DEFAULT_PROFILE, JobId, Profiles, Taken};
 use hyper::body::Bytes;
 use utoipa::OpenApi;
@@ -13,6 +13,7 @@ use utoipa::OpenApi;
 use crate::api::app::App;
 use crate::api::described::Everywhere;
 use crate::api::refusal::json;
+use crate::api::sessions::{cells, files, one, several};
 use crate::api::{connect, execute, health, page, returns, schemas};
 
 /// The path that serves the document.
@@ -28,10 +29,16 @@ pub const PATH: &str = "/openapi.json";
     servers((url = "/", description = "The node that this came from.")),
     tags(
         (name = "jobs", description = "Scripts, and what becomes of them."),
+        (name = "sessions", description = "Interpreters that stay, and are sent cells."),
         (name = "node", description = "The node itself.")
     ),
-    paths(execute::execute, returns::returns, connect::connect, health::healthy, health::ready, contract, page::routes),
-    components(schemas(Printed, Call, Taken)),
+    paths(
+        execute::execute, returns::returns, connect::connect,
+        several::open, several::list, one::show, one::close, cells::execute, one::interrupt,
+        files::list, files::fetch, files::put, files::delete,
+        health::healthy, health::ready, contract, page::routes
+    ),
+    components(schemas(Printed, Displayed, Call, Taken)),
     modifiers(&Everywhere)
 )]
 struct Document;
@@ -119,8 +126,8 @@ mod tests {
 
     use cloister_protocol::event::{EVENT_STREAM, Printed};
     use cloister_protocol::{
-        Answer, Calls, Denial, Details, Encoded, ErrorCode, Failure, Given, JobId, Layer, LeftFile, MissingPackage,
-        MissingPackages, OutputFile, Usage,
+        Answer, Calls, CellGiven, Denial, Details, Encoded, ErrorCode, Failure, Given, JobId, Layer, LeftFile,
+        MimeBundle, MissingPackage, MissingPackages, OutputFile, Usage,
     };
     use serde_json::Value;
 
@@ -159,10 +166,25 @@ mod tests {
         };
         let beside = ["exit_code", "unfinished", "notes"];
         let optional = [&["files", "files_missing", "files_left", "files_left_more"][..], &beside].concat();
-        for (name, answer) in [
-            ("Returned", Answer::Returned { id, result: Some(result), exit_code: Some(0), given }),
-            ("Failed", Answer::Failed { id, error, given }),
-            ("Refused", Answer::Refused { error, id }),
+        let bundle = MimeBundle::read(b"{}").expect("a bundle");
+        let (data, display) = (Some(&bundle), std::slice::from_ref(&bundle));
+        let cell = CellGiven {
+            session: id,
+            cell: 1,
+            text: Some("1"),
+            data,
+            display,
+            restored: Some(true),
+            not_kept: given.notes,
+        };
+        let of_cell = Given { cell: Some(cell), ..given };
+        let of_cells = [&optional[..], &["text", "data", "display", "restored", "not_kept", "result"]].concat();
+        for (name, answer, optional) in [
+            ("Returned", Answer::Returned { id, result: Some(result), exit_code: Some(0), given }, &optional),
+            ("Failed", Answer::Failed { id, error, given }, &optional),
+            ("Refused", Answer::Refused { error, id }, &optional),
+            ("CellReturned", Answer::Returned { id, result: Some(result), exit_code: None, given: of_cell }, &of_cells),
+            ("CellFailed", Answer::Failed { id, error, given: of_cell }, &of_cells),
         ] {
             let answer: Value = serde_json::from_slice(&answer.to_json()).expect("JSON");
             assert_eq!(keys(&answer), keys(&schema(name)["properties"]), "{name}");
@@ -191,6 +213,9 @@ mod tests {
     #[test]
     fn a_streamed_answer_and_its_events_are_described() {
         let document: Value = serde_json::from_str(&document(&Versions::default())).expect("JSON");
+        let cell = &document["paths"]["/sessions/{id}/execute"]["post"]["responses"]["200"]["content"][EVENT_STREAM];
+        let kinds = ["call", "display", "error", "result", "stderr", "stdout"].map(str::to_owned).into();
+        assert_eq!(keys(&cell["x-events"]["properties"]), kinds);
         let run = &document["paths"]["/execute"]["post"];
         assert_eq!(
             keys(&run["responses"]["200"]["content"]),

@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, Path, Request, State};
 use axum::response::Response;
-use cloister_protocol::{ErrorCode, JobId, Returns, Taken, is_json_content_type};
+use cloister_protocol::{ErrorCode, JobId, Returns, Taken};
 use hyper::StatusCode;
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 use crate::admission::caller::{Caller, Refused};
 use crate::admission::client_address::ClientAddress;
 use crate::api::app::App;
-use crate::api::refusal::{refuse, refuse_unread};
+use crate::api::refusal::refuse;
 use crate::api::schemas;
 use crate::metrics::Outcome;
 use crate::upstream::away::{Away, HandedOn};
@@ -29,15 +28,15 @@ const FULL: &str = "too many large bodies at once; return to the calls again sho
 
 /// Returns to calls of tools.
 ///
-/// A job whose answer ended with 202 goes on, and this is answered with what comes next of it: 202 with the calls that wait then,
-/// or its answer, 200 or 422. Of a job whose answer is a stream this is answered at once (`Taken`), and the stream goes on. It
-/// does not count against the key's rate, unless there is no such job.
+/// A job, or a cell of a session, whose answer ended with 202 goes on, and this is answered with what comes next of it: 202 with the
+/// calls that wait then, or its answer, 200 or 422. Of a job whose answer is a stream this is answered at once (`Taken`), and the stream
+/// goes on. It does not count against the key's rate, unless there is no such job.
 #[utoipa::path(
     post, tag = "jobs", path = PATH, operation_id = "return_to_calls", summary = "Return to calls of tools",
     request_body = schemas::Returns, security((), ("key" = [])),
     params(("id" = String, Path, description = "The job, by the `id` of its answer.", pattern = "^[0-9a-f]{32}$")),
     responses(
-        (status = 200, description = "The job's answer; or, of a job whose answer is a stream or goes to another request, which calls were returned to.", content((schemas::ReturnedOrTaken = "application/json"))),
+        (status = 200, description = "The answer of the job or the cell; or, of one whose answer is a stream or goes to another request, which calls were returned to.", content((schemas::ReturnedOrTaken = "application/json"))),
         (status = 202, description = "The job waits for calls of tools: return to them.", body = schemas::Waits),
         (status = 400, description = "The request breaks the contract: invalid_request.", body = schemas::Refused),
         (status = 401, description = "No key, or none that is known here: unauthorized.", body = schemas::Refused),
@@ -45,7 +44,7 @@ const FULL: &str = "too many large bodies at once; return to the calls again sho
         (status = 408, description = "The body took too long to arrive: request_timeout.", body = schemas::Refused),
         (status = 413, description = "The body is too large: too_large.", body = schemas::Refused),
         (status = 415, description = "The body is not declared as JSON: unsupported_media_type.", body = schemas::Refused),
-        (status = 422, description = "The script's own failure; the code says which.", body = schemas::Failed),
+        (status = 422, description = "The script's or the cell's own failure; the code says which.", content((schemas::EitherFailed = "application/json"))),
         (status = 429, description = "Too many large bodies at once: overloaded; too many returns to no job: rate_limited.", body = schemas::Refused),
         (status = 502, description = "The job went with its supervisor: lost.", body = schemas::Refused)
     )
@@ -61,15 +60,8 @@ pub async fn returns(
         Ok(known) => known,
         Err(refused) => return app.turn_away(id, refused, request.into_body()).await,
     };
-    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if !content_type.is_some_and(is_json_content_type) {
-        return refuse_unread(id, ErrorCode::UnsupportedMediaType, "send Content-Type: application/json");
-    }
-    if request.headers().contains_key(CONTENT_ENCODING) {
-        return refuse_unread(id, ErrorCode::UnsupportedMediaType, "send the body as it is, without Content-Encoding");
-    }
     let mut memory = app.bodies.begin(caller.tenant());
-    let body = match app.read(id, request.into_body(), &mut memory).await {
+    let body = match app.read_json(id, request, &mut memory).await {
         Ok(body) => body,
         Err(refusal) => return *refusal,
     };

@@ -17,6 +17,7 @@ use crate::api::methods::{nowhere, only};
 use crate::api::openapi::{self, Contract, contract};
 use crate::api::page;
 use crate::api::returns;
+use crate::api::sessions;
 use crate::args::Serve;
 use crate::going::Going;
 use crate::metrics::Metrics;
@@ -35,6 +36,7 @@ pub fn router(
     Router::new()
         .route(mcp::PATH, only("POST", post(mcp::assist)).layer(Extension(mcp)))
         .route(EXECUTE_PATH, only("POST", post(execute)))
+        .merge(sessions::routes())
         .route(connect::PATH, only("GET", on(MethodFilter::GET.or(MethodFilter::CONNECT), connect)))
         .route(returns::PATH, only("POST", post(returns::returns)))
         .route(ALIVE_PATH, only("GET, HEAD", get(healthy)))

@@ -4,9 +4,9 @@
 
 use cloister_protocol::{Call, RefusedReturn};
 
-pub use cloister_protocol::schemas::{Failed, Refused, Returned};
-use utoipa::openapi::schema::OneOfBuilder;
-use utoipa::openapi::{Ref, RefOr, Schema};
+pub use cloister_protocol::schemas::{CellFailed, CellReturned, Failed, Refused, Returned};
+use utoipa::openapi::schema::{AnyOfBuilder, Type};
+use utoipa::openapi::{KnownFormat, ObjectBuilder, Ref, RefOr, Schema, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
 
 /// An answer that stopped at calls of tools.
@@ -60,17 +60,44 @@ pub struct ToolFailure {
     message: String,
 }
 
-/// The job's answer, or, of a job whose answer is a stream, which calls were returned to.
+/// The answer of the job or the cell, or, where that is a stream, which calls were returned to.
 pub struct ReturnedOrTaken;
 
 impl PartialSchema for ReturnedOrTaken {
     fn schema() -> RefOr<Schema> {
-        let either = OneOfBuilder::new();
-        either.item(Ref::from_schema_name("Returned")).item(Ref::from_schema_name("Taken")).into()
+        any_of(&["Returned", "CellReturned", "Taken"])
     }
 }
 
 impl ToSchema for ReturnedOrTaken {}
+
+/// The failure of the job or the cell.
+pub struct EitherFailed;
+
+impl PartialSchema for EitherFailed {
+    fn schema() -> RefOr<Schema> {
+        any_of(&["Failed", "CellFailed"])
+    }
+}
+
+impl ToSchema for EitherFailed {}
+
+/// One of these, or more than one: what a cell is answered with has all that a job is.
+fn any_of(names: &[&str]) -> RefOr<Schema> {
+    names.iter().fold(AnyOfBuilder::new(), |any, name| any.item(Ref::from_schema_name(*name))).into()
+}
+
+/// What is in a file: any bytes.
+pub struct FileContent;
+
+impl PartialSchema for FileContent {
+    fn schema() -> RefOr<Schema> {
+        let bytes = ObjectBuilder::new().schema_type(Type::String).description(Some("What is in a file: any bytes."));
+        bytes.format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary))).into()
+    }
+}
+
+impl ToSchema for FileContent {}
 
 /// `/healthz`.
 #[derive(ToSchema)]

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use axum::body::{Body, HttpBody};
 use axum::response::Response;
-use cloister_protocol::{EXECUTE_PATH, JobId};
+use cloister_protocol::{EXECUTE_PATH, JobId, SESSIONS_PATH};
 use hyper::body::{Bytes, Frame, SizeHint};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Method, Request, StatusCode};
@@ -98,7 +98,7 @@ impl Access {
         let trace = Trace::of(request.headers());
         let path = request.uri().path().chars().take(LOGGED_PATH).collect();
         let method = request.method().clone();
-        let is_job = request.uri().path() == EXECUTE_PATH && method == Method::POST;
+        let is_job = method == Method::POST && is_execute(request.uri().path());
         let (activity, going, metrics) = (activity.clone(), going.clone(), Arc::clone(metrics));
         Self::of(Origin { client, activity, peer, node, going, metrics, method, path, trace }, is_job)
     }
@@ -174,6 +174,12 @@ impl Drop for Access {
             tracing::info!(%id, %peer, %client, key, %method, ?path, trace, status, code, bytes, milliseconds, because, "answered");
         }
     }
+}
+
+/// Whether a path runs scripts, or cells of a session.
+fn is_execute(path: &str) -> bool {
+    let session = path.strip_prefix(SESSIONS_PATH).and_then(|path| path.strip_prefix('/')?.strip_suffix(EXECUTE_PATH));
+    path == EXECUTE_PATH || session.is_some_and(|session| !session.contains('/'))
 }
 
 /// A response's body that is counted as it goes.

@@ -18,8 +18,8 @@ const BEGINNING: usize = SECOND_FIELD + 8;
 /// An event of a job.
 #[derive(Debug)]
 pub enum Event {
-    /// What it printed: the stream, and `{"text": …}`.
-    Printed(&'static str, Bytes),
+    /// What it printed or shows: the kind, and `{"text": …}` or `{"data": …}`.
+    Told(&'static str, Bytes),
     /// A call of a tool.
     Call(Bytes),
     /// Its answer begins, whose pieces come after this.
@@ -87,11 +87,12 @@ impl EventReader {
             for (name, begins) in [
                 ("stdout", &b"event: stdout\ndata: "[..]),
                 ("stderr", b"event: stderr\ndata: "),
+                ("display", b"event: display\ndata: "),
                 ("", b"event: call\ndata: "),
             ] {
                 if event.starts_with(begins) {
                     let data = event.slice(begins.len()..);
-                    return Some(if name.is_empty() { Event::Call(data) } else { Event::Printed(name, data) });
+                    return Some(if name.is_empty() { Event::Call(data) } else { Event::Told(name, data) });
                 }
             }
             // A comment, by which it is known that the supervisor is there.
@@ -155,7 +156,7 @@ mod tests {
         while let Some(event) = reader.next().await {
             let text = |data: &[u8]| String::from_utf8_lossy(data).into_owned();
             match event {
-                Event::Printed(stream, data) => told.push(format!("{stream} {}", text(&data))),
+                Event::Told(kind, data) => told.push(format!("{kind} {}", text(&data))),
                 Event::Call(data) => told.push(format!("call {}", text(&data))),
                 Event::Answer { .. } | Event::Refusal => {
                     let mut all = format!("{event:?} ");
@@ -176,8 +177,10 @@ mod tests {
         let id = "0".repeat(32);
         let answer = format!("{{\"id\":\"{id}\",\"result\":{{\"error\":1}},\"stdout\":\"\"}}");
         let failed = format!("{{\"id\":\"{id}\",\"error\":{{\"code\":\"exit\"}}}}");
-        let begin = "event: stdout\ndata: {\"text\":\"a\"}\n\n:\n\nevent: call\ndata: {\"call\":1}\n\nevent: stderr\ndata: {}\n\n";
-        let said = ["stdout {\"text\":\"a\"}", "call {\"call\":1}", "stderr {}"].map(str::to_owned).to_vec();
+        let begin = "event: stdout\ndata: {\"text\":\"a\"}\n\n:\n\nevent: call\ndata: {\"call\":1}\n\nevent: display\ndata: {\"data\":{}}\n\nevent: stderr\ndata: {}\n\n";
+        let said = ["stdout {\"text\":\"a\"}", "call {\"call\":1}", "display {\"data\":{}}", "stderr {}"]
+            .map(str::to_owned)
+            .to_vec();
         for (end, expected) in [
             (format!("event: result\ndata: {answer}\n\n"), format!("Answer {{ failed: false }} {answer} End")),
             (format!("event: result\ndata: {failed}\n\n"), format!("Answer {{ failed: true }} {failed} End")),
@@ -190,8 +193,8 @@ mod tests {
         ] {
             for size in [1, 2, 3, 7, 64, 1000] {
                 let told = told(&format!("{begin}{end}"), size).await;
-                assert_eq!(told[..3], said, "{end} by {size}");
-                assert_eq!(told[3], expected, "by {size}");
+                assert_eq!(told[..4], said, "{end} by {size}");
+                assert_eq!(told[4], expected, "by {size}");
             }
         }
         assert_eq!(told(begin, 5).await, said);

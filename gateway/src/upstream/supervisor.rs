@@ -13,9 +13,9 @@ use axum::response::Response;
 use cloister_program::read_whole;
 use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
-    AWAY_HEADER, COUNTED_HEADER, EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, KernelCount, OUTCOME_HEADER,
-    PROFILES_PATH, READY_PATH, RETURNS, RETURNS_WITHIN_HEADER, RUNTIME_HEADER, STATS_PATH, Stats, TENANT_HEADER,
-    TIMING_HEADER, Tenant, WHOLE_HEADER,
+    AWAY_HEADER, BUSY_HEADER, Busy, COUNTED_HEADER, EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, KernelCount,
+    OUTCOME_HEADER, PROFILES_PATH, READY_PATH, RETURNS, RETURNS_WITHIN_HEADER, RUNTIME_HEADER, SESSION_HEADER,
+    SESSIONS_PATH, STATS_PATH, Stats, TENANT_HEADER, TIMING_HEADER, Tenant, WHOLE_HEADER,
 };
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER, TE};
@@ -28,7 +28,7 @@ use crate::metrics::{Metrics, Outcome};
 use crate::upstream::away::{Away, HandedOn, READY_TIMEOUT};
 use crate::upstream::expect_continue::{Continue, DeferredBody};
 use crate::upstream::hold::{HeldRequest, Hold};
-use crate::upstream::order::{Order, Wish};
+use crate::upstream::order::{Order, SessionOrder, Wish};
 
 /// Kept connections are closed after this long, and never more than these are kept.
 const KEPT: (Duration, usize) = (Duration::from_secs(30), 64);
@@ -78,10 +78,49 @@ impl Supervisor {
     /// # Errors
     /// When the supervisor cannot be reached for long, or goes away before it answers.
     pub async fn execute(&self, id: JobId, tenant: Tenant, wish: Wish, order: Order) -> Result<Response, Away> {
+        self.held(tenant, || self.execute_once(id, tenant, wish, order.clone())).await
+    }
+
+    /// Asks something of sessions, and is held while the supervisor is away.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub async fn ask_of_sessions(&self, id: JobId, tenant: Tenant, order: &SessionOrder) -> Result<Response, Away> {
+        self.held(tenant, || self.ask_of_sessions_once(id, tenant, order)).await
+    }
+
+    /// Asks something of sessions now.
+    ///
+    /// # Errors
+    /// When the supervisor cannot be reached, or goes away before it answers.
+    pub async fn ask_of_sessions_once(
+        &self,
+        id: JobId,
+        tenant: Tenant,
+        order: &SessionOrder,
+    ) -> Result<Response, Away> {
+        let path = format!("{SESSIONS_PATH}{}", order.path);
+        let mut builder = self.request(order.method.clone(), &path, id).header(TENANT_HEADER, tenant.to_string());
+        if !order.body.is_empty() {
+            builder = builder.header(EXPECT, "100-continue");
+        }
+        if !order.media_type.is_empty() {
+            builder = builder.header(CONTENT_TYPE, order.media_type);
+        }
+        let (deferred, asked) = DeferredBody::until_asked(order.body.clone());
+        self.send(builder, deferred, &asked).await
+    }
+
+    /// Sends a request, again each time that the supervisor is found to be there, while it went away before anything was done.
+    async fn held<F: Future<Output = Result<Response, Away>>>(
+        &self,
+        tenant: Tenant,
+        send: impl Fn() -> F,
+    ) -> Result<Response, Away> {
         let mut held = None;
         loop {
             let found = self.found();
-            let away = match self.execute_once(id, tenant, wish, order.clone()).await {
+            let away = match send().await {
                 Err(away) if away.is_passing() => away,
                 done => return done,
             };
@@ -112,7 +151,7 @@ impl Supervisor {
         id: JobId,
         tenant: Tenant,
         wish: Wish,
-        Order { body, runtime, given }: Order,
+        Order { body, runtime, cell, given }: Order,
     ) -> Result<Response, Away> {
         let mut builder = self
             .request(Method::POST, EXECUTE_PATH, id)
@@ -120,6 +159,12 @@ impl Supervisor {
             .header(TENANT_HEADER, tenant.to_string());
         if let Some(runtime) = runtime {
             builder = builder.header(RUNTIME_HEADER, runtime);
+        }
+        if let Some(cell) = cell {
+            builder = builder.header(SESSION_HEADER, cell.session.to_string());
+            if cell.busy == Busy::Refuse {
+                builder = builder.header(BUSY_HEADER, cell.busy.name());
+            }
         }
         if wish.explain {
             builder = builder.header(EXPLAIN_HEADER, "1");
@@ -213,7 +258,7 @@ impl Supervisor {
         body: DeferredBody,
         asked: &Continue,
     ) -> Result<Response, Away> {
-        let mut request = builder.body(body).expect("a constant path and plain header values");
+        let mut request = builder.body(body).expect("a path of ours and plain header values");
         asked.listen(&mut request);
         let answer = self.client.request(request).await.map_err(|error| Away::of(error, asked))?;
         let (head, body) = answer.into_parts();

@@ -5,6 +5,7 @@
 
 mod bounds;
 mod contract;
+mod conversation;
 mod credentials;
 mod fairness;
 mod hold;
@@ -16,6 +17,7 @@ mod metrics;
 mod needs;
 mod page;
 mod privileges;
+mod sessions;
 mod stage;
 mod stopping;
 mod stream;

@@ -19,17 +19,19 @@ const LAST: &str = "event: result\ndata: {\"result\":4}\n\n";
 const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// Begins a stream.
-fn begin(stream: &mut UnixStream) -> io::Result<()> {
+pub fn begin(stream: &mut UnixStream) -> io::Result<()> {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nserver-timing: queue;dur=0.500, setup;dur=1.500\r\n\
         trailer: x-cloister-outcome, server-timing\r\ntransfer-encoding: chunked\r\n\r\n";
     stream.write_all(head.as_bytes())
 }
 
-fn chunk(stream: &mut UnixStream, text: &str) -> io::Result<()> {
+/// A piece of it.
+pub fn chunk(stream: &mut UnixStream, text: &str) -> io::Result<()> {
     write!(stream, "{:x}\r\n{text}\r\n", text.len())
 }
 
-fn end(stream: &mut UnixStream, outcome: &str) -> io::Result<bool> {
+/// Its end, and what became of the job.
+pub fn end(stream: &mut UnixStream, outcome: &str) -> io::Result<bool> {
     write!(stream, "0\r\nx-cloister-outcome: {outcome}\r\nserver-timing: run;dur=2500.000\r\n\r\n").map(|()| true)
 }
 

@@ -106,19 +106,40 @@ impl Busy {
     }
 }
 
-/// The fields before their types are known.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Raw<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    code: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    timeout_ms: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    tools: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    busy: Option<&'a RawValue>,
+/// The fields before their types are known, so that a wrong type can be told with the field's name; and with what else a message of
+/// a conversation has.
+macro_rules! raw {
+    ($($field:ident),*) => {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Raw<'a> {
+            $(#[serde(borrow, default, deserialize_with = "present")]
+            $field: Option<&'a RawValue>,)*
+        }
+
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct RawMessage<'a> {
+            #[serde(borrow, default, rename = "type", deserialize_with = "present")]
+            _type: Option<&'a RawValue>,
+            #[serde(borrow, default, rename = "session", deserialize_with = "present")]
+            _session: Option<&'a RawValue>,
+            $(#[serde(borrow, default, deserialize_with = "present")]
+            $field: Option<&'a RawValue>,)*
+        }
+
+        impl<'a> From<RawMessage<'a>> for Raw<'a> {
+            fn from(message: RawMessage<'a>) -> Self {
+                Raw { $($field: message.$field),* }
+            }
+        }
+    };
 }
+
+raw!(code, timeout_ms, tools, busy);
+
+/// A body that would do.
+const SUCH: &str = r#"{"code": "1 + 1"}"#;
 
 impl CellRequest {
     /// Parses a body.
@@ -126,7 +147,19 @@ impl CellRequest {
     /// # Errors
     /// [`InvalidRequest`], which names the field.
     pub fn parse(body: &[u8]) -> Result<Self, InvalidRequest> {
-        let raw: Raw<'_> = object(body, r#"{"code": "1 + 1"}"#)?;
+        Self::typed(object(body, SUCH)?)
+    }
+
+    /// Parses a message of a conversation, which has its `type` and its `session` besides.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_message(text: &[u8]) -> Result<Self, InvalidRequest> {
+        let message: RawMessage<'_> = object(text, SUCH)?;
+        Self::typed(message.into())
+    }
+
+    fn typed(raw: Raw<'_>) -> Result<Self, InvalidRequest> {
         let code = raw.code.ok_or_else(|| InvalidRequest::new(format!("code is missing: expected {SOURCE}")))?;
         let code = string("code", code)?;
         if code.trim().is_empty() {
@@ -186,6 +219,16 @@ mod tests {
         let script = serde_json::to_string(&ExecuteRequest::from(cell)).expect("JSON");
         assert_eq!(script, r#"{"script":"x","timeout_ms":5,"tools":[{"name":"a"}]}"#);
         assert_eq!(CellRequest::parse(br#"{"code": "x", "busy": "wait"}"#).map(|cell| cell.busy), Ok(Busy::Wait));
+    }
+
+    #[test]
+    fn a_message_is_the_same_cell() {
+        let text = br#"{"type": "execute", "session": "x", "code": "x", "busy": "refuse"}"#;
+        let cell = CellRequest::parse_message(text).expect("valid");
+        assert_eq!((cell.code.as_str(), cell.busy), ("x", Busy::Refuse));
+        assert!(CellRequest::parse(text).expect_err("a message").to_string().contains("unknown field `type`"));
+        let other = CellRequest::parse_message(br#"{"code": "x", "script": "x"}"#).expect_err("a field of a job");
+        assert!(other.to_string().contains("unknown field `script`"));
     }
 
     #[test]

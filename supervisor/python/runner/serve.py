@@ -31,12 +31,12 @@ waiting = select.poll()
 waiting.register(0, select.POLLIN)
 
 
-def serve(begun, meanwhile=()):
+def serve(begun, meanwhile=(), bound=bool):
     """Say that the interpreter is ready, then serve one request and end the process.
 
     `begun` is called once the request has come and before the script can print anything. `meanwhile` is gone
     through step by step for as long as no request has come for the milliseconds that each step tells to wait:
-    not where requests are waiting.
+    not where requests are waiting. `bound` is called for a job, and not for a session.
     """
     os_write(RESULT_FD, b"P")
     report, notes = b"", []
@@ -50,6 +50,7 @@ def serve(begun, meanwhile=()):
         begun()
         if request.get("entry") == "session":
             open_session(request)
+        bound()
         prepare_calls(request)
         start = Start()
         report = run(request, start, notes)
@@ -170,10 +171,12 @@ def serve_ahead(cpu_seconds, modules):
 
     def begun():
         set_name(15, b"python3", 0, 0, 0)
+
+    def bound():
         limit = cpu_seconds + int(time.process_time())
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
 
-    serve(begun, rehearse_early())
+    serve(begun, rehearse_early(), bound)
 
 
 look_for_figures()

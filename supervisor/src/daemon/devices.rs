@@ -3,7 +3,7 @@
 use cloister_sandbox::devices::{Devices, Made};
 use cloister_terms::Policy;
 
-use crate::daemon::needs::{slot_count, slots_beside};
+use crate::daemon::needs::{slot_count, slots_beside, slots_of_sessions};
 
 /// Sets beside those of twice the slots, which a reload may need for a while: for slots that are lost.
 const SPARE: u32 = 64;
@@ -25,7 +25,7 @@ pub fn make(policy: &Policy, group: &str) -> cloister_sandbox::Result<Option<Dev
 }
 
 fn sets(policy: &Policy) -> u32 {
-    let wanted = slot_count(policy).saturating_mul(2).saturating_add(SPARE + slots_beside(policy));
+    let wanted = slot_count(policy).saturating_mul(2).saturating_add(SPARE + slots_beside(policy) + slots_of_sessions(policy));
     // No slot has the id of the launchers.
     wanted.min(policy.supervisor.uid_count.saturating_sub(1)).max(1)
 }

@@ -27,6 +27,13 @@ pub fn slots_beside(policy: &Policy) -> u32 {
     if policy.profiles.values().any(grows) { MOST_PARKED } else { 0 }
 }
 
+/// How many slots there may be beside these, for sessions.
+#[must_use]
+pub fn slots_of_sessions(policy: &Policy) -> u32 {
+    let any = policy.profiles.values().any(|of| of.sessions.most > 0);
+    if any { policy.supervisor.sessions } else { 0 }
+}
+
 /// Whether any profile has a loopback network, on which the supervisor's own confinement depends.
 #[must_use]
 pub fn has_loopback(policy: &Policy) -> bool {

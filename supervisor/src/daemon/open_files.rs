@@ -4,7 +4,7 @@ use cloister_terms::Policy;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::daemon::needs::{slot_count, slots_beside};
+use crate::daemon::needs::{slot_count, slots_beside, slots_of_sessions};
 use crate::door::connections::SPARE;
 use crate::door::shares::MOST_UNREAD;
 
@@ -28,8 +28,9 @@ pub enum TooFewFiles {
     },
 }
 
-/// What a slot takes at most: ten files of its cgroup, seven of a job in it, the job's file system, and its connection.
-const FILES_A_SLOT: u64 = 19;
+/// What a slot takes at most: ten files of its cgroup, the file system of what is in it, and seven of a job and its connection, or
+/// eleven of a session.
+const FILES_A_SLOT: u64 = 22;
 
 /// What everything else takes: launchers, zygotes, the event loop, connections whose answers are not read yet, and spare ones.
 const FILES_BESIDE: u64 = 512 + MOST_UNREAD as u64 + SPARE as u64;
@@ -47,7 +48,7 @@ pub fn open_files(slots: u32, queue: u32) -> u64 {
 /// # Errors
 /// When that is more than the kernel gives.
 pub fn allow_open_files(policy: &Policy) -> Result<(), TooFewFiles> {
-    let (slots, queue) = (slot_count(policy) + slots_beside(policy), policy.supervisor.queue);
+    let (slots, queue) = (slot_count(policy) + slots_beside(policy) + slots_of_sessions(policy), policy.supervisor.queue);
     let needed = open_files(slots, queue);
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(TooFewFiles::Unread)?;
     let allow = |limit| setrlimit(Resource::RLIMIT_NOFILE, limit, limit);

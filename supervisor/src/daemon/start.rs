@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::daemon::claim::Claim;
-use crate::daemon::needs::{has_loopback, slot_count};
+use crate::daemon::needs::{has_loopback, slot_count, slots_of_sessions};
 use crate::door::engine::Engine;
 use crate::door::in_force::{InForce, Pools};
 use crate::job::slots::Slots;
@@ -92,6 +92,9 @@ pub async fn start(
 ) -> Result<Engine, StartError> {
     let (ids, tree) = (claim.ids(), Arc::new(Tree::create(group)?));
     tree.delegate_to(ids.base)?;
+    if slots_of_sessions(policy) > 0 {
+        tree.require_freezer()?;
+    }
     let slots = Arc::new(Slots::new(Arc::clone(&tree), ids, devices.as_ref(), slot_count(policy))?);
     let beside = Arc::new(Semaphore::new(processors()));
     let devices = devices.map(Arc::new);

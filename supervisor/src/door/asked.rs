@@ -1,16 +1,19 @@
 //! What a request asks for: what its header says, and with a place and a body all of it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cloister_program::Taken;
 use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
-    EXPLAIN_HEADER, ExecuteRequest, ID_HEADER, JobId, RUNTIME_HEADER, TENANT_HEADER, Tenant, WHOLE_HEADER,
+    BUSY_HEADER, Busy, EXPLAIN_HEADER, ExecuteRequest, ID_HEADER, JobId, RUNTIME_HEADER, SESSION_HEADER, TENANT_HEADER, Tenant,
+    WHOLE_HEADER,
 };
 use hyper::Request;
 use hyper::header::ACCEPT;
 
 use crate::door::places::Place;
+use crate::door::sessions::Turn;
 
 /// Who asks for what, as far as the header says.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub struct Asked {
     pub whole: bool,
     /// The runtime for which its profile was chosen, if it was.
     pub runtime: Option<String>,
+    /// The session of which the script is a cell, if it is one, and what is done while another of its cells runs.
+    pub session: Option<(JobId, Busy)>,
     /// Since when.
     pub since: Instant,
 }
@@ -39,7 +44,9 @@ pub struct Wanted {
     /// Its body.
     pub request: ExecuteRequest,
     /// Where its job may run.
-    pub place: Place,
+    pub place: Arc<Place>,
+    /// The turn in its session that it has, if it is a cell.
+    pub turn: Option<Turn>,
     /// How long it waited for that.
     pub queued: Duration,
     /// What its body takes, until this is dropped.
@@ -58,6 +65,9 @@ impl Asked {
             streamed: header(ACCEPT.as_str()) == Some(EVENT_STREAM),
             whole: header(WHOLE_HEADER) == Some("1"),
             runtime: header(RUNTIME_HEADER).map(str::to_owned),
+            session: header(SESSION_HEADER).and_then(JobId::parse).map(|session| {
+                (session, header(BUSY_HEADER).and_then(Busy::read).unwrap_or_default())
+            }),
             since: Instant::now(),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloister_program::{ReadError, Taken};
-use cloister_protocol::{ErrorCode, ExecuteRequest, Failure, InvalidRequest, Returns, Writer};
+use cloister_protocol::{ErrorCode, ExecuteRequest, Failure, InvalidRequest, Returns, SessionRequest, Writer};
 use hyper::body::Incoming;
 
 use crate::link::event_loop::LARGE;
@@ -20,6 +20,22 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 /// A failure when it does not come whole and in time, there is no memory, or it is no request.
 pub async fn receive(body: Incoming, memory: &mut Taken) -> Result<ExecuteRequest, Failure> {
     parse(arrived(body, memory).await?, |body| ExecuteRequest::parse_from(Writer::Gateway, body)).await
+}
+
+/// Reads a request for a session.
+///
+/// # Errors
+/// As [`receive`].
+pub async fn receive_session(body: Incoming, memory: &mut Taken) -> Result<SessionRequest, Failure> {
+    parse(arrived(body, memory).await?, SessionRequest::parse).await
+}
+
+/// Reads the content of a file.
+///
+/// # Errors
+/// A failure when it does not come whole and in time, or there is no memory.
+pub async fn receive_content(body: Incoming, memory: &mut Taken) -> Result<Vec<u8>, Failure> {
+    arrived(body, memory).await
 }
 
 /// Reads what calls of a job came to.

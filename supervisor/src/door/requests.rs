@@ -23,8 +23,11 @@ use crate::door::engine::Engine;
 use crate::door::job_log::log;
 use crate::door::places::Unread;
 use crate::door::response::{Body, boxed, explained, id_value, json, refuse, respond};
+use crate::door::runs::Runs;
+use crate::door::sessions::Sessions;
 use crate::door::streamed::Begin;
 use crate::door::{events, streamed, timing};
+use crate::job::conversation::Conversation;
 use crate::job::outcome::Outcome;
 
 /// What the bodies of all requests may take together, from their first byte to their job's end: as much as the shipped
@@ -37,11 +40,12 @@ const UNHEARD: &str = "a job with tools is answered with events: send Accept: te
 /// All requests to run jobs.
 #[derive(Debug)]
 pub struct Requests {
-    engine: Arc<Engine>,
-    memory: Arc<Budget>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) memory: Arc<Budget>,
     ready: AtomicBool,
     streams: Mutex<JoinSet<()>>,
     conversations: Arc<Conversations>,
+    pub(super) sessions: Arc<Sessions>,
 }
 
 impl Requests {
@@ -49,7 +53,7 @@ impl Requests {
     #[must_use]
     pub fn new(engine: Arc<Engine>) -> Self {
         let (memory, ready) = (Budget::new(ALL_BODIES), AtomicBool::new(false));
-        Self { engine, memory, ready, streams: Mutex::default(), conversations: Arc::default() }
+        Self { engine, memory, ready, streams: Mutex::default(), conversations: Arc::default(), sessions: Arc::default() }
     }
 
     /// From now on jobs are run.
@@ -63,10 +67,11 @@ impl Requests {
         self.ready.load(Ordering::Relaxed)
     }
 
-    /// Gives up what is still streamed: nobody is left who would read it.
-    pub async fn end_streams(&self) {
+    /// Gives up what is still streamed, for nobody is left who would read it, and ends all sessions.
+    pub async fn end(&self) {
         let mut streams = std::mem::take(&mut *self.streams());
         streams.shutdown().await;
+        self.sessions.end_all().await;
     }
 
     /// Runs a job, once there is a place for it; of a supervisor that is ready.
@@ -97,21 +102,31 @@ impl Requests {
     }
 
     async fn want(&self, asked: Asked, body: Incoming, connection: &Connection) -> Result<Wanted, Failure> {
-        let place = tokio::select! {
-            place = self.engine.enter(asked.tenant) => place?,
+        let entered = async {
+            let turn = match asked.session {
+                Some((session, busy)) => {
+                    let memory = self.engine.room_for_sessions().memory;
+                    Some(self.sessions.turn((session, asked.tenant), busy, memory).await?)
+                }
+                None => None,
+            };
+            Ok::<_, Failure>((turn, Arc::new(self.engine.enter(asked.tenant).await?)))
+        };
+        let (turn, place) = tokio::select! {
+            entered = entered => entered?,
             () = connection.left() => return Err(Failure::new(ErrorCode::Unavailable, "whoever asked has left")),
         };
         let queued = asked.since.elapsed();
         let mut memory = self.memory.open();
         let request = body::receive(body, &mut memory).await?;
-        Ok(Wanted { asked, request, place, queued, memory })
+        Ok(Wanted { asked, request, place, turn, queued, memory })
     }
 
     async fn run(&self, wanted: Wanted, connection: &Arc<Connection>) -> Response<Body> {
-        let Wanted { asked: Asked { id, explain, runtime, since, .. }, request, place, queued, memory } = wanted;
-        let (layers, outcome) = match self.engine.admit(&place, &request, runtime.as_deref()) {
+        let Wanted { asked: Asked { id, explain, runtime, since, .. }, request, place, turn, queued, memory } = wanted;
+        let (layers, outcome) = match Runs::of(&self.engine, (&request, &place, turn), (runtime.as_deref(), explain)).await {
             Err(failure) => (None, Err(failure)),
-            Ok(admitted) => (explain.then(|| admitted.explain()), admitted.run(&request).await),
+            Ok((runs, layers)) => (layers, runs.run(&request, &Conversation::alone(), &place).await),
         };
         let rest = since.elapsed().saturating_sub(queued);
         let mut response = match outcome {

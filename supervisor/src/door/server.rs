@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cloister_protocol::{AWAY_HEADER, EXECUTE_PATH, ErrorCode, JobId, PROFILES_PATH, READY_PATH, RETURNS, STATS_PATH};
+use cloister_protocol::{AWAY_HEADER, EXECUTE_PATH, ErrorCode, JobId, PROFILES_PATH, READY_PATH, RETURNS, SESSIONS_PATH, STATS_PATH};
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::server::conn::http1;
@@ -105,7 +105,7 @@ impl Server {
         }
         drop(listener);
         connections.shutdown().await;
-        self.requests.end_streams().await;
+        self.requests.end().await;
     }
 
     fn speak(self: &Arc<Self>, connection: Arc<Connection>, connections: &GracefulShutdown) {
@@ -145,6 +145,8 @@ impl Server {
             (&Method::POST, path) if let Some(job) = job_returned_to(path) => {
                 self.requests.take_returns(job, asked.tenant, request.into_body()).await
             }
+            (_, path) if path.starts_with(SESSIONS_PATH) && !self.is_ready() => starting(id),
+            (_, path) if path.starts_with(SESSIONS_PATH) => self.requests.session(asked, request).await,
             (&Method::GET, READY_PATH) => self.readiness(id),
             (&Method::GET, STATS_PATH) => {
                 json(StatusCode::OK, id, serde_json::to_vec(&self.engine.stats()).expect("names and numbers"))

@@ -13,10 +13,10 @@ use crate::door::engine::Engine;
 use crate::door::events::{Reader, Teller};
 use crate::door::job_log::log;
 use crate::door::places::Unread;
+use crate::door::runs::Runs;
 use crate::door::timing;
 use crate::job::conversation::Conversation;
 use crate::job::outcome::Outcome;
-use crate::pool::ready::Ready;
 
 /// What became of a streamed request, with the layers in force if they were asked for; or that its job never began, or was lost
 /// before there was anything to tell of it.
@@ -34,13 +34,13 @@ pub enum Begin {
 /// Runs a request's job, and tells what it prints and calls, and what became of it.
 pub async fn run(
     (engine, conversations): (&Engine, &Arc<Conversations>),
-    wanted: Wanted,
+    mut wanted: Wanted,
     mut begin: oneshot::Sender<Begun>,
     teller: &Teller,
 ) {
-    let began = begin_conversation(engine, conversations, &wanted).await;
+    let began = begin_conversation(engine, conversations, &mut wanted).await;
     let Wanted { asked: Asked { id, whole, since, .. }, request, place, memory, .. } = wanted;
-    let (ready, mut layers, conversation, mut heard, _conversing) = match began {
+    let (runs, mut layers, conversation, mut heard, _conversing) = match began {
         Ok(began) => began,
         Err(failure) => {
             log(id, Some(&request), &Answer::Refused { error: &failure, id }, since);
@@ -48,8 +48,8 @@ pub async fn run(
             return;
         }
     };
-    let stream = Begin::Stream(conversation.calls.may_be().then(|| ready.bounds().tools.wait));
-    let mut job = Box::pin(ready.run(&request, &conversation));
+    let stream = Begin::Stream(conversation.calls.may_be().then(|| runs.bounds().tools.wait));
+    let mut job = Box::pin(runs.run(&request, &conversation, &place));
     // Where the answer is to be whole, the first call makes a stream of it.
     let first = if whole { call_or_end(&mut job, &mut heard).await } else { Ok(None) };
     let (outcome, streamed) = match first {
@@ -71,7 +71,6 @@ pub async fn run(
         Ok(outcome) => outcome,
         Err(error) => {
             drop(place);
-            let error = error.told_after_start();
             let answer = Answer::Refused { error: &error, id };
             log(id, Some(&request), &answer, since);
             match streamed {
@@ -113,22 +112,20 @@ async fn tell_last(teller: &Teller, reader: Reader, outcome: Outcome, id: JobId)
 
 /// What a request has whose job is about to begin: its sandbox, the layers in force if they were asked for, and its conversation, with
 /// where its calls are heard of.
-type Beginning = (Ready, Option<String>, Conversation, mpsc::Receiver<Vec<u8>>, Option<Conversing>);
+type Beginning = (Runs, Option<String>, Conversation, mpsc::Receiver<Vec<u8>>, Option<Conversing>);
 
 async fn begin_conversation(
     engine: &Engine,
     conversations: &Arc<Conversations>,
-    Wanted { asked: Asked { id, tenant, explain, runtime, .. }, request, place, .. }: &Wanted,
+    Wanted { asked: Asked { id, tenant, explain, runtime, .. }, request, place, turn, .. }: &mut Wanted,
 ) -> Result<Beginning, Failure> {
-    let admitted = engine.admit(place, request, runtime.as_deref())?;
-    let layers = explain.then(|| admitted.explain());
-    let ready = admitted.ready().await?;
-    let (conversation, heard) = Conversation::new(request, ready.bounds().tools);
+    let (runs, layers) = Runs::of(engine, (request, place, turn.take()), (runtime.as_deref(), *explain)).await?;
+    let (conversation, heard) = Conversation::new(request, runs.bounds().tools);
     let conversing = match conversation.calls.may_be() {
         true => Some(conversations.begin(*id, *tenant, Arc::clone(&conversation.calls)).ok_or_else(twice)?),
         false => None,
     };
-    Ok((ready, layers, conversation, heard, conversing))
+    Ok((runs, layers, conversation, heard, conversing))
 }
 
 fn twice() -> Failure {

@@ -10,7 +10,7 @@ use crate::job::calls::Calls;
 use crate::job::output::Printed;
 
 /// What a job prints and calls, and what its calls come to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Conversation {
     /// What it has printed so far.
     pub printed: Printed,

@@ -18,6 +18,8 @@ pub struct Language {
     pub too_early: &'static str,
     /// What goes through the result pipe.
     pub result: &'static str,
+    /// Whether an interpreter takes the cells of a session.
+    pub sessions: bool,
 }
 
 /// Scripts of Python, whose result is what `main()` returns.
@@ -26,6 +28,7 @@ const PYTHON: Language = Language {
     outlast: python::canary::OUTLAST,
     too_early: python::words::TOO_EARLY,
     result: python::words::RESULT,
+    sessions: true,
 };
 
 /// Scripts of whatever a program that is its own runner takes them for. Two that begin like this it must know.
@@ -34,6 +37,7 @@ const OWN: Language = Language {
     outlast: "#!canary outlast",
     too_early: "before it gave a result",
     result: "its result",
+    sessions: false,
 };
 
 /// The language of a runtime's scripts.

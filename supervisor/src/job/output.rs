@@ -25,7 +25,7 @@ const CRUMBS: usize = 4 * 1024;
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// What both of a job's output streams have brought so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Printed {
     /// On standard output.
     pub stdout: Arc<Kept>,

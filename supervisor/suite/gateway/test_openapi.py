@@ -13,6 +13,10 @@ from schemathesis.specs.openapi.checks import (
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance,
           response_schema_conformance, negative_data_rejection, unsupported_method]
 
+SESSION = "/sessions/{id}"
+OF_SESSIONS = {("/sessions", "POST"), ("/sessions", "GET"), (SESSION, "GET"), (SESSION, "DELETE"), (f"{SESSION}/execute", "POST"),
+               (f"{SESSION}/interrupt", "POST"), (f"{SESSION}/files", "GET"), *((SESSION + "/files/{path}", method) for method in ("GET", "PUT", "DELETE"))}
+
 PAGES = {("/", "GET"), ("/healthz", "GET"), ("/readyz", "GET"), ("/openapi.json", "GET")}
 
 
@@ -23,7 +27,7 @@ def api(service):
 
 def test_every_operation_is_tried_here(api):
     operations = {(path, method.upper()) for path, item in api.raw_schema["paths"].items() for method in item}
-    assert operations == PAGES | {("/execute", "POST"), ("/execute/{id}/returns", "POST"), ("/connect", "GET")}
+    assert operations == PAGES | OF_SESSIONS | {("/execute", "POST"), ("/execute/{id}/returns", "POST"), ("/connect", "GET")}
 
 
 @pytest.mark.parametrize(("path", "method"), sorted(PAGES))
@@ -52,6 +56,89 @@ def test_returns_to_no_job_are_answered_as_the_document_says(api, mode):
         case.call_and_validate(checks=CHECKS)
 
     holds()
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+@pytest.mark.parametrize(("path", "method"), sorted(OF_SESSIONS))
+def test_what_is_asked_of_sessions_is_answered_as_the_document_says(api, client, path, method, mode):
+    """Of none that there is, but for those that are opened here."""
+    @settings(max_examples=25, derandomize=True, deadline=None, database=None, phases=[Phase.generate],
+              suppress_health_check=list(HealthCheck))
+    @given(case=api[path][method].as_strategy(generation_mode=mode))
+    def holds(case):
+        response = case.call()
+        try:
+            case.validate_response(response, checks=CHECKS)
+        finally:
+            if response.status_code == 201:
+                client.http.delete(f"/sessions/{response.json()['session']}")
+
+    holds()
+
+
+@pytest.fixture
+def session(api):
+    """The paths of a session that is open, for cases of operations."""
+    opening = api["/sessions"]["POST"]
+    opened = opening.Case(body={"idle_s": 60, "files": [{"path": "in/a", "content": "1"}]}, media_type="application/json").call()
+    assert opened.status_code == 201, opened.text
+    opening.validate_response(opened)
+    yield {"id": opened.json()["session"]}
+    api[SESSION]["DELETE"].Case(path_parameters={"id": opened.json()["session"]}).call()
+
+
+@pytest.mark.parametrize(("code", "status"), [
+    ("x = 1\nx", 200),
+    ("print('a')", 200),
+    ("object()", 200),
+    ("class A:\n    _repr_html_ = lambda self: '<b>a</b>'\nA()", 200),
+    ("display({'a': 1})", 200),
+    ("1 / 0", 422),
+    ("def f(:", 422),
+    ("import os; os._exit(3)", 422),
+])
+def test_what_becomes_of_a_cell_is_as_the_document_says(api, session, code, status):
+    operation = api[f"{SESSION}/execute"]["POST"]
+    response = operation.Case(path_parameters=session, body={"code": code}, media_type="application/json").call()
+    assert response.status_code == status, response.text
+    operation.validate_response(response)
+
+
+def test_a_cell_that_stops_at_calls_is_as_the_document_says(api, session):
+    operation = api[f"{SESSION}/execute"]["POST"]
+    body = {"code": "from cloister import tools\ntools.a(1)", "tools": [{"name": "a"}]}
+    stopped = operation.Case(path_parameters=session, body=body, media_type="application/json").call()
+    assert stopped.status_code == 202, stopped.text
+    operation.validate_response(stopped)
+    returns = api["/execute/{id}/returns"]["POST"]
+    body = {"returns": [{"call": 1, "value": 5}]}
+    answer = returns.Case(path_parameters={"id": stopped.json()["id"]}, body=body, media_type="application/json").call()
+    assert (answer.status_code, answer.json()["result"]) == (200, 5)
+    returns.validate_response(answer)
+
+
+def test_a_session_is_as_the_document_says(api, session):
+    def asked(path, method, status, **case):
+        operation = api[path][method]
+        response = operation.Case(path_parameters={**session, **case.pop("path", {})}, **case).call()
+        assert response.status_code == status, response.text
+        operation.validate_response(response)
+        return response
+
+    file = {"path": {"path": "in/b"}}
+    asked(SESSION + "/files/{path}", "PUT", 204, body=b"\0\xff", media_type="application/octet-stream", **file)
+    assert asked(SESSION + "/files/{path}", "GET", 200, **file).content == b"\0\xff"
+    assert [told["path"] for told in asked(f"{SESSION}/files", "GET", 200).json()["files"]] == ["in/a", "in/b"]
+    asked(SESSION + "/files/{path}", "DELETE", 204, **file)
+    asked(SESSION + "/files/{path}", "GET", 404, **file)
+    assert asked(f"{SESSION}/interrupt", "POST", 200).json() == {"interrupted": False}
+    assert asked(SESSION, "GET", 200).json()["state"] == "idle"
+    listed = api["/sessions"]["GET"].Case().call()
+    api["/sessions"]["GET"].validate_response(listed)
+    assert session["id"] in [told["session"] for told in listed.json()["sessions"]]
+    asked(SESSION, "DELETE", 204)
+    assert asked(SESSION, "GET", 410).json()["error"]["reason"] == "closed"
+    asked(f"{SESSION}/execute", "POST", 410, body={"code": "1"}, media_type="application/json")
 
 
 def test_an_answer_that_stops_at_calls_is_as_the_document_says(api):

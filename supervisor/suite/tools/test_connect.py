@@ -77,7 +77,7 @@ def test_a_long_result_comes_whole(talk):
     ("{", "the message is not JSON"),
     ("{}", "type is missing"),
     ('{"type": 1}', "type is the number 1, expected a string"),
-    ('{"type": "run"}', 'type is "run", expected execute, return or close'),
+    ('{"type": "run"}', 'type is "run", expected execute, return, interrupt or close'),
     ('{"type": "return", "call": 1, "value": 1}', "no job runs in this conversation"),
     ('{"type": "return", "call": 1}', "the message has neither value nor error"),
     ('{"type": "return", "call": 1, "value": {"a": 1, "a": 2}}', "the message.value: duplicate key"),

@@ -20,36 +20,18 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use crate::admission::caller::Caller;
 use crate::api::app::App;
 use crate::api::connect::arrival::{Arrival, Followed};
-use crate::api::connect::messages::{call_in, not_begun, refused, returned, typed};
-use crate::api::connect::wire::{Came, PIECE, Wire};
+use crate::api::connect::messages::{call_in, interrupted, not_begun, refused, returned, started, typed};
+use crate::api::connect::speech::{LARGE, Over, Speech};
+use crate::api::connect::wire::{Came, Wire};
+use crate::api::job::Sent;
 use crate::api::refusal::refuse_with;
+use crate::api::sessions::one::interrupt_order;
 use crate::upstream::away::{Away, HandedOn};
-use crate::upstream::events::{Event, EventReader, Piece};
+use crate::upstream::events::{Event, EventReader};
 use crate::upstream::order::Wish;
-
-/// From this size on a message's parsing would keep other connections waiting.
-const LARGE: usize = 128 * 1024;
-
-/// How long a peer may give no sign of life before it is asked for one, and then before it is taken to be gone.
-const QUIET: Duration = Duration::from_secs(30);
-
-/// How long a peer may take to part.
-const PARTING: Duration = Duration::from_secs(5);
 
 /// How long a conversation may go without a job.
 const IDLE: Duration = Duration::from_secs(600);
-
-/// How many messages are refused with nothing else between them. They count against no key.
-const MOST_REFUSED: u32 = 100;
-
-/// How a conversation ends.
-#[derive(Clone, Copy, Debug)]
-enum Over {
-    /// Its client has left.
-    Left,
-    /// For this.
-    Because(CloseCode, &'static str),
-}
 
 /// A conversation.
 #[derive(Debug)]
@@ -58,11 +40,18 @@ pub struct Conversation {
     /// Who speaks, as the request said that opened it.
     asked: (HeaderMap, IpAddr),
     arrival: Arrival,
-    wire: Wire,
-    /// Until when the peer is to give a sign of life, and whether it was asked for one.
-    quiet: (Instant, bool),
-    /// How many messages were refused since one was taken.
-    refused: u32,
+    speech: Speech,
+}
+
+/// A message that asks for something to be run, and the session if it is a cell of one.
+type Asks = (Utf8Bytes, Option<JobId>);
+
+/// What has come for the job that runs.
+enum Heard {
+    /// What a call of its came to.
+    Return(Return),
+    /// It is to be interrupted.
+    Interrupt,
 }
 
 impl Conversation {
@@ -70,174 +59,155 @@ impl Conversation {
     pub async fn open(app: Arc<App>, asked: (HeaderMap, IpAddr), arrival: Arrival, stream: Upgraded) -> Self {
         let caller = app.admission.recognise(&asked.0, asked.1);
         let memory = app.bodies.begin(caller.map(|caller| caller.tenant()).unwrap_or_default());
-        let wire = Wire::new(stream, memory, app.max_body).await;
-        Self { app, asked, arrival, wire, quiet: (Instant::now() + QUIET, false), refused: 0 }
+        let speech = Speech::new(Wire::new(stream, memory, app.max_body).await);
+        Self { app, asked, arrival, speech }
     }
 
     /// Goes on until it is over.
     pub async fn go_on(mut self) {
         let over = loop {
             let idle = Instant::now() + IDLE;
-            let text = loop {
+            let asks = loop {
                 match self.heard_between_jobs(idle).await {
-                    Ok(Some(text)) => break Ok(text),
+                    Ok(Some(asks)) => break Ok(asks),
                     Ok(None) => {}
                     Err(over) => break Err(over),
                 }
             };
-            let ran = match text {
-                Ok(text) => self.run(text).await,
+            let ran = match asks {
+                Ok(asks) => self.run(asks).await,
                 Err(over) => Err(over),
             };
             if let Err(over) = ran {
                 break over;
             }
         };
-        let wire = self.wire;
-        let parted = async move {
-            match over {
-                Over::Left => wire.part().await,
-                Over::Because(code, reason) => wire.close(code, reason).await,
-            }
-        };
-        let _ = tokio::time::timeout(PARTING, parted).await;
+        self.speech.end(over).await;
     }
 
     /// What comes while no job runs: one to run, perhaps.
-    async fn heard_between_jobs(&mut self, idle: Instant) -> Result<Option<Utf8Bytes>, Over> {
+    async fn heard_between_jobs(&mut self, idle: Instant) -> Result<Option<Asks>, Over> {
         let going = self.app.going.clone();
         let came = tokio::select! {
-            came = self.came() => came,
+            came = self.speech.came() => came,
             () = sleep_until(idle) => return Err(Over::Because(CloseCode::Normal, "no job has run for ten minutes")),
             () = going.told() => return Err(Over::Because(CloseCode::Away, "this node is going away: connect again")),
         };
-        let Some(came) = came else { return self.ask_for_a_sign().await.map(|()| None) };
-        let Some(text) = self.text(came)? else { return Ok(None) };
-        match self.parse(&text).await {
-            Ok(Message::Execute) => return Ok(Some(text)),
+        let Some(text) = self.speech.text(came).await? else { return Ok(None) };
+        let none = "no job runs in this conversation";
+        match self.speech.parse(&text).await {
+            Ok(Message::Execute) => return Ok(Some((text, None))),
+            Ok(Message::Cell(session)) => return Ok(Some((text, Some(session)))),
             Ok(Message::Close) => return Err(Over::Because(CloseCode::Normal, "")),
-            Ok(Message::Return(one)) => self.refuse(None, Some(one.call), "no job runs in this conversation").await?,
-            Err(wrong) => self.refuse(None, call_in(&text), &wrong).await?,
+            Ok(Message::Return(one)) => self.speech.refuse(None, Some(one.call), none).await?,
+            Ok(Message::Interrupt) => self.speech.refuse(None, None, none).await?,
+            Err(wrong) => self.speech.refuse(None, call_in(&text), &wrong).await?,
         }
-        self.wire.done();
+        self.speech.wire.done();
         Ok(None)
     }
 
-    /// Runs a job, and tells what it comes to.
-    async fn run(&mut self, text: Utf8Bytes) -> Result<(), Over> {
+    /// Runs a job or a cell, and tells what it comes to.
+    async fn run(&mut self, (text, session): Asks) -> Result<(), Over> {
         let Followed { id, answer } = (self.arrival.begin)();
-        let (app, asked) = (Arc::clone(&self.app), self.asked.clone());
-        let (body, memory) = (Bytes::from(text).to_vec(), self.wire.hand_over());
-        let answered = async move {
-            let _counted = memory;
-            let caller = match app.admission.identify(&asked.0, asked.1) {
-                Ok(caller) => caller,
-                Err(refused) => return (refuse_with(id, refused), None),
-            };
-            let mut response = match caller.check(&app.accounts) {
-                Ok(()) => execute(&app, id, &caller, body).await,
-                Err(refused) => refuse_with(id, refused),
-            };
-            caller.sign(&mut response);
-            (response, Some(caller.tenant()))
-        };
-        let mut answered = pin!(answered);
-        let (response, tenant) = loop {
-            tokio::select! {
-                biased;
-                answered = &mut answered => break answered,
-                came = self.came() => if let Some(one) = self.heard_meanwhile(came, id).await? {
-                    self.refuse(Some(id), Some(one.call), "its job has not begun").await?;
-                },
-            }
-        };
+        let (response, tenant) = self.answered(id, text, session).await?;
         let response = answer(response);
         if response.headers().get(CONTENT_TYPE).is_none_or(|form| form != EVENT_STREAM) {
-            return self.send(not_begun(id, response).await).await;
+            return self.speech.send(not_begun(id, response).await).await;
         }
-        self.refused = 0;
-        self.send(format!("{{\"type\":\"started\",\"id\":\"{id}\"}}")).await?;
+        self.speech.taken();
+        self.speech.send(started(id, session)).await?;
         let mut reader = EventReader::new(response.into_body());
         loop {
             tokio::select! {
                 biased;
                 event = reader.next() => match event {
-                    Some(Event::Printed(stream, data)) => self.send(typed(stream, &data)).await?,
-                    Some(Event::Call(data)) => self.send(typed("call", &data)).await?,
-                    Some(Event::Answer { .. }) => return self.tell_last("result", reader).await,
-                    Some(Event::Refusal) => return self.tell_last("error", reader).await,
+                    Some(Event::Told(kind, data)) => self.speech.send(typed(kind, &data)).await?,
+                    Some(Event::Call(data)) => self.speech.send(typed("call", &data)).await?,
+                    Some(Event::Answer { .. }) => return self.speech.tell_last("result", reader).await,
+                    Some(Event::Refusal) => return self.speech.tell_last("error", reader).await,
                     None => return Err(Over::Because(CloseCode::Error, "the answer broke off")),
                 },
-                came = self.came() => if let Some(one) = self.heard_meanwhile(came, id).await? {
-                    self.hand_on(id, tenant.unwrap_or_default(), one).await?;
-                    self.wire.done();
+                came = self.speech.came() => {
+                    match self.heard_meanwhile(came, id).await? {
+                        Some(Heard::Return(one)) => self.hand_on(id, tenant, one).await?,
+                        Some(Heard::Interrupt) => self.interrupt(id, tenant, session).await?,
+                        None => continue,
+                    }
+                    self.speech.wire.done();
                 },
             }
         }
     }
 
-    /// What comes next; `None` when nothing has for a while. Can be dropped and called again without loss, which what is done with
-    /// it cannot.
-    async fn came(&mut self) -> Option<Came> {
-        tokio::select! {
-            biased;
-            came = self.wire.next() => Some(came),
-            () = sleep_until(self.quiet.0) => None,
-        }
-    }
-
-    /// What has come while a job runs, or is about to: what a call of its came to, perhaps.
-    async fn heard_meanwhile(&mut self, came: Option<Came>, id: JobId) -> Result<Option<Return>, Over> {
-        let Some(came) = came else { return self.ask_for_a_sign().await.map(|()| None) };
-        let Some(text) = self.text(came)? else { return Ok(None) };
-        match self.parse(&text).await {
-            Ok(Message::Return(one)) => return Ok(Some(one)),
-            Ok(Message::Close) => return Err(Over::Because(CloseCode::Normal, "")),
-            Ok(Message::Execute) => {
-                let why = "a job runs in this conversation: wait for its result, or open another";
-                self.refuse(Some(id), None, why).await?;
+    /// Has a job begin; its answer, and whose it is.
+    async fn answered(
+        &mut self,
+        id: JobId,
+        text: Utf8Bytes,
+        session: Option<JobId>,
+    ) -> Result<(Response, Tenant), Over> {
+        let (app, asked) = (Arc::clone(&self.app), self.asked.clone());
+        let memory = self.speech.wire.hand_over();
+        let sent = Sent { writer: Writer::Conversation, session, body: Bytes::from(text).to_vec() };
+        let answered = async move {
+            let _counted = memory;
+            let caller = match app.admission.identify(&asked.0, asked.1) {
+                Ok(caller) => caller,
+                Err(refused) => return (refuse_with(id, refused), Tenant::default()),
+            };
+            let mut response = match caller.check(&app.accounts) {
+                Ok(()) => execute(&app, id, &caller, sent).await,
+                Err(refused) => refuse_with(id, refused),
+            };
+            caller.sign(&mut response);
+            (response, caller.tenant())
+        };
+        let mut answered = pin!(answered);
+        loop {
+            tokio::select! {
+                biased;
+                answered = &mut answered => return Ok(answered),
+                came = self.speech.came() => {
+                    let (call, why) = match self.heard_meanwhile(came, id).await? {
+                        Some(Heard::Return(one)) => (Some(one.call), "its job has not begun"),
+                        Some(Heard::Interrupt) => (None, "what is to be interrupted has not begun"),
+                        None => continue,
+                    };
+                    self.speech.refuse(Some(id), call, why).await?;
+                },
             }
-            Err(wrong) => self.refuse(Some(id), call_in(&text), &wrong).await?,
         }
-        self.wire.done();
+    }
+
+    /// What has come while a job runs, or is about to.
+    async fn heard_meanwhile(&mut self, came: Option<Came>, id: JobId) -> Result<Option<Heard>, Over> {
+        let Some(text) = self.speech.text(came).await? else { return Ok(None) };
+        match self.speech.parse(&text).await {
+            Ok(Message::Return(one)) => return Ok(Some(Heard::Return(one))),
+            Ok(Message::Interrupt) => return Ok(Some(Heard::Interrupt)),
+            Ok(Message::Close) => return Err(Over::Because(CloseCode::Normal, "")),
+            Ok(Message::Execute | Message::Cell(_)) => {
+                let why = "a job runs in this conversation: wait for its result, or open another";
+                self.speech.refuse(Some(id), None, why).await?;
+            }
+            Err(wrong) => self.speech.refuse(Some(id), call_in(&text), &wrong).await?,
+        }
+        self.speech.wire.done();
         Ok(None)
-    }
-
-    fn text(&mut self, came: Came) -> Result<Option<Utf8Bytes>, Over> {
-        self.quiet = (Instant::now() + QUIET, false);
-        match came {
-            Came::Text(text) => Ok(Some(text)),
-            Came::Sign => Ok(None),
-            Came::End => Err(Over::Left),
-            Came::Broken(code, reason) => Err(Over::Because(code, reason)),
-        }
-    }
-
-    async fn ask_for_a_sign(&mut self) -> Result<(), Over> {
-        if self.quiet.1 || !self.wire.ping().await {
-            return Err(Over::Left);
-        }
-        self.quiet = (Instant::now() + QUIET, true);
-        Ok(())
-    }
-
-    async fn parse(&mut self, text: &Utf8Bytes) -> Result<Message, String> {
-        let text = text.clone();
-        let parsed = self.wire.memory().work_on(text.len() >= LARGE, move || Message::parse(&text)).await;
-        parsed.map_err(|wrong| wrong.to_string())
     }
 
     /// Hands on what a call came to.
     async fn hand_on(&mut self, id: JobId, tenant: Tenant, one: Return) -> Result<(), Over> {
         let (call, is_large) =
             (one.call, matches!(&one.returned, Returned::Value(value) if value.get().len() >= LARGE));
-        let body = self.wire.memory().work_on(is_large, move || returned(one)).await;
+        let body = self.speech.wire.memory().work_on(is_large, move || returned(one)).await;
         let told = self.app.supervisor.returns(id, tenant, body.into()).await;
         let (why, again) = match told {
             Ok(HandedOn::To(told)) => match told.refused.into_iter().next() {
                 Some(refused) => (refused.message, refused.again),
                 None => {
-                    self.refused = 0;
+                    self.speech.taken();
                     return Ok(());
                 }
             },
@@ -247,53 +217,32 @@ impl Conversation {
             // Its stream breaks off, and says what that means.
             Err(_) => return Ok(()),
         };
-        self.refuse_as(refused(Some(id), Some(call), &why, again)).await
+        self.speech.refuse_as(refused(Some(id), Some(call), &why, again)).await
     }
 
-    /// Tells of a message that was not taken. It ends nothing, unless nothing else comes.
-    async fn refuse(&mut self, id: Option<JobId>, call: Option<u32>, why: &str) -> Result<(), Over> {
-        self.refuse_as(refused(id, call, why, false)).await
-    }
-
-    async fn refuse_as(&mut self, told: Vec<u8>) -> Result<(), Over> {
-        self.refused += 1;
-        if self.refused > MOST_REFUSED {
-            return Err(Over::Because(CloseCode::Policy, "too many messages that are none"));
-        }
-        self.send(told).await
-    }
-
-    /// Tells the last of a job: as one message, in pieces if it is long.
-    async fn tell_last(&mut self, kind: &str, mut reader: EventReader) -> Result<(), Over> {
-        let (mut first, mut gathered) = (true, format!("{{\"type\":\"{kind}\",").into_bytes());
-        let mut brace = 1;
-        loop {
-            match reader.piece().await {
-                Piece::Some(data) => {
-                    gathered.extend_from_slice(&data[brace..]);
-                    brace = 0;
-                    if gathered.len() >= PIECE {
-                        let piece = std::mem::take(&mut gathered);
-                        self.sent(piece.into(), first, false).await?;
-                        first = false;
-                    }
+    /// Interrupts the cell that runs.
+    async fn interrupt(&mut self, id: JobId, tenant: Tenant, session: Option<JobId>) -> Result<(), Over> {
+        let Some(session) = session else {
+            let why = "what runs is no cell of a session, and cannot be interrupted: close ends it";
+            return self.speech.refuse(Some(id), None, why).await;
+        };
+        let told = self.app.supervisor.ask_of_sessions_once(id, tenant, &interrupt_order(session)).await;
+        let (why, again) = match told {
+            Ok(answer) => {
+                if interrupted(answer).await {
+                    self.speech.taken();
+                    return Ok(());
                 }
-                Piece::End => return self.sent(gathered.into(), first, true).await,
-                Piece::Cut => return Err(Over::Because(CloseCode::Error, "the answer broke off")),
+                ("no cell runs that could be interrupted", false)
             }
-        }
-    }
-
-    async fn send(&mut self, text: impl Into<Bytes>) -> Result<(), Over> {
-        if self.wire.send(text).await { Ok(()) } else { Err(Over::Left) }
-    }
-
-    async fn sent(&mut self, piece: Bytes, first: bool, last: bool) -> Result<(), Over> {
-        if self.wire.send_piece(piece, first, last).await { Ok(()) } else { Err(Over::Left) }
+            Err(Away::Full) => ("too much is on its way at once: interrupt it again", true),
+            Err(_) => return Ok(()),
+        };
+        self.speech.refuse_as(refused(Some(id), None, why, again)).await
     }
 }
 
-async fn execute(app: &App, id: JobId, caller: &Caller, body: Vec<u8>) -> Response<Body> {
+async fn execute(app: &App, id: JobId, caller: &Caller, sent: Sent) -> Response<Body> {
     let wish = Wish { explain: false, stream: true, whole: false };
-    app.run(id, caller, wish, (Writer::Conversation, body)).await.unwrap_or_else(|refusal| *refusal)
+    app.run(id, caller, wish, sent).await.unwrap_or_else(|refusal| *refusal)
 }

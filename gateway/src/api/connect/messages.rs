@@ -30,6 +30,28 @@ pub fn refused(id: Option<JobId>, call: Option<u32>, why: &str, again: bool) -> 
     serde_json::to_vec(&Refused { r#type: "refused", error, call, id, again }).expect("strings and numbers")
 }
 
+/// A job has begun, or a cell of this session.
+pub fn started(id: JobId, session: Option<JobId>) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Started<'a> {
+        r#type: &'a str,
+        id: JobId,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        session: Option<JobId>,
+    }
+    serde_json::to_vec(&Started { r#type: "started", id, session }).expect("hexadecimal digits")
+}
+
+/// Whether a cell was interrupted, as the supervisor says.
+pub async fn interrupted(answer: Response) -> bool {
+    #[derive(Deserialize)]
+    struct Interrupted {
+        interrupted: bool,
+    }
+    let told = read_whole(answer.into_body(), LARGEST_REFUSAL, |_| true).await.unwrap_or_default();
+    serde_json::from_slice(&told).is_ok_and(|Interrupted { interrupted }| interrupted)
+}
+
 /// What a call came to, as the supervisor is told.
 pub fn returned(one: Return) -> Vec<u8> {
     serde_json::to_vec(&Returns { returns: vec![one] }).expect("numbers, strings and JSON that was parsed")

@@ -6,6 +6,7 @@
 pub mod arrival;
 mod conversation;
 mod messages;
+mod speech;
 mod wire;
 
 use std::sync::Arc;
@@ -39,8 +40,9 @@ const NO_WEBSOCKET: &str =
 /// Opens a conversation.
 ///
 /// A WebSocket (RFC 6455) whose messages are JSON objects with their kind in `type`. From the client: `execute` with the fields of
-/// `POST /execute`, `return` with `call` and `value` or `error`, `close`. From the node: `started`, `stdout`, `stderr`, `call`,
-/// then `result` with the body that the answer would have had, of 200 or 422, or `error`. One job runs at a time.
+/// `POST /execute`, or with `session` and those of a cell, `return` with `call` and `value` or `error`, `interrupt` of a cell, `close`. From the
+/// node: `started`, `stdout`, `stderr`, `display`, `call`, then `result` with the body that the answer would have had, of 200 or 422, or
+/// `error`. One job or cell runs at a time.
 #[utoipa::path(
     get, tag = "jobs", path = PATH, operation_id = "connect", summary = "Open a conversation (WebSocket)", security((), ("key" = [])),
     responses(

@@ -21,6 +21,7 @@ use crate::admission::body_budget::TenantBody;
 use crate::admission::caller::Caller;
 use crate::admission::client_address::ClientAddress;
 use crate::api::app::App;
+use crate::api::job::Sent;
 use crate::api::mcp::message::{Message, Unusable};
 use crate::api::mcp::result;
 use crate::api::mcp::tool::{self, Accepted, Allowed, Sdk};
@@ -120,12 +121,12 @@ impl Mcp {
         &self,
         id: JobId,
         caller: &Caller,
-        request: Vec<u8>,
+        body: Vec<u8>,
         memory: TenantBody,
         template: Response<Body>,
     ) -> Response<Body> {
-        let request = (Writer::Assistant, request);
-        let answer = self.app.run(id, caller, Wish::default(), request).await.unwrap_or_else(|refusal| *refusal);
+        let sent = Sent { writer: Writer::Assistant, session: None, body };
+        let answer = self.app.run(id, caller, Wish::default(), sent).await.unwrap_or_else(|refusal| *refusal);
         let meter: Option<Meter> = answer.extensions().get().cloned();
         let (mut coming, mut going) = (memory.another(), memory.another());
         drop(memory);

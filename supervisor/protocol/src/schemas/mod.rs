@@ -6,4 +6,4 @@ mod input;
 mod shape;
 
 pub use error::{JobError, Refusal};
-pub use shape::{Failed, Refused, Returned};
+pub use shape::{CellFailed, CellReturned, Failed, Refused, Returned};

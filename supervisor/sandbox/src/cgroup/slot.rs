@@ -125,6 +125,17 @@ impl SlotCgroup {
         Ok(())
     }
 
+    /// Gives it back its share, for what is run in it next.
+    ///
+    /// # Errors
+    /// The file that could not be written.
+    pub fn step_up(&self) -> Result<()> {
+        match self.limits {
+            Some(limits) if self.steps_back.swap(false, Ordering::Relaxed) => self.groups.weigh(limits.cpu_weight),
+            _ => Ok(()),
+        }
+    }
+
     /// Counts from now: what a parked process used before its request came is not the job's. The CPU time that it was.
     ///
     /// # Errors
@@ -192,12 +203,7 @@ impl SlotCgroup {
     /// Sends SIGKILL to all in the group at once, where the kernel can, and gives a job back its
     /// share that had to step back: others may wait for what it holds on its way out.
     pub fn kill(&self) {
-        if let Some(limits) = self.limits
-            && self.steps_back.load(Ordering::Relaxed)
-            && self.groups.weigh(limits.cpu_weight).is_ok()
-        {
-            self.steps_back.store(false, Ordering::Relaxed);
-        }
+        let _ = self.step_up();
         // In version 1 what is stopped does not die.
         let _ = self.freeze(false);
         self.groups.kill();

@@ -10,7 +10,7 @@ use super::hold::Hold;
 use super::layout::Layout;
 use super::mounts::Version;
 use super::slot::SlotCgroup;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::spec::Slot;
 
 /// Cloister's own part of the hierarchies, removed again when dropped. It has one living owner.
@@ -92,6 +92,20 @@ impl Tree {
     #[must_use]
     pub fn is_bounded(&self) -> bool {
         matches!(&self.layout, Layout::V2 { base, .. } if delegation::memory(base).is_some())
+    }
+
+    /// Makes sure that what runs in a slot can be stopped, as sessions are between their cells.
+    ///
+    /// # Errors
+    /// When it cannot, on a host of version 1 without that controller.
+    pub fn require_freezer(&self) -> Result<()> {
+        match &self.layout {
+            Layout::V1 { freezer: None, .. } => Err(Error::layer(
+                "sessions",
+                "this host's control groups of version 1 have no freezer, by which sessions are stopped between their cells: mount it, or set sessions = 0 under [supervisor]",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Puts a process, and what it will start, into the launchers' group.

@@ -8,6 +8,7 @@ use cloister_protocol::{Checkpoint, MimeBundle};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::job::report::{CALL, Hearing, Said, payload, read_call};
+use crate::job::session::orders::Reply;
 use crate::link::event_loop::LARGE;
 
 /// How many things a cell may show.
@@ -129,19 +130,8 @@ pub async fn read_rest(pipe: &mut (impl AsyncRead + Unpin), most: u64) -> Option
     }
 }
 
-/// What an order about files came to.
-#[derive(Debug)]
-pub enum Replied {
-    /// It is done, and this is said of it.
-    Done(Vec<u8>),
-    /// What is in a file.
-    Content(Vec<u8>),
-    /// Why it is not done.
-    Failed(Vec<u8>),
-}
-
 /// Reads what an order came to; `None` for what the runner would not write.
-pub async fn read_reply(pipe: &mut (impl AsyncRead + Unpin), most: u64) -> Option<Replied> {
+pub(super) async fn read_reply(pipe: &mut (impl AsyncRead + Unpin), most: u64) -> Option<Reply> {
     loop {
         let (tag, length) = (pipe.read_u8().await.ok()?, pipe.read_u64().await.ok()?);
         if length > most.max(LARGEST_ERROR) {
@@ -149,9 +139,9 @@ pub async fn read_reply(pipe: &mut (impl AsyncRead + Unpin), most: u64) -> Optio
         }
         let bytes = payload(pipe, length).await.ok()?;
         return match tag {
-            b'R' => Some(Replied::Done(bytes)),
-            b'F' => Some(Replied::Content(bytes)),
-            b'E' => Some(Replied::Failed(bytes)),
+            b'R' => Some(Reply::Done(bytes)),
+            b'F' => Some(Reply::Content(bytes)),
+            b'E' => Some(Reply::Failed(bytes)),
             CALL | DISPLAY => continue,
             _ => None,
         };

@@ -8,10 +8,13 @@ mod hearing;
 mod interpreter;
 mod leftovers;
 mod messages;
-
+mod orders;
 mod reins;
+mod restore;
+mod run;
 mod watched;
 
 pub use interpreter::{Interpreter, Over};
-
+pub use orders::{Order, Replied};
 pub use reins::Reins;
+pub use run::Next;

@@ -1,0 +1,85 @@
+//! Opening a session, and telling of all that there are.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use cloister_protocol::{DEFAULT_PROFILE, ErrorCode, JobId, SESSIONS_PATH, SessionInfo, SessionRequest, Sessions};
+use hyper::{Method, StatusCode};
+
+use crate::admission::caller::Caller;
+use crate::api::app::App;
+use crate::api::asked::Asked;
+use crate::api::refusal::{refuse, refuse_with};
+use crate::api::schemas;
+use crate::upstream::order::SessionOrder;
+
+/// Opens a session.
+///
+/// It is a Python interpreter in a sandbox of its own, which is sent cells and keeps its state between them. Its id is the one of
+/// this request.
+#[utoipa::path(
+    post, tag = "sessions", path = SESSIONS_PATH, operation_id = "open_session", summary = "Open a session",
+    request_body = SessionRequest, security((), ("key" = [])),
+    responses(
+        (status = 201, description = "It is open.", body = SessionInfo),
+        (status = 400, description = "The request breaks the contract: invalid_request.", body = schemas::Refused),
+        (status = 401, description = "No key, or none that is known here: unauthorized.", body = schemas::Refused),
+        (status = 403, description = "The key may not use this profile: forbidden.", body = schemas::Refused),
+        (status = 408, description = "The body took too long to arrive: request_timeout.", body = schemas::Refused),
+        (status = 413, description = "The body or its files are too large: too_large.", body = schemas::Refused),
+        (status = 415, description = "The body is not declared as JSON: unsupported_media_type.", body = schemas::Refused),
+        (status = 429, description = "There are as many sessions as may be, of the key, the profile or the node; or too many at once (overloaded), too fast (rate_limited), or no more today (quota_exceeded).", body = schemas::Refused),
+        (status = 500, description = "A bug of ours: internal.", body = schemas::Refused),
+        (status = 502, description = "The supervisor went away meanwhile, and all sessions with it: lost.", body = schemas::Refused),
+        (status = 503, description = "The supervisor is away or restarting: unavailable.", body = schemas::Refused)
+    )
+)]
+pub async fn open(State(app): State<Arc<App>>, Asked { id, caller, request }: Asked) -> Response {
+    let mut response = match caller.check(&app.accounts) {
+        Ok(()) => opened(&app, id, &caller, request).await.unwrap_or_else(|refusal| *refusal),
+        Err(refused) => app.turn_away(id, refused, request.into_body()).await,
+    };
+    caller.sign(&mut response);
+    response
+}
+
+async fn opened(app: &App, id: JobId, caller: &Caller, request: Request) -> Result<Response, Box<Response>> {
+    let mut memory = app.bodies.begin(caller.tenant());
+    let body = app.read_json(id, request, &mut memory).await?;
+    let parsed = memory.work(body, |body| SessionRequest::parse(&body).map(canonical)).await;
+    let (profile, body) = parsed.map_err(|wrong| Box::new(refuse(id, ErrorCode::InvalidRequest, wrong.to_string())))?;
+    caller.enter_under(profile.as_deref()).map_err(|refused| Box::new(refuse_with(id, refused)))?;
+    let order =
+        SessionOrder { method: Method::POST, path: String::new(), media_type: "application/json", body: body.into() };
+    let response = app.order(id, caller, &order).await;
+    if response.status() == StatusCode::CREATED {
+        app.sessions.note(id, caller.tenant(), profile.as_deref().unwrap_or(DEFAULT_PROFILE));
+    }
+    Ok(response)
+}
+
+/// A request as the supervisor gets it, which was never a stranger's spelling, and the profile that it names.
+fn canonical(request: SessionRequest) -> (Option<String>, Vec<u8>) {
+    let body = serde_json::to_vec(&request).expect("strings and numbers");
+    (request.profile, body)
+}
+
+/// Tells of all sessions of the key, or where no keys are needed of the address.
+#[utoipa::path(
+    get, tag = "sessions", path = SESSIONS_PATH, operation_id = "list_sessions", summary = "All sessions", security((), ("key" = [])),
+    responses(
+        (status = 200, description = "All that are open.", body = Sessions),
+        (status = 401, description = "No key, or none that is known here: unauthorized.", body = schemas::Refused),
+        (status = 403, description = "A page of others asks, or a name that is not this node's: forbidden.", body = schemas::Refused),
+        (status = 429, description = "Too fast: rate_limited. Wait Retry-After seconds.", body = schemas::Refused),
+        (status = 500, description = "A bug of ours: internal.", body = schemas::Refused),
+        (status = 502, description = "The supervisor went away meanwhile, and all sessions with it: lost.", body = schemas::Refused),
+        (status = 503, description = "The supervisor is away or restarting: unavailable.", body = schemas::Refused)
+    )
+)]
+pub async fn list(State(app): State<Arc<App>>, Asked { id, caller, .. }: Asked) -> Response {
+    let mut response = app.order(id, &caller, &SessionOrder::plain(Method::GET, "")).await;
+    caller.sign(&mut response);
+    response
+}

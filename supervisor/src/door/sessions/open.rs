@@ -1,0 +1,120 @@
+//! A session is opened.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use cloister_protocol::{Entry, ErrorCode, ExecuteRequest, Failure, JobId, SessionEnd, SessionInfo, SessionRequest, Tenant};
+use tokio::sync::oneshot;
+
+use crate::door::engine::Engine;
+use crate::door::sessions::all::{Room, Sessions, ended};
+use crate::door::sessions::session::{Held, Session};
+use crate::pool::Pool;
+use crate::pool::warmth::a_quarter;
+
+impl Sessions {
+    /// Opens a session of the policy in force, once there is a place to make it in.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn open(
+        self: &Arc<Self>,
+        engine: &Engine,
+        (id, tenant): (JobId, Tenant),
+        asked: SessionRequest,
+    ) -> Result<SessionInfo, Failure> {
+        let SessionRequest { profile, files, idle_s } = asked;
+        let request = ExecuteRequest { entry: Entry::Session, profile, files, ..ExecuteRequest::default() };
+        let pool = Arc::clone(engine.in_force().pool(&request, None)?);
+        if !pool.bounds.language.sessions {
+            let message = format!("profile {:?} has no sessions: its runtime is not Python", pool.name);
+            return Err(Failure::new(ErrorCode::InvalidRequest, message));
+        }
+        let session = Session::new((id, tenant), &pool.name, pool.bounds, idle_s.map(Duration::from_secs));
+        self.take_in(&session, engine.room_for_sessions())?;
+        // Whatever becomes of this: what was taken in does not stay unless it was opened.
+        let opening = Opening { all: Arc::clone(self), session: Arc::clone(&session) };
+        let place = engine.enter(tenant).await?;
+        // In a task of its own, which a client that leaves does not cut short halfway.
+        let (tell, told) = oneshot::channel();
+        tokio::spawn(async move {
+            let opened = opening.open(pool, &request).await;
+            drop(place);
+            // Nobody knows of it who could use it.
+            if let Err(Ok(opening)) = tell.send(opened) {
+                drop(opening);
+            }
+        });
+        let opening = told.await.map_err(|_| Failure::new(ErrorCode::Internal, "the session's task ended"))??;
+        opening.stays();
+        tracing::info!(session = %id, profile = session.profile, "a session is open");
+        Ok(session.info())
+    }
+
+    /// Ends a session when its time is over.
+    fn watch(self: &Arc<Self>, session: &Arc<Session>) {
+        let (all, session): (Weak<Self>, _) = (Arc::downgrade(self), Arc::clone(session));
+        tokio::spawn(async move {
+            loop {
+                let next = match session.due(Instant::now()) {
+                    Ok(end) => {
+                        if let Some(all) = all.upgrade() {
+                            all.end(&session, end);
+                        }
+                        return;
+                    }
+                    Err(next) => next,
+                };
+                tokio::select! {
+                    _ = session.over() => return,
+                    () = tokio::time::sleep_until(next.into()) => {}
+                }
+            }
+        });
+    }
+}
+
+/// A session that is being opened. Dropped, it is over.
+#[derive(Debug)]
+struct Opening {
+    all: Arc<Sessions>,
+    session: Arc<Session>,
+}
+
+impl Opening {
+    async fn open(self, pool: Arc<Pool>, request: &ExecuteRequest) -> Result<Self, Failure> {
+        let session = &self.session;
+        let mut held = session.held.lock().await;
+        let made = pool.session((session.id, request), Arc::clone(&session.reins));
+        let (interpreter, lent) = tokio::select! {
+            biased;
+            made = made => made.map_err(|error| error.told())?,
+            end = session.over() => return Err(ended(end)),
+        };
+        session.set_open(interpreter.memory());
+        *held = Some(Held { interpreter, _lent: lent });
+        drop(held);
+        Ok(self)
+    }
+
+    fn stays(self) {
+        self.all.watch(&self.session);
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.all.end(&self.session, SessionEnd::Closed);
+    }
+}
+
+impl Engine {
+    /// How many sessions there may be under the policy in force.
+    #[must_use]
+    pub fn room_for_sessions(&self) -> Room {
+        let in_force = self.in_force();
+        let supervisor = in_force.supervisor();
+        Room { sessions: supervisor.sessions, memory: supervisor.sessions_memory.map_or_else(a_quarter, |memory| memory.0) }
+    }
+}

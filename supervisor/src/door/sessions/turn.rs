@@ -1,0 +1,191 @@
+//! A turn in a session: one cell, or one order, at a time.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloister_protocol::{Busy, ErrorCode, ExecuteRequest, Failure, JobId, Tenant};
+use tokio::sync::{OwnedMutexGuard, oneshot};
+
+use crate::door::places::Place;
+use crate::door::sessions::all::{Sessions, ended};
+use crate::door::sessions::session::{Asking, Held, Session};
+use crate::job::bounds::Bounds;
+use crate::job::conversation::Conversation;
+use crate::job::outcome::Outcome;
+use crate::job::session::{Order, Over, Replied};
+use crate::job::prepare_error::PrepareError;
+
+use cloister_protocol::SessionEnd;
+
+/// How many may wait for their turn in one session: each holds a connection.
+const MOST_WAITING: usize = 16;
+
+/// For how long they wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// A turn in a session. Dropped, the next has it.
+#[derive(Debug)]
+pub struct Turn {
+    all: Arc<Sessions>,
+    session: Arc<Session>,
+    held: OwnedMutexGuard<Option<Held>>,
+    asking: Asking,
+    memory: u64,
+}
+
+impl Sessions {
+    /// Waits for a turn in a session of a tenant's; all sessions may hold so much memory.
+    ///
+    /// # Errors
+    /// When there is no such session, it is over or so before its turn, or it is busy and that is to be told at once.
+    pub async fn turn(self: &Arc<Self>, (id, tenant): (JobId, Tenant), busy: Busy, memory: u64) -> Result<Turn, Failure> {
+        let session = self.find(id, tenant)?;
+        let most = if busy == Busy::Refuse { 0 } else { MOST_WAITING };
+        let asking = session.ask(most).map_err(|asked| is_busy(busy, asked))?;
+        let turn = tokio::time::timeout(LONGEST_WAIT, Arc::clone(&session.held).lock_owned());
+        let held = tokio::select! {
+            biased;
+            end = session.over() => return Err(ended(end)),
+            held = turn => held.map_err(|_| is_busy(busy, 1))?,
+        };
+        if held.is_none() {
+            let end = tokio::select! { biased; end = session.over() => end, () = async {} => SessionEnd::Crashed };
+            return Err(ended(end));
+        }
+        Ok(Turn { all: Arc::clone(self), session, held, asking, memory })
+    }
+}
+
+fn is_busy(busy: Busy, asked: usize) -> Failure {
+    let message = match busy {
+        Busy::Refuse => "a cell of the session runs, and the request would not wait for its end (busy)".to_owned(),
+        Busy::Wait => format!("{asked} requests wait for their turn in the session, or one has waited for {} s", LONGEST_WAIT.as_secs()),
+    };
+    Failure::new(ErrorCode::SessionBusy, message)
+}
+
+impl Turn {
+    /// What its session's cells are held to.
+    #[must_use]
+    pub fn bounds(&self) -> &Bounds {
+        &self.session.bounds
+    }
+
+    /// The name of its session's profile.
+    #[must_use]
+    pub fn profile(&self) -> &str {
+        &self.session.profile
+    }
+
+    /// Runs a cell to its outcome; meanwhile the conversation has what it prints and calls. Dropping the future interrupts the cell,
+    /// as whoever would have had the answer has left: it ends by that or by force, and the session goes on.
+    ///
+    /// # Errors
+    /// When the session is over, or was lost.
+    pub async fn run(self, request: &ExecuteRequest, conversation: &Conversation, place: Arc<Place>) -> Result<Outcome, Failure> {
+        let Self { all, session, mut held, asking, memory } = self;
+        let next = held.as_mut().expect("a turn has it").interpreter.next(request);
+        let conversation = conversation.clone();
+        let (mut tell, told) = oneshot::channel();
+        tokio::spawn(async move {
+            session.begin_cell();
+            let ran = {
+                let mut run = pin!(held.as_mut().expect("as before").interpreter.run(next, &conversation));
+                tokio::select! {
+                    biased;
+                    outcome = &mut run => Ok(outcome),
+                    end = session.over() => Err(end),
+                    () = tell.closed() => {
+                        session.reins.interrupt();
+                        tokio::select! { outcome = run => Ok(outcome), end = session.over() => Err(end) }
+                    }
+                }
+            };
+            session.end_cell(ran.as_ref().ok().and_then(|outcome| outcome.as_ref().ok()));
+            drop((place, asking));
+            let lives = lives(&ran);
+            let end = match lives {
+                Lives::AsItWas | Lives::Restored => None,
+                Lives::Not => Some(SessionEnd::Crashed),
+            };
+            if let Some(end) = end {
+                *held = None;
+                all.end(&session, end);
+            }
+            let _ = tell.send(match ran {
+                Ok(Ok(outcome)) => Ok(outcome),
+                Ok(Err(error)) => Err(error.told_after_start()),
+                Err(end) => Err(ended(end)),
+            });
+            rest(lives, (&all, &session), held, memory).await;
+        });
+        told.await.unwrap_or_else(|_| Err(Failure::new(ErrorCode::Internal, "the cell's task ended")))
+    }
+
+    /// Has the session carry out an order about its files.
+    ///
+    /// # Errors
+    /// Why it was not.
+    pub async fn carry_out(self, order: Order) -> Result<Replied, Failure> {
+        let Self { all, session, mut held, asking, .. } = self;
+        let (tell, told) = oneshot::channel();
+        // In a task of its own, which a client that leaves does not cut short halfway.
+        tokio::spawn(async move {
+            let done = tokio::select! {
+                biased;
+                done = held.as_mut().expect("a turn has it").interpreter.carry_out(&order) => Ok(done),
+                end = session.over() => Err(end),
+            };
+            if let Ok(Err(Over)) = done {
+                *held = None;
+                all.end(&session, SessionEnd::Crashed);
+            }
+            drop(asking);
+            let _ = tell.send(match done {
+                Ok(Ok(replied)) => replied,
+                Ok(Err(Over)) => Err(ended(SessionEnd::Crashed)),
+                Err(end) => Err(ended(end)),
+            });
+        });
+        told.await.unwrap_or_else(|_| Err(Failure::new(ErrorCode::Internal, "the order's task ended")))
+    }
+}
+
+/// What a cell has left of its session.
+#[derive(Clone, Copy)]
+enum Lives {
+    AsItWas,
+    Restored,
+    Not,
+}
+
+fn lives(ran: &Result<Result<Outcome, PrepareError>, SessionEnd>) -> Lives {
+    let Ok(Ok(outcome)) = ran else { return Lives::Not };
+    match outcome.of_cell.as_ref().and_then(|cell| cell.restored) {
+        None => Lives::AsItWas,
+        Some(true) => Lives::Restored,
+        Some(false) => Lives::Not,
+    }
+}
+
+/// Behind a cell: until its session is at rest, nobody has the next turn.
+async fn rest(lives: Lives, (all, session): (&Sessions, &Arc<Session>), mut held: OwnedMutexGuard<Option<Held>>, memory: u64) {
+    let Some(Held { interpreter, .. }) = held.as_mut() else { return };
+    let settled = match lives {
+        Lives::AsItWas => tokio::select! {
+            settled = interpreter.settle() => settled,
+            _ = session.over() => Err(Over),
+        },
+        Lives::Restored => Ok(()),
+        Lives::Not => Err(Over),
+    };
+    if let Ok(()) = settled {
+        session.rest(interpreter.memory());
+        drop(held);
+        all.keep_within(memory);
+        return;
+    }
+    *held = None;
+    all.end(session, SessionEnd::Crashed);
+}

@@ -1,0 +1,119 @@
+//! What a session is asked to do with its files, which its interpreter does: confined as any cell, by the paths that it sees.
+
+use std::time::Duration;
+
+use cloister_protocol::report::{Report, order_failure};
+use cloister_protocol::{ErrorCode, Failure, SessionFiles};
+use serde::Serialize;
+
+use crate::job::frames::framed;
+use crate::job::session::hearing::read_reply;
+use crate::job::session::interpreter::{Interpreter, Over};
+
+/// How long an order may take.
+const ORDER_TIME: Duration = Duration::from_secs(30);
+
+/// Something to do with a session's files.
+#[derive(Debug)]
+pub enum Order {
+    /// To put one there.
+    Put(String, Vec<u8>),
+    /// To give the content of one.
+    Get(String),
+    /// To say which there are.
+    List,
+    /// To remove one.
+    Delete(String),
+}
+
+/// What an order came to.
+#[derive(Debug)]
+pub enum Replied {
+    /// It is done.
+    Done,
+    /// What is in a file.
+    Content(Vec<u8>),
+    /// Which files there are.
+    Files(SessionFiles),
+}
+
+/// What came back, before it is looked at.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// It is done, and this is said of it.
+    Done(Vec<u8>),
+    /// What is in a file.
+    Content(Vec<u8>),
+    /// Why it is not done.
+    Failed(Vec<u8>),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Message<'a> {
+    #[serde(untagged)]
+    Put { put: &'a str, size: u64 },
+    #[serde(untagged)]
+    Get { get: &'a str },
+    #[serde(untagged)]
+    List { list: bool },
+    #[serde(untagged)]
+    Delete { delete: &'a str },
+}
+
+impl Order {
+    /// The frame that says it, with what follows.
+    fn written(&self) -> Vec<u8> {
+        match self {
+            Self::Put(path, content) => {
+                let mut frame = framed(&Message::Put { put: path, size: content.len() as u64 });
+                frame.extend_from_slice(content);
+                frame
+            }
+            Self::Get(path) => framed(&Message::Get { get: path }),
+            Self::List => framed(&Message::List { list: true }),
+            Self::Delete(path) => framed(&Message::Delete { delete: path }),
+        }
+    }
+}
+
+impl Interpreter {
+    /// Has the interpreter carry out an order, in between two cells. One that does not in time is taken for dead, and the checkpoint goes
+    /// on in its place. It is not to be dropped before its end.
+    ///
+    /// # Errors
+    /// [`Over`] when nothing of the session can go on; within, why it was not carried out.
+    pub async fn carry_out(&mut self, order: &Order) -> Result<Result<Replied, Failure>, Over> {
+        let most = self.bounds.files_out_bytes;
+        if self.cell.cgroup().freeze(false).is_err() {
+            return Err(Over);
+        }
+        let done = async {
+            let (written, reply) =
+                tokio::join!(self.line.write(order.written()), read_reply(&mut self.reports, most));
+            written.ok().and(reply)
+        };
+        let reply = tokio::time::timeout(ORDER_TIME, done).await.ok().flatten();
+        let Some(reply) = reply else {
+            let (restored, _) = self.restore(&|| {}).await;
+            let message = "the session's process did not do it: it has ended, or says what nobody understands";
+            return if restored { Ok(Err(Failure::new(ErrorCode::Killed, message))) } else { Err(Over) };
+        };
+        self.rest_again().await;
+        Ok(read(order, reply))
+    }
+}
+
+fn read(order: &Order, reply: Reply) -> Result<Replied, Failure> {
+    let garbled = || Failure::new(ErrorCode::Exception, "what the session says of its files cannot be understood");
+    match (order, reply) {
+        (Order::List, Reply::Done(said)) => SessionFiles::read(&said).map(Replied::Files).ok_or_else(garbled),
+        (Order::Put(..) | Order::Delete(_), Reply::Done(_)) => Ok(Replied::Done),
+        (Order::Get(_), Reply::Content(content)) => Ok(Replied::Content(content)),
+        (_, Reply::Failed(said)) => match order_failure(&said) {
+            Report::Failure(failure) => Err(failure),
+            _ => Err(garbled()),
+        },
+        _ => Err(garbled()),
+    }
+}

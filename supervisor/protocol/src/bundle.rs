@@ -41,6 +41,12 @@ impl MimeBundle {
         self.0.get()
     }
 
+    /// The same.
+    #[must_use]
+    pub fn into_json(self) -> Box<RawValue> {
+        self.0
+    }
+
     /// What it says as plain text.
     #[must_use]
     pub fn text(&self) -> Option<String> {

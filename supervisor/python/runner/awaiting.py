@@ -36,7 +36,12 @@ def run_awaiting(coroutine):
     loop, called_off = loops[0], []
 
     async def awaited():
-        return await coroutine
+        try:
+            return await coroutine
+        except asyncio.CancelledError as error:
+            if called_off:
+                raise KeyboardInterrupt().with_traceback(error.__traceback__) from None
+            raise
 
     task = loop.create_task(awaited())
 

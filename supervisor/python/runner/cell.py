@@ -16,6 +16,9 @@ MOST_SOURCES = 1000
 CO_COROUTINE = 0x80
 FUTURES = sum({getattr(__future__, name).compiler_flag for name in __future__.all_feature_names})
 
+# Captured, for a cell may patch it.
+cell_sources = linecache.cache
+
 NOTEBOOK = "there is no shell and no magic here, a cell is Python"
 NO_FUNCTION = "a cell is no function: the value of its last expression is what it gives"
 
@@ -33,9 +36,10 @@ class Cell:
         self.flags = flags | self.last.code.co_flags & FUTURES
 
     def keep_source(self, number):
-        # Without a time, so that no file is looked for.
-        linecache.cache[self.name] = len(self.source), None, self.source.splitlines(True), self.name
-        linecache.cache.pop(f"{CELL_NAME}{number - MOST_SOURCES}>", None)
+        # Without a time, so that no file is looked for. Each line ends as one of a file does.
+        lines = [line + "\n" for line in lines_of(self.source)]
+        cell_sources[self.name] = len(self.source), None, lines, self.name
+        cell_sources.pop(f"{CELL_NAME}{number - MOST_SOURCES}>", None)
 
     def run(self, namespace):
         """What the last expression gives, or nothing."""

@@ -178,10 +178,9 @@ class Session:
             described["code"], described["message"] = "interrupted", INTERRUPTED
         elif sys.excepthook is not python_excepthook:
             told_by_python(error)
-        line = line_in(error, name)
-        described.pop("line", None)
-        if line is not None:
-            described["line"] = line
+        described["line"] = line_in(error, name)
+        if described.get("reason") == "arguments":  # of a call of `main()`, which cells have none of
+            described["reason"] = described["hint"] = None
         return b"E", encode_error(described)
 
     def end_of_other(self, error):

@@ -60,3 +60,13 @@ def runner_text():
 def sessions_text():
     """What it is given behind that."""
     return f"LATE.update({{\n{strings(SESSIONS)}}})\n"
+
+
+@pytest.fixture
+def session(tmp_path, runner_text, sessions_text):
+    """A session that has begun."""
+    from session_of import Session
+
+    begun = Session((runner_text, sessions_text), tmp_path)
+    yield begun
+    begun.close()

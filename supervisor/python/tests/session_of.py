@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import textwrap
 from types import SimpleNamespace
 
 LIMIT = 1 << 20
@@ -75,6 +76,7 @@ class Session:
 
     def begin(self, code, **fields):
         self.cells += 1
+        code = textwrap.dedent(code)
         self.write({"cell": self.cells, "code": code, "result_bytes": LIMIT, **fields})
 
     def heard(self, call=None):
@@ -121,6 +123,7 @@ class Session:
         return self.restore()
 
     def restore(self):
+        select.select([self.pidfd()], [], [])
         while select.select([self.said], [], [], 0)[0]:
             os.read(self.said, 1 << 16)
         self.pid = self.rest["pid"]

@@ -3,6 +3,8 @@
 //! So an answer takes the memory of its parts and no more, whatever becomes of it in JSON, and no step on the event
 //! loop is larger than a piece. What it holds is [`Unread`] until the last piece has left.
 
+mod cell;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -55,7 +57,9 @@ pub fn largest(bounds: &Bounds) -> u64 {
     // A byte that is not UTF-8 becomes a replacement character, of three.
     let text = bounds.stdout_bytes.saturating_add(bounds.stderr_bytes).saturating_mul(3);
     let files = (bounds.files_out_bytes / 3).saturating_add(bounds.files_out).saturating_mul(4);
-    bounds.result_bytes.saturating_add(text).saturating_add(files).saturating_add(BESIDE)
+    // A cell has its result as text, too, and what it shows.
+    let results = bounds.result_bytes.saturating_mul(if bounds.sessions.most > 0 { 4 } else { 1 });
+    results.saturating_add(text).saturating_add(files).saturating_add(BESIDE)
 }
 
 /// The most that is held for a job under these bounds while it runs and its answer is made: what has come of a result
@@ -71,12 +75,13 @@ pub fn largest_while_made(bounds: &Bounds) -> u64 {
 /// What the answer to this holds, in bytes.
 #[must_use]
 pub fn held(outcome: &Outcome) -> u64 {
-    let Outcome { verdict, stdout, stderr, left, .. } = outcome;
+    let Outcome { verdict, stdout, stderr, left, of_cell, .. } = outcome;
+    let shown = of_cell.as_ref().map_or(0, cell::held);
     let result = verdict.as_ref().map_or(0, |result| result.get().len());
     let content = |file: &OutputFile| {
         2 * file.name.len() + file.content_base64.as_ref().map_or(0, |content| content.json().len())
     };
-    (result + stdout.len() + stderr.len() + left.files.iter().map(content).sum::<usize>()) as u64
+    (result + shown + stdout.len() + stderr.len() + left.files.iter().map(content).sum::<usize>()) as u64
 }
 
 impl Parts {
@@ -92,13 +97,16 @@ impl Parts {
     }
 
     fn take(outcome: Outcome, id: JobId) -> Self {
-        let Outcome { verdict, stdout, stderr, truncated, left, beside, usage, .. } = outcome;
+        let Outcome { verdict, stdout, stderr, truncated, left, beside, usage, of_cell, .. } = outcome;
         let Left { files, missing, unasked, unasked_more, .. } = left;
         let mut parts = Self::default();
         match verdict {
             Ok(result) => {
-                parts.json(format!("{{\"id\":\"{id}\",\"result\":"));
-                parts.push(Part::Result(bytes_of(result)));
+                parts.json(format!("{{\"id\":\"{id}\""));
+                if !of_cell.as_ref().is_some_and(|cell| cell.no_form) {
+                    parts.json(",\"result\":");
+                    parts.push(Part::Result(bytes_of(result)));
+                }
                 if let Some(code) = beside.exit_code {
                     parts.json(format!(",\"exit_code\":{code}"));
                 }
@@ -135,7 +143,11 @@ impl Parts {
         if !beside.notes.is_empty() {
             parts.json(format!(",\"notes\":{}", text_of(&beside.notes)));
         }
-        parts.json(format!(",\"usage\":{}}}", text_of(&usage)));
+        parts.json(format!(",\"usage\":{}", text_of(&usage)));
+        if let Some(cell) = of_cell {
+            parts.cell(cell);
+        }
+        parts.json("}");
         parts
     }
 

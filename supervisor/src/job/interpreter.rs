@@ -18,8 +18,8 @@ pub struct Language {
     pub too_early: &'static str,
     /// What goes through the result pipe.
     pub result: &'static str,
-    /// Whether an interpreter takes the cells of a session.
-    pub sessions: bool,
+    /// What is said of the cells of a session, if an interpreter takes these.
+    pub of_cells: Option<&'static Language>,
 }
 
 /// Scripts of Python, whose result is what `main()` returns.
@@ -28,7 +28,16 @@ const PYTHON: Language = Language {
     outlast: python::canary::OUTLAST,
     too_early: python::words::TOO_EARLY,
     result: python::words::RESULT,
-    sessions: true,
+    of_cells: Some(&CELLS),
+};
+
+/// Cells of Python, whose result is the value of their last expression.
+const CELLS: Language = Language {
+    attempts: python::canary::ATTEMPTS,
+    outlast: python::canary::OUTLAST,
+    too_early: python::words::CELL_TOO_EARLY,
+    result: python::words::VALUE,
+    of_cells: None,
 };
 
 /// Scripts of whatever a program that is its own runner takes them for. Two that begin like this it must know.
@@ -37,7 +46,7 @@ const OWN: Language = Language {
     outlast: "#!canary outlast",
     too_early: "before it gave a result",
     result: "its result",
-    sessions: false,
+    of_cells: None,
 };
 
 /// The language of a runtime's scripts.

@@ -6,7 +6,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use cloister_protocol::{ExecuteRequest, ImportSet, Interpreter as About, JobId, ProfileInfo, ProfileStats, Tenant, is_data};
+use cloister_protocol::{ExecuteRequest, Failure, ImportSet, Interpreter as About, JobId, ProfileInfo, ProfileStats, Tenant, is_data};
 use cloister_sandbox::spec::{Network, Spec};
 use cloister_terms::{Children, Policy, Profile, Warm};
 
@@ -136,19 +136,20 @@ impl Pool {
         Ok(Ready::new(handed, self.bounds, Arc::clone(&self.rules), Arc::clone(&self.spent)))
     }
 
-    /// An interpreter that begins a session, with the files that its request brings. What it comes with is to be kept for as long.
+    /// An interpreter that begins a session whose cells are held to these, with the files that its request brings. What it comes with is to be kept for as long.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why there is none; within, why it would not begin.
     pub async fn session(
         &self,
         (session, request): (JobId, &ExecuteRequest),
+        bounds: Bounds,
         reins: Arc<Reins>,
-    ) -> Result<(Interpreter, Lent), PrepareError> {
+    ) -> Result<Result<(Interpreter, Lent), Failure>, PrepareError> {
         let (prepared, lent) = self.maker.make_for_session().await?;
         let rules = Arc::clone(&self.rules);
-        let interpreter = Interpreter::open(prepared, (session, request), self.bounds, rules, reins).await?;
-        Ok((interpreter, lent))
+        let opened = Interpreter::open(prepared, (session, request), bounds, rules, reins).await?;
+        Ok(opened.map(|interpreter| (interpreter, lent)))
     }
 
     /// What its sandboxes are made from.

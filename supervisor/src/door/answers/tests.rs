@@ -1,8 +1,8 @@
-use cloister_protocol::{Beside, Details, Encoded, ErrorCode, Failure, JobId, LeftFile, OutputFile, Stream, Usage};
+use cloister_protocol::{Beside, Details, Encoded, ErrorCode, Failure, JobId, LeftFile, MimeBundle, OutputFile, Stream, Usage};
 use serde_json::value::RawValue;
 
 use super::Parts;
-use crate::job::outcome::Outcome;
+use crate::job::outcome::{OfCell, Outcome};
 use crate::job::output_files::Left;
 
 fn outcomes() -> Vec<Outcome> {
@@ -33,10 +33,24 @@ fn outcomes() -> Vec<Outcome> {
         usage: Usage { wall_ms: 1.5, cpu_ms: 0.25, memory_peak_bytes: 4096, calls: None },
         used: cloister_sandbox::cgroup::Usage::default(),
         ahead: std::time::Duration::ZERO,
+        of_cell: None,
     };
     let raw = |json: String| RawValue::from_string(json).expect("JSON");
     let failure = Failure::new(ErrorCode::Exception, "no").with(Details { line: Some(3), ..Details::default() });
+    let bundle = || MimeBundle::read(br#"{"text/plain": "a\nb",
+ "image/png": "AP8="}"#).expect("one");
+    let cell = |no_form, restored| OfCell {
+        session: JobId::random(),
+        number: 7,
+        value: Some((Some(text.to_owned()), bundle())),
+        no_form,
+        display: vec![bundle(), bundle()],
+        restored,
+        not_kept: restored.map(|_| text.to_owned()).into_iter().collect(),
+    };
     vec![
+        Outcome { of_cell: Some(cell(false, None)), ..outcome(Ok(raw("4".to_owned())), String::new(), Vec::new()) },
+        Outcome { of_cell: Some(cell(true, Some(true))), ..outcome(Ok(raw("null".to_owned())), text.to_owned(), Vec::new()) },
         outcome(Ok(raw("4".to_owned())), String::new(), Vec::new()),
         outcome(Err(failure), text.to_owned(), vec![file("a", None)]),
         outcome(

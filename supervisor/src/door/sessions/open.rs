@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use crate::door::engine::Engine;
 use crate::door::sessions::all::{Room, Sessions, ended};
 use crate::door::sessions::session::{Held, Session};
+use crate::job::bounds::Bounds;
 use crate::pool::Pool;
 use crate::pool::warmth::a_quarter;
 
@@ -26,11 +27,12 @@ impl Sessions {
         let SessionRequest { profile, files, idle_s } = asked;
         let request = ExecuteRequest { entry: Entry::Session, profile, files, ..ExecuteRequest::default() };
         let pool = Arc::clone(engine.in_force().pool(&request, None)?);
-        if !pool.bounds.language.sessions {
+        let Some(language) = pool.bounds.language.of_cells else {
             let message = format!("profile {:?} has no sessions: its runtime is not Python", pool.name);
             return Err(Failure::new(ErrorCode::InvalidRequest, message));
-        }
-        let session = Session::new((id, tenant), &pool.name, pool.bounds, idle_s.map(Duration::from_secs));
+        };
+        let bounds = Bounds { language, ..pool.bounds };
+        let session = Session::new((id, tenant), &pool.name, bounds, idle_s.map(Duration::from_secs));
         self.take_in(&session, engine.room_for_sessions())?;
         // Whatever becomes of this: what was taken in does not stay unless it was opened.
         let opening = Opening { all: Arc::clone(self), session: Arc::clone(&session) };
@@ -85,10 +87,10 @@ impl Opening {
     async fn open(self, pool: Arc<Pool>, request: &ExecuteRequest) -> Result<Self, Failure> {
         let session = &self.session;
         let mut held = session.held.lock().await;
-        let made = pool.session((session.id, request), Arc::clone(&session.reins));
+        let made = pool.session((session.id, request), session.bounds, Arc::clone(&session.reins));
         let (interpreter, lent) = tokio::select! {
             biased;
-            made = made => made.map_err(|error| error.told())?,
+            made = made => made.map_err(|error| error.told())??,
             end = session.over() => return Err(ended(end)),
         };
         session.set_open(interpreter.memory());

@@ -116,6 +116,30 @@ async fn read_frames(
     }
 }
 
+/// How a session begins.
+#[derive(Debug)]
+pub(super) enum Opening {
+    /// At rest.
+    Rest(Checkpoint),
+    /// With why it does not.
+    Refused(Vec<u8>),
+    /// With something that the runner would not write, or the end of it.
+    Nothing,
+}
+
+/// Reads how a session begins.
+pub(super) async fn read_opening(pipe: &mut (impl AsyncRead + Unpin)) -> Opening {
+    let said = async {
+        let (tag, length) = (pipe.read_u8().await.ok()?, pipe.read_u64().await.ok()?);
+        match tag {
+            b'K' if length <= LONGEST_REST => Checkpoint::read(&payload(pipe, length).await.ok()?).map(Opening::Rest),
+            b'E' if length <= LARGEST_ERROR => payload(pipe, length).await.ok().map(Opening::Refused),
+            _ => None,
+        }
+    };
+    said.await.unwrap_or(Opening::Nothing)
+}
+
 /// Reads until the interpreter says that it is at rest; `None` if it says something that the runner would not.
 ///
 /// What its threads call and show meanwhile is nobody's: the cell is over.

@@ -4,7 +4,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloister_protocol::{Checkpoint as Rest, ExecuteRequest, JobId};
+use cloister_protocol::report::{Report, failure};
+use cloister_protocol::{Checkpoint as Rest, ErrorCode, ExecuteRequest, Failure, JobId};
 use cloister_sandbox::process::{self, FIRST_TO_GO, LAST_TO_GO};
 use cloister_sandbox::wire::End;
 use tokio::io::unix::AsyncFd;
@@ -20,7 +21,7 @@ use crate::job::message::{encode, feed_all};
 use crate::job::prepare_error::PrepareError;
 use crate::job::prepared::{Pipes, Prepared};
 use crate::job::report::NotReady;
-use crate::job::session::hearing::read_rest;
+use crate::job::session::hearing::{Opening, read_opening, read_rest};
 use crate::job::session::leftovers::{hold, stop};
 use crate::job::session::reins::Reins;
 
@@ -70,14 +71,14 @@ impl Interpreter {
     /// Has a process begin a session, with the files that its request brings.
     ///
     /// # Errors
-    /// Why it could not.
+    /// Why it could not; within, why it would not: a file that cannot be put where the request says.
     pub async fn open(
         prepared: Prepared,
         (session, request): (JobId, &ExecuteRequest),
         bounds: Bounds,
         rules: Arc<Rules>,
         reins: Arc<Reins>,
-    ) -> Result<Self, PrepareError> {
+    ) -> Result<Result<Self, Failure>, PrepareError> {
         let Prepared { mut cell, pipes, process, ended, .. } = prepared;
         let Pipes { stdin: mut wake, stdout, stderr, result, returns, unread } = pipes;
         let number = process::number(process.get_ref().as_fd()).ok_or(NotReady::Ended)?;
@@ -86,13 +87,13 @@ impl Interpreter {
         let message = encode(request, &bounds, cell.begin(request));
         let mut reports = BufReader::with_capacity(REPORT, result);
         let begun = async {
-            let (rest, ()) =
-                tokio::join!(read_rest(&mut reports, bounds.result_bytes), feed_all(&mut wake, &message, request));
-            rest
+            tokio::join!(read_opening(&mut reports), feed_all(&mut wake, &message, request)).0
         };
-        let rest = tokio::time::timeout(SETTLING, begun).await.ok().flatten();
-        if rest.is_none() { let mut b=[0u8;4000]; let n=rustix::io::read(&stderr,&mut b).unwrap_or(0); eprintln!("DBG stderr {}", String::from_utf8_lossy(&b[..n])); let n=rustix::io::read(reports.get_ref(),&mut b).unwrap_or(0); eprintln!("DBG reports {:?} {}", String::from_utf8_lossy(reports.buffer()), String::from_utf8_lossy(&b[..n])); eprintln!("DBG message {}", String::from_utf8_lossy(&message)); }
-        let rest = rest.ok_or(NotReady::Ended)?;
+        let rest = match tokio::time::timeout(SETTLING, begun).await {
+            Ok(Opening::Rest(rest)) => rest,
+            Ok(Opening::Refused(said)) => return Ok(Err(refusal(&said))),
+            Ok(Opening::Nothing) | Err(_) => return Err(NotReady::Ended.into()),
+        };
         let mut interpreter = Self {
             session,
             cell,
@@ -112,7 +113,7 @@ impl Interpreter {
             reins,
         };
         interpreter.come_to_rest(rest).await;
-        Ok(interpreter)
+        Ok(Ok(interpreter))
     }
 
     /// How many cells have begun in it.
@@ -176,5 +177,13 @@ impl Interpreter {
             return None;
         }
         Some(Checkpoint { process, number })
+    }
+}
+
+/// Why the runner would not begin a session.
+fn refusal(said: &[u8]) -> Failure {
+    match failure(said) {
+        Report::Failure(failure) => failure,
+        _ => Failure::new(ErrorCode::Exception, "what the session says of its beginning cannot be understood"),
     }
 }

@@ -12,12 +12,19 @@ WAITING_LIBRARIES = ("libgomp", "libiomp", "libomp", "libmkl")
 
 # Captured, for a cell may patch them.
 list_directory, look_for_child, open_file = os.listdir, os.waitid, open
+# How many threads Python goes on to count that a copy of the process is without.
+lost_threads = [0]
 ANY_CHILD = os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT
+
+
+def forget_threads():
+    """In a copy, which has none but the main one: whatever is counted there is another's."""
+    lost_threads[0] = thread_count()
 
 
 def python_threads():
     """The names of Python's threads but for the main one, and how many there are."""
-    count = thread_count()
+    count = max(0, thread_count() - lost_threads[0])
     threading = sys_modules.get("threading")
     if not count or threading is None:
         return [], count

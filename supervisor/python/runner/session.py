@@ -14,6 +14,7 @@ from .bundles import bundle_bytes, bundle_of, display, show_bundle
 from .captured import CELL_NAME, os_exit, os_getcwd, os_getpid, sys_modules
 from .cell import Cell
 from .cell_line import CellLine
+from .census import forget_threads
 from .checkpoint import WOKEN, Checkpoint
 from .describe import describe
 from .drawings import figures_are_shown, show_open_figures
@@ -100,6 +101,7 @@ class Session:
         said = self.checkpoint.make()
         while said is WOKEN:
             speaker[:] = [os_getpid()]
+            forget_threads()
             self.line.renew()
             renew_loop()
             said = self.checkpoint.make()

@@ -241,7 +241,7 @@ def test_an_interrupt_is_an_exception_in_the_cell(session, code):
     begun(session)
     session.interrupt()
     told = session.heard()
-    assert told.error["code"] == "interrupted" and 1 <= told.error["line"] <= 3, told.error
+    assert told.error["code"] == "interrupted" and 1 <= told.error["line"] <= 4, told.error
     session.at_rest()
     assert session.run("6").result == 6
 

@@ -1,6 +1,8 @@
 """The copy of a session that is put aside behind each cell, and what it goes on with, as seen from outside of the process."""
 
 import os
+import random
+import select
 import signal
 
 import pytest
@@ -24,26 +26,12 @@ def parent_of(pid):
         return int(stat.read().rpartition(")")[2].split()[1])
 
 
-def in_pipe(session):
-    """The processes that have the session's result pipe open."""
-    pipe, found = os.readlink(f"/proc/{session.pid}/fd/3"), []
-    for pid in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            if os.readlink(f"/proc/{pid}/fd/3") == pipe:
-                found.append(int(pid))
-        except OSError:
-            pass
-    return found
-
-
 def gone(pid):
     """Waits until a process has ended."""
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return
-    import select
-
     select.select([pidfd], [], [])
     os.close(pidfd)
 
@@ -82,12 +70,11 @@ def test_there_is_one_copy_whatever_came_before(session):
         before = session.rest["pid"]
         session.run("n += 1")
         assert session.rest["pid"] != before
-    gone(before)
-    assert sorted(in_pipe(session)) == sorted([session.pid, session.rest["pid"]])
+    assert sorted(session.processes()) == sorted([session.pid, session.rest["pid"]])
     for _ in range(20):
         session.dies("n += 1; import os; os._exit(1)")
     assert session.run("n").result == 200
-    assert len(in_pipe(session)) == 2 and parent_of(session.rest["pid"]) != session.pid
+    assert len(session.processes()) == 2 and parent_of(session.rest["pid"]) != session.pid
 
 
 def test_what_cannot_be_pickled_is_as_it_was(session):
@@ -117,8 +104,6 @@ def test_random_numbers_go_on(session):
     expected = session.run("a = random.random(), own.random()\nimport copy\nahead = random.Random(); ahead.setstate(random.getstate())\nb = ahead.random()\n[*a, b]").result
     session.dies("random.random(); own.random(); import os; os._exit(1)")
     assert session.run("random.random()").result == expected[2]
-    import random
-
     random_after = random.Random(1)
     assert [random_after.random() for _ in range(2)] == [expected[0], expected[2]]
     assert session.run("own.random()").result == [own := random.Random(2), own.random(), own.random()][2]

@@ -9,8 +9,9 @@ import select
 from _signal import SIG_SETMASK, pidfd_send_signal, pthread_sigmask, sigtimedwait
 
 from .captured import os_exit, os_getpid, os_read, sys_modules
-from .census import children, native_threads, python_threads, waiting_library
+from .census import children, native_threads, python_threads
 from .interrupts import SIGNALS
+from .native_pools import do_without, let_pools_go
 from .streams import call_native
 from .telling import pipe_turn
 
@@ -46,12 +47,13 @@ class Checkpoint:
     def make_new(self):
         names, count = python_threads()
         said = {"checkpoint": False, "threads": names, "count": count}
-        library = waiting_library() if native_threads(count) else None
+        left, library = let_pools_go() if native_threads(count) else ([], None)
         if library is not None:
-            said["why"] = f"{library} has started threads, which a copy of the process would not have and would wait for"
+            said["why"] = f"{library} has threads that a copy of the process would not have and would wait for"
         else:
             copy = self.fork()
             if copy == 0:
+                do_without(left)
                 return WOKEN
             if copy > 0:
                 self.copy = said["pid"] = copy

@@ -218,6 +218,40 @@ def test_threads_of_a_library_that_a_copy_would_wait_for_are_told(session, tmp_p
     assert session.rest["checkpoint"] and session.rest["native"] == 1
 
 
+NATIVE = """
+    import ctypes, os
+    thread = ctypes.c_ulong()
+    libc = ctypes.CDLL(None)
+    libc.pthread_create(ctypes.byref(thread), None, ctypes.cast(libc.pause, ctypes.c_void_p), None)
+    [number] = {int(name) for name in os.listdir("/proc/self/task")} - {os.getpid()}
+    with open(f"/proc/self/task/{number}/comm", "w") as file: file.write("NAME");
+"""
+
+
+@pytest.mark.parametrize(("name", "why"), [("tokio-rt-worker", "tokio"), ("polars-3", "polars"), ("polars-ooc-clea", None), ("jemalloc_bg_thd", None)])
+def test_threads_that_a_copy_would_wait_for_are_told_by_their_names(session, name, why):
+    assert session.run(NATIVE.replace("NAME", name)).error is None
+    assert session.rest["native"] == 1 and session.rest["checkpoint"] == (why is None)
+    assert why is None or session.rest["why"].startswith(f"{why} has threads")
+
+
+def test_loops_of_openmp_go_on_in_a_copy(session):
+    told = session.run("""
+        import ctypes, threading
+        openmp = ctypes.CDLL("libgomp.so.1")
+        def loop():
+            seen = []
+            function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda data: seen.append(threading.get_ident()))
+            openmp.GOMP_parallel(function, None, 3, 0)
+            return len(seen)
+    """)
+    if told.error:
+        pytest.skip("libgomp is not there")
+    assert session.run("loop()").result == 3 and session.rest["checkpoint"]
+    session.dies("loop(); import os; os._exit(1)")
+    assert session.run("loop()").result in (1, 3) and session.rest["checkpoint"]
+
+
 def test_the_copy_ends_with_who_would_wake_it(session):
     copy = session.rest["pid"]
     os.kill(session.pid, signal.SIGKILL)

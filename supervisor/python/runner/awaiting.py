@@ -10,8 +10,14 @@ loops = []
 
 def prepare_loop():
     """The session's loop, where asyncio is imported: the one that its functions find."""
-    if "asyncio" not in sys_modules:
-        return
+    try:
+        if "asyncio" in sys_modules:
+            take_up_loop()
+    except Exception:  # a session may have made of asyncio what it likes; cells that await are told
+        pass
+
+
+def take_up_loop():
     import asyncio
 
     if not loops or loops[0].is_closed():
@@ -32,7 +38,7 @@ def run_awaiting(coroutine):
     """What a coroutine comes to. An interrupt is raised where code runs, and where all wait it calls the coroutine off."""
     import asyncio
 
-    prepare_loop()
+    take_up_loop()
     loop, tasks, called_off = loops[0], [], []
 
     async def awaited():

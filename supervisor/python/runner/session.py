@@ -25,7 +25,7 @@ from .interrupts import Handlers, interrupt_by_default
 from .leavings import Start, keep_returns
 from .main_module import MAIN_NAMES
 from .receive import put_files
-from .report import Stop, encode_error
+from .report import Stop, be_counted, encode_error
 from .script import python_excepthook, told_by_python
 from .session_files import SessionFiles
 from .streams import flush_streams
@@ -123,6 +123,7 @@ class Session:
                 if not verdict:
                     verdict.append((b"E", encode_error({"code": "exception", "message": f"the cell broke the runner: {type(error).__name__}"})))
         self.line.close()
+        be_counted()
         tell(*verdict[0])
 
     def verdict_of(self, order):

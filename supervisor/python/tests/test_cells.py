@@ -290,7 +290,8 @@ BROKEN = ["len = print = None", "import builtins; builtins.__dict__.update(dict.
           "import sys; sys.stdout = sys.stderr = None", "import sys; sys.stdout.close(); sys.stderr.close()", "import sys; sys.setrecursionlimit(40)",
           "import sys; sys.settrace(lambda *a: 1 / 0)", "import sys; sys.setprofile(lambda *a: 1 / 0)", "import signal; signal.signal = signal.getsignal = None",
           "import gc; gc.disable(); gc.set_debug(gc.DEBUG_STATS)", "import random; random._inst = None", "import threading; threading.enumerate = threading.main_thread = None",
-          "import os; os.chdir('/')", "import linecache; linecache.cache = linecache.getlines = None", "import os; os.environ.clear()", "del __builtins__"]
+          "import os; os.chdir('/')", "import linecache; linecache.cache = linecache.getlines = None", "import os; os.environ.clear()", "del __builtins__",
+          "import asyncio; asyncio.set_event_loop = asyncio.SelectorEventLoop = None"]
 
 
 @pytest.mark.parametrize("code", BROKEN)

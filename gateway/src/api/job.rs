@@ -132,6 +132,9 @@ impl App {
         let order = Order { body, runtime, cell, given: meter.given() };
         let answer = self.execute_chosen(id, (caller.tenant(), wish), order, (&mut chosen, &memory), &meter).await;
         let mut answer = answer.unwrap_or_else(|away| unanswered(id, away));
+        if let Some(session) = session {
+            answer = self.told_of(id, caller.tenant(), session, answer).await;
+        }
         if let Some(Ok(name)) = chosen.map(|chosen| HeaderValue::from_str(chosen.profile())) {
             answer.headers_mut().insert(HeaderName::from_static(PROFILE_HEADER), name);
         }

@@ -5,7 +5,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use cloister_protocol::{Answer, ErrorCode, Failure, Given, ID_HEADER, JobId};
+use cloister_protocol::{Answer, ErrorCode, Failure, Given, ID_HEADER, JobId, SessionEnd};
 use hyper::StatusCode;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
@@ -35,6 +35,11 @@ pub fn unmet(id: JobId, failure: &Failure) -> Response {
         Some(_) => answered(id, failure.code, &Answer::Failed { id, error: failure, given: Given::default() }),
         None => refuse_as(id, failure),
     }
+}
+
+/// A session is over.
+pub fn refuse_ended(id: JobId, end: SessionEnd, message: &str) -> Response {
+    refuse_as(id, &Failure::session_ended(end, message))
 }
 
 fn refuse_as(id: JobId, failure: &Failure) -> Response {

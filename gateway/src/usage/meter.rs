@@ -84,8 +84,11 @@ impl Job {
             Outcome::Failed(ErrorCode::MissingPackages) => Some(false),
             Outcome::Failed(code) if code.status() == 422 => Some(true),
             Outcome::Failed(ErrorCode::Lost | ErrorCode::Internal) => None,
+            // A session may be over before its cell has begun, or while that runs.
+            Outcome::Failed(ErrorCode::SessionEnded) | Outcome::Served | Outcome::Abandoned => {
+                self.given.since().map_or(Some(false), |_| None)
+            }
             Outcome::Failed(_) => Some(false),
-            Outcome::Served | Outcome::Abandoned => self.given.since().map_or(Some(false), |_| None),
         }
     }
 

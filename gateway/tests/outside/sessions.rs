@@ -217,6 +217,30 @@ fn without_a_supervisor_nothing_is_told_of_sessions() -> Outcome {
 }
 
 #[test]
+fn who_asks_for_what_a_supervisor_before_had_is_told_so() -> Outcome {
+    let place = Place::new()?;
+    let supervisor = Supervisor::start_at(&place, |request, stream| answer(request, stream).map(|()| true))?;
+    let gateway = Gateway::start(&place)?;
+    let mut client = Client::connect(gateway.address)?;
+    let json = "content-type: application/json\r\n";
+    let session =
+        ask(&mut client, "POST /sessions", json, "{}")?.header("x-cloister-id").unwrap_or_default().to_owned();
+    std::fs::remove_file(supervisor.kill())?;
+    let _anew = Supervisor::start_at(&place, |_, stream| {
+        let outcome = "x-cloister-outcome: not_found\r\n";
+        respond(stream, "404 Not Found", outcome, r#"{"error":{"code":"not_found"}}"#).map(|()| true)
+    })?;
+    for line in [format!("GET /sessions/{session}"), format!("DELETE /sessions/{session}/files/a")] {
+        let response = ask(&mut client, &line, "", "")?;
+        response.refusal(410, "session_ended");
+        assert_eq!(response.json()["error"]["reason"], "node_restarted");
+    }
+    cell(&mut client, &session, "", r#"{"code":"x"}"#)?.refusal(410, "session_ended");
+    assert_eq!(cell(&mut client, SESSION, "", r#"{"code":"x"}"#)?.status(), 404, "this one is nobody's");
+    Ok(())
+}
+
+#[test]
 fn a_supervisor_that_dies_takes_sessions_with_it() -> Outcome {
     let supervisor = Supervisor::start(|_, _| Ok(false))?;
     let gateway = Gateway::start(&supervisor.socket)?;

@@ -45,7 +45,7 @@ pub const PATH: &str = "/sessions/{id}/execute";
         (status = 403, description = "The key may no longer use the session's profile: forbidden.", body = schemas::Refused),
         (status = 404, description = "There is no such session of this key's here: not_found.", body = schemas::Refused),
         (status = 408, description = "The body took too long to arrive: request_timeout.", body = schemas::Refused),
-        (status = 409, description = "A cell runs, and this one would not wait: session_busy.", body = schemas::Refused),
+        (status = 409, description = "A cell runs, and this one would not wait, has waited too long, or too many wait: session_busy.", body = schemas::Refused),
         (status = 410, description = "The session is over, and `reason` says why: session_ended.", body = schemas::Refused),
         (status = 413, description = "The body or the code is too large: too_large.", body = schemas::Refused),
         (status = 415, description = "The body is not declared as JSON: unsupported_media_type.", body = schemas::Refused),

@@ -45,9 +45,10 @@ const QUOTED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.
         (status = 403, description = "A page of others asks, or a name that is not this node's: forbidden.", body = schemas::Refused),
         (status = 404, description = "There is no such session of this key's here: not_found.", body = schemas::Refused),
         (status = 408, description = "The body took too long to arrive: request_timeout.", body = schemas::Refused),
+        (status = 409, description = "It has waited too long for its turn behind a cell, or too many wait: session_busy.", body = schemas::Refused),
         (status = 410, description = "The session is over, and `reason` says why: session_ended.", body = schemas::Refused),
         (status = 413, description = "The body is too large: too_large.", body = schemas::Refused),
-        (status = 422, description = "It could not be done in the session, as the message says: exception.", body = schemas::Refused),
+        (status = 422, description = "It could not be done in the session, as the message says: exception, killed.", body = schemas::Refused),
         (status = 429, description = "Too many at once (overloaded), or too fast (rate_limited): wait Retry-After seconds.", body = schemas::Refused),
         (status = 500, description = "A bug of ours: internal.", body = schemas::Refused),
         (status = 502, description = "The supervisor went away meanwhile, and all sessions with it: lost.", body = schemas::Refused),
@@ -72,9 +73,10 @@ pub async fn list(State(app): State<Arc<App>>, asked: Asked) -> Response {
         (status = 403, description = "A page of others asks, or a name that is not this node's: forbidden.", body = schemas::Refused),
         (status = 404, description = "There is no such session of this key's here, or no such file in it: not_found.", body = schemas::Refused),
         (status = 408, description = "The body took too long to arrive: request_timeout.", body = schemas::Refused),
+        (status = 409, description = "It has waited too long for its turn behind a cell, or too many wait: session_busy.", body = schemas::Refused),
         (status = 410, description = "The session is over, and `reason` says why: session_ended.", body = schemas::Refused),
         (status = 413, description = "The body is too large: too_large.", body = schemas::Refused),
-        (status = 422, description = "It could not be done in the session, as the message says: exception.", body = schemas::Refused),
+        (status = 422, description = "It could not be done in the session, as the message says: exception, killed.", body = schemas::Refused),
         (status = 429, description = "Too many at once (overloaded), or too fast (rate_limited): wait Retry-After seconds.", body = schemas::Refused),
         (status = 500, description = "A bug of ours: internal.", body = schemas::Refused),
         (status = 502, description = "The supervisor went away meanwhile, and all sessions with it: lost.", body = schemas::Refused),
@@ -106,10 +108,11 @@ pub async fn fetch(State(app): State<Arc<App>>, asked: Asked) -> Response {
         (status = 403, description = "A page of others asks, or a name that is not this node's: forbidden.", body = schemas::Refused),
         (status = 404, description = "There is no such session of this key's here: not_found.", body = schemas::Refused),
         (status = 408, description = "The body took too long to arrive: request_timeout.", body = schemas::Refused),
+        (status = 409, description = "It has waited too long for its turn behind a cell, or too many wait: session_busy.", body = schemas::Refused),
         (status = 410, description = "The session is over, and `reason` says why: session_ended.", body = schemas::Refused),
         (status = 413, description = "It is larger than a body may be, or than there is room for: too_large.", body = schemas::Refused),
         (status = 415, description = "The body is encoded: unsupported_media_type.", body = schemas::Refused),
-        (status = 422, description = "It could not be done in the session, as the message says: exception.", body = schemas::Refused),
+        (status = 422, description = "It could not be done in the session, as the message says: exception, killed.", body = schemas::Refused),
         (status = 429, description = "Too many at once (overloaded), or too fast (rate_limited): wait Retry-After seconds.", body = schemas::Refused),
         (status = 500, description = "A bug of ours: internal.", body = schemas::Refused),
         (status = 502, description = "The supervisor went away meanwhile, and all sessions with it: lost.", body = schemas::Refused),
@@ -134,9 +137,10 @@ pub async fn put(State(app): State<Arc<App>>, asked: Asked) -> Response {
         (status = 403, description = "A page of others asks, or a name that is not this node's: forbidden.", body = schemas::Refused),
         (status = 404, description = "There is no such session of this key's here, or no such file in it: not_found.", body = schemas::Refused),
         (status = 408, description = "The body took too long to arrive: request_timeout.", body = schemas::Refused),
+        (status = 409, description = "It has waited too long for its turn behind a cell, or too many wait: session_busy.", body = schemas::Refused),
         (status = 410, description = "The session is over, and `reason` says why: session_ended.", body = schemas::Refused),
         (status = 413, description = "The body is too large: too_large.", body = schemas::Refused),
-        (status = 422, description = "It could not be done in the session, as the message says: exception.", body = schemas::Refused),
+        (status = 422, description = "It could not be done in the session, as the message says: exception, killed.", body = schemas::Refused),
         (status = 429, description = "Too many at once (overloaded), or too fast (rate_limited): wait Retry-After seconds.", body = schemas::Refused),
         (status = 500, description = "A bug of ours: internal.", body = schemas::Refused),
         (status = 502, description = "The supervisor went away meanwhile, and all sessions with it: lost.", body = schemas::Refused),
@@ -147,14 +151,14 @@ pub async fn delete(State(app): State<Arc<App>>, asked: Asked) -> Response {
     ordered(&app, asked, Method::DELETE, named).await
 }
 
-/// Where an order goes, by the path of a request: a refusal, if nowhere.
-type Place = fn(JobId, &Request) -> Result<String, Box<Response>>;
+/// To which session an order goes and where in it, by the path of a request: a refusal, if nowhere.
+type Place = fn(JobId, &Request) -> Result<(JobId, String), Box<Response>>;
 
 /// Hands an order on.
 async fn ordered(app: &App, asked: Asked, method: Method, place: Place) -> Response {
     let Asked { id, caller, request } = asked;
     let answer = async {
-        let path = place(id, &request)?;
+        let (session, path) = place(id, &request)?;
         let mut memory = app.bodies.begin(caller.tenant());
         let body = match method {
             Method::PUT => app.read_plain(id, request, &mut memory).await?,
@@ -166,25 +170,26 @@ async fn ordered(app: &App, asked: Asked, method: Method, place: Place) -> Respo
             Method::PUT => SessionOrder { method, path, media_type: BYTES, body: body.into() },
             _ => SessionOrder::plain(method, path),
         };
-        Ok(app.order(id, &caller, &order).await)
+        let response = app.order(id, &caller, &order).await;
+        Ok(app.told_of(id, caller.tenant(), session, response).await)
     };
     let mut response = answer.await.unwrap_or_else(|refusal: Box<Response>| *refusal);
     caller.sign(&mut response);
     response
 }
 
-fn listed(id: JobId, request: &Request) -> Result<String, Box<Response>> {
-    session_in(id, request).map(|(session, _)| format!("/{session}/{FILES}"))
+fn listed(id: JobId, request: &Request) -> Result<(JobId, String), Box<Response>> {
+    session_in(id, request).map(|(session, _)| (session, format!("/{session}/{FILES}")))
 }
 
-fn named(id: JobId, request: &Request) -> Result<String, Box<Response>> {
+fn named(id: JobId, request: &Request) -> Result<(JobId, String), Box<Response>> {
     let (session, rest) = session_in(id, request)?;
     let refused = |why: String| Box::new(misdirected(id, ErrorCode::InvalidRequest, &why, request));
     let quoted =
         rest.strip_prefix('/').and_then(|rest| rest.strip_prefix(FILES)?.strip_prefix('/')).unwrap_or_default();
     let path = percent_decode_str(quoted).decode_utf8().map_err(|_| refused("the path is not UTF-8".to_owned()))?;
     check_file_path(&path).map_err(|wrong| refused(wrong.to_string()))?;
-    Ok(format!("/{session}/{FILES}/{}", utf8_percent_encode(&path, QUOTED)))
+    Ok((session, format!("/{session}/{FILES}/{}", utf8_percent_encode(&path, QUOTED))))
 }
 
 #[cfg(test)]
@@ -201,7 +206,7 @@ mod tests {
         let place = |path: &str| {
             let request =
                 Request::get(format!("/sessions/{session}/files/{path}")).body(Body::empty()).expect("a path");
-            named(JobId::random(), &request).map_err(|refusal| refusal.status().as_u16())
+            named(JobId::random(), &request).map(|(_, place)| place).map_err(|refusal| refusal.status().as_u16())
         };
         for (path, expected) in [
             ("a.txt", "a.txt"),

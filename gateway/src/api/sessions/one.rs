@@ -98,10 +98,10 @@ async fn ordered(app: &App, asked: Asked, order: impl FnOnce(JobId) -> SessionOr
         let (session, _) = session_in(id, &request)?;
         app.read(id, request.into_body(), &mut app.bodies.begin(caller.tenant())).await?;
         let response = app.order(id, &caller, &order(session)).await;
-        if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_FOUND | StatusCode::GONE) {
+        if response.status() == StatusCode::NO_CONTENT {
             app.sessions.forget(session, caller.tenant());
         }
-        Ok(response)
+        Ok(app.told_of(id, caller.tenant(), session, response).await)
     };
     let mut response = answer.await.unwrap_or_else(|refusal: Box<Response>| *refusal);
     caller.sign(&mut response);

@@ -1,13 +1,15 @@
-//! Under which profile a cell runs: that of its session.
+//! What of a session is known here: the profile of its cells, and that it went with a supervisor that began anew.
+
+use std::time::Instant;
 
 use axum::response::Response;
 use cloister_program::read_whole;
-use cloister_protocol::{ErrorCode, JobId, Tenant};
+use cloister_protocol::{ErrorCode, JobId, SessionEnd, Tenant};
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
 
 use crate::api::app::App;
-use crate::api::refusal::{refuse, unanswered};
+use crate::api::refusal::{refuse, refuse_ended, unanswered};
 use crate::upstream::order::SessionOrder;
 
 /// The most that is read of what the supervisor says of a session.
@@ -16,22 +18,24 @@ const LARGEST_INFO: usize = 64 * 1024;
 /// What is said of a supervisor that went away meanwhile.
 const UNTOLD: &str = "the supervisor went away while it was asked of the session; nothing ran, try again shortly";
 
+/// What is said of a session that a supervisor before this one had.
+const RESTARTED: &str = "the session is over: its node began anew; open another";
+
+#[derive(Deserialize)]
+struct Info {
+    profile: String,
+}
+
 impl App {
     /// The profile of a session of this tenant.
     ///
     /// # Errors
     /// What the supervisor says of it where it is none that goes on.
     pub async fn profile_of(&self, id: JobId, tenant: Tenant, session: JobId) -> Result<String, Box<Response>> {
-        #[derive(Deserialize)]
-        struct Info {
-            profile: String,
-        }
-        if let Some(profile) = self.sessions.profile(session, tenant) {
+        if let Some(profile) = self.sessions.profile(session, tenant, Instant::now()) {
             return Ok(profile);
         }
-        let order = SessionOrder::plain(Method::GET, format!("/{session}"));
-        let told = self.supervisor.ask_of_sessions(id, tenant, &order).await;
-        let told = told.map_err(|away| Box::new(unanswered(id, away)))?;
+        let told = self.ask_of(id, tenant, session).await?;
         if told.status() != StatusCode::OK {
             return Err(Box::new(told));
         }
@@ -39,7 +43,29 @@ impl App {
         let Ok(Info { profile }) = serde_json::from_slice(&told) else {
             return Err(Box::new(refuse(id, ErrorCode::Unavailable, UNTOLD)));
         };
-        self.sessions.note(session, tenant, &profile);
+        self.sessions.note(session, tenant, &profile, Instant::now());
         Ok(profile)
+    }
+
+    /// An answer about a session as its client gets it: a supervisor that began anew knows nothing of one that there was before.
+    pub async fn told_of(&self, id: JobId, tenant: Tenant, session: JobId, answer: Response) -> Response {
+        match answer.status() {
+            StatusCode::GONE => self.sessions.forget(session, tenant),
+            // It may be that a file is not there.
+            StatusCode::NOT_FOUND if self.sessions.was_used(session, tenant, Instant::now()) => {
+                let told = self.ask_of(id, tenant, session).await;
+                if told.is_ok_and(|told| told.status() == StatusCode::NOT_FOUND) {
+                    return refuse_ended(id, SessionEnd::NodeRestarted, RESTARTED);
+                }
+            }
+            _ => {}
+        }
+        answer
+    }
+
+    async fn ask_of(&self, id: JobId, tenant: Tenant, session: JobId) -> Result<Response, Box<Response>> {
+        let order = SessionOrder::plain(Method::GET, format!("/{session}"));
+        let told = self.supervisor.ask_of_sessions(id, tenant, &order).await;
+        told.map_err(|away| Box::new(unanswered(id, away)))
     }
 }

@@ -1,6 +1,7 @@
 //! Opening a session, and telling of all that there are.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -54,7 +55,7 @@ async fn opened(app: &App, id: JobId, caller: &Caller, request: Request) -> Resu
         SessionOrder { method: Method::POST, path: String::new(), media_type: "application/json", body: body.into() };
     let response = app.order(id, caller, &order).await;
     if response.status() == StatusCode::CREATED {
-        app.sessions.note(id, caller.tenant(), profile.as_deref().unwrap_or(DEFAULT_PROFILE));
+        app.sessions.note(id, caller.tenant(), profile.as_deref().unwrap_or(DEFAULT_PROFILE), Instant::now());
     }
     Ok(response)
 }

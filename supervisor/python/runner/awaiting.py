@@ -10,8 +10,14 @@ loops = []
 
 def prepare_loop():
     """The session's loop, where asyncio is imported: the one that its functions find."""
-    if "asyncio" not in sys_modules:
-        return
+    try:
+        if "asyncio" in sys_modules:
+            take_up_loop()
+    except Exception:  # a session may have made of asyncio what it likes; cells that await are told
+        pass
+
+
+def take_up_loop():
     import asyncio
 
     if not loops or loops[0].is_closed():
@@ -32,8 +38,8 @@ def run_awaiting(coroutine):
     """What a coroutine comes to. An interrupt is raised where code runs, and where all wait it calls the coroutine off."""
     import asyncio
 
-    prepare_loop()
-    loop, called_off = loops[0], []
+    take_up_loop()
+    loop, tasks, called_off = loops[0], [], []
 
     async def awaited():
         try:
@@ -43,30 +49,35 @@ def run_awaiting(coroutine):
                 raise KeyboardInterrupt().with_traceback(error.__traceback__) from None
             raise
 
-    task = loop.create_task(awaited())
-
     def interrupt(number, frame):
-        if called_off or task.done() or is_in_step(frame, asyncio.events.Handle._run.__code__):
+        if called_off or any(task.done() for task in tasks) or is_in_step(frame, asyncio.events.Handle._run.__code__):
             raise KeyboardInterrupt
         called_off.append(True)
-        task.cancel()
-        loop.call_soon_threadsafe(nothing)
+        for task in tasks:
+            task.cancel()
+            loop.call_soon_threadsafe(nothing)
 
     ours = getsignal(SIGINT) is default_int_handler
-    if ours:
-        set_signal(SIGINT, interrupt)
     try:
-        return loop.run_until_complete(task)
+        if ours:
+            set_signal(SIGINT, interrupt)
+        tasks.append(loop.create_task(awaited()))
+        if called_off:
+            tasks[0].cancel()
+        return loop.run_until_complete(tasks[0])
     except asyncio.CancelledError:
         if called_off:
             raise KeyboardInterrupt from None
         raise
     except (KeyboardInterrupt, SystemExit):
-        end_task(loop, task)
+        for task in tasks:
+            end_task(loop, task)
         raise
     finally:
         if ours and getsignal(SIGINT) is interrupt:
             set_signal(SIGINT, default_int_handler)
+        if not tasks or tasks[0].done():
+            coroutine.close()
 
 
 def end_task(loop, task):

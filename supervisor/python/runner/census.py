@@ -7,17 +7,22 @@ from .captured import os_getpid, sys_modules
 from .texts import encodable
 
 MOST_NAMED_THREADS, LONGEST_THREAD = 32, 80
-# Libraries whose threads a copy waits for that has none of them.
-WAITING_LIBRARIES = ("libgomp", "libiomp", "libomp", "libmkl")
 
 # Captured, for a cell may patch them.
 list_directory, look_for_child, open_file = os.listdir, os.waitid, open
+# How many threads Python goes on to count that a copy of the process is without.
+lost_threads = [0]
 ANY_CHILD = os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT
+
+
+def forget_threads():
+    """In a copy, which has none but the main one: whatever is counted there is another's."""
+    lost_threads[0] = thread_count()
 
 
 def python_threads():
     """The names of Python's threads but for the main one, and how many there are."""
-    count = thread_count()
+    count = max(0, thread_count() - lost_threads[0])
     threading = sys_modules.get("threading")
     if not count or threading is None:
         return [], count
@@ -42,16 +47,6 @@ def native_threads(of_python):
         return max(0, len(list_directory("/proc/self/task")) - 1 - of_python)
     except OSError:
         return 0
-
-
-def waiting_library():
-    """The name of a library whose threads a copy would wait for, if one is there."""
-    try:
-        with open_file("/proc/self/maps") as maps:
-            names = {line.rpartition("/")[2].rstrip("\n") for line in maps if "/" in line}
-    except OSError:
-        return None
-    return next((name for name in sorted(names) if name.startswith(WAITING_LIBRARIES)), None)
 
 
 def children():

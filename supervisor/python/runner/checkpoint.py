@@ -5,18 +5,23 @@ byte on the pipe that wakes it, or for the end of that.
 """
 
 import os
-from _signal import SIG_SETMASK, pthread_sigmask, sigtimedwait
+import select
+from _signal import SIG_SETMASK, pidfd_send_signal, pthread_sigmask, sigtimedwait
 
 from .captured import os_exit, os_getpid, os_read, sys_modules
-from .census import children, native_threads, python_threads, waiting_library
+from .census import children, native_threads, python_threads
 from .interrupts import SIGNALS
+from .native_pools import do_without, let_pools_go
 from .streams import call_native
 from .telling import pipe_turn
 
 # Captured, for a cell may patch them.
 fork_process, wait_for_process, kill_process, new_session, pipe_for_number = os.fork, os.waitpid, os.kill, os.setsid, os.pipe
 close_end, write_number = os.close, os.write
+hold_process, tell_process, make_end_poll = os.pidfd_open, pidfd_send_signal, select.poll
 SIGKILL = 9
+# Milliseconds that the end of a copy is waited for.
+LONGEST_END = 50
 
 # In the place of what is said of a copy: this is the copy, and it goes on.
 WOKEN = object()
@@ -28,15 +33,27 @@ class Checkpoint:
 
     def make(self):
         """Put the process as it is now in the place of what was put aside before: what is said of it, or `WOKEN`."""
-        self.drop()
+        ends = self.drop()
+        said = self.make_new()
+        if ends is not None:
+            # Who stops all of the session's processes next would stop that one before its end, too.
+            if said is not WOKEN:
+                poll = make_end_poll()
+                poll.register(ends)
+                poll.poll(LONGEST_END)
+            close_end(ends)
+        return said
+
+    def make_new(self):
         names, count = python_threads()
         said = {"checkpoint": False, "threads": names, "count": count}
-        library = waiting_library() if native_threads(count) else None
+        left, library = let_pools_go() if native_threads(count) else ([], None)
         if library is not None:
-            said["why"] = f"{library} has started threads, which a copy of the process would not have and would wait for"
+            said["why"] = f"{library} has threads that a copy of the process would not have and would wait for"
         else:
             copy = self.fork()
             if copy == 0:
+                do_without(left)
                 return WOKEN
             if copy > 0:
                 self.copy = said["pid"] = copy
@@ -47,12 +64,15 @@ class Checkpoint:
         return said
 
     def drop(self):
-        if self.copy is not None:
+        """End the copy that was put aside before; what tells of its end."""
+        copy, self.copy, ends = self.copy, None, None
+        if copy is not None:
             try:
-                kill_process(self.copy, SIGKILL)
-            except OSError:
-                pass
-            self.copy = None
+                ends = hold_process(copy)
+                tell_process(ends, SIGKILL)
+            except OSError:  # it has ended, or the kernel has no such calls for sessions
+                kill_by_number(copy)
+        return ends
 
     def fork(self):
         """The number of the copy, 0 in the copy once it is woken, or the negative number of the error."""
@@ -78,6 +98,13 @@ class Checkpoint:
             pass
         pthread_sigmask(SIG_SETMASK, mask)
         self.copy = None
+
+
+def kill_by_number(copy):
+    try:
+        kill_process(copy, SIGKILL)
+    except OSError:
+        pass
 
 
 def fork_aside():

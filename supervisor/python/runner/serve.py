@@ -6,11 +6,11 @@ import os
 import select
 import sys
 
-from .captured import LIBRARY_FD, RESULT_FD, RETURNS_FD, load_sessions, os_close, os_exit, os_times, os_write, sys_modules
+from .captured import LIBRARY_FD, RESULT_FD, RETURNS_FD, load_sessions, os_close, os_exit, os_write, sys_modules
 from .encode import dump
 from .figures import look_for_figures
 from .receive import read_standard_input, receive
-from .report import ahead_of_end, done_frame, encode_error, frame, send, tell_wait
+from .report import ahead_of_end, be_counted, done_frame, encode_error, frame, send, tell_wait
 from .main_module import MAIN_NAMES, remove_script
 from .exit_handlers import judge_exit_handlers
 from .leavings import Start, keep_returns, leaves_nothing, returns
@@ -93,14 +93,6 @@ def prepare_calls(request):
 
     keep_returns()
     give_tools(request["tools"], request["tools_bytes"], request["tools_most"])
-
-
-def be_counted():
-    """Have the kernel count the CPU time until now: that of a process that runs is else counted now and then, times(2)."""
-    try:
-        os_times()
-    except OSError:
-        pass
 
 
 def rehearse():

@@ -14,6 +14,7 @@ from .bundles import bundle_bytes, bundle_of, display, show_bundle
 from .captured import CELL_NAME, os_exit, os_getcwd, os_getpid, sys_modules
 from .cell import Cell
 from .cell_line import CellLine
+from .census import forget_threads
 from .checkpoint import WOKEN, Checkpoint
 from .describe import describe
 from .drawings import figures_are_shown, show_open_figures
@@ -24,7 +25,7 @@ from .interrupts import Handlers, interrupt_by_default
 from .leavings import Start, keep_returns
 from .main_module import MAIN_NAMES
 from .receive import put_files
-from .report import Stop, encode_error
+from .report import Stop, be_counted, encode_error
 from .script import python_excepthook, told_by_python
 from .session_files import SessionFiles
 from .streams import flush_streams
@@ -100,6 +101,7 @@ class Session:
         said = self.checkpoint.make()
         while said is WOKEN:
             speaker[:] = [os_getpid()]
+            forget_threads()
             self.line.renew()
             renew_loop()
             said = self.checkpoint.make()
@@ -121,6 +123,7 @@ class Session:
                 if not verdict:
                     verdict.append((b"E", encode_error({"code": "exception", "message": f"the cell broke the runner: {type(error).__name__}"})))
         self.line.close()
+        be_counted()
         tell(*verdict[0])
 
     def verdict_of(self, order):

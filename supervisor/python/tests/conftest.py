@@ -1,13 +1,18 @@
 """The runner's parts as modules, and the text that they are put together to as `build.rs` does it."""
 
+import os
 import re
 import sys
 from pathlib import Path
 
 import pytest
 
+from session_of import Session
+
 FOLDER = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(FOLDER))
+
+INTERPRETERS = [sys.executable, *map(str, Path(os.environ.get("CLOISTER_RUNTIME") or "/var/lib/cloister/python").glob("usr/bin/python3"))]
 
 PARTS = (FOLDER / "runner/parts").read_text().split()
 LATE = (FOLDER / "runner/late").read_text().split()
@@ -62,11 +67,9 @@ def sessions_text():
     return f"LATE.update({{\n{strings(SESSIONS)}}})\n"
 
 
-@pytest.fixture
-def session(tmp_path, runner_text, sessions_text):
+@pytest.fixture(params=INTERPRETERS, ids=["at hand", "of the sandboxes"][: len(INTERPRETERS)])
+def session(request, tmp_path, runner_text, sessions_text):
     """A session that has begun."""
-    from session_of import Session
-
-    begun = Session((runner_text, sessions_text), tmp_path)
+    begun = Session((runner_text, sessions_text), tmp_path, interpreter=request.param)
     yield begun
     begun.close()

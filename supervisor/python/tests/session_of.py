@@ -123,23 +123,46 @@ class Session:
         return self.restore()
 
     def restore(self):
-        select.select([self.pidfd()], [], [])
+        for pid in self.processes():
+            if pid != self.rest["pid"]:
+                end(pid)
         while select.select([self.said], [], [], 0)[0]:
             os.read(self.said, 1 << 16)
         self.pid = self.rest["pid"]
         os.write(self.wake, b"\1")
         return self.at_rest()
 
-    def close(self):
-        for pid in {self.pid, self.rest.get("pid") or self.pid}:
+    def processes(self):
+        """Those that have the session's result pipe."""
+        pipe, found = os.fstat(self.said).st_ino, []
+        for pid in filter(str.isdecimal, os.listdir("/proc")):
             try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
+                if os.stat(f"/proc/{pid}/fd/3").st_ino == pipe:
+                    found.append(int(pid))
+            except OSError:
                 pass
-        self.process.kill()
+        return found
+
+    def close(self):
+        for pid in self.processes():
+            end(pid)
         self.process.wait()
         for fd in (self.wake, self.said, self.returns, self.stdout, self.stderr):
             os.close(fd)
+
+
+def end(pid):
+    """Ends a process, and waits until it has."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    select.select([process], [], [])
+    os.close(process)
 
 
 def printed(pipe):

@@ -160,8 +160,13 @@ def test_shown_by_threads_each_is_whole(session):
     assert [len(shown["text/plain"]) for shown in told.shown] == [3002] * 200 and told.tag == "R"
 
 
+def brings(session, name):
+    if session.run(f"import {name}").error:
+        pytest.skip(f"{name} is not there")
+
+
 def test_figures_are_shown_at_the_end_and_closed(session):
-    pytest.importorskip("matplotlib")
+    brings(session, "matplotlib")
     told = session.run("import matplotlib\nmatplotlib.use('agg')\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.figure()\nplt.plot([3])\nNone")
     assert [base64.b64decode(shown["image/png"])[1:4] for shown in told.shown] == [b"PNG"] * 2 and told.tag == "R"
     assert session.run("plt.get_fignums()").result == []
@@ -173,9 +178,9 @@ def test_figures_are_shown_at_the_end_and_closed(session):
 
 
 def test_pictures_and_frames_are_shown_as_what_they_offer(session):
-    pandas = pytest.importorskip("pandas")
+    brings(session, "pandas")
     value = session.run("import pandas\npandas.DataFrame({'a': [1]})").value
-    assert value["text/html"].startswith("<div>") and pandas.DataFrame({"a": [1]}).to_string() == value["text/plain"]
+    assert value["text/html"].startswith("<div>") and value["text/plain"].split() == ["a", "0", "1"]
 
 
 TOOLS = {"tools": [{"name": "search"}, {"name": "other"}], "tools_bytes": 1000, "tools_most": 2}
@@ -241,7 +246,7 @@ def test_an_interrupt_is_an_exception_in_the_cell(session, code):
     begun(session)
     session.interrupt()
     told = session.heard()
-    assert told.error["code"] == "interrupted" and 1 <= told.error["line"] <= 3, told.error
+    assert told.error["code"] == "interrupted" and 1 <= told.error["line"] <= 4, told.error
     session.at_rest()
     assert session.run("6").result == 6
 
@@ -285,7 +290,8 @@ BROKEN = ["len = print = None", "import builtins; builtins.__dict__.update(dict.
           "import sys; sys.stdout = sys.stderr = None", "import sys; sys.stdout.close(); sys.stderr.close()", "import sys; sys.setrecursionlimit(40)",
           "import sys; sys.settrace(lambda *a: 1 / 0)", "import sys; sys.setprofile(lambda *a: 1 / 0)", "import signal; signal.signal = signal.getsignal = None",
           "import gc; gc.disable(); gc.set_debug(gc.DEBUG_STATS)", "import random; random._inst = None", "import threading; threading.enumerate = threading.main_thread = None",
-          "import os; os.chdir('/')", "import linecache; linecache.cache = linecache.getlines = None", "import os; os.environ.clear()", "del __builtins__"]
+          "import os; os.chdir('/')", "import linecache; linecache.cache = linecache.getlines = None", "import os; os.environ.clear()", "del __builtins__",
+          "import asyncio; asyncio.set_event_loop = asyncio.SelectorEventLoop = None"]
 
 
 @pytest.mark.parametrize("code", BROKEN)

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-INTERPRETERS = [sys.executable, *map(str, Path(os.environ.get("CLOISTER_RUNTIME") or "/var/lib/cloister/python").glob("usr/bin/python3"))]
+from conftest import INTERPRETERS
+
 LIMIT = 1 << 20
 
 

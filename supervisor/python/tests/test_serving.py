@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from runner import report
 from runner import serve as part
 
 
@@ -129,5 +130,5 @@ def test_cpu_time_that_cannot_be_counted_is_none(monkeypatch):
     def refused():
         raise OSError
 
-    monkeypatch.setattr(part, "os_times", refused)
+    monkeypatch.setattr(report, "os_times", refused)
     assert part.be_counted() is None

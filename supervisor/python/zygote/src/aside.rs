@@ -4,7 +4,7 @@
 //! lives: `vfork(2)`. It forks on a stack of its own. What returns there as the copy has to return to where this thread stands, on the
 //! stack that it stands on: `swapcontext(3)` leads away from there, and back once in each process.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::io;
 use std::mem::zeroed;
 use std::ptr::{null_mut, without_provenance_mut};
@@ -86,7 +86,8 @@ fn way() -> io::Result<*mut Way> {
     if !made.is_null() {
         return Ok(made);
     }
-    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK);
+    let (access, kind) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK);
     // SAFETY: new memory, of nobody else's.
     let stacks = unsafe { libc::mmap(null_mut(), 2 * STACK, access, kind, -1, 0) };
     if stacks == libc::MAP_FAILED {
@@ -103,8 +104,10 @@ fn way() -> io::Result<*mut Way> {
 /// On the first stack: starts the process between, and goes home when that is over.
 extern "C" fn depart() {
     let way = WAY.load(Relaxed);
-    // SAFETY: the second of the two stacks; what is on it grows down from its end.
-    let top = unsafe { (*way).stacks.add(2 * STACK) };
+    // SAFETY: it lives for ever.
+    let stacks = unsafe { (*way).stacks };
+    // SAFETY: the second of the two; what is on it grows down from its end.
+    let top = unsafe { stacks.add(2 * STACK) };
     // No signal tells of its end, so that nobody finds it who waits for children: "clone children" in wait(2).
     let flags = libc::CLONE_VM | libc::CLONE_VFORK;
     // SAFETY: a stack of its own, and what it is handed outlives it.
@@ -121,9 +124,10 @@ extern "C" fn fork_between(way: *mut c_void) -> c_int {
     let copy = unsafe { libc::fork() };
     if copy == 0 {
         // SAFETY: it lives for ever, and is the copy's own.
-        unsafe { (*way).is_copy.store(true, Relaxed) };
+        let way = unsafe { &*way };
+        way.is_copy.store(true, Relaxed);
         // SAFETY: a context that stands still in this copy of the memory, and that nothing else goes home to.
-        unsafe { libc::setcontext(&raw const (*way).home) };
+        unsafe { libc::setcontext(&raw const way.home) };
     }
     let told = if copy < 0 { -last_error() } else { copy };
     // SAFETY: it lives for ever, and who else reads it stands still.
@@ -148,13 +152,16 @@ fn restart_sequences() {
     #[cfg(target_arch = "aarch64")]
     const SIGNATURE: u32 = 0xd428_bc00;
     const SMALLEST: u32 = 32;
-    // SAFETY: names of variables; null where the C library has none of them.
-    let [offset, size] = [c"__rseq_offset", c"__rseq_size"].map(|name| unsafe { libc::dlsym(null_mut(), name.as_ptr()) });
+    // SAFETY: the name of a variable; null where the C library has none of it.
+    let variable = |name: &CStr| unsafe { libc::dlsym(null_mut(), name.as_ptr()) };
+    let (offset, size) = (variable(c"__rseq_offset"), variable(c"__rseq_size"));
     if offset.is_null() || size.is_null() {
         return;
     }
-    // SAFETY: variables of the C library's, which never change: `ptrdiff_t` and `unsigned int`.
-    let (offset, size) = unsafe { (*offset.cast::<isize>(), *size.cast::<u32>()) };
+    // SAFETY: a variable of the C library's, which never changes: `ptrdiff_t`.
+    let offset = unsafe { *offset.cast::<isize>() };
+    // SAFETY: as above: `unsigned int`.
+    let size = unsafe { *size.cast::<u32>() };
     if size > 0 {
         let area = without_provenance_mut::<c_void>(thread_pointer().wrapping_add_signed(offset));
         // SAFETY: the area that the C library has for this thread, as it registers it itself.
@@ -190,10 +197,8 @@ mod tests {
             // SAFETY: the copy calls nothing that another thread may hold a lock of.
             match unsafe { fork() }.expect("a copy") {
                 Aside::Copy => {
-                    // SAFETY: has no side effects.
-                    let numbers = unsafe { [libc::getpid(), libc::getppid(), libc::sched_getcpu()] };
-                    let told = numbers.map(i32::to_ne_bytes).concat();
-                    let _ = write.write_all(&told);
+                    let numbers = [std::process::id(), std::os::unix::process::parent_id()];
+                    let _ = write.write_all(&numbers.map(u32::to_ne_bytes).concat());
                     // SAFETY: ends the copy without the tests' harness.
                     unsafe { libc::_exit(i32::try_from(round).unwrap_or(0)) }
                 }
@@ -201,7 +206,7 @@ mod tests {
                     drop(write);
                     let mut told = Vec::new();
                     read.read_to_end(&mut told).expect("what the copy says");
-                    assert_eq!(told.len(), 12, "it has said all of it");
+                    assert_eq!(told.len(), 8, "it has said all of it");
                     assert_eq!(told[..4], copy.to_ne_bytes());
                     assert_ne!(told[4..8], std::process::id().to_ne_bytes());
                     // SAFETY: nothing is asked of how it ended.

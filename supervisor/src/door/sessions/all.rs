@@ -7,7 +7,7 @@ use std::time::Instant;
 use cloister_protocol::{ErrorCode, Failure, Interrupted, JobId, SessionEnd, SessionInfo, Tenant};
 
 use crate::door::sessions::ended::Ended;
-use crate::door::sessions::session::{Held, Session};
+use crate::door::sessions::session::{Session, let_go};
 
 /// All sessions of a node.
 #[derive(Debug, Default)]
@@ -94,7 +94,7 @@ impl Sessions {
     pub async fn close(&self, id: JobId, tenant: Tenant) -> Result<(), Failure> {
         let session = self.find(id, tenant)?;
         self.end(&session, SessionEnd::Closed);
-        drop(session.held.lock().await.take());
+        let_go(&session.held).await;
         Ok(())
     }
 
@@ -111,7 +111,7 @@ impl Sessions {
         let info = session.info();
         tracing::info!(session = %session.id, profile = session.profile, end = end.name(), cells = info.cells, cpu_ms = info.usage.cpu_ms, "a session is over");
         let held = Arc::clone(&session.held);
-        tokio::spawn(async move { drop(held.lock().await.take()) });
+        tokio::spawn(async move { let_go(&held).await });
     }
 
     /// Ends those that are longest without a cell for as long as all hold more than they may.
@@ -141,7 +141,7 @@ impl Sessions {
             self.end(session, SessionEnd::NodeGoing);
         }
         for session in &open {
-            drop::<Option<Held>>(session.held.lock().await.take());
+            let_go(&session.held).await;
         }
     }
 

@@ -35,7 +35,7 @@ impl Sessions {
         let session = Session::new((id, tenant), &pool.name, bounds, idle_s.map(Duration::from_secs));
         self.take_in(&session, engine.room_for_sessions())?;
         // Whatever becomes of this: what was taken in does not stay unless it was opened.
-        let opening = Opening { all: Arc::clone(self), session: Arc::clone(&session) };
+        let opening = Opening { all: Arc::clone(self), session: Arc::clone(&session), stays: false };
         let place = engine.enter(tenant).await?;
         // In a task of its own, which a client that leaves does not cut short halfway.
         let (tell, told) = oneshot::channel();
@@ -81,6 +81,7 @@ impl Sessions {
 struct Opening {
     all: Arc<Sessions>,
     session: Arc<Session>,
+    stays: bool,
 }
 
 impl Opening {
@@ -99,15 +100,17 @@ impl Opening {
         Ok(self)
     }
 
-    fn stays(self) {
+    fn stays(mut self) {
+        self.stays = true;
         self.all.watch(&self.session);
-        std::mem::forget(self);
     }
 }
 
 impl Drop for Opening {
     fn drop(&mut self) {
-        self.all.end(&self.session, SessionEnd::Closed);
+        if !self.stays {
+            self.all.end(&self.session, SessionEnd::Closed);
+        }
     }
 }
 

@@ -20,6 +20,19 @@ pub struct Held {
     pub(super) _lent: Lent,
 }
 
+/// Has nothing of a session run any more, once nobody else has it in hand.
+pub async fn let_go(held: &tokio::sync::Mutex<Option<Held>>) {
+    // For as long as it takes: who comes meanwhile waits for the same.
+    end(&mut *held.lock().await).await;
+}
+
+/// The same, for who has it in hand.
+pub async fn end(held: &mut Option<Held>) {
+    if let Some(Held { interpreter, _lent }) = held.take() {
+        interpreter.end().await;
+    }
+}
+
 /// A session.
 #[derive(Debug)]
 pub struct Session {

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::door::places::Place;
 use crate::door::sessions::all::{Sessions, ended};
-use crate::door::sessions::session::{Asking, Held, Session};
+use crate::door::sessions::session::{Asking, Held, Session, end};
 use crate::job::bounds::Bounds;
 use crate::job::conversation::Conversation;
 use crate::job::outcome::Outcome;
@@ -105,13 +105,9 @@ impl Turn {
             session.end_cell(ran.as_ref().ok().and_then(|outcome| outcome.as_ref().ok()));
             drop((place, asking));
             let lives = lives(&ran);
-            let end = match lives {
-                Lives::AsItWas | Lives::Restored => None,
-                Lives::Not => Some(SessionEnd::Crashed),
-            };
-            if let Some(end) = end {
-                *held = None;
-                all.end(&session, end);
+            if matches!(lives, Lives::Not) {
+                end(&mut held).await;
+                all.end(&session, SessionEnd::Crashed);
             }
             let _ = tell.send(match ran {
                 Ok(Ok(outcome)) => Ok(outcome),
@@ -138,7 +134,7 @@ impl Turn {
                 end = session.over() => Err(end),
             };
             if let Ok(Err(Over)) = done {
-                *held = None;
+                end(&mut held).await;
                 all.end(&session, SessionEnd::Crashed);
             }
             drop(asking);
@@ -186,6 +182,6 @@ async fn rest(lives: Lives, (all, session): (&Sessions, &Arc<Session>), mut held
         all.keep_within(memory);
         return;
     }
-    *held = None;
+    end(&mut held).await;
     all.end(session, SessionEnd::Crashed);
 }

@@ -140,6 +140,12 @@ impl Interpreter {
         self.checkpoint.as_ref().is_some_and(|checkpoint| !has_ended(&checkpoint.process))
     }
 
+    /// Ends it, and waits until nothing of it runs any more.
+    pub async fn end(self) {
+        self.cell.kill();
+        self.cell.gone().await;
+    }
+
     /// Waits until the interpreter is at rest behind a cell, and stops it.
     ///
     /// # Errors

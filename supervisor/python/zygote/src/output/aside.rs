@@ -1,15 +1,11 @@
 //! What a session puts aside: a copy of the interpreter, with CPython's own steps around the fork.
 
 use std::ffi::c_long;
-use std::ptr::null_mut;
 
 use crate::aside::{self, Aside};
-use crate::output::api::{
-    Pointer, PyErr_SetFromErrno, PyExc_OSError, PyLong_FromLong, PyOS_AfterFork_Child, PyOS_AfterFork_Parent,
-    PyOS_BeforeFork,
-};
+use crate::output::api::{Pointer, PyLong_FromLong, PyOS_AfterFork_Child, PyOS_AfterFork_Parent, PyOS_BeforeFork};
 
-/// `fork_aside()`: 0 in the copy, and its number in the original, whose child it is not.
+/// `fork_aside()`: 0 in the copy, and its number in the original, whose child it is not; the negative number of what went wrong.
 pub extern "C" fn fork_aside(_: Pointer, _: Pointer) -> Pointer {
     // SAFETY: this thread holds the interpreter's lock.
     unsafe { PyOS_BeforeFork() };
@@ -22,14 +18,9 @@ pub extern "C" fn fork_aside(_: Pointer, _: Pointer) -> Pointer {
     }
     // SAFETY: the first step was taken in this process.
     unsafe { PyOS_AfterFork_Parent() };
-    match made {
-        Ok(Aside::Original(copy)) => PyLong_FromLong(c_long::from(copy)),
-        Ok(Aside::Copy) => null_mut(),
-        Err(error) => {
-            // SAFETY: where C keeps the number of the last error; a kind of exception that is never freed.
-            unsafe { *libc::__errno_location() = error.raw_os_error().unwrap_or(libc::EAGAIN) };
-            // SAFETY: as above.
-            unsafe { PyErr_SetFromErrno(PyExc_OSError) }
-        }
-    }
+    PyLong_FromLong(c_long::from(match made {
+        Ok(Aside::Original(copy)) => copy,
+        Ok(Aside::Copy) => 0,
+        Err(error) => -error.raw_os_error().unwrap_or(libc::EAGAIN),
+    }))
 }

@@ -40,6 +40,8 @@ FEWEST_CALLS = 1000
 def keep_session(request):
     """Be a session from its request on, to the end of the process."""
     put_files(request.get("files", ()))
+    for part in [*LATE]:
+        load_late(part)  # an interrupt in the middle of that would leave half of it
     session = Session(become_session_main())
     bundle_bytes[0] = request["result_bytes"]
     del request
@@ -130,9 +132,9 @@ class Session:
         """What a cell comes to. All that may run code of the session's is in here."""
         try:
             try:
+                prepare_loop()
                 self.hooks.put_on()
                 self.handlers.give_back()
-                prepare_loop()
                 if order.get("tools"):
                     self.line.open_for(order["tools"], order["tools_bytes"], order["tools_most"])
                 cell = Cell(order["cell"], order["code"], self.flags)

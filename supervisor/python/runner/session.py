@@ -11,7 +11,7 @@ import types
 
 from .awaiting import prepare_loop, renew_loop
 from .bundles import bundle_bytes, bundle_of, display, show_bundle
-from .captured import CELL_NAME, os_exit, os_getcwd, os_getpid, sys_modules
+from .captured import CELL_NAME, load_all_late, os_exit, os_getcwd, os_getpid, sys_modules
 from .cell import Cell
 from .cell_line import CellLine
 from .census import forget_threads
@@ -40,8 +40,7 @@ FEWEST_CALLS = 1000
 def keep_session(request):
     """Be a session from its request on, to the end of the process."""
     put_files(request.get("files", ()))
-    for part in [*LATE]:
-        load_late(part)  # an interrupt in the middle of that would leave half of it
+    load_all_late()  # an interrupt in the middle of that would leave half of one
     session = Session(become_session_main())
     bundle_bytes[0] = request["result_bytes"]
     del request

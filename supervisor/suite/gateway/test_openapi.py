@@ -62,6 +62,9 @@ def test_returns_to_no_job_are_answered_as_the_document_says(api, mode):
 @pytest.mark.parametrize(("path", "method"), sorted(OF_SESSIONS))
 def test_what_is_asked_of_sessions_is_answered_as_the_document_says(api, client, path, method, mode):
     """Of none that there is, but for those that are opened here."""
+    if (path, method, mode) == ("/sessions", "GET", GenerationMode.NEGATIVE):
+        pytest.skip("nothing of it can be wrong")
+
     @settings(max_examples=25, derandomize=True, deadline=None, database=None, phases=[Phase.generate],
               suppress_health_check=list(HealthCheck))
     @given(case=api[path][method].as_strategy(generation_mode=mode))
@@ -118,19 +121,19 @@ def test_a_cell_that_stops_at_calls_is_as_the_document_says(api, session):
 
 
 def test_a_session_is_as_the_document_says(api, session):
-    def asked(path, method, status, **case):
-        operation = api[path][method]
-        response = operation.Case(path_parameters={**session, **case.pop("path", {})}, **case).call()
+    def asked(where, method, status, path=None, **case):
+        operation = api[where][method]
+        response = operation.Case(path_parameters=session | ({"path": path} if path else {}), **case).call()
         assert response.status_code == status, response.text
         operation.validate_response(response)
         return response
 
-    file = {"path": {"path": "in/b"}}
-    asked(SESSION + "/files/{path}", "PUT", 204, body=b"\0\xff", media_type="application/octet-stream", **file)
-    assert asked(SESSION + "/files/{path}", "GET", 200, **file).content == b"\0\xff"
+    file = SESSION + "/files/{path}"
+    asked(file, "PUT", 204, "in/b", body=b"\0\xff", media_type="application/octet-stream")
+    assert asked(file, "GET", 200, "in/b").content == b"\0\xff"
     assert [told["path"] for told in asked(f"{SESSION}/files", "GET", 200).json()["files"]] == ["in/a", "in/b"]
-    asked(SESSION + "/files/{path}", "DELETE", 204, **file)
-    asked(SESSION + "/files/{path}", "GET", 404, **file)
+    asked(file, "DELETE", 204, "in/b")
+    asked(file, "GET", 404, "in/b")
     assert asked(f"{SESSION}/interrupt", "POST", 200).json() == {"interrupted": False}
     assert asked(SESSION, "GET", 200).json()["state"] == "idle"
     listed = api["/sessions"]["GET"].Case().call()

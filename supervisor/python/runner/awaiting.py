@@ -3,9 +3,10 @@
 from _signal import SIGINT, default_int_handler, getsignal
 from _signal import signal as set_signal
 
-from .captured import sys_modules
+from .captured import OURS, sys_modules
 
 loops = []
+TRIES_TO_END = 3
 
 
 def prepare_loop():
@@ -34,8 +35,8 @@ def renew_loop():
         loops[0]._default_executor = None
 
 
-def run_awaiting(coroutine):
-    """What a coroutine comes to. An interrupt is raised where code runs, and where all wait it calls the coroutine off."""
+def run_awaiting(code, namespace):
+    """What the coroutine of a code comes to. An interrupt is raised where code runs, and where all wait it calls the coroutine off."""
     import asyncio
 
     take_up_loop()
@@ -43,19 +44,19 @@ def run_awaiting(coroutine):
 
     async def awaited():
         try:
-            return await coroutine
+            return await eval(code, namespace)
         except asyncio.CancelledError as error:
             if called_off:
                 raise KeyboardInterrupt().with_traceback(error.__traceback__) from None
             raise
 
     def interrupt(number, frame):
-        if called_off or any(task.done() for task in tasks) or is_in_step(frame, asyncio.events.Handle._run.__code__):
-            raise KeyboardInterrupt
+        ended = called_off or runs_code(frame, asyncio.events.Handle._run.__code__)
         called_off.append(True)
+        if ended:
+            raise KeyboardInterrupt
         for task in tasks:
-            task.cancel()
-            loop.call_soon_threadsafe(nothing)
+            loop.call_soon_threadsafe(task.cancel)
 
     ours = getsignal(SIGINT) is default_int_handler
     try:
@@ -70,34 +71,36 @@ def run_awaiting(coroutine):
             raise KeyboardInterrupt from None
         raise
     except (KeyboardInterrupt, SystemExit):
-        for task in tasks:
-            end_task(loop, task)
+        end_tasks(loop, tasks)
         raise
     finally:
         if ours and getsignal(SIGINT) is interrupt:
             set_signal(SIGINT, default_int_handler)
-        if not tasks or tasks[0].done():
-            coroutine.close()
 
 
-def end_task(loop, task):
-    """Let the coroutine of a cell that is to end do what it does at its end."""
-    if task.cancel():
+def end_tasks(loop, tasks):
+    """Let the coroutine of a cell that is to end do what it does at its end, and the loop what is left of this run."""
+    for _ in range(TRIES_TO_END):
         try:
-            loop.run_until_complete(task)
+            for task in tasks:
+                if task.cancel():
+                    loop.run_until_complete(task)
+            # Of a run that was left by an exception, the end may come in the next one: it would be the end of that.
+            loop.call_soon(loop.stop)
+            loop.run_forever()
+            break
         except BaseException:
             pass
-    elif not task.cancelled():
-        task.exception()  # it has been told
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            task.exception()  # it has been told
 
 
-def is_in_step(frame, step):
-    while frame is not None:
-        if frame.f_code is step:
-            return True
+def runs_code(frame, step):
+    """Whether a step of a loop runs code of the session's. In the loop's own code an exception would be the end of what is only on its way."""
+    is_code = False
+    while frame is not None and frame.f_code is not step:
+        module = frame.f_globals.get("__name__")
+        is_code = is_code or not (frame.f_globals is OURS or type(module) is str and module.startswith("asyncio."))
         frame = frame.f_back
-    return False
-
-
-def nothing():
-    pass
+    return is_code and frame is not None

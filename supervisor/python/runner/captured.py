@@ -52,3 +52,8 @@ def load_late(part):
 def load_sessions(text):
     """Have the parts of sessions among those that are compiled when they are needed."""
     exec(text, globals())
+
+
+def load_all_late():
+    for part in [*globals()["LATE"]]:
+        load_late(part)

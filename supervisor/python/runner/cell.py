@@ -47,7 +47,7 @@ class Cell:
         if code.co_flags & CO_COROUTINE:
             from .awaiting import run_awaiting
 
-            run_awaiting(eval(code, namespace))
+            run_awaiting(code, namespace)
         else:
             exec(code, namespace)
         value, self.last.value = self.last.value, None

@@ -11,7 +11,7 @@ import types
 
 from .awaiting import prepare_loop, renew_loop
 from .bundles import bundle_bytes, bundle_of, display, show_bundle
-from .captured import CELL_NAME, os_exit, os_getcwd, os_getpid, sys_modules
+from .captured import CELL_NAME, load_all_late, os_exit, os_getcwd, os_getpid, sys_modules
 from .cell import Cell
 from .cell_line import CellLine
 from .census import forget_threads
@@ -40,6 +40,7 @@ FEWEST_CALLS = 1000
 def keep_session(request):
     """Be a session from its request on, to the end of the process."""
     put_files(request.get("files", ()))
+    load_all_late()  # an interrupt in the middle of that would leave half of one
     session = Session(become_session_main())
     bundle_bytes[0] = request["result_bytes"]
     del request
@@ -130,9 +131,9 @@ class Session:
         """What a cell comes to. All that may run code of the session's is in here."""
         try:
             try:
+                prepare_loop()
                 self.hooks.put_on()
                 self.handlers.give_back()
-                prepare_loop()
                 if order.get("tools"):
                     self.line.open_for(order["tools"], order["tools_bytes"], order["tools_most"])
                 cell = Cell(order["cell"], order["code"], self.flags)

@@ -260,6 +260,23 @@ def test_an_interrupt_can_be_caught(session):
         session.at_rest()
 
 
+def test_an_interrupt_at_any_moment_leaves_the_session_whole(session):
+    session.run("import asyncio")
+    told = set()
+    for moment in range(150):
+        session.begin(("await asyncio.sleep(0)\nfor _ in range(moment): pass\n5" if moment % 2 else "for _ in range(moment): pass\n5").replace("moment", str(moment * 20)))
+        # Earlier or later, as it comes.
+        for _ in range(moment * 100):
+            pass
+        session.interrupt()
+        heard = session.heard()
+        session.at_rest()
+        told.add((heard.tag, (heard.error or {}).get("code")))
+    assert told <= {("R", None), ("E", "interrupted")}
+    session.run("try: pass\nexcept: pass")
+    assert session.run("await asyncio.sleep(0, 'whole')").result == "whole"
+
+
 def test_an_interrupt_ahead_of_a_cell_is_that_cells(session):
     session.interrupt()
     assert session.run("x = 1").error["code"] == "interrupted"

@@ -59,8 +59,7 @@ def main():
     runner = types.ModuleType("cloister_runner")
     exec(compile(sys.argv[1], "runner", "exec"), runner.__dict__)
     runner.load_sessions(sys.argv[2])
-    for part in [*runner.LATE]:
-        runner.load_late(part)
+    runner.load_all_late()
     runner.load_native(kept)
     sys.argv[:] = ["script.py"]
     sys.orig_argv[:] = sys.orig_argv[:1]

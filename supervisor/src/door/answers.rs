@@ -4,52 +4,28 @@
 //! loop is larger than a piece. What it holds is [`Unread`] until the last piece has left.
 
 mod cell;
+mod parts;
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use cloister_protocol::{JobId, OutputFile, event};
+use cloister_protocol::{JobId, OutputFile};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
-use serde::Serialize;
-use serde_json::value::RawValue;
 
+pub use crate::door::answers::parts::Parts;
+use crate::door::answers::parts::{Part, bytes_of, text_of};
 use crate::door::places::Unread;
 use crate::job::bounds::Bounds;
 use crate::job::calls::MOST_UNREAD;
 use crate::job::outcome::Outcome;
 use crate::job::output_files::Left;
 
-/// How much is written at once, in bytes. Escaped, text may become six times as long.
-const PIECE: usize = 64 * 1024;
-
-/// How many bytes of JSON a byte of text becomes at most.
-const MOST_ESCAPED: usize = 6;
-
 /// So many files have more to write than is done on the event loop: their names are long, if the job likes.
 const MANY_FILES: usize = 16;
 
 /// What an answer holds beside results, output and the content of files: a failure, and the names of files.
 const BESIDE: u64 = 1024 * 1024;
-
-/// The parts of an answer in JSON, in their order.
-#[derive(Debug, Default)]
-pub struct Parts {
-    parts: VecDeque<Part>,
-    /// Whether it is the data of an event, which is one line.
-    is_event: bool,
-}
-
-#[derive(Debug)]
-enum Part {
-    /// JSON of ours, in one line.
-    Json(Bytes),
-    /// JSON of the job's.
-    Result(Bytes),
-    /// Text inside a string.
-    Text(Bytes),
-}
 
 /// The most that an answer under these bounds holds, in bytes.
 #[must_use]
@@ -162,74 +138,6 @@ impl Parts {
         }
         self.json(fields);
     }
-
-    /// As the last event of a stream.
-    #[must_use]
-    pub fn into_event(mut self) -> Self {
-        self.is_event = true;
-        self.parts.push_front(Part::Json(Bytes::from_static(event::RESULT)));
-        self.json(event::END);
-        self
-    }
-
-    fn json(&mut self, text: impl Into<Bytes>) {
-        self.push(Part::Json(text.into()));
-    }
-
-    fn push(&mut self, part: Part) {
-        self.parts.push_back(part);
-    }
-
-    /// What comes next, if anything does.
-    pub fn next_piece(&mut self) -> Option<Bytes> {
-        let mut piece = Vec::new();
-        while piece.len() < PIECE {
-            let Some(part) = self.parts.front_mut() else { break };
-            let room = PIECE - piece.len();
-            let (Part::Json(left) | Part::Result(left) | Part::Text(left)) = &*part;
-            if left.is_empty() {
-                self.parts.pop_front();
-                continue;
-            }
-            match part {
-                Part::Result(json) if self.is_event => {
-                    let some = json.split_to(json.len().min(room));
-                    piece.extend(some.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
-                }
-                Part::Json(json) | Part::Result(json) => {
-                    let some = json.split_to(json.len().min(room));
-                    if piece.is_empty() && some.len() == PIECE {
-                        return Some(some);
-                    }
-                    piece.extend_from_slice(&some);
-                }
-                Part::Text(text) => {
-                    let some = text.split_to(whole_characters(text, room.div_ceil(MOST_ESCAPED)));
-                    let some = std::str::from_utf8(&some).expect("cut between characters");
-                    let quoted = serde_json::to_string(some).expect("text has a form in JSON");
-                    piece.extend_from_slice(&quoted.as_bytes()[1..quoted.len() - 1]);
-                }
-            }
-        }
-        (!piece.is_empty()).then(|| piece.into())
-    }
-}
-
-/// A length of the text's beginning that ends between two characters, `about` this long.
-fn whole_characters(text: &[u8], about: usize) -> usize {
-    let mut end = text.len().min(about);
-    while text.get(end).is_some_and(|byte| byte & 0xC0 == 0x80) {
-        end += 1;
-    }
-    end
-}
-
-fn text_of(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("strings and numbers")
-}
-
-fn bytes_of(json: Box<RawValue>) -> Bytes {
-    Box::<str>::from(json).into_boxed_bytes().into()
 }
 
 /// The body of an answer, which is unread until it is dropped or has left.
@@ -247,7 +155,7 @@ impl AnswerBody {
     #[must_use]
     pub fn new(mut parts: Parts, unread: Unread) -> Self {
         let next = parts.next_piece();
-        let exact = parts.parts.is_empty().then(|| next.as_ref().map_or(0, |piece| piece.len() as u64));
+        let exact = parts.is_empty().then(|| next.as_ref().map_or(0, |piece| piece.len() as u64));
         Self { next, parts, exact, unread: Some(unread) }
     }
 }

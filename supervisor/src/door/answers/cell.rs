@@ -2,7 +2,7 @@
 
 use cloister_protocol::MimeBundle;
 
-use crate::door::answers::{Part, Parts, bytes_of, text_of};
+use crate::door::answers::parts::{Part, Parts, bytes_of, text_of};
 use crate::job::outcome::OfCell;
 
 impl Parts {

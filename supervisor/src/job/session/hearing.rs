@@ -8,7 +8,6 @@ use cloister_protocol::{Checkpoint, MimeBundle};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::job::report::{CALL, Hearing, Said, payload, read_call};
-use crate::job::session::orders::Reply;
 use crate::link::event_loop::LARGE;
 
 /// How many things a cell may show.
@@ -78,12 +77,7 @@ const DISPLAY: u8 = b'M';
 const VALUE: u8 = b'T';
 
 /// Reads what a cell says, to its verdict.
-pub async fn read_cell(
-    pipe: &mut (impl AsyncRead + Unpin),
-    most: u64,
-    shown: &Shown,
-    hearing: Hearing<'_>,
-) -> Said {
+pub async fn read_cell(pipe: &mut (impl AsyncRead + Unpin), most: u64, shown: &Shown, hearing: Hearing<'_>) -> Said {
     read_frames(pipe, most, shown, hearing).await.unwrap_or(Said::Nothing)
 }
 
@@ -152,6 +146,17 @@ pub async fn read_rest(pipe: &mut (impl AsyncRead + Unpin), most: u64) -> Option
             _ => return None,
         }
     }
+}
+
+/// What came back, before it is looked at.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// It is done, and this is said of it.
+    Done(Vec<u8>),
+    /// What is in a file.
+    Content(Vec<u8>),
+    /// Why it is not done.
+    Failed(Vec<u8>),
 }
 
 /// Reads what an order came to; `None` for what the runner would not write.

@@ -7,7 +7,7 @@ use cloister_protocol::{ErrorCode, Failure, SessionFiles};
 use serde::Serialize;
 
 use crate::job::frames::framed;
-use crate::job::session::hearing::read_reply;
+use crate::job::session::hearing::{Reply, read_reply};
 use crate::job::session::interpreter::{Interpreter, Over};
 
 /// How long an order may take.
@@ -37,24 +37,13 @@ pub enum Replied {
     Files(SessionFiles),
 }
 
-/// What came back, before it is looked at.
-#[derive(Debug)]
-pub(super) enum Reply {
-    /// It is done, and this is said of it.
-    Done(Vec<u8>),
-    /// What is in a file.
-    Content(Vec<u8>),
-    /// Why it is not done.
-    Failed(Vec<u8>),
-}
-
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Message<'a> {
     #[serde(untagged)]
     Put { put: &'a str, size: u64 },
     #[serde(untagged)]
-    Get { get: &'a str },
+    Get { get: &'a str, most: u64 },
     #[serde(untagged)]
     List { list: bool },
     #[serde(untagged)]
@@ -62,15 +51,15 @@ enum Message<'a> {
 }
 
 impl Order {
-    /// The frame that says it, with what follows.
-    fn written(&self) -> Vec<u8> {
+    /// The frame that says it, with what follows. A file of more bytes than this is not given.
+    fn written(&self, most: u64) -> Vec<u8> {
         match self {
             Self::Put(path, content) => {
                 let mut frame = framed(&Message::Put { put: path, size: content.len() as u64 });
                 frame.extend_from_slice(content);
                 frame
             }
-            Self::Get(path) => framed(&Message::Get { get: path }),
+            Self::Get(path) => framed(&Message::Get { get: path, most }),
             Self::List => framed(&Message::List { list: true }),
             Self::Delete(path) => framed(&Message::Delete { delete: path }),
         }
@@ -89,8 +78,7 @@ impl Interpreter {
             return Err(Over);
         }
         let done = async {
-            let (written, reply) =
-                tokio::join!(self.line.write(order.written()), read_reply(&mut self.reports, most));
+            let (written, reply) = tokio::join!(self.line.write(order.written(most)), read_reply(&mut self.reports, most));
             written.ok().and(reply)
         };
         let reply = tokio::time::timeout(ORDER_TIME, done).await.ok().flatten();

@@ -37,8 +37,8 @@ BOUNDS = {
 
 # KiB that a process has for itself alone: a child that is parked, and a job whose work is done.
 MEMORY = {
-    "warm": {"parked child": 3_600, "running job": 4_000},
-    "cold": {"running job": 11_000},
+    "warm": {"parked child": 3_600, "running job": 4_100},
+    "cold": {"running job": 11_200},
     "started": {"parked child": 54_000, "running job": 54_000},
 }
 

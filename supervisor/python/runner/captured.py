@@ -49,9 +49,15 @@ def load_late(part):
         exec(compile(text, "runner", "exec"), globals())
 
 
+# Whether the parts of sessions are among the late ones.
+has_sessions = []
+
+
 def load_sessions(text):
-    """Have the parts of sessions among those that are compiled when they are needed."""
-    exec(text, globals())
+    """Have the parts of sessions among those that are compiled when they are needed, once."""
+    if not has_sessions:
+        has_sessions.append(True)
+        exec(text, globals())
 
 
 def load_all_late():

@@ -21,8 +21,6 @@ from .streams import flush_streams, load_native, open_streams, with_descriptors
 # Milliseconds after which an interpreter takes it that no request is waiting for it.
 SHORTLY = 2
 
-# The text of the parts of sessions, where they are not compiled yet.
-SESSIONS = ""
 
 # In the place of a report: that the end is over is all that is left to say.
 DONE = object()
@@ -77,7 +75,7 @@ def serve(begun, meanwhile=(), bound=bool):
 
 def open_session(request):
     """Be a session: what returns from there is an error."""
-    load_sessions(SESSIONS)
+    load_sessions(request.pop("parts"))
     from .session import keep_session
 
     keep_session(request)
@@ -173,8 +171,6 @@ def serve_ahead(cpu_seconds, modules):
 
 look_for_figures()
 if __name__ == "__main__":
-    # The parts of sessions: compiled in one that becomes a session.
-    SESSIONS = sys.argv.pop(1)
     load_native(LIBRARY_FD)
     if sys.argv[1:2] == ["ahead"]:
         serve_ahead(int(sys.argv[2]), sys.argv[3:])

@@ -10,8 +10,8 @@ pub mod words;
 /// What serves a request inside an interpreter, part of this program so that the two can never differ.
 const RUNNER: &str = include_str!(concat!(env!("OUT_DIR"), "/runner.py"));
 
-/// What of it serves a session: an argument of its own, for one has room for so much, and is compiled where there is one.
-const SESSIONS: &str = include_str!(concat!(env!("OUT_DIR"), "/sessions.py"));
+/// What of it serves a session: a text of its own, which comes with the request of one, and in a zygote is compiled ahead.
+pub const SESSIONS: &str = include_str!(concat!(env!("OUT_DIR"), "/sessions.py"));
 
 /// The Python half of a zygote.
 const ZYGOTE: &str = include_str!(concat!(env!("OUT_DIR"), "/zygote.py"));
@@ -25,14 +25,14 @@ const FLAGS: [&str; 5] = ["-I", "-X", "utf8", "-B", "-c"];
 /// The command of an interpreter that serves one request, which it waits for.
 #[must_use]
 pub fn job_command(interpreter: &str) -> Vec<String> {
-    command(interpreter, &[RUNNER, SESSIONS])
+    command(interpreter, &[RUNNER])
 }
 
 /// The command of one that is started ahead of its request: it imports these modules, and gives itself the limit on CPU
 /// time when the request has come.
 #[must_use]
 pub fn ahead_command(interpreter: &str, cpu_seconds: u64, imports: &[String]) -> Vec<String> {
-    let mut command = command(interpreter, &[RUNNER, SESSIONS, "ahead", &cpu_seconds.to_string()]);
+    let mut command = command(interpreter, &[RUNNER, "ahead", &cpu_seconds.to_string()]);
     command.extend_from_slice(imports);
     command
 }
@@ -59,9 +59,9 @@ mod tests {
     #[test]
     fn interpreters_are_isolated_and_given_their_program_as_an_argument() {
         let flags = ["/usr/bin/python3", "-I", "-X", "utf8", "-B", "-c"];
-        assert_eq!(job_command("/usr/bin/python3"), [&flags[..], &[RUNNER, SESSIONS]].concat());
+        assert_eq!(job_command("/usr/bin/python3"), [&flags[..], &[RUNNER]].concat());
         let imports = ["numpy".to_owned(), "pandas".to_owned()];
-        let ahead = [&flags[..], &[RUNNER, SESSIONS, "ahead", "12", "numpy", "pandas"]].concat();
+        let ahead = [&flags[..], &[RUNNER, "ahead", "12", "numpy", "pandas"]].concat();
         assert_eq!(ahead_command("/usr/bin/python3", 12, &imports), ahead);
         assert_eq!(
             zygote_command("/usr/bin/python3", &imports[..1]),

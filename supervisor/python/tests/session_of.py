@@ -29,14 +29,14 @@ class Session:
         start = "import os, sys\nfds = [int(fd) for fd in sys.argv[1:7]]\n" \
                 "for number, fd in enumerate([os.dup(fd) for fd in fds]): os.set_inheritable(fd, False); os.dup2(fd, number)\n" \
                 "os.closerange(6, 64)\nos.execv(sys.argv[7], sys.argv[7:])"
-        command = [sys.executable, "-I", "-c", start, *map(str, [*given, library]), interpreter, "-I", "-X", "utf8", "-B", "-c", *texts]
+        command = [sys.executable, "-I", "-c", start, *map(str, [*given, library]), interpreter, "-I", "-X", "utf8", "-B", "-c", texts[0]]
         self.process = subprocess.Popen(command, cwd=directory, pass_fds=[*given, library], stdin=subprocess.DEVNULL,
                                         env={"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", **dict(environment)}, start_new_session=True)
         for fd in [*given, library]:
             os.close(fd)
         self.pid = self.process.pid
         assert self.read(1) == b"P"
-        body = json.dumps({"script": "", "entry": "session", "result_bytes": result_bytes,
+        body = json.dumps({"script": "", "entry": "session", "parts": texts[1], "result_bytes": result_bytes,
                            "files": [[f"{directory}/{path}", len(content)] for path, content in files]}).encode()
         os.write(self.wake, len(body).to_bytes(8, "big") + body + b"".join(content for _, content in files))
         self.at_rest()

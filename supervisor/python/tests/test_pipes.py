@@ -17,13 +17,13 @@ LIMIT = 1 << 20
 
 
 @pytest.fixture(params=INTERPRETERS, ids=["at hand", "of the sandboxes"][: len(INTERPRETERS)])
-def run(request, tmp_path, runner_text, sessions_text):
+def run(request, tmp_path, runner_text):
     """Run a script and read what it leaves: the frames, the output, the exit code."""
 
     def started(script, *arguments, content=b"", stdin=b"", result_bytes=LIMIT, raw=None, **fields):
         read, write = os.pipe()
         # The result pipe is number 3, which subprocess cannot say itself; the shell can. Nobody returns to calls, at 4.
-        command = ["bash", "-c", f'exec "$@" 3>&{write} {write}>&- 4</dev/null', "bash", request.param, "-I", "-X", "utf8", "-B", "-c", runner_text, sessions_text, *arguments]
+        command = ["bash", "-c", f'exec "$@" 3>&{write} {write}>&- 4</dev/null', "bash", request.param, "-I", "-X", "utf8", "-B", "-c", runner_text, *arguments]
         process = subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                    pass_fds=[write], env={"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"})
         os.close(write)

@@ -18,6 +18,8 @@ pub struct Language {
     pub too_early: &'static str,
     /// What goes through the result pipe.
     pub result: &'static str,
+    /// What of a session's runner it is told of with its request; nothing of a job's.
+    pub parts: &'static str,
     /// What is said of the cells of a session, if an interpreter takes these.
     pub of_cells: Option<&'static Language>,
 }
@@ -28,6 +30,7 @@ const PYTHON: Language = Language {
     outlast: python::canary::OUTLAST,
     too_early: python::words::TOO_EARLY,
     result: python::words::RESULT,
+    parts: "",
     of_cells: Some(&CELLS),
 };
 
@@ -37,6 +40,7 @@ const CELLS: Language = Language {
     outlast: python::canary::OUTLAST,
     too_early: python::words::CELL_TOO_EARLY,
     result: python::words::VALUE,
+    parts: python::SESSIONS,
     of_cells: None,
 };
 
@@ -46,6 +50,7 @@ const OWN: Language = Language {
     outlast: "#!canary outlast",
     too_early: "before it gave a result",
     result: "its result",
+    parts: "",
     of_cells: None,
 };
 

@@ -17,6 +17,9 @@ struct Message<'a> {
     script: &'a str,
     #[serde(skip_serializing_if = "Entry::is_main")]
     entry: Entry,
+    /// What of the runner serves sessions, for one of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     args: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,6 +47,7 @@ pub fn encode(request: &ExecuteRequest, bounds: &Bounds, directory: &Path) -> Ve
     let body = serde_json::to_vec(&Message {
         script: &request.script,
         entry: request.entry,
+        parts: (request.entry == Entry::Session).then_some(bounds.language.parts),
         args: request.args.as_deref(),
         kwargs: request.kwargs.as_deref(),
         argv: &request.argv,

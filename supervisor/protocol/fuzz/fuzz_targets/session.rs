@@ -45,11 +45,13 @@ fn asked(bytes: &[u8]) {
             assert_eq!(serde_json::to_string(&again).expect("JSON"), written);
         }
     }
-    match common::on_a_small_stack(|| CellRequest::parse(bytes)) {
-        Err(wrong) => assert!(wrong.to_string().chars().count() <= 1027),
-        Ok(cell) => {
-            let script = serde_json::to_string(&ExecuteRequest::from(cell)).expect("JSON");
-            assert!(ExecuteRequest::parse_from(Writer::Gateway, script.as_bytes()).is_ok());
+    for parse in [CellRequest::parse, CellRequest::parse_message] {
+        match common::on_a_small_stack(|| parse(bytes)) {
+            Err(wrong) => assert!(wrong.to_string().chars().count() <= 1027),
+            Ok(cell) => {
+                let script = serde_json::to_string(&ExecuteRequest::from(cell)).expect("JSON");
+                assert!(ExecuteRequest::parse_from(Writer::Gateway, script.as_bytes()).is_ok());
+            }
         }
     }
     if let Ok(path) = std::str::from_utf8(bytes) {

@@ -1,9 +1,9 @@
 //! Stops all in a slot's group, and lets it go on: what is stopped uses no processor, whatever it was about to do.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::group::{attach, make, write};
+use super::group::{attach, end_processes, make, write};
 use super::mounts::Version;
 use crate::error::{Context, Result};
 
@@ -50,6 +50,16 @@ impl Freezer {
         let path = self.group.join(file);
         let told = fs::read_to_string(&path).doing(|| format!("read {}", path.display()))?;
         Ok(told.lines().any(|told| told == line))
+    }
+}
+
+/// Ends what an earlier life has stopped in the groups below this one of version 1's freezer: what is killed there ends when it may go
+/// on, and no sooner.
+pub(super) fn end_stopped(groups: &Path) {
+    let groups = fs::read_dir(groups).into_iter().flatten().flatten().map(|entry| entry.path());
+    for group in groups.filter(|group| group.is_dir()) {
+        end_processes(&group);
+        let _ = fs::write(group.join("freezer.state"), "THAWED");
     }
 }
 

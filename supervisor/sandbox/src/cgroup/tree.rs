@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use cloister_terms::Uid;
 
 use super::delegation;
+use super::freezer::end_stopped;
 use super::group::{attach, delegate, enable_controllers, make, remove_below, remove_tree, write};
 use super::hold::Hold;
 use super::layout::Layout;
@@ -51,6 +52,7 @@ impl Tree {
         let mounts = layout.mounts();
         let first = mounts.first().expect("every layout has a hierarchy").join(name);
         let tree = Self { layout, name: name.to_owned(), _hold: Hold::take(&first)? };
+        tree.end_stopped();
         for directory in tree.directories() {
             // The directory that the lock is on stays what it is.
             make(&directory)?;
@@ -140,7 +142,14 @@ impl Tree {
     /// # Errors
     /// When a process would not die within five seconds, or a directory could not be removed.
     pub fn remove(&self) -> Result<()> {
+        self.end_stopped();
         self.directories().iter().try_for_each(|directory| remove_tree(directory))
+    }
+
+    fn end_stopped(&self) {
+        if let Layout::V1 { freezer: Some(freezer), .. } = &self.layout {
+            end_stopped(&freezer.join(&self.name));
+        }
     }
 
     fn directories(&self) -> Vec<PathBuf> {

@@ -8,6 +8,8 @@ import pytest
 from client import eventually
 from keys import bearer
 from notebook import Session, opened, refused
+from session_group import Group
+from tongue import SAY
 
 BOUNDED = """
 [profile.idle]
@@ -138,7 +140,9 @@ def test_a_reload_leaves_sessions_as_they_began(start_service):
 def test_a_supervisor_that_dies_ends_them_and_who_asks_next_is_told(start_service):
     service = start_service()
     session = Session(service.client)
-    session.run("x = 1")
+    session.run(SAY + "x = 1")
+    # What stands still does not end before it may go on: the next supervisor has to see to that.
+    eventually(Group(service, service.holding()[0]).is_frozen)
     os.kill(service.supervisor.pid, signal.SIGKILL)
     service.supervisor.wait()
     service.start_supervisor()

@@ -50,6 +50,12 @@ pub struct Displayed<'a> {
     pub data: &'a MimeBundle,
 }
 
+/// Whether an event of ours is one of what a cell shows.
+#[must_use]
+pub fn is_display(event: &[u8]) -> bool {
+    event.starts_with(b"event: display\n")
+}
+
 /// What a cell shows, as an event.
 #[must_use]
 pub fn display(data: &MimeBundle) -> Vec<u8> {

@@ -92,10 +92,16 @@ impl Teller {
         }
     }
 
-    /// Tells what was printed and not told before the answer was made.
-    pub async fn tell_rest(&self, reader: Reader, stdout: &str, stderr: &str) {
+    /// Tells what was printed, or shown, and not told before the answer was made.
+    pub async fn tell_rest(&self, mut reader: Reader, stdout: &str, stderr: &str) {
         if reader.whole {
             return;
+        }
+        // A call among it is nobody's to return to any more.
+        while let Ok(event) = reader.news.try_recv() {
+            if event::is_display(&event) {
+                self.send(event).await;
+            }
         }
         for (text, cursor) in [(stdout, reader.stdout), (stderr, reader.stderr)] {
             for piece in pieces(text.get(cursor.told..).unwrap_or_default()) {
@@ -130,7 +136,7 @@ impl Teller {
     async fn tell_news(&self, reader: &mut Reader) {
         loop {
             let called = {
-                let Reader { stdout, stderr, calls, whole } = &mut *reader;
+                let Reader { stdout, stderr, news: told, whole } = &mut *reader;
                 let gathered = async {
                     if *whole {
                         pending().await
@@ -141,7 +147,7 @@ impl Teller {
                 tokio::select! {
                     biased;
                     // Somebody waits for what comes of it, and it comes behind what was printed before.
-                    Some(call) = calls.recv() => Some(call),
+                    Some(event) = told.recv() => Some(event),
                     () = gathered => None,
                     () = tokio::time::sleep(KEEP_ALIVE) => Some(event::COMMENT.to_vec()),
                 }
@@ -182,17 +188,18 @@ impl Teller {
 pub struct Reader {
     stdout: Cursor,
     stderr: Cursor,
-    calls: mpsc::Receiver<Vec<u8>>,
+    /// What it calls and shows.
+    news: mpsc::Receiver<Vec<u8>>,
     whole: bool,
 }
 
 impl Reader {
-    /// Of nothing yet: of what is printed, unless the answer is to have it whole, and of calls, each of which is an event.
+    /// Of nothing yet: of what is printed, unless the answer is to have it whole, and of what it calls and shows, each of which is an event.
     #[must_use]
-    pub fn new(printed: &Printed, calls: mpsc::Receiver<Vec<u8>>, whole: bool) -> Self {
+    pub fn new(printed: &Printed, news: mpsc::Receiver<Vec<u8>>, whole: bool) -> Self {
         let of = |stream, kept: &Arc<Kept>| Cursor { stream, kept: Arc::clone(kept), taken: 0, told: 0 };
         let (stdout, stderr) = (of(Stream::Stdout, &printed.stdout), of(Stream::Stderr, &printed.stderr));
-        Self { stdout, stderr, calls, whole }
+        Self { stdout, stderr, news, whole }
     }
 }
 

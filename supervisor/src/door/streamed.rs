@@ -117,10 +117,10 @@ type Beginning = (Runs, Option<String>, Conversation, mpsc::Receiver<Vec<u8>>, O
 async fn begin_conversation(
     engine: &Engine,
     conversations: &Arc<Conversations>,
-    Wanted { asked: Asked { id, tenant, explain, runtime, .. }, request, place, turn, .. }: &mut Wanted,
+    Wanted { asked: Asked { id, tenant, explain, runtime, whole, .. }, request, place, turn, .. }: &mut Wanted,
 ) -> Result<Beginning, Failure> {
     let (runs, layers) = Runs::of(engine, (request, place, turn.take()), (runtime.as_deref(), *explain)).await?;
-    let (conversation, heard) = Conversation::new(request, runs.bounds().tools);
+    let (conversation, heard) = Conversation::new(request, runs.bounds().tools, !*whole);
     let conversing = match conversation.calls.may_be() {
         true => Some(conversations.begin(*id, *tenant, Arc::clone(&conversation.calls)).ok_or_else(twice)?),
         false => None,

@@ -122,13 +122,18 @@ impl Calls {
                 self.waits.notify_one();
             }
         }
-        // A reader who has left has the job ended; and what a dead job has called waits in front of its last words.
+        self.tell(event).await;
+        true
+    }
+
+    /// Tells whoever sent it an event. A reader who has left has the job ended; and what a dead job has told waits in front of its last
+    /// words.
+    pub async fn tell(&self, event: Vec<u8>) {
         tokio::select! {
             biased;
             () = self.ended() => {}
             _ = self.asked.send(event) => {}
         }
-        true
     }
 
     /// The job is dead, and who hears of its calls is not waited for any more.

@@ -16,19 +16,21 @@ pub struct Conversation {
     pub printed: Printed,
     /// Its calls of tools.
     pub calls: Arc<Calls>,
+    /// Whether whoever sent it hears of what it shows as it is shown.
+    pub shows: bool,
 }
 
 impl Conversation {
     /// With nobody who listens: the job has no tools.
     #[must_use]
     pub fn alone() -> Self {
-        Self { printed: Printed::default(), calls: Arc::new(Calls::none()) }
+        Self { printed: Printed::default(), calls: Arc::new(Calls::none()), shows: false }
     }
 
-    /// With whoever sent this request, who hears of each call.
+    /// With whoever sent this request, who hears of each call, and if that is asked for of what is shown.
     #[must_use]
-    pub fn new(request: &ExecuteRequest, limits: ToolLimits) -> (Self, mpsc::Receiver<Vec<u8>>) {
+    pub fn new(request: &ExecuteRequest, limits: ToolLimits, shows: bool) -> (Self, mpsc::Receiver<Vec<u8>>) {
         let (calls, heard) = Calls::new(&request.tools, limits);
-        (Self { printed: Printed::default(), calls: Arc::new(calls) }, heard)
+        (Self { printed: Printed::default(), calls: Arc::new(calls), shows }, heard)
     }
 }

@@ -161,7 +161,7 @@ impl Prepared {
     ) -> Result<Outcome, PrepareError> {
         let Self { mut cell, pipes, process, ended, oom } = self;
         let Pipes { stdin, stdout, stderr, result, returns, unread: _ } = pipes;
-        let Conversation { printed, calls } = conversation;
+        let Conversation { printed, calls, .. } = conversation;
         let mut result = BufReader::with_capacity(REPORT, result);
         let ahead = Ahead::default();
         let stdout = Output::new(Arc::new(stdout), bounds.stdout_bytes, Arc::clone(&printed.stdout));

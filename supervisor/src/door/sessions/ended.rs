@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn an_end_is_told_to_its_tenant_for_a_day() {
         let (mut ended, id, now) = (Ended::default(), JobId::random(), Instant::now());
-        let (own, other) = (Tenant::default(), Tenant::parse(&"1".repeat(16)).expect("one"));
+        let (own, other) = (Tenant::default(), Tenant::parse(&"1".repeat(32)).expect("one"));
         ended.note(id, own, SessionEnd::Idle, now);
         assert_eq!((ended.get(id, own), ended.get(id, other)), (Some(SessionEnd::Idle), None));
         ended.note(JobId::random(), own, SessionEnd::Closed, now + TOLD_FOR + Duration::from_secs(1));

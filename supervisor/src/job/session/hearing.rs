@@ -1,12 +1,13 @@
 //! What a session's interpreter says: untrusted bytes, read to limits.
 
 use std::io;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use cloister_protocol::report::LARGEST_ERROR;
-use cloister_protocol::{Checkpoint, MimeBundle};
+use cloister_protocol::{Checkpoint, MimeBundle, event};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::job::calls::Calls;
 use crate::job::report::{CALL, Hearing, Said, payload, read_call};
 use crate::link::event_loop::LARGE;
 
@@ -20,6 +21,8 @@ const LONGEST_REST: u64 = 64 * 1024;
 #[derive(Debug)]
 pub struct Shown {
     most: u64,
+    /// Who is told of it as it comes, if somebody is.
+    told: Option<Arc<Calls>>,
     so_far: Mutex<SoFar>,
 }
 
@@ -38,8 +41,8 @@ pub struct SoFar {
 impl Shown {
     /// Nothing yet, and so many bytes at most.
     #[must_use]
-    pub fn new(most: u64) -> Self {
-        Self { most, so_far: Mutex::default() }
+    pub fn new(most: u64, told: Option<Arc<Calls>>) -> Self {
+        Self { most, told, so_far: Mutex::default() }
     }
 
     /// All of it.
@@ -59,11 +62,23 @@ impl Shown {
         let bundle =
             if is_large { tokio::task::spawn_blocking(read).await.expect("reading does not panic") } else { read() };
         let Some(bundle) = bundle else { return false };
+        let event = self.told.as_ref().filter(|_| tag == DISPLAY).map(|told| (told, event::display(&bundle)));
+        if self.keep(tag, bundle, length)
+            && let Some((told, event)) = event
+        {
+            told.tell(event).await;
+        }
+        true
+    }
+
+    /// Keeps it, if there is room for it.
+    fn keep(&self, tag: u8, bundle: MimeBundle, length: u64) -> bool {
         let mut so_far = self.lock();
         if tag == VALUE {
             so_far.value = Some(bundle);
         } else if so_far.bytes + length > self.most || so_far.display.len() >= MOST_SHOWN {
             so_far.more = true;
+            return false;
         } else {
             so_far.bytes += length;
             so_far.display.push(bundle);
@@ -98,7 +113,9 @@ async fn read_frames(
         let length = pipe.read_u64().await?;
         match tag {
             DISPLAY | VALUE if length <= most => {
-                if !shown.take(tag, payload(pipe, length).await?).await {
+                let bytes = payload(pipe, length).await?;
+                (hearing.before)();
+                if !shown.take(tag, bytes).await {
                     return Ok(Said::Garbled);
                 }
             }

@@ -54,6 +54,8 @@ pub struct Interpreter {
     pub(super) unread: OwnedFd,
     pub(super) checkpoint: Option<Checkpoint>,
     pub(super) rest: Rest,
+    /// How many processes it has started that were there when it came to rest.
+    pub(super) others: u32,
     pub(super) cells: u64,
     pub(super) bounds: Bounds,
     pub(super) rules: Arc<Rules>,
@@ -105,6 +107,7 @@ impl Interpreter {
             unread: unread.expect("a session's pipes have it"),
             checkpoint: None,
             rest: Rest::default(),
+            others: 0,
             cells: 0,
             bounds,
             rules,
@@ -165,16 +168,18 @@ impl Interpreter {
 
     /// Takes note of the checkpoint, and stops all.
     pub(super) async fn come_to_rest(&mut self, rest: Rest) {
-        self.checkpoint = rest.pid.and_then(|pid| self.find(pid));
+        let all = self.cell.cgroup().processes().unwrap_or_default();
+        self.checkpoint = rest.pid.and_then(|pid| self.find(&all, pid));
+        let own = 1 + usize::from(self.checkpoint.is_some());
+        self.others = u32::try_from(all.len().saturating_sub(own)).unwrap_or(u32::MAX);
         self.rest = rest;
         stop(self.cell.cgroup()).await;
     }
 
     /// The process that has this number inside: the one that the interpreter says is its checkpoint.
-    fn find(&self, pid: u32) -> Option<Checkpoint> {
-        let all = self.cell.cgroup().processes().ok()?;
+    fn find(&self, all: &[u32], pid: u32) -> Option<Checkpoint> {
         let is_it = |number: &u32| *number != self.number && process::number_inside(*number) == Some(pid);
-        let number = all.into_iter().find(is_it)?;
+        let number = *all.iter().find(|number| is_it(number))?;
         let process = hold(number)?;
         // What is held has that number: it was not another's meanwhile.
         if !is_it(&number) || process::set_order_of_going(number, LAST_TO_GO).is_err() {

@@ -12,7 +12,7 @@ use crate::job::session::leftovers::end_all_but;
 impl Interpreter {
     /// Ends all that is left of a cell, and has the checkpoint go on. Whether that was possible, and what is not as it was.
     pub(super) async fn restore(&mut self, take_printed: &(dyn Fn() + Sync)) -> (bool, Vec<String>) {
-        let not_kept = not_kept(&self.rest);
+        let not_kept = not_kept(&self.rest, self.others);
         let Some(checkpoint) = self.checkpoint.take().filter(|checkpoint| !has_ended(&checkpoint.process)) else {
             return (false, Vec::new());
         };
@@ -49,7 +49,7 @@ impl Interpreter {
 }
 
 /// What a restore does not bring back, in words.
-fn not_kept(rest: &Rest) -> Vec<String> {
+fn not_kept(rest: &Rest, others: u32) -> Vec<String> {
     let of = |count: u32, one: &str, many: &str| match count {
         0 => None,
         1 => Some(one.to_owned()),
@@ -60,6 +60,6 @@ fn not_kept(rest: &Rest) -> Vec<String> {
     threads
         .chain(of(more, "one more thread", "more threads"))
         .chain(of(rest.native, "a thread of native code", "threads of native code"))
-        .chain(of(rest.children, "a child process", "child processes"))
+        .chain(of(others, "a child process", "child processes"))
         .collect()
 }

@@ -76,13 +76,13 @@ impl Interpreter {
     /// # Errors
     /// When its control group can no longer be read.
     pub async fn run(&mut self, next: Next, conversation: &Conversation) -> Result<Outcome, PrepareError> {
-        let Conversation { printed, calls } = conversation;
+        let Conversation { printed, calls, .. } = conversation;
         let streams = Streams {
             stdout: Output::new(Arc::clone(&self.output[0]), self.bounds.stdout_bytes, Arc::clone(&printed.stdout)),
             stderr: Output::new(Arc::clone(&self.output[1]), self.bounds.stderr_bytes, Arc::clone(&printed.stderr)),
         };
         let unsafe_because = self.no_way_back();
-        let ran = self.watch(next, &streams, calls).await?;
+        let ran = self.watch(next, &streams, conversation).await?;
         let lives = matches!(&ran.stop, Stop::Said(Said::Result(_) | Said::CellError(_) | Said::NoForm));
         let restored = if lives { None } else { Some(self.restore(&|| streams.take_printed()).await) };
         streams.take_printed();
@@ -95,13 +95,18 @@ impl Interpreter {
     }
 
     /// Runs it until something stops it.
-    async fn watch(&mut self, next: Next, streams: &Streams, calls: &Calls) -> Result<Ran, PrepareError> {
+    async fn watch(
+        &mut self,
+        next: Next,
+        streams: &Streams,
+        Conversation { calls, shows, .. }: &Conversation,
+    ) -> Result<Ran, PrepareError> {
         let Next { message, wall } = next;
         let bounds = self.bounds;
         let ahead = self.cell.restart_count()?;
         self.cell.cgroup().step_up()?;
         let oom = self.cell.cgroup().oom_event()?.map(watch).transpose()?;
-        let shown = Shown::new(bounds.result_bytes);
+        let shown = Shown::new(bounds.result_bytes, shows.then(|| Arc::clone(calls)));
         let reins = Arc::clone(&self.reins);
         let running = reins.hold(self.process.get_ref().as_fd())?;
         self.cell.cgroup().freeze(false)?;

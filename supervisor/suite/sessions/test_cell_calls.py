@@ -34,7 +34,8 @@ def test_a_cell_with_tools_that_calls_none_is_answered_as_any(session):
 
 
 def test_calls_and_what_is_shown_are_events(session):
-    with session.stream("display(1)\n" + SUM, tools=TOOLS) as events:
+    """What was printed before one of these comes before it."""
+    with session.stream(SUM.replace("\nx =", "\ndisplay(1)\nx ="), tools=TOOLS) as events:
         told = []
         for name, data in events:
             told.append(name)
@@ -42,7 +43,7 @@ def test_calls_and_what_is_shown_are_events(session):
                 assert returns(session, events.id, {"call": data["call"], "value": 10}).json()["taken"] == [data["call"]]
             if name == "display":
                 assert data == {"data": {"text/plain": "1"}}
-        assert told == ["display", "stdout", "call", "call", "result"] and data["result"] == 20 and data["display"] == [{"text/plain": "1"}]
+        assert told == ["stdout", "display", "call", "call", "result"] and data["result"] == 20 and data["display"] == [{"text/plain": "1"}]
 
 
 def test_tools_are_a_cells_and_not_the_sessions(session):

@@ -116,7 +116,7 @@ impl Turn {
                 }
             };
             session.end_cell(ran.as_ref().ok().and_then(|outcome| outcome.as_ref().ok()));
-            drop((place, asking));
+            drop(asking);
             let lives = lives(&ran);
             if matches!(lives, Lives::Not) {
                 end(&mut held).await;
@@ -127,7 +127,9 @@ impl Turn {
                 Ok(Err(error)) => Err(error.told_after_start()),
                 Err(end) => Err(ended(end)),
             });
+            // Its place is free when it has come to rest: what runs until then runs in it.
             rest(lives, (&all, &session), held, memory).await;
+            drop(place);
         });
         told.await.unwrap_or_else(|_| Err(Failure::new(ErrorCode::Internal, "the cell's task ended")))
     }

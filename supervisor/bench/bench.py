@@ -21,6 +21,7 @@ import neighbours
 import packages
 import prints
 import report
+import session_cells
 import tool_calls
 import used
 from subjects import Cloister, Floor, Nsjail, Predecessor, Service
@@ -42,6 +43,8 @@ def main():
         return print(report.packages(packages.measure(arguments.rounds, arguments.seconds)))
     if arguments.only_tools:
         return print(report.tools(tool_calls.measure(arguments.rounds)))
+    if arguments.only_sessions:
+        return print(report.sessions(session_cells.measure(arguments.rounds)))
     subjects = [Cloister("warm", warm=True), Cloister("cold", warm=False), Floor(), Predecessor()]
     if arguments.beside:
         subjects += [Cloister("warm, before", warm=True, built=arguments.beside), Cloister("cold, before", warm=False, built=arguments.beside)]
@@ -72,6 +75,7 @@ def main():
         "density": {} if arguments.without_density else density.measure(arguments.jobs),
         "neighbours": {} if arguments.without_neighbours else noise(arguments),
         "tools": {} if arguments.without_tools else tool_calls.measure(arguments.rounds),
+        "sessions": {} if arguments.without_sessions else session_cells.measure(arguments.rounds),
         "used": {} if arguments.without_used else used.measure(arguments.used),
     }
     figures["goals"] = report.goals(figures)
@@ -98,6 +102,8 @@ def parse():
     parser.add_argument("--only-packages", action="store_true", help="pictures, models and workbooks, and nothing else")
     parser.add_argument("--without-tools", action="store_true", help="leave out the part about calls of tools")
     parser.add_argument("--only-tools", action="store_true", help="nothing but that part")
+    parser.add_argument("--without-sessions", action="store_true", help="leave out the part about cells of sessions")
+    parser.add_argument("--only-sessions", action="store_true", help="nothing but that part")
     parser.add_argument("--only-neighbours", action="store_true", help="nothing but that part")
     parser.add_argument("--used", type=int, default=200, help="how many requests the part about a mix of import sets has")
     parser.add_argument("--without-used", action="store_true", help="leave that part out")

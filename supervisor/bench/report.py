@@ -8,6 +8,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 
 import packages as packaged  # noqa: E402
+import session_cells  # noqa: E402
 import tool_calls  # noqa: E402
 from prints import PRINTS  # noqa: E402
 
@@ -47,6 +48,8 @@ def goals(figures):
         at_most("p99 of 2 + 2 beside the worst of neighbours, in ms", max(row["p99"] or float("inf") for row in loud), 250)
     for what, figure, bound in tool_calls.goals(figures["tools"]) if figures["tools"] else ():
         at_most(what, figure, bound)
+    for what, figure, bound in session_cells.goals(figures["sessions"]) if figures["sessions"] else ():
+        at_most(what, figure, bound)
     if dense := figures["density"]:
         at_least("of 1,000 jobs asleep at once, answered", dense["at once"]["answered"] / dense["at once"]["jobs"], 1)
         at_most("private memory of a parked child, in MiB", dense["parked"]["private_kib"] / 1024, 6)
@@ -78,6 +81,8 @@ def table(figures):
         parts.append(neighbours(figures["neighbours"]))
     if figures["tools"]:
         parts.append(measured_tools(figures["tools"]))
+    if figures["sessions"]:
+        parts.append(measured_sessions(figures["sessions"]))
     if figures["used"]:
         parts.append(used(figures["used"]))
     rows = [("an allowed call", "in a job, ns", "no filter, ns", "ratio")]
@@ -125,6 +130,15 @@ def tools(figures):
 
 def measured_tools(figures):
     return aligned(list(tool_calls.rows(figures))) + "\n\n" + aligned(list(tool_calls.jobs(figures)))
+
+
+def sessions(figures):
+    """Cells of sessions, and what is wanted of them."""
+    return measured_sessions(figures) + "\n\n" + wanted(session_cells.goals(figures))
+
+
+def measured_sessions(figures):
+    return aligned(list(session_cells.rows(figures))) + "\n\n" + aligned(list(session_cells.held(figures)))
 
 
 def neighbours(figures):

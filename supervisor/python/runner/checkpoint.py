@@ -89,8 +89,7 @@ class Checkpoint:
         return copy
 
     def wait_until_woken(self):
-        """Deaf to all that is sent to whole groups of processes."""
-        new_session()
+        """Deaf to all signals that can be blocked, and in a group of processes that is another's."""
         mask = pthread_sigmask(SIG_SETMASK, SIGNALS)
         if not os_read(self.wake, 1):
             os_exit(0)
@@ -119,6 +118,7 @@ def fork_twice():
     try:
         between = fork_process()
         if between == 0:
+            new_session()
             try:
                 copy = fork_process()
                 if copy == 0:

@@ -8,6 +8,10 @@ from .report import turns
 from .texts import clip
 
 
+# Of a cell that is given none, in a session that once was.
+NONE = {}, None, {}
+
+
 class Tools(types.ModuleType):
     """The tools that the request names: `tools.search(q="...")`, and in a coroutine `await tools.search.call(q="...")`."""
 
@@ -22,15 +26,15 @@ class Tools(types.ModuleType):
             raise AttributeError(error.args[0]) from None
 
     def __getitem__(self, name):
-        given, line, made = vars(self)["__given__"]
+        given, line, made = vars(self).get("__given__", NONE)
         if name not in given:
-            raise KeyError(f"there is no tool {clip(str(name))!r}: the request names {clip(', '.join(given))}")
+            raise KeyError(f"there is no tool {clip(str(name))!r}: the request names {clip(', '.join(given) or 'none')}")
         if name not in made:
             made[name] = function_of(given[name], line)
         return made[name]
 
     def __dir__(self):
-        return [*vars(self)["__given__"][0]]
+        return [*vars(self).get("__given__", NONE)[0]]
 
     def __iter__(self):
         return iter(self.__dir__())
@@ -39,7 +43,7 @@ class Tools(types.ModuleType):
         return len(self.__dir__())
 
     def __contains__(self, name):
-        return name in vars(self)["__given__"][0]
+        return name in vars(self).get("__given__", NONE)[0]
 
     def __repr__(self):
         return f"<tools {', '.join(self)}>"

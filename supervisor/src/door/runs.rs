@@ -33,7 +33,8 @@ impl Runs {
     ) -> Result<(Self, Option<String>), Failure> {
         if let Some(turn) = turn {
             check(request, &turn)?;
-            return Ok((Self::Cell(turn), None));
+            let layers = explain.then(|| turn.layers().to_owned());
+            return Ok((Self::Cell(turn), layers));
         }
         let admitted = engine.admit(place, request, runtime)?;
         let layers = explain.then(|| admitted.explain());

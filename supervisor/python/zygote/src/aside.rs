@@ -120,6 +120,9 @@ extern "C" fn depart() {
 /// On the second stack, in the process between: forks, and ends.
 extern "C" fn fork_between(way: *mut c_void) -> c_int {
     let way = way.cast::<Way>();
+    // What is sent to this group of processes is not for the copy, from its beginning.
+    // SAFETY: concerns this process alone.
+    unsafe { libc::setsid() };
     // SAFETY: as the caller of `fork` vouches: the C library takes its own locks, which threads of the shared memory know.
     let copy = unsafe { libc::fork() };
     if copy == 0 {

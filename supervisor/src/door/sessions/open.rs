@@ -8,6 +8,7 @@ use cloister_protocol::{
 };
 use tokio::sync::oneshot;
 
+use crate::door::admitted::Admitted;
 use crate::door::engine::Engine;
 use crate::door::sessions::all::{Room, Sessions, ended};
 use crate::door::sessions::session::{Held, Session};
@@ -28,13 +29,16 @@ impl Sessions {
     ) -> Result<SessionInfo, Failure> {
         let SessionRequest { profile, files, idle_s } = asked;
         let request = ExecuteRequest { entry: Entry::Session, profile, files, ..ExecuteRequest::default() };
-        let pool = Arc::clone(engine.in_force().pool(&request, None)?);
+        let in_force = engine.in_force();
+        let pool = Arc::clone(in_force.pool(&request, None)?);
         let Some(language) = pool.bounds.language.of_cells else {
             let message = format!("profile {:?} has no sessions: its runtime is not Python", pool.name);
             return Err(Failure::new(ErrorCode::InvalidRequest, message));
         };
         let bounds = Bounds { language, ..pool.bounds };
-        let session = Session::new((id, tenant), &pool.name, bounds, idle_s.map(Duration::from_secs));
+        let admitted = Admitted::new(in_force, Arc::clone(&pool), engine.cgroup_version(), tenant, &request);
+        let told = (pool.name.as_str(), admitted.explain());
+        let session = Session::new((id, tenant), told, bounds, idle_s.map(Duration::from_secs));
         self.take_in(&session, engine.room_for_sessions())?;
         // Whatever becomes of this: what was taken in does not stay unless it was opened.
         let opening = Opening { all: Arc::clone(self), session: Arc::clone(&session), stays: false };

@@ -44,6 +44,8 @@ pub struct Session {
     pub profile: String,
     /// What its cells are held to.
     pub bounds: Bounds,
+    /// The layers in force, for who asks for them.
+    pub layers: String,
     /// Its interpreter, held by whoever does something with it; `None` before it is there, and when the session is over.
     pub held: Arc<tokio::sync::Mutex<Option<Held>>>,
     /// What reaches its cell that runs.
@@ -80,7 +82,12 @@ impl Drop for Asking {
 impl Session {
     /// One that is being opened.
     #[must_use]
-    pub fn new((id, tenant): (JobId, Tenant), profile: &str, bounds: Bounds, idle: Option<Duration>) -> Arc<Self> {
+    pub fn new(
+        (id, tenant): (JobId, Tenant),
+        (profile, layers): (&str, String),
+        bounds: Bounds,
+        idle: Option<Duration>,
+    ) -> Arc<Self> {
         let longest = bounds.sessions.idle;
         let now = Instant::now();
         let noted = Noted {
@@ -96,6 +103,7 @@ impl Session {
             tenant,
             profile: profile.to_owned(),
             bounds,
+            layers,
             held: Arc::default(),
             reins: Arc::default(),
             opened: (now, SystemTime::now()),
@@ -199,11 +207,20 @@ impl Session {
             idle_left_s: self.idle.saturating_sub(since).as_secs(),
             lifetime_left_s: lifetime.saturating_sub(self.opened.0.elapsed()).as_secs(),
             memory_bytes: noted.memory,
-            usage: noted.usage,
+            usage: SessionUsage {
+                cpu_ms: thousandths(noted.usage.cpu_ms),
+                wall_ms: thousandths(noted.usage.wall_ms),
+                ..noted.usage
+            },
         }
     }
 
     fn noted(&self) -> MutexGuard<'_, Noted> {
         self.noted.lock().expect("nothing panics while it holds this lock")
     }
+}
+
+/// Sums are told as exactly as what they are sums of.
+fn thousandths(sum: f64) -> f64 {
+    (sum * 1000.0).round() / 1000.0
 }

@@ -80,6 +80,12 @@ impl Turn {
         &self.session.bounds
     }
 
+    /// The layers in force.
+    #[must_use]
+    pub fn layers(&self) -> &str {
+        &self.session.layers
+    }
+
     /// The name of its session's profile.
     #[must_use]
     pub fn profile(&self) -> &str {
@@ -125,7 +131,7 @@ impl Turn {
             let _ = tell.send(match ran {
                 Ok(Ok(outcome)) => Ok(outcome),
                 Ok(Err(error)) => Err(error.told_after_start()),
-                Err(end) => Err(ended(end)),
+                Err(end) => Err(ended(end).after_start()),
             });
             // Its place is free when it has come to rest: what runs until then runs in it.
             rest(lives, (&all, &session), held, memory).await;

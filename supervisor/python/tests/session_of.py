@@ -26,7 +26,8 @@ class Session:
         given = [wake, stdout, stderr, result, returns]
         library = os.open(library, os.O_RDONLY) if library else os.open(os.devnull, os.O_RDONLY)
         # The numbers are the launcher's: who starts it moves them there, in a process of its own.
-        start = "import os, sys\nfds = [int(fd) for fd in sys.argv[1:7]]\n" \
+        # So are the signals: whoever runs the tests may have some ignored.
+        start = "import os, signal, sys\nfor number in (1, 2, 3, 13, 15): signal.signal(number, signal.SIG_DFL)\nfds = [int(fd) for fd in sys.argv[1:7]]\n" \
                 "for number, fd in enumerate([os.dup(fd) for fd in fds]): os.set_inheritable(fd, False); os.dup2(fd, number)\n" \
                 "os.closerange(6, 64)\nos.execv(sys.argv[7], sys.argv[7:])"
         command = [sys.executable, "-I", "-c", start, *map(str, [*given, library]), interpreter, "-I", "-X", "utf8", "-B", "-c", texts[0]]

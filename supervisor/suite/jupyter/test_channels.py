@@ -112,7 +112,8 @@ def test_too_many_cells_that_wait_are_refused(talk):
     assert Heard(talk.all_of(waiting[-1])).one("execute_reply")["ename"] == "session_busy"
     talk.send("interrupt_request", channel="control")
     talk.all_of(running)
-    assert Heard(talk.all_of(waiting[0])).one("execute_reply") == {"status": "aborted"}
+    for one in waiting[:-1]:
+        assert Heard(talk.all_of(one)).one("execute_reply") == {"status": "aborted"}
 
 
 def test_what_clients_ask_beside_cells_is_answered(talk):

@@ -60,15 +60,18 @@ impl Conversation {
             self.tell(Channel::Iopub, "execute_input", &parent, &content).await?;
         }
         let verdict = if code.trim().is_empty() {
-            Verdict { cell: None, value: None, error: None }
+            Verdict::default()
         } else {
             let cell = CellRequest { code, timeout_ms: None, tools: Vec::new(), busy: Busy::Wait };
             let body = serde_json::to_vec(&cell).expect("strings");
             drop(cell);
-            let answer = self.answer(&parent, body).await?;
+            let (answer, told) = self.answer(&parent, body).await?;
             drop(memory);
             self.speech.taken();
-            self.speech.wire.memory().work_on(answer.len() >= LARGE, move || Verdict::read(&answer)).await
+            let is_large = answer.len() >= LARGE;
+            let mut verdict = self.speech.wire.memory().work_on(is_large, move || Verdict::read(&answer)).await;
+            verdict.shown.drain(..told.min(verdict.shown.len()));
+            verdict
         };
         let failed = verdict.error.is_some();
         self.tell_verdict(&parent, verdict, silent).await?;
@@ -89,6 +92,9 @@ impl Conversation {
             self.spoken.cells = cell;
         }
         let count = self.spoken.cells;
+        for content in verdict.shown {
+            self.tell(Channel::Iopub, "display_data", parent, &content).await?;
+        }
         if let Some(wrong) = &verdict.error {
             let content = serde_json::to_vec(wrong).expect("strings");
             self.tell(Channel::Iopub, "error", parent, &content).await?;
@@ -107,8 +113,8 @@ impl Conversation {
         self.tell(Channel::Reply, "execute_reply", parent, &content).await
     }
 
-    /// Has a cell run, and tells what it prints and shows; its answer, or why there is none.
-    async fn answer(&mut self, parent: &Parent, body: Vec<u8>) -> Result<Vec<u8>, Over> {
+    /// Has a cell run, and tells what it prints and shows; its answer, or why there is none, and how much of what it shows is told.
+    async fn answer(&mut self, parent: &Parent, body: Vec<u8>) -> Result<(Vec<u8>, usize), Over> {
         let Followed { id, answer } = (self.arrival.begin)();
         let (app, asked, kernel) = (Arc::clone(&self.app), self.asked.clone(), self.spoken.kernel);
         let begun = async move {
@@ -137,18 +143,20 @@ impl Conversation {
             }
         };
         if response.headers().get(CONTENT_TYPE).is_none_or(|form| form != EVENT_STREAM) {
-            return Ok(read_whole(response.into_body(), LARGEST_REFUSAL, |_| true).await.unwrap_or_default());
+            return Ok((read_whole(response.into_body(), LARGEST_REFUSAL, |_| true).await.unwrap_or_default(), 0));
         }
         self.follow(parent, EventReader::new(response.into_body())).await
     }
 
     /// Tells of the events of a cell; its answer.
-    async fn follow(&mut self, parent: &Parent, mut reader: EventReader) -> Result<Vec<u8>, Over> {
+    async fn follow(&mut self, parent: &Parent, mut reader: EventReader) -> Result<(Vec<u8>, usize), Over> {
+        let mut told = 0;
         loop {
             tokio::select! {
                 biased;
                 event = reader.next() => match event {
                     Some(Event::Told("display", data)) => {
+                        told += 1;
                         let content = shown(&data).unwrap_or_else(|| b"{}".to_vec());
                         self.tell(Channel::Iopub, "display_data", parent, &content).await?;
                     }
@@ -158,8 +166,8 @@ impl Conversation {
                     }
                     // It has no tools to call.
                     Some(Event::Call(_)) => {}
-                    Some(Event::Answer { .. } | Event::Refusal) => return self.gather(reader).await,
-                    None => return Ok(Vec::new()),
+                    Some(Event::Answer { .. } | Event::Refusal) => return Ok((self.gather(reader).await?, told)),
+                    None => return Ok((Vec::new(), told)),
                 },
                 came = self.speech.came() => self.hear(came).await?,
             }

@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// What is told of a cell at its end.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// Its number, if it has one.
     pub cell: Option<u64>,
     /// The value of its last expression by media type, as JSON.
     pub value: Option<Vec<u8>>,
+    /// What it has shown, each by media type, as the content of a message.
+    pub shown: Vec<Vec<u8>>,
     /// What went wrong.
     pub error: Option<Wrong>,
 }
@@ -33,6 +35,8 @@ struct Answer<'a> {
     text: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     data: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    display: Vec<&'a RawValue>,
     #[serde(borrow, default)]
     error: Option<Failure<'a>>,
     #[serde(default)]
@@ -58,7 +62,7 @@ struct Failure<'a> {
 impl Verdict {
     /// Reads an answer of the supervisor's, or a refusal; of one that cannot be read it is told that it was lost.
     pub fn read(answer: &[u8]) -> Self {
-        let lost = || Self { cell: None, value: None, error: Some(Wrong::lost()) };
+        let lost = || Self { error: Some(Wrong::lost()), ..Self::default() };
         let Ok(answer) = serde_json::from_slice::<Answer<'_>>(answer) else { return lost() };
         let value = match (answer.data, &answer.text) {
             (Some(data), _) => Some(bundle(data)),
@@ -68,7 +72,8 @@ impl Verdict {
             (None, None) => None,
         };
         let error = answer.error.map(|error| Wrong::of(&error, answer.restored, &answer.not_kept));
-        Self { cell: answer.cell, value: value.filter(|_| error.is_none()), error }
+        let shown = answer.display.into_iter().map(display).collect();
+        Self { cell: answer.cell, value: value.filter(|_| error.is_none()), shown, error }
     }
 }
 
@@ -128,7 +133,11 @@ pub fn shown(event: &[u8]) -> Option<Vec<u8>> {
         data: &'a RawValue,
     }
     let Shown { data } = serde_json::from_slice(event).ok()?;
-    Some([br#"{"data":"#, &*bundle(data), br#","metadata":{},"transient":{}}"#].concat())
+    Some(display(data))
+}
+
+fn display(data: &RawValue) -> Vec<u8> {
+    [br#"{"data":"#, &*bundle(data), br#","metadata":{},"transient":{}}"#].concat()
 }
 
 /// Media types as Jupyter has them: JSON is no text there.
@@ -157,7 +166,9 @@ fn bundle_of(types: BTreeMap<Cow<'_, str>, Cow<'_, str>>) -> Vec<u8> {
 mod tests {
     use super::{Verdict, shown};
 
-    fn read(answer: &str) -> (Option<String>, Option<(String, String, Vec<String>)>) {
+    type Told = (String, String, Vec<String>);
+
+    fn read(answer: &str) -> (Option<String>, Option<Told>) {
         let Verdict { value, error, .. } = Verdict::read(answer.as_bytes());
         let value = value.map(|value| String::from_utf8(value).expect("UTF-8"));
         (value, error.map(|error| (error.ename, error.evalue, error.traceback)))
@@ -177,6 +188,8 @@ mod tests {
         let display = shown(br#"{"data":{"image/png":"AA=="}}"#).expect("a bundle");
         assert_eq!(display, br#"{"data":{"image/png":"AA=="},"metadata":{},"transient":{}}"#);
         assert_eq!(shown(b"[]"), None);
+        let beside = Verdict::read(br#"{"display": [{"image/png":"AA=="}]}"#).shown;
+        assert_eq!(beside, [display]);
     }
 
     #[test]

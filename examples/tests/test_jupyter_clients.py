@@ -42,7 +42,7 @@ def test_jupyter_kernel_client(url, nothing_left):
         assert (reply["execution_count"], reply["outputs"][0]["data"]) == (2, {"text/plain": "21"})
         reply = kernel.execute("1 / 0")
         assert reply["status"] == "error" and reply["outputs"][0]["ename"] == "ZeroDivisionError"
-        assert kernel.kernel_info["content"]["language_info"]["name"] == "python"
+        assert kernel.kernel_info["language_info"]["name"] == "python"
         assert kernel.last_activity and kernel.id in [one["id"] for one in kernel.list_kernels()]
         kernel.restart()
         assert kernel.execute("'x' in globals()")["outputs"][0]["data"] == {"text/plain": "False"}
@@ -72,7 +72,8 @@ def test_ag2(node, tmp_path, nothing_left):
 def test_autogen(node, tmp_path, nothing_left):
     from autogen_core import CancellationToken
     from autogen_core.code_executor import CodeBlock
-    from autogen_ext.code_executors.docker_jupyter import DockerJupyterCodeExecutor, JupyterConnectionInfo
+    from autogen_ext.code_executors.docker_jupyter import DockerJupyterCodeExecutor
+    from autogen_ext.code_executors.docker_jupyter._jupyter_server import JupyterConnectionInfo
 
     async def main():
         info = JupyterConnectionInfo(host="127.0.0.1", use_https=False, port=PORT, token="t")

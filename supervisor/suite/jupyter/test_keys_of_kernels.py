@@ -66,8 +66,8 @@ def test_a_key_is_known_in_each_of_its_coats(guarded, key, coat):
 @pytest.mark.parametrize("coat", [*COATS, lambda key: ("", {})])
 def test_a_stranger_is_told_so_in_jupyters_words(guarded, key, coat):
     query, headers = coat(key[:-4] + "AAAA")
-    for method, path in [("POST", ""), ("GET", ""), ("GET", "specs")]:
-        refused = guarded.client.http.request(method, f"/jupyter/api/kernels{path}{query}", headers=headers)
+    for method, path in [("POST", "kernels"), ("GET", "kernels"), ("GET", "kernelspecs")]:
+        refused = guarded.client.http.request(method, f"/jupyter/api/{path}{query}", headers=headers)
         assert refused.status_code == 401 and set(refused.json()) == {"message", "reason"}
 
 
@@ -94,12 +94,15 @@ def test_kernels_are_their_keys_alone(guarded, key, key_file):
 def test_a_cell_counts_against_the_rate_of_its_key(guarded, key_file):
     from client import eventually
 
-    slow, http = key_file("new", "slow", "--rate", "1/m", "--burst", "5"), guarded.client.http
+    slow, http = key_file("new", "slow", "--rate", "1/h", "--burst", "5"), guarded.client.http
     eventually(lambda: http.get("/jupyter/api/kernelspecs", headers=bearer(slow)).status_code == 200)
+    # Of five that is one, another opens the kernel, and a third its channels.
     kernel = http.post("/jupyter/api/kernels", headers=bearer(slow)).json()["id"]
     with channels(f"{guarded.client.url}/jupyter", kernel, additional_headers=bearer(slow)) as talk:
-        errors = [talk.run("1").of("error") for _ in range(6)]
-    assert errors[-1][0]["ename"] == "rate_limited"
+        errors = [talk.run("1").of("error") for _ in range(3)]
+    assert errors[:2] == [[], []] and errors[2][0]["ename"] == "rate_limited"
+    key_file("set", "slow", "--rate", "none", "--burst", "none")
+    eventually(lambda: http.delete(f"/jupyter/api/kernels/{kernel}", headers=bearer(slow)).status_code == 204)
 
 
 def test_the_listener_leaves_the_prefix_out(guarded, key, port):

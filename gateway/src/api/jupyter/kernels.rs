@@ -132,7 +132,7 @@ mod tests {
             assert_eq!(asked(body), Ok(None), "{body}");
         }
         assert_eq!(asked(r#"{"name": "data"}"#), Ok(Some("data".to_owned())));
-        for wrong in ["[]", r#"["python3"]"#, "{", r#"{"name": 1}"#, "null", r#"{"name": ""}"#] {
+        for wrong in ["[]", r#"["python3"]"#, "{", r#"{"name": 1}"#, "null"] {
             assert!(asked(wrong).is_err(), "{wrong}");
         }
     }

@@ -38,14 +38,14 @@ impl Restarts {
     /// A kernel has this session from now on.
     pub fn note(&self, kernel: JobId, tenant: Tenant, session: JobId) {
         let mut known = self.lock();
-        while known.order.len() >= MOST {
-            let Some(oldest) = known.order.pop_front() else { break };
-            known.forget(oldest);
-        }
-        let before = known.sessions.insert((kernel, tenant), session);
-        match before {
-            Some(before) => drop(known.kernels.remove(&(before, tenant))),
-            None => known.order.push_back((kernel, tenant)),
+        if let Some(before) = known.sessions.insert((kernel, tenant), session) {
+            known.kernels.remove(&(before, tenant));
+        } else {
+            known.order.push_back((kernel, tenant));
+            while known.order.len() > MOST {
+                let Some(oldest) = known.order.pop_front() else { break };
+                known.forget(oldest);
+            }
         }
         known.kernels.insert((session, tenant), kernel);
     }

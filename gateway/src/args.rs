@@ -43,6 +43,10 @@ pub struct Serve {
     /// The address to listen on, unless a socket is passed by socket activation (`LISTEN_FDS`).
     #[arg(long, value_name = "ADDRESS", env = "CLOISTER_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+    /// One more address, on which what is under /jupyter is served without that prefix, for clients of Jupyter that take a host and
+    /// a port only; none unless given.
+    #[arg(long, value_name = "ADDRESS")]
+    pub jupyter_listen: Option<SocketAddr>,
     /// The supervisor's socket.
     #[arg(long, value_name = "PATH", default_value = SOCKET)]
     pub socket: PathBuf,

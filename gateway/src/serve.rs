@@ -20,6 +20,7 @@ use crate::keys::{Keyring, parent};
 use crate::listen::activity::Pace;
 use crate::listen::connections::Connections;
 use crate::listen::http::Protocols;
+use crate::listen::listeners::Listeners;
 use crate::listen::timeouts::Timeouts;
 use crate::listen::tls::Tls;
 use crate::listen::{admin, socket};
@@ -46,6 +47,7 @@ pub fn serve(mut arguments: Serve) -> Result<(), Error> {
         Some(passed) => socket::adopt(passed, open)?,
         None => socket::bind(arguments.listen, open)?,
     };
+    let jupyter = arguments.jupyter_listen.map(|address| socket::bind(address, open)).transpose()?;
     let metrics = match passed.metrics {
         Some(passed) => Some(admin::adopt(passed, arguments.metrics_public)?),
         None => arguments.metrics.map(|address| admin::bind(address, arguments.metrics_public)).transpose()?,
@@ -62,7 +64,7 @@ pub fn serve(mut arguments: Serve) -> Result<(), Error> {
         .on_thread_start(cloister_program::stand_behind)
         .build()
         .map_err(Error::EventLoop)?;
-    let served = runtime.block_on(run(&arguments, (listener, is_passed), metrics, accounts));
+    let served = runtime.block_on(run(&arguments, ((listener, jupyter), is_passed), metrics, accounts));
     // With it goes what was cut off, which is counted too.
     drop(runtime);
     let closed = books.close();
@@ -78,12 +80,12 @@ fn written(arguments: &Serve) -> Vec<PathBuf> {
 /// Serves until SIGTERM or SIGINT and for the notice, then lets running requests finish for a while.
 async fn run(
     arguments: &Serve,
-    (listener, is_passed): (TcpListener, bool),
+    (listeners, is_passed): ((TcpListener, Option<TcpListener>), bool),
     metrics: Option<TcpListener>,
     accounts: Accounts,
 ) -> Result<(), Error> {
-    let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Listen)?;
-    let address = listener.local_addr().map_err(Error::Listen)?;
+    let listeners = Listeners::of(listeners).map_err(Error::Listen)?;
+    let address = listeners.address().map_err(Error::Listen)?;
     let mut stop = Stop::new().map_err(Error::Signals)?;
     let departure = Departure::new();
     let counted = Arc::new(Metrics::new(arguments.metrics_by_key).map_err(Error::Metrics)?);
@@ -103,7 +105,7 @@ async fn run(
     }
     notify::ready();
     tracing::info!(%address, tls = arguments.tls_key.is_some(), keys = arguments.keys.is_some(), socket = %arguments.socket.display(), "listening");
-    accept_until(stop.asked(), &connections, &listener).await;
+    accept_until(stop.asked(), &connections, &listeners).await;
     let notice = arguments.drain_notice(address, is_passed);
     notify::stopping(notice + arguments.drain);
     if !notice.is_zero() {
@@ -115,13 +117,13 @@ async fn run(
                 () = stop.asked() => tracing::info!("the notice is cut short"),
             }
         };
-        accept_until(over, &connections, &listener).await;
+        accept_until(over, &connections, &listeners).await;
     }
     departure.close();
     if !is_passed {
-        connections.serve_last(&listener).await;
+        connections.serve_last(&listeners).await;
     }
-    drop(listener);
+    drop(listeners);
     tracing::info!(connections = connections.count(), "stopping: running requests may finish");
     tokio::select! {
         () = connections.ended() => tracing::info!("stopped"),
@@ -132,13 +134,13 @@ async fn run(
 }
 
 /// Serves whoever connects until this completes.
-async fn accept_until(end: impl Future<Output = ()>, connections: &Connections, listener: &tokio::net::TcpListener) {
+async fn accept_until(end: impl Future<Output = ()>, connections: &Connections, listeners: &Listeners) {
     let (mut end, mut watchdog) = (pin!(end), pin!(notify::feed_watchdog()));
     loop {
         tokio::select! {
             () = &mut end => return,
             never = &mut watchdog => match never {},
-            (stream, peer, place) = connections.accept(listener) => connections.serve(stream, peer, place),
+            come = connections.accept(listeners) => connections.serve(come),
         }
     }
 }

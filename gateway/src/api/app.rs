@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::admission::body_budget::BodyBudget;
 use crate::admission::caller::Admission;
 use crate::api::held::HeldAnswers;
+use crate::api::jupyter::restarts::Restarts;
 use crate::api::known::KnownJobs;
 use crate::api::sessions::known::KnownSessions;
 use crate::args::Serve;
@@ -38,6 +39,8 @@ pub struct App {
     pub known: Arc<KnownJobs>,
     /// The profiles of sessions.
     pub sessions: KnownSessions,
+    /// The kernels that were restarted.
+    pub restarts: Restarts,
     /// Answers that wait for what calls of tools return.
     pub held: Arc<HeldAnswers>,
     /// The largest body, in bytes.
@@ -67,6 +70,7 @@ impl App {
             held: HeldAnswers::new(Arc::clone(&known)),
             known,
             sessions: KnownSessions::default(),
+            restarts: Restarts::default(),
             max_body: arguments.max_body.get(),
             body_timeout: arguments.body_timeout,
         }

@@ -13,6 +13,7 @@ pub mod execute;
 pub mod health;
 pub mod held;
 pub mod job;
+pub mod jupyter;
 pub mod known;
 pub mod mcp;
 pub mod methods;

@@ -12,6 +12,7 @@ use crate::api::app::App;
 use crate::api::connect::{self, connect};
 use crate::api::execute::execute;
 use crate::api::health::{ALIVE_PATH, healthy, ready};
+use crate::api::jupyter;
 use crate::api::mcp::service::{self as mcp, Mcp};
 use crate::api::methods::{nowhere, only};
 use crate::api::openapi::{self, Contract, contract};
@@ -37,6 +38,7 @@ pub fn router(
         .route(mcp::PATH, only("POST", post(mcp::assist)).layer(Extension(mcp)))
         .route(EXECUTE_PATH, only("POST", post(execute)))
         .merge(sessions::routes())
+        .nest(jupyter::PATH, jupyter::routes())
         .route(connect::PATH, only("GET", on(MethodFilter::GET.or(MethodFilter::CONNECT), connect)))
         .route(returns::PATH, only("POST", post(returns::returns)))
         .route(ALIVE_PATH, only("GET, HEAD", get(healthy)))

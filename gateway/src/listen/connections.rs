@@ -10,13 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
+use crate::api::jupyter;
 use crate::going::Going;
 use crate::listen::activity::Activity;
 use crate::listen::http::Protocols;
+use crate::listen::listeners::{Door, Listeners};
 use crate::listen::timeouts::{TimedSocket, Timeouts};
 use crate::listen::tls::{HTTP2, Tls};
 use crate::metrics::Metrics;
@@ -46,6 +48,15 @@ pub struct Connections {
     open: watch::Sender<()>,
 }
 
+/// A connection that was accepted, with its place.
+#[derive(Debug)]
+pub struct Come {
+    stream: TcpStream,
+    peer: SocketAddr,
+    door: Door,
+    place: OwnedSemaphorePermit,
+}
+
 impl Connections {
     /// None yet, and never more than `most` at once.
     pub fn new(
@@ -61,11 +72,11 @@ impl Connections {
     }
 
     /// The next connection, once there is a place for it.
-    pub async fn accept(&self, listener: &TcpListener) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    pub async fn accept(&self, listeners: &Listeners) -> Come {
         let place = Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed");
         loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => return (stream, peer, place),
+            match listeners.accept(jupyter::PATH).await {
+                Ok((stream, peer, door)) => return Come { stream, peer, door, place },
                 // The client's doing, not ours.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) => {
@@ -77,7 +88,7 @@ impl Connections {
     }
 
     /// Serves one, in a task of its own, until it ends.
-    pub fn serve(&self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+    pub fn serve(&self, Come { stream, peer, door, place }: Come) {
         // An answer is written whole; waiting for more to send would only delay it.
         let _ = stream.set_nodelay(true);
         let _ = setsockopt(&stream, sockopt::SndBuf, &SEND_BUFFER);
@@ -87,13 +98,13 @@ impl Connections {
         let (protocols, acceptor) = (Arc::clone(&self.protocols), self.tls.as_ref().map(|tls| tls.acceptor()));
         tokio::spawn(async move {
             match acceptor {
-                None => protocols.speak_http1(stream, peer, activity, going).await,
+                None => protocols.speak_http1(stream, (peer, door), activity, going).await,
                 Some(acceptor) => match acceptor.accept(stream).await {
                     Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(HTTP2) => {
                         activity.multiplex();
-                        protocols.speak_http2(stream, peer, activity, going).await;
+                        protocols.speak_http2(stream, (peer, door), activity, going).await;
                     }
-                    Ok(stream) => protocols.speak_http1(stream, peer, activity, going).await,
+                    Ok(stream) => protocols.speak_http1(stream, (peer, door), activity, going).await,
                     Err(error) => tracing::debug!(%peer, %error, "no TLS"),
                 },
             }
@@ -102,13 +113,13 @@ impl Connections {
     }
 
     /// Serves those who have connected already and were not let in yet: with their listener they would be cut off.
-    pub async fn serve_last(&self, listener: &TcpListener) {
+    pub async fn serve_last(&self, listeners: &Listeners) {
         let (most, pause) = LAST;
         let end = Instant::now() + LAST_OF_ALL;
         for _ in 0..most {
             let until = end.min(Instant::now() + pause);
-            let Ok((stream, peer, place)) = timeout_at(until, self.accept(listener)).await else { return };
-            self.serve(stream, peer, place);
+            let Ok(come) = timeout_at(until, self.accept(listeners)).await else { return };
+            self.serve(come);
         }
     }
 

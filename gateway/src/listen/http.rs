@@ -24,11 +24,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::admission::client_address::{ClientAddress, TrustedProxies};
 use crate::admission::host_check::HostNames;
 use crate::api::connect;
+use crate::api::jupyter;
 use crate::api::refusal::refuse_unread;
 use crate::going::Going;
 use crate::listen::access_log::{Access, LoggedBody};
 use crate::listen::activity::{Activity, Pace};
 use crate::listen::conversations;
+use crate::listen::listeners::Door;
 use crate::metrics::Metrics;
 
 /// A request's line and header: more is answered 431.
@@ -75,28 +77,28 @@ impl Protocols {
     }
 
     /// Serves a connection until it ends.
-    pub async fn speak_http1<S>(&self, stream: S, peer: SocketAddr, activity: Activity, going: Going)
+    pub async fn speak_http1<S>(&self, stream: S, come: (SocketAddr, Door), activity: Activity, going: Going)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let service = self.service(peer, activity.clone(), going.clone());
+        let service = self.service(come, activity.clone(), going.clone());
         let connection = self.http1.serve_connection(TokioIo::new(stream), service).with_upgrades();
         // Each answer from the notice on is the connection's last; what is left then are those that ask nothing.
         let leave = async {
             going.closing().await;
             activity.last_chance().await;
         };
-        finish(peer, connection, leave).await;
+        finish(come.0, connection, leave).await;
         // What it has become goes on.
         activity.at_rest().await;
     }
 
     /// Serves a connection until it ends, or its peer has it do too much for nothing.
-    pub async fn speak_http2<S>(&self, stream: S, peer: SocketAddr, activity: Activity, going: Going)
+    pub async fn speak_http2<S>(&self, stream: S, come: (SocketAddr, Door), activity: Activity, going: Going)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let service = self.service(peer, activity.clone(), going.clone());
+        let service = self.service(come, activity.clone(), going.clone());
         let connection = self.http2.serve_connection(TokioIo::new(stream), service);
         // GOAWAY, which loses no request: those that are on their way are still taken, and the client knows which.
         let leave = async {
@@ -110,14 +112,14 @@ impl Protocols {
             }
         };
         tokio::select! {
-            () = finish(peer, connection, leave) => {}
-            reason = activity.overstrained(self.pace) => tracing::info!(%peer, reason, "a connection is cut off"),
+            () = finish(come.0, connection, leave) => {}
+            reason = activity.overstrained(self.pace) => tracing::info!(peer = %come.0, reason, "a connection is cut off"),
         }
     }
 
     fn service(
         &self,
-        peer: SocketAddr,
+        (peer, door): (SocketAddr, Door),
         activity: Activity,
         going: Going,
     ) -> impl Service<Request<Incoming>, Response = Response<LoggedBody>, Error = Infallible, Future: Send + 'static> + use<>
@@ -125,10 +127,12 @@ impl Protocols {
         let (router, proxies, metrics) = (self.router.clone(), self.proxies.clone(), Arc::clone(&self.metrics));
         let (names, node) = (self.names, self.node);
         service_fn(move |mut request: Request<Incoming>| {
+            *request.uri_mut() = door.target(std::mem::take(request.uri_mut()));
             let access = Access::begin(peer, &proxies, (&activity, &going, node), &metrics, &request);
             request.extensions_mut().insert(access.id);
             request.extensions_mut().insert(ClientAddress(access.origin.client));
-            if request.uri().path() == connect::PATH {
+            let path = request.uri().path();
+            if path == connect::PATH || jupyter::is_channels(path) {
                 request.extensions_mut().insert(conversations::arrival(&access.origin));
             }
             let checked = names.check(&request);

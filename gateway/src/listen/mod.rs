@@ -9,6 +9,7 @@ pub mod admin;
 pub mod connections;
 pub mod conversations;
 pub mod http;
+pub mod listeners;
 pub mod socket;
 pub mod timeouts;
 pub mod tls;

@@ -6,8 +6,8 @@
 pub mod arrival;
 mod conversation;
 mod messages;
-mod speech;
-mod wire;
+pub mod speech;
+pub mod wire;
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub const PATH: &str = "/connect";
 const VERSION: &str = "13";
 
 /// What is told of a request that asks for no WebSocket.
-const NO_WEBSOCKET: &str =
+pub const NO_WEBSOCKET: &str =
     "this path is for a WebSocket: connect to it with a client of one (Upgrade: websocket, Sec-WebSocket-Version: 13)";
 
 /// Opens a conversation.
@@ -81,7 +81,7 @@ pub async fn connect(
 }
 
 /// The answer that opens a WebSocket, if the request asks for one.
-fn accepted(request: &Request) -> Option<Response> {
+pub fn accepted(request: &Request) -> Option<Response> {
     if request.version() != Version::HTTP_2 {
         return create_response_with_body(request, Body::empty).ok();
     }

@@ -99,11 +99,17 @@ impl Speech {
 
     /// Tells so in these words.
     pub async fn refuse_as(&mut self, told: Vec<u8>) -> Result<(), Over> {
+        self.disregard()?;
+        self.send(told).await
+    }
+
+    /// Notes that a message was not taken, and says nothing.
+    pub fn disregard(&mut self) -> Result<(), Over> {
         self.refused += 1;
         if self.refused > MOST_REFUSED {
             return Err(Over::Because(CloseCode::Policy, "too many messages that are none"));
         }
-        self.send(told).await
+        Ok(())
     }
 
     /// Tells the last of a job: as one message, in pieces if it is long.

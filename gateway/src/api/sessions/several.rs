@@ -50,14 +50,30 @@ async fn opened(app: &App, id: JobId, caller: &Caller, request: Request) -> Resu
     let body = app.read_json(id, request, &mut memory).await?;
     let parsed = memory.work(body, |body| SessionRequest::parse(&body).map(canonical)).await;
     let (profile, body) = parsed.map_err(|wrong| Box::new(refuse(id, ErrorCode::InvalidRequest, wrong.to_string())))?;
-    caller.enter_under(profile.as_deref()).map_err(|refused| Box::new(refuse_with(id, refused)))?;
-    let order =
-        SessionOrder { method: Method::POST, path: String::new(), media_type: "application/json", body: body.into() };
-    let response = app.order(id, caller, &order).await;
-    if response.status() == StatusCode::CREATED {
-        app.sessions.note(id, caller.tenant(), profile.as_deref().unwrap_or(DEFAULT_PROFILE), Instant::now());
+    app.open_session(id, caller, profile.as_deref(), body).await
+}
+
+impl App {
+    /// Opens a session of this profile, for a request that is known to be one.
+    ///
+    /// # Errors
+    /// A refusal of one who may not.
+    pub async fn open_session(
+        &self,
+        id: JobId,
+        caller: &Caller,
+        profile: Option<&str>,
+        request: Vec<u8>,
+    ) -> Result<Response, Box<Response>> {
+        caller.enter_under(profile).map_err(|refused| Box::new(refuse_with(id, refused)))?;
+        let (path, body) = (String::new(), request.into());
+        let order = SessionOrder { method: Method::POST, path, media_type: "application/json", body };
+        let response = self.order(id, caller, &order).await;
+        if response.status() == StatusCode::CREATED {
+            self.sessions.note(id, caller.tenant(), profile.unwrap_or(DEFAULT_PROFILE), Instant::now());
+        }
+        Ok(response)
     }
-    Ok(response)
 }
 
 /// A request as the supervisor gets it, which was never a stranger's spelling, and the profile that it names.

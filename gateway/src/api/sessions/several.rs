@@ -48,22 +48,25 @@ pub async fn open(State(app): State<Arc<App>>, Asked { id, caller, request }: As
 async fn opened(app: &App, id: JobId, caller: &Caller, request: Request) -> Result<Response, Box<Response>> {
     let mut memory = app.bodies.begin(caller.tenant());
     let body = app.read_json(id, request, &mut memory).await?;
-    let parsed = memory.work(body, |body| SessionRequest::parse(&body).map(canonical)).await;
-    let (profile, body) = parsed.map_err(|wrong| Box::new(refuse(id, ErrorCode::InvalidRequest, wrong.to_string())))?;
-    caller.enter_under(profile.as_deref()).map_err(|refused| Box::new(refuse_with(id, refused)))?;
-    let order =
-        SessionOrder { method: Method::POST, path: String::new(), media_type: "application/json", body: body.into() };
-    let response = app.order(id, caller, &order).await;
-    if response.status() == StatusCode::CREATED {
-        app.sessions.note(id, caller.tenant(), profile.as_deref().unwrap_or(DEFAULT_PROFILE), Instant::now());
-    }
-    Ok(response)
+    let parsed = memory.work(body, |body| SessionRequest::parse(&body)).await;
+    let request = parsed.map_err(|wrong| Box::new(refuse(id, ErrorCode::InvalidRequest, wrong.to_string())))?;
+    caller.enter_under(request.profile.as_deref()).map_err(|refused| Box::new(refuse_with(id, refused)))?;
+    Ok(app.open_session(id, caller, request).await)
 }
 
-/// A request as the supervisor gets it, which was never a stranger's spelling, and the profile that it names.
-fn canonical(request: SessionRequest) -> (Option<String>, Vec<u8>) {
-    let body = serde_json::to_vec(&request).expect("strings and numbers");
-    (request.profile, body)
+impl App {
+    /// Opens a session, which then has this id, for a caller who may.
+    pub async fn open_session(&self, id: JobId, caller: &Caller, request: SessionRequest) -> Response {
+        // As the supervisor gets it, it was never a stranger's spelling.
+        let body = serde_json::to_vec(&request).expect("strings and numbers").into();
+        let order = SessionOrder { method: Method::POST, path: String::new(), media_type: "application/json", body };
+        let response = self.order(id, caller, &order).await;
+        if response.status() == StatusCode::CREATED {
+            let profile = request.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
+            self.sessions.note(id, caller.tenant(), profile, Instant::now());
+        }
+        response
+    }
 }
 
 /// Tells of all sessions of the key, or where no keys are needed of the address.

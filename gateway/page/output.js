@@ -44,7 +44,7 @@ export class Output {
 
   // The answer: what was heard on the way stays in its order, if it is all that there was.
   show(answer) {
-    const { stdout = "", stderr = "", truncated = [], display = [], data, text, error } = answer;
+    const { stdout = "", stderr = "", truncated = [], display = [], notes = [], unfinished, data, text, error } = answer;
     if (this.#said("stdout") !== stdout || this.#said("stderr") !== stderr || this.#count() !== display.length) {
       this.clear();
       for (const [kind, said] of Object.entries({ stdout, stderr })) if (said) this.told(kind, said);
@@ -52,6 +52,7 @@ export class Output {
     }
     this.answer = answer;
     if (truncated.length) this.#place.append(make("p", { class: "note" }, `More was printed than is kept (${truncated.join(", ")}); this is the beginning.`));
+    for (const note of [...unfinished ? [`Did not end: ${unfinished}`] : [], ...notes]) this.#place.append(make("p", { class: "note" }, note));
     if (data ?? text) this.#place.append(...shown(data ?? { "text/plain": text }));
     if (error) this.#place.append(this.#failure(error));
     const again = restoredOf(answer);

@@ -205,7 +205,7 @@ def test_a_cell_that_cost_the_session_its_process_is_undone_and_that_is_told(spe
 @pytest.mark.parametrize(("arguments", "code", "expected"), [
     ({"session": "0" * 32}, "not_found", "there is no session 0000"),
     ({"session": "old"}, "invalid_request", 'session is "old", expected the id of a session that an answer told, or "new"'),
-    ({"entry": "main"}, "invalid_request", '"entry" is not for a cell of a session'),
+    ({"entry": "main"}, "invalid_request", "unknown field `entry`"),
     ({"profile": "no-such"}, "invalid_request", "no-such"),
     ({"code": " "}, "invalid_request", "code is empty"),
 ])

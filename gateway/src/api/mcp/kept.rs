@@ -6,11 +6,11 @@
 use axum::response::Response;
 use cloister_protocol::{CellRequest, ErrorCode, JobId, SessionRequest, Writer};
 use hyper::{Method, StatusCode};
-use serde::Serialize;
-use serde::ser::Serializer;
+use serde::de::{Deserialize, Deserializer};
+use serde::ser::Serializer as _;
 use serde_json::value::RawValue;
 
-use super::fields::{Fields, text};
+use super::fields::text;
 use crate::admission::caller::Caller;
 use crate::api::app::App;
 use crate::api::job::Sent;
@@ -22,9 +22,6 @@ pub const NEW: &str = "new";
 
 /// What `session` may be.
 const EXPECTED: &str = "the id of a session that an answer told, or \"new\"";
-
-/// What else there may be.
-const BESIDES: &str = "beside session expected code and timeout_ms, and with \"new\" profile and files";
 
 /// What a call asks for.
 #[derive(Debug)]
@@ -44,20 +41,43 @@ pub enum Place {
     New(SessionRequest),
 }
 
-/// Fields of an object that is written.
-#[derive(Default)]
-struct Object<'a>(Vec<(&'a str, &'a RawValue)>);
-
-impl Serialize for Object<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().copied())
-    }
+/// The one field by which a call is one that keeps a session. Of the others nothing is kept: there may be a million.
+#[derive(serde::Deserialize)]
+struct Marked<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    session: Option<&'a RawValue>,
 }
 
-impl Object<'_> {
-    fn json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("names and JSON that was parsed")
-    }
+/// What such a call may have.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments<'a> {
+    #[serde(borrow)]
+    session: &'a RawValue,
+    #[serde(borrow, default, deserialize_with = "present")]
+    code: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    script: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    timeout_ms: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    profile: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    files: Option<&'a RawValue>,
+}
+
+/// A field that is there, even as `null`.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
+}
+
+/// An object of those of these fields that are there.
+fn object(fields: &[(&str, Option<&RawValue>)]) -> Vec<u8> {
+    let there: Vec<_> = fields.iter().filter_map(|(name, value)| Some((*name, (*value)?))).collect();
+    let mut json = Vec::new();
+    let written = serde_json::Serializer::new(&mut json).collect_map(there);
+    written.expect("names and JSON that was parsed");
+    json
 }
 
 /// Reads the arguments of a call.
@@ -65,37 +85,32 @@ impl Object<'_> {
 /// # Errors
 /// What is wrong with those of a cell. Those of a script are read by who runs it.
 pub fn read(arguments: Vec<u8>) -> Result<Call, String> {
-    match serde_json::from_slice::<Fields<'_>>(&arguments) {
-        Ok(fields) if fields.get("session").is_some() => read_cell(&fields),
+    match serde_json::from_slice(&arguments) {
+        Ok(Marked { session: Some(_) }) => read_cell(&arguments),
+        Err(error) if error.is_data() => Err(format!("the call is not valid: {error}")),
         _ => Ok(Call::Script(arguments)),
     }
 }
 
-fn read_cell(fields: &Fields<'_>) -> Result<Call, String> {
-    let session = fields.get("session").and_then(text).unwrap_or_default();
-    let is_new = session == NEW;
-    let (mut cell, mut opening, mut sessions) = (Object::default(), Object::default(), 0);
-    for (name, value) in &fields.0 {
-        match &**name {
-            "session" => sessions += 1,
-            "code" | "script" => cell.0.push(("code", value)),
-            "timeout_ms" => cell.0.push((name, value)),
-            "profile" | "files" if is_new => opening.0.push((name, value)),
-            other => return Err(format!("{:?} is not for a cell of a session: {BESIDES}", shown(other))),
-        }
+fn read_cell(arguments: &[u8]) -> Result<Call, String> {
+    let invalid = |error| format!("the call is no valid one of a cell of a session: {error}");
+    let Arguments { session, code, script, timeout_ms, profile, files } =
+        serde_json::from_slice(arguments).map_err(invalid)?;
+    if code.is_some() && script.is_some() {
+        return Err("code and script are two names of one field: expected one of them".to_owned());
     }
-    if sessions > 1 || cell.0.iter().filter(|(name, _)| *name == "code").count() > 1 {
-        return Err("session or code is there twice (script is another name of code): expected one of each".to_owned());
-    }
-    let body = cell.json();
+    let body = object(&[("code", code.or(script)), ("timeout_ms", timeout_ms)]);
     CellRequest::parse(&body).map_err(|wrong| wrong.to_string())?;
-    let place = match is_new {
-        true => Place::New(SessionRequest::parse(&opening.json()).map_err(|wrong| wrong.to_string())?),
-        false => Place::Known(
-            JobId::parse(&session).ok_or_else(|| format!("session is {:?}, expected {EXPECTED}", shown(&session)))?,
-        ),
-    };
-    Ok(Call::Cell(place, body))
+    let named = text(session).ok_or_else(|| format!("session is no string: expected {EXPECTED}"))?;
+    if named == NEW {
+        let opening = SessionRequest::parse(&object(&[("profile", profile), ("files", files)]));
+        return Ok(Call::Cell(Place::New(opening.map_err(|wrong| wrong.to_string())?), body));
+    }
+    if profile.is_some() || files.is_some() {
+        return Err(format!("profile and files are for a session that begins, {NEW:?}: this one has what it has"));
+    }
+    let known = JobId::parse(&named).ok_or_else(|| format!("session is {:?}, expected {EXPECTED}", shown(&named)))?;
+    Ok(Call::Cell(Place::Known(known), body))
 }
 
 /// The beginning of what a stranger wrote.
@@ -169,18 +184,21 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_before_anything_is_opened() {
         for (arguments, expected) in [
-            (r#"{"session": 1, "code": "1"}"#, r#"session is "", expected the id of a session"#),
+            (r#"{"session": 1, "code": "1"}"#, "session is no string: expected the id of a session"),
+            (r#"{"session": null, "code": "1"}"#, "session is no string"),
             (r#"{"session": "x", "code": "1"}"#, r#"session is "x", expected the id of a session"#),
             (r#"{"session": "new"}"#, "code is missing"),
             (r#"{"session": "new", "code": " "}"#, "code is empty"),
-            (r#"{"session": "new", "code": "1", "script": "2"}"#, "is there twice"),
-            (r#"{"session": "new", "session": "new", "code": "1"}"#, "is there twice"),
-            (r#"{"session": "new", "code": "1", "entry": "main"}"#, r#""entry" is not for a cell"#),
-            (r#"{"session": "new", "code": "1", "tools": []}"#, r#""tools" is not for a cell"#),
+            (r#"{"session": "new", "code": "1", "script": "2"}"#, "two names of one field"),
+            (r#"{"session": "new", "session": "new", "code": "1"}"#, "duplicate field `session`"),
+            (r#"{"session": "new", "code": "1", "code": "1"}"#, "duplicate field `code`"),
+            (r#"{"session": "new", "code": "1", "entry": "main"}"#, "unknown field `entry`, expected one of `session`"),
+            (r#"{"session": "new", "code": "1", "tools": []}"#, "unknown field `tools`"),
+            (r#"{"session": "new", "code": "1", "profile": null}"#, "profile is null"),
             (r#"{"session": "new", "code": "1", "files": {}}"#, "files is an object"),
             (
                 r#"{"session": "0123456789abcdef0123456789abcdef", "code": "1", "files": []}"#,
-                r#""files" is not for a cell"#,
+                "profile and files are for",
             ),
         ] {
             let wrong = read(arguments.into()).expect_err(arguments);

@@ -126,12 +126,9 @@ impl Forker {
         let [cell, stdin, stdout, stderr, result, returns] = exactly(fds)?;
         setns(&cell, CloneFlags::CLONE_NEWPID).doing(|| "setns the cell's PID namespace")?;
         match fork(cgroup.as_ref()) {
-            Ok(Forked::Child) => Ok(Started::Job(NewJob {
-                slot: (slot, span),
-                cell,
-                fds: [stdin, stdout, stderr, result, returns],
-                doors,
-            })),
+            Ok(Forked::Child) => {
+                Ok(Started::Job(NewJob { slot: (slot, span), cell, fds: [stdin, stdout, stderr, result, returns], doors }))
+            }
             forked => {
                 // A cell can only be made from the namespace that this process itself is in.
                 setns(&self.own_pids, CloneFlags::CLONE_NEWPID).doing(|| "setns the own PID namespace")?;

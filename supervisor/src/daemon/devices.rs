@@ -25,8 +25,7 @@ pub fn make(policy: &Policy, group: &str) -> cloister_sandbox::Result<Option<Dev
 }
 
 fn sets(policy: &Policy) -> u32 {
-    let wanted =
-        slot_count(policy).saturating_mul(2).saturating_add(SPARE + slots_beside(policy) + slots_of_sessions(policy));
+    let wanted = slot_count(policy).saturating_mul(2).saturating_add(SPARE + slots_beside(policy) + slots_of_sessions(policy));
     // No slot has the id of the launchers.
     wanted.min(policy.supervisor.uid_count.saturating_sub(1)).max(1)
 }

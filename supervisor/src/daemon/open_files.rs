@@ -48,8 +48,7 @@ pub fn open_files(slots: u32, queue: u32) -> u64 {
 /// # Errors
 /// When that is more than the kernel gives.
 pub fn allow_open_files(policy: &Policy) -> Result<(), TooFewFiles> {
-    let (slots, queue) =
-        (slot_count(policy) + slots_beside(policy) + slots_of_sessions(policy), policy.supervisor.queue);
+    let (slots, queue) = (slot_count(policy) + slots_beside(policy) + slots_of_sessions(policy), policy.supervisor.queue);
     let needed = open_files(slots, queue);
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(TooFewFiles::Unread)?;
     let allow = |limit| setrlimit(Resource::RLIMIT_NOFILE, limit, limit);

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use cloister_program::Taken;
 use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
-    BUSY_HEADER, Busy, EXPLAIN_HEADER, ExecuteRequest, ID_HEADER, JobId, RUNTIME_HEADER, SESSION_HEADER, TENANT_HEADER,
-    Tenant, WHOLE_HEADER,
+    BUSY_HEADER, Busy, EXPLAIN_HEADER, ExecuteRequest, ID_HEADER, JobId, RUNTIME_HEADER, SESSION_HEADER, TENANT_HEADER, Tenant,
+    WHOLE_HEADER,
 };
 use hyper::Request;
 use hyper::header::ACCEPT;
@@ -65,9 +65,9 @@ impl Asked {
             streamed: header(ACCEPT.as_str()) == Some(EVENT_STREAM),
             whole: header(WHOLE_HEADER) == Some("1"),
             runtime: header(RUNTIME_HEADER).map(str::to_owned),
-            session: header(SESSION_HEADER)
-                .and_then(JobId::parse)
-                .map(|session| (session, header(BUSY_HEADER).and_then(Busy::read).unwrap_or_default())),
+            session: header(SESSION_HEADER).and_then(JobId::parse).map(|session| {
+                (session, header(BUSY_HEADER).and_then(Busy::read).unwrap_or_default())
+            }),
             since: Instant::now(),
         }
     }

@@ -53,14 +53,7 @@ impl Requests {
     #[must_use]
     pub fn new(engine: Arc<Engine>) -> Self {
         let (memory, ready) = (Budget::new(ALL_BODIES), AtomicBool::new(false));
-        Self {
-            engine,
-            memory,
-            ready,
-            streams: Mutex::default(),
-            conversations: Arc::default(),
-            sessions: Arc::default(),
-        }
+        Self { engine, memory, ready, streams: Mutex::default(), conversations: Arc::default(), sessions: Arc::default() }
     }
 
     /// From now on jobs are run.
@@ -131,11 +124,10 @@ impl Requests {
 
     async fn run(&self, wanted: Wanted, connection: &Arc<Connection>) -> Response<Body> {
         let Wanted { asked: Asked { id, explain, runtime, since, .. }, request, place, turn, queued, memory } = wanted;
-        let (layers, outcome) =
-            match Runs::of(&self.engine, (&request, &place, turn), (runtime.as_deref(), explain)).await {
-                Err(failure) => (None, Err(failure)),
-                Ok((runs, layers)) => (layers, runs.run(&request, &Conversation::alone(), &place).await),
-            };
+        let (layers, outcome) = match Runs::of(&self.engine, (&request, &place, turn), (runtime.as_deref(), explain)).await {
+            Err(failure) => (None, Err(failure)),
+            Ok((runs, layers)) => (layers, runs.run(&request, &Conversation::alone(), &place).await),
+        };
         let rest = since.elapsed().saturating_sub(queued);
         let mut response = match outcome {
             Err(error) => {

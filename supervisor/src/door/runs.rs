@@ -72,10 +72,7 @@ fn check(request: &ExecuteRequest, turn: &Turn) -> Result<(), Failure> {
     let (bounds, profile) = (turn.bounds(), turn.profile());
     let (size, most) = (request.script.len() as u64, bounds.script_bytes);
     if size > most {
-        return Err(Failure::new(
-            ErrorCode::TooLarge,
-            format!("code is {size} bytes, profile {profile:?} accepts {most}"),
-        ));
+        return Err(Failure::new(ErrorCode::TooLarge, format!("code is {size} bytes, profile {profile:?} accepts {most}")));
     }
     if request.timeout_ms.is_some() && !bounds.may_lower_timeout {
         let message = format!("timeout_ms: profile {profile:?} does not let requests lower their wall time");

@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cloister_protocol::{
-    AWAY_HEADER, EXECUTE_PATH, ErrorCode, JobId, PROFILES_PATH, READY_PATH, RETURNS, SESSIONS_PATH, STATS_PATH,
-};
+use cloister_protocol::{AWAY_HEADER, EXECUTE_PATH, ErrorCode, JobId, PROFILES_PATH, READY_PATH, RETURNS, SESSIONS_PATH, STATS_PATH};
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::server::conn::http1;

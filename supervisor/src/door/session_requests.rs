@@ -1,6 +1,7 @@
 //! Requests about sessions: to open, tell of and close them, to interrupt their cells, and about their files. Their cells come as scripts
 //! do.
 
+
 use cloister_protocol::{
     Answer, Busy, ErrorCode, FILES, Failure, INTERRUPT, JobId, SESSIONS_PATH, Sessions as Told, check_file_path,
 };
@@ -91,13 +92,7 @@ impl Requests {
         Ok(told(asked.id, StatusCode::CREATED, &opened))
     }
 
-    async fn put_file(
-        &self,
-        asked: &Asked,
-        session: JobId,
-        file: &str,
-        body: Incoming,
-    ) -> Result<Response<Body>, Failure> {
+    async fn put_file(&self, asked: &Asked, session: JobId, file: &str, body: Incoming) -> Result<Response<Body>, Failure> {
         let most = self.sessions.find(session, asked.tenant)?.bounds.files_in_bytes;
         let mut memory = self.memory.open();
         let content = body::receive_content(body, &mut memory).await?;

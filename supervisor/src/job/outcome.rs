@@ -88,9 +88,7 @@ impl Outcome {
         };
         let no_form = self.of_cell.as_ref().is_some_and(|cell| cell.no_form);
         match &self.verdict {
-            Ok(result) => {
-                Answer::Returned { id, result: Some(&**result).filter(|_| !no_form), exit_code: *exit_code, given }
-            }
+            Ok(result) => Answer::Returned { id, result: Some(&**result).filter(|_| !no_form), exit_code: *exit_code, given },
             Err(error) => Answer::Failed { id, error, given },
         }
     }

@@ -4,9 +4,7 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard};
 
-use cloister_protocol::report::{
-    LARGEST_ERROR, LARGEST_NOTES, Report, cell_failure, exit_code, failure, notes, result, wait,
-};
+use cloister_protocol::report::{LARGEST_ERROR, LARGEST_NOTES, Report, cell_failure, exit_code, failure, notes, result, wait};
 use cloister_protocol::{ErrorCode, Failure};
 use tokio::io::{AsyncRead, AsyncReadExt};
 

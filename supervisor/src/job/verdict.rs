@@ -118,9 +118,7 @@ fn judge(stop: Stop, used: &Usage, bounds: &Bounds) -> Verdict {
         )
         .with(Details { exit_code: Some(code.into()), ..Details::default() })),
         Stop::Ended(End::Signal(number)) => Err(killed(number)),
-        Stop::Gone => {
-            Err(Failure::new(ErrorCode::Killed, "the process of the session ended: it crashed, or the code ended it"))
-        }
+        Stop::Gone => Err(Failure::new(ErrorCode::Killed, "the process of the session ended: it crashed, or the code ended it")),
         Stop::Unheeded(wait) => Err(unheeded(wait)),
     }
 }

@@ -6,9 +6,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use cloister_protocol::{
-    ExecuteRequest, Failure, ImportSet, Interpreter as About, JobId, ProfileInfo, ProfileStats, Tenant, is_data,
-};
+use cloister_protocol::{ExecuteRequest, Failure, ImportSet, Interpreter as About, JobId, ProfileInfo, ProfileStats, Tenant, is_data};
 use cloister_sandbox::spec::{Network, Spec};
 use cloister_terms::{Children, Policy, Profile, Warm};
 

@@ -154,23 +154,21 @@ fn serve(wire: &Wire, around: Around) -> Result<c_int> {
                         Err(error) => drop(new.send(&Notice::failed(None, &error), &[])),
                     }
                 }
-                Some((Order::Fork(slot, span), fds)) => {
-                    match forker.start((slot, span), IntoCgroup::Walks, fds, |_| fork(around)) {
-                        Ok(Started::Parent(pidfd)) => wire.send(&Notice::Started(slot), &[pidfd.as_raw_fd()]),
-                        Ok(Started::Job(place)) => {
-                            // From its first moment as another user, so that nobody takes it for a running job.
-                            let _ = nix::sys::prctl::set_name(c"parked");
-                            if place.take(forker.confinement(), None).is_err() {
-                                exit_now(127);
-                            }
-                            // Its descriptors are closed already, and a job has no use for the rest.
-                            std::mem::forget(forker);
-                            return Ok(CHILD);
+                Some((Order::Fork(slot, span), fds)) => match forker.start((slot, span), IntoCgroup::Walks, fds, |_| fork(around)) {
+                    Ok(Started::Parent(pidfd)) => wire.send(&Notice::Started(slot), &[pidfd.as_raw_fd()]),
+                    Ok(Started::Job(place)) => {
+                        // From its first moment as another user, so that nobody takes it for a running job.
+                        let _ = nix::sys::prctl::set_name(c"parked");
+                        if place.take(forker.confinement(), None).is_err() {
+                            exit_now(127);
                         }
-                        Err(error) => wire.send(&Notice::failed(slot, &error), &[]),
+                        // Its descriptors are closed already, and a job has no use for the rest.
+                        std::mem::forget(forker);
+                        return Ok(CHILD);
                     }
-                    .doing(|| "answer the supervisor")?
+                    Err(error) => wire.send(&Notice::failed(slot, &error), &[]),
                 }
+                .doing(|| "answer the supervisor")?,
                 Some(_) => return Err(Error::Peer("a zygote was asked for what only a launcher does".to_owned())),
             },
         }

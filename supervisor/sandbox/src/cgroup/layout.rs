@@ -131,9 +131,7 @@ mod tests {
     #[test]
     fn groups_are_made_below_the_own_one_of_each_hierarchy() {
         let own = |mountinfo: &str| Layout::from_mountinfo(mountinfo, OWN, |_| String::new());
-        let Ok(Layout::V1 { memory, pids, cpu, cpuacct, freezer: None }) = own(HYBRID) else {
-            panic!("version 1 is complete")
-        };
+        let Ok(Layout::V1 { memory, pids, cpu, cpuacct, freezer: None }) = own(HYBRID) else { panic!("version 1 is complete") };
         assert_eq!((memory, pids), ("/sys/fs/cgroup/memory/limited".into(), "/sys/fs/cgroup/pids".into()));
         assert_eq!((&cpu, &cpuacct), (&"/sys/fs/cgroup/cpu,cpuacct/a/b".into(), &cpu));
         // A container's own part is shown at the mount point, and of another part nothing is said.

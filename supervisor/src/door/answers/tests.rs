@@ -1,6 +1,4 @@
-use cloister_protocol::{
-    Beside, Details, Encoded, ErrorCode, Failure, JobId, LeftFile, MimeBundle, OutputFile, Stream, Usage,
-};
+use cloister_protocol::{Beside, Details, Encoded, ErrorCode, Failure, JobId, LeftFile, MimeBundle, OutputFile, Stream, Usage};
 use serde_json::value::RawValue;
 
 use super::Parts;
@@ -39,13 +37,8 @@ fn outcomes() -> Vec<Outcome> {
     };
     let raw = |json: String| RawValue::from_string(json).expect("JSON");
     let failure = Failure::new(ErrorCode::Exception, "no").with(Details { line: Some(3), ..Details::default() });
-    let bundle = || {
-        MimeBundle::read(
-            br#"{"text/plain": "a\nb",
- "image/png": "AP8="}"#,
-        )
-        .expect("one")
-    };
+    let bundle = || MimeBundle::read(br#"{"text/plain": "a\nb",
+ "image/png": "AP8="}"#).expect("one");
     let cell = |no_form, restored| OfCell {
         session: JobId::random(),
         number: 7,
@@ -57,10 +50,7 @@ fn outcomes() -> Vec<Outcome> {
     };
     vec![
         Outcome { of_cell: Some(cell(false, None)), ..outcome(Ok(raw("4".to_owned())), String::new(), Vec::new()) },
-        Outcome {
-            of_cell: Some(cell(true, Some(true))),
-            ..outcome(Ok(raw("null".to_owned())), text.to_owned(), Vec::new())
-        },
+        Outcome { of_cell: Some(cell(true, Some(true))), ..outcome(Ok(raw("null".to_owned())), text.to_owned(), Vec::new()) },
         outcome(Ok(raw("4".to_owned())), String::new(), Vec::new()),
         outcome(Err(failure), text.to_owned(), vec![file("a", None)]),
         outcome(

@@ -32,11 +32,8 @@ impl Sessions {
     /// The sessions of a tenant, the oldest first.
     #[must_use]
     pub fn of(&self, tenant: Tenant) -> Vec<SessionInfo> {
-        let mut own: Vec<_> =
-            self.known().open.values().filter(|session| session.tenant == tenant).map(|own| own.info()).collect();
-        own.sort_by(|one, other| {
-            (&one.opened, &one.session.to_string()).cmp(&(&other.opened, &other.session.to_string()))
-        });
+        let mut own: Vec<_> = self.known().open.values().filter(|session| session.tenant == tenant).map(|own| own.info()).collect();
+        own.sort_by(|one, other| (&one.opened, &one.session.to_string()).cmp(&(&other.opened, &other.session.to_string())));
         own
     }
 
@@ -78,15 +75,10 @@ impl Sessions {
         }
         let Room { sessions, memory } = room;
         if known.open.len() >= usize_of(sessions) {
-            return full(format!(
-                "{sessions} sessions are open on this node, which is its policy's supervisor.sessions: try again later"
-            ));
+            return full(format!("{sessions} sessions are open on this node, which is its policy's supervisor.sessions: try again later"));
         }
         if known.open.values().map(|session| session.memory()).sum::<u64>() >= memory {
-            return full(
-                "the open sessions hold all the memory that the node has for them, sessions_memory: try again later"
-                    .to_owned(),
-            );
+            return full("the open sessions hold all the memory that the node has for them, sessions_memory: try again later".to_owned());
         }
         if known.open.contains_key(&session.id) {
             return Err(Failure::new(ErrorCode::InvalidRequest, "the request's id is that of a session that is open"));
@@ -171,13 +163,9 @@ impl Sessions {
 pub fn ended(end: SessionEnd) -> Failure {
     let why = match end {
         SessionEnd::Closed => "it was closed",
-        SessionEnd::Idle => {
-            "no cell came for as long as it stays without one: its idle_s, at most the profile's sessions.idle"
-        }
+        SessionEnd::Idle => "no cell came for as long as it stays without one: its idle_s, at most the profile's sessions.idle",
         SessionEnd::Lifetime => "it was there for as long as any may be, the profile's sessions.lifetime",
-        SessionEnd::Memory => {
-            "all sessions together held more than sessions_memory, and it was the one longest without a cell"
-        }
+        SessionEnd::Memory => "all sessions together held more than sessions_memory, and it was the one longest without a cell",
         SessionEnd::Crashed => "a cell cost it its process, and nothing was there that could go on",
         SessionEnd::Reload => "a reload took its profile away",
         SessionEnd::NodeGoing => "its node goes",

@@ -3,9 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use cloister_protocol::{
-    Entry, ErrorCode, ExecuteRequest, Failure, JobId, SessionEnd, SessionInfo, SessionRequest, Tenant,
-};
+use cloister_protocol::{Entry, ErrorCode, ExecuteRequest, Failure, JobId, SessionEnd, SessionInfo, SessionRequest, Tenant};
 use tokio::sync::oneshot;
 
 use crate::door::engine::Engine;
@@ -122,9 +120,6 @@ impl Engine {
     pub fn room_for_sessions(&self) -> Room {
         let in_force = self.in_force();
         let supervisor = in_force.supervisor();
-        Room {
-            sessions: supervisor.sessions,
-            memory: supervisor.sessions_memory.map_or_else(a_quarter, |memory| memory.0),
-        }
+        Room { sessions: supervisor.sessions, memory: supervisor.sessions_memory.map_or_else(a_quarter, |memory| memory.0) }
     }
 }

@@ -13,8 +13,8 @@ use crate::door::sessions::session::{Asking, Held, Session, end};
 use crate::job::bounds::Bounds;
 use crate::job::conversation::Conversation;
 use crate::job::outcome::Outcome;
-use crate::job::prepare_error::PrepareError;
 use crate::job::session::{Order, Over, Replied};
+use crate::job::prepare_error::PrepareError;
 
 use cloister_protocol::SessionEnd;
 
@@ -39,12 +39,7 @@ impl Sessions {
     ///
     /// # Errors
     /// When there is no such session, it is over or so before its turn, or it is busy and that is to be told at once.
-    pub async fn turn(
-        self: &Arc<Self>,
-        (id, tenant): (JobId, Tenant),
-        busy: Busy,
-        memory: u64,
-    ) -> Result<Turn, Failure> {
+    pub async fn turn(self: &Arc<Self>, (id, tenant): (JobId, Tenant), busy: Busy, memory: u64) -> Result<Turn, Failure> {
         let session = self.find(id, tenant)?;
         let most = if busy == Busy::Refuse { 0 } else { MOST_WAITING };
         let asking = session.ask(most).map_err(|asked| is_busy(busy, asked))?;
@@ -65,10 +60,7 @@ impl Sessions {
 fn is_busy(busy: Busy, asked: usize) -> Failure {
     let message = match busy {
         Busy::Refuse => "a cell of the session runs, and the request would not wait for its end (busy)".to_owned(),
-        Busy::Wait => format!(
-            "{asked} requests wait for their turn in the session, or one has waited for {} s",
-            LONGEST_WAIT.as_secs()
-        ),
+        Busy::Wait => format!("{asked} requests wait for their turn in the session, or one has waited for {} s", LONGEST_WAIT.as_secs()),
     };
     Failure::new(ErrorCode::SessionBusy, message)
 }
@@ -91,12 +83,7 @@ impl Turn {
     ///
     /// # Errors
     /// When the session is over, or was lost.
-    pub async fn run(
-        self,
-        request: &ExecuteRequest,
-        conversation: &Conversation,
-        place: Arc<Place>,
-    ) -> Result<Outcome, Failure> {
+    pub async fn run(self, request: &ExecuteRequest, conversation: &Conversation, place: Arc<Place>) -> Result<Outcome, Failure> {
         let Self { all, session, mut held, asking, memory } = self;
         let next = held.as_mut().expect("a turn has it").interpreter.next(request);
         let conversation = conversation.clone();
@@ -179,12 +166,7 @@ fn lives(ran: &Result<Result<Outcome, PrepareError>, SessionEnd>) -> Lives {
 }
 
 /// Behind a cell: until its session is at rest, nobody has the next turn.
-async fn rest(
-    lives: Lives,
-    (all, session): (&Sessions, &Arc<Session>),
-    mut held: OwnedMutexGuard<Option<Held>>,
-    memory: u64,
-) {
+async fn rest(lives: Lives, (all, session): (&Sessions, &Arc<Session>), mut held: OwnedMutexGuard<Option<Held>>, memory: u64) {
     let Some(Held { interpreter, .. }) = held.as_mut() else { return };
     let settled = match lives {
         Lives::AsItWas => tokio::select! {

@@ -78,7 +78,12 @@ const DISPLAY: u8 = b'M';
 const VALUE: u8 = b'T';
 
 /// Reads what a cell says, to its verdict.
-pub async fn read_cell(pipe: &mut (impl AsyncRead + Unpin), most: u64, shown: &Shown, hearing: Hearing<'_>) -> Said {
+pub async fn read_cell(
+    pipe: &mut (impl AsyncRead + Unpin),
+    most: u64,
+    shown: &Shown,
+    hearing: Hearing<'_>,
+) -> Said {
     read_frames(pipe, most, shown, hearing).await.unwrap_or(Said::Nothing)
 }
 

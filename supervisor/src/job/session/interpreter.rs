@@ -8,8 +8,8 @@ use cloister_protocol::report::{Report, failure};
 use cloister_protocol::{Checkpoint as Rest, ErrorCode, ExecuteRequest, Failure, JobId};
 use cloister_sandbox::process::{self, FIRST_TO_GO, LAST_TO_GO};
 use cloister_sandbox::wire::End;
-use tokio::io::BufReader;
 use tokio::io::unix::AsyncFd;
+use tokio::io::BufReader;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot::Receiver;
 
@@ -86,7 +86,9 @@ impl Interpreter {
         process::set_order_of_going(number, FIRST_TO_GO)?;
         let message = encode(request, &bounds, cell.begin(request));
         let mut reports = BufReader::with_capacity(REPORT, result);
-        let begun = async { tokio::join!(read_opening(&mut reports), feed_all(&mut wake, &message, request)).0 };
+        let begun = async {
+            tokio::join!(read_opening(&mut reports), feed_all(&mut wake, &message, request)).0
+        };
         let rest = match tokio::time::timeout(SETTLING, begun).await {
             Ok(Opening::Rest(rest)) => rest,
             Ok(Opening::Refused(said)) => return Ok(Err(refusal(&said))),

@@ -40,8 +40,7 @@ pub async fn stop(cgroup: &SlotCgroup) -> bool {
 pub async fn end_all_but(cgroup: &SlotCgroup, kept: u32) -> bool {
     for _ in 0..ROUNDS {
         stop(cgroup).await;
-        let others =
-            || cgroup.processes().map(|all| all.into_iter().filter(|number| *number != kept).collect::<Vec<_>>());
+        let others = || cgroup.processes().map(|all| all.into_iter().filter(|number| *number != kept).collect::<Vec<_>>());
         let Ok(listed) = others() else { return false };
         if listed.is_empty() {
             return cgroup.freeze(false).is_ok();

@@ -89,7 +89,8 @@ impl Interpreter {
             return Err(Over);
         }
         let done = async {
-            let (written, reply) = tokio::join!(self.line.write(order.written()), read_reply(&mut self.reports, most));
+            let (written, reply) =
+                tokio::join!(self.line.write(order.written()), read_reply(&mut self.reports, most));
             written.ok().and(reply)
         };
         let reply = tokio::time::timeout(ORDER_TIME, done).await.ok().flatten();

@@ -43,8 +43,7 @@ impl Streams {
 
     /// As text, and which of it is not whole.
     async fn into_text(self) -> (String, String, Vec<Stream>) {
-        let ((stdout, cut_stdout), (stderr, cut_stderr)) =
-            (self.stdout.into_text().await, self.stderr.into_text().await);
+        let ((stdout, cut_stdout), (stderr, cut_stderr)) = (self.stdout.into_text().await, self.stderr.into_text().await);
         let cut = [(cut_stdout, Stream::Stdout), (cut_stderr, Stream::Stderr)];
         (stdout, stderr, cut.into_iter().filter_map(|(cut, stream)| cut.then_some(stream)).collect())
     }

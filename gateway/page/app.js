@@ -3,6 +3,7 @@
 import { Mistake, ask, bodyOf } from "./ask.js";
 import { Editor } from "./editor.js";
 import { EXAMPLES } from "./examples.js";
+import { keep } from "./kept.js";
 import { Outcome, make } from "./show.js";
 
 const $ = (id) => document.getElementById(id);
@@ -72,16 +73,6 @@ function take({ script, args = "", kwargs = "", stdin = "" }) {
   editor.replace(script);
   Object.entries({ entry: "", args, kwargs, argv: "", stdin }).forEach(([field, value]) => { $(field).value = value; });
   if (args || kwargs || stdin) $("more").open = true;
-}
-
-// The key and the script outlive a reload of this tab, and nothing more.
-function keep(element, name) {
-  try {
-    element.value = sessionStorage.getItem(name) ?? element.value;
-    element.addEventListener("input", () => sessionStorage.setItem(name, element.value));
-  } catch {
-    // A browser that keeps nothing: then they do not.
-  }
 }
 
 if (/Mac|iPhone|iPad/.test(navigator.platform)) {

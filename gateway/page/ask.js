@@ -39,17 +39,18 @@ function isObject(value) {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-// Sends a body and returns the text of the node's answer. `told(stream, text)` hears what is printed meanwhile, if
-// the node tells. To abort the signal is to leave, and the node then ends the job.
-export async function ask(body, key, signal, told) {
+// Sends a body and returns the text of the node's answer. `told(kind, data)` hears meanwhile what is printed, and what a
+// cell shows, if the node tells. To abort the signal is to leave, and the node then ends the job.
+export async function ask(body, key, signal, told, path = "execute") {
   const headers = { "Content-Type": "application/json", Accept: "text/event-stream, application/json" };
   if (key) headers.Authorization = `Bearer ${key}`;
-  const response = await fetch("execute", { method: "POST", headers, body, signal, cache: "no-store", redirect: "error" });
+  const response = await fetch(path, { method: "POST", headers, body, signal, cache: "no-store", redirect: "error" });
   const type = response.headers.get("Content-Type") ?? "";
   if (!type.startsWith("text/event-stream")) return response.text();
   for await (const { event, data } of events(response.body)) {
     if (event === "result" || event === "error") return data;
     if (event === "stdout" || event === "stderr") told(event, JSON.parse(data).text);
+    if (event === "display") told(event, JSON.parse(data).data);
   }
   throw new Error("the answer broke off");
 }

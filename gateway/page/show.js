@@ -107,7 +107,7 @@ export class Outcome {
     if (hint && !message.includes(hint)) parts.push(make("p", {}, hint));
     if (traceback) parts.push(make("pre", { tabindex: 0, role: "region", "aria-label": "Traceback" }, ...this.#traceback(traceback)));
     else if (text && column) parts.push(make("pre", { tabindex: 0, role: "region", "aria-label": "Source" }, `${text.trimEnd()}\n${" ".repeat(column - 1)}^`));
-    if (denials.length) parts.push(this.#denials(denials));
+    if (denials.length) parts.push(denialsOf(denials));
     $("error").replaceChildren(...parts);
   }
 
@@ -121,11 +121,6 @@ export class Outcome {
     const button = make("button", { class: "place", type: "button", title: `Go to line ${line}` }, text);
     button.addEventListener("click", () => this.#jump(line, column));
     return button;
-  }
-
-  #denials(denials) {
-    const items = denials.map(({ layer, what, hint }) => make("li", {}, make("code", {}, what), ` by ${layer}: ${hint}`));
-    return make("div", { class: "denials" }, make("p", {}, "The policy refused on the way:"), make("ul", {}, ...items));
   }
 
   #result(node) {
@@ -162,6 +157,11 @@ export class Outcome {
   }
 }
 
+export function denialsOf(denials) {
+  const items = denials.map(({ layer, what, hint }) => make("li", {}, make("code", {}, what), ` by ${layer}: ${hint}`));
+  return make("div", { class: "denials" }, make("p", {}, "The policy refused on the way:"), make("ul", {}, ...items));
+}
+
 function coloured(parts) {
   if (parts.length > MOST_PIECES) return [parts.map(([, text]) => text).join("")];
   return parts.map(([kind, text]) => kind ? piece(kind, text) : text);
@@ -191,11 +191,11 @@ function cell(value) {
   return make("td", { class: value.kind }, value.kind === "s" ? JSON.parse(value.plain) : value.plain);
 }
 
-function time(ms) {
+export function time(ms) {
   return ms < 1000 ? `${ms.toFixed(ms < 10 ? 1 : 0)} ms` : `${(ms / 1000).toFixed(2)} s`;
 }
 
-function size(bytes) {
+export function size(bytes) {
   const unit = Math.min(3, Math.floor(Math.log2(Math.max(bytes, 1)) / 10));
   return `${(bytes / 1024 ** unit).toFixed(unit ? 1 : 0)} ${["B", "KiB", "MiB", "GiB"][unit]}`;
 }

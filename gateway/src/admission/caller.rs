@@ -107,13 +107,22 @@ impl Caller {
     /// # Errors
     /// 403 for a profile that the key may not use, 429 for too many requests at once.
     pub fn enter_under(&self, profile: Option<&str>) -> Result<(), Refused> {
+        self.allow(profile)?;
+        self.enter()
+    }
+
+    /// Whether its key may use this profile.
+    ///
+    /// # Errors
+    /// 403 if not.
+    pub fn allow(&self, profile: Option<&str>) -> Result<(), Refused> {
         let profile = profile.unwrap_or(DEFAULT_PROFILE);
         if !self.may_use(profile) {
             let profiles = self.profiles().unwrap_or_default().join(", ");
             let message = format!("profile: this key may not use {profile:?}, expected one of: {profiles}");
             return Err(Refused::new(ErrorCode::Forbidden, message));
         }
-        self.enter()
+        Ok(())
     }
 
     /// Whether it may have one more request at once.

@@ -1,4 +1,4 @@
-//! A page for people: an editor, and what becomes of the script in it.
+//! A page for people: an editor, and what becomes of the script in it; and a notebook, whose cells share a session.
 //!
 //! It is plain files, part of the program, that anyone may load: only what they ask for needs a key.
 //! They may load nothing from elsewhere, be framed by nobody, and run no script but their own.
@@ -21,7 +21,7 @@ use crate::api::app::App;
 use crate::api::methods::only;
 use crate::api::schemas;
 
-/// The path of the page itself; what it loads lies beneath `/page/`.
+/// The path of the page itself; what it loads lies beneath `/page/`, and the notebook at `/notebook`.
 pub const PATH: &str = "/";
 
 /// The page shows images that scripts made, as `data:`, and connects to this node alone.
@@ -53,7 +53,7 @@ const fn file(path: &'static str, media_type: &'static str, content: &'static st
     File { path, media_type, content }
 }
 
-const FILES: [File; 9] = [
+const FILES: [File; 18] = [
     file(PATH, HTML, include_str!("../../page/index.html")),
     file("/page/page.css", CSS, include_str!("../../page/page.css")),
     file("/page/app.js", JAVASCRIPT, include_str!("../../page/app.js")),
@@ -63,6 +63,15 @@ const FILES: [File; 9] = [
     file("/page/json.js", JAVASCRIPT, include_str!("../../page/json.js")),
     file("/page/show.js", JAVASCRIPT, include_str!("../../page/show.js")),
     file("/page/examples.js", JAVASCRIPT, include_str!("../../page/examples.js")),
+    file("/page/kept.js", JAVASCRIPT, include_str!("../../page/kept.js")),
+    file("/notebook", HTML, include_str!("../../page/notebook.html")),
+    file("/page/notebook.css", CSS, include_str!("../../page/notebook.css")),
+    file("/page/notebook.js", JAVASCRIPT, include_str!("../../page/notebook.js")),
+    file("/page/cell.js", JAVASCRIPT, include_str!("../../page/cell.js")),
+    file("/page/output.js", JAVASCRIPT, include_str!("../../page/output.js")),
+    file("/page/table.js", JAVASCRIPT, include_str!("../../page/table.js")),
+    file("/page/session.js", JAVASCRIPT, include_str!("../../page/session.js")),
+    file("/page/ipynb.js", JAVASCRIPT, include_str!("../../page/ipynb.js")),
 ];
 
 /// The page, and what it loads from beneath `/page/`: for people, with a browser.

@@ -13,6 +13,7 @@ mod http2;
 mod keys;
 mod listening;
 mod mcp;
+mod mcp_sessions;
 mod metrics;
 mod needs;
 mod page;

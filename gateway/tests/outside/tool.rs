@@ -37,7 +37,7 @@ fn a_model_is_told_what_its_key_may_use() -> Outcome {
     };
     // Nobody has told anything yet.
     let (description, input) = list(&all)?;
-    assert!(description.ends_with("neither variables nor files."), "{description}");
+    assert!(description.ends_with("left unused for a while."), "{description}");
     assert!(input["properties"].get("profile").is_none());
 
     supervisor.serve_profiles(PROFILES);
@@ -83,6 +83,7 @@ fn the_tool_takes_what_a_request_may_have() -> Outcome {
     let mut expected = names(&document["components"]["schemas"]["ExecuteRequest"]);
     // A model writes values into its code, has no tools of its own, and is told what profiles there are.
     expected.retain(|name| !["args", "kwargs", "profile", "tools"].contains(&name.as_str()));
+    expected.insert("session".to_owned());
     assert_eq!(names(&tool["inputSchema"]), expected);
     assert_eq!((&tool["title"], tool.get("outputSchema")), (&json!("Run Python"), None));
     let text = tool.to_string();

@@ -137,6 +137,93 @@ def test_calls_keep_nothing_between_them(speak):
     assert text(speak(conversation)) == "result: false"
 
 
+@pytest.fixture
+def closing(client):
+    """Close what sessions are left behind a test."""
+    yield
+    for session in client.http.get("/sessions").json()["sessions"]:
+        client.http.delete(f"/sessions/{session['session']}")
+
+
+def in_session(spoken, code, **arguments):
+    return spoken.call_tool("execute_python", {"session": "new", "code": code} | arguments)
+
+
+def session_of(answer):
+    return text(answer).splitlines()[-1].removeprefix("session: ")
+
+
+@pytest.mark.usefixtures("closing")
+def test_a_session_keeps_its_state_between_calls_and_connections(speak):
+    """`execute_python` may keep a session, and its description says so."""
+    async def begin(session):
+        [tool] = (await session.list_tools()).tools
+        assert "`session`" in tool.description and "new" in tool.input_schema["properties"]["session"]["description"]
+        files = [{"path": "in.txt", "content": "from the client"}]
+        return await in_session(session, "import asyncio\nx = 20\nprint('begun')\nx + 1", files=files)
+
+    answer = speak(begin)
+    assert not answer.is_error
+    session = session_of(answer)
+    assert text(answer) == f"result: 21\nstdout:\nbegun\nsession: {session}" and len(session) == 32
+    later = speak(lambda spoken: in_session(spoken, "await asyncio.sleep(0)\n(x, open('in.txt').read())", session=session))
+    assert text(later) == f"result: (20, 'from the client')\nsession: {session}"
+    other = speak(lambda spoken: in_session(spoken, "x"))
+    assert other.is_error and "NameError" in text(other) and session_of(other) != session
+
+
+@pytest.mark.usefixtures("closing")
+def test_what_a_cell_shows_is_seen(speak):
+    picture = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+    code = f"""
+class Shown:
+    def __init__(self, name): self.name = name
+    def __repr__(self): return f'<{{self.name}}>'
+    def _repr_png_(self): return {picture!r}
+    def _repr_html_(self): return '<b>not for a model</b>'
+display(Shown('first'))
+Shown('last')"""
+    answer = speak(lambda spoken: in_session(spoken, code))
+    assert not answer.is_error, answer
+    told, *images = answer.content
+    assert told.text.startswith("result: <last>\nshown: <first>\nsession: ")
+    assert [(image.type, image.mime_type, base64.b64decode(image.data)) for image in images] == [("image", "image/png", picture)] * 2
+
+
+@pytest.mark.usefixtures("closing")
+def test_a_cell_that_cost_the_session_its_process_is_undone_and_that_is_told(speak):
+    async def conversation(spoken):
+        session = session_of(await in_session(spoken, "x = 'kept'"))
+        lost = await in_session(spoken, "x = 'changed'\nimport os\nos._exit(3)", session=session)
+        return session, lost, await in_session(spoken, "x", session=session)
+
+    session, lost, later = speak(conversation)
+    assert lost.is_error and text(lost).endswith(f"restored: the session goes on as it was before this call\nsession: {session}")
+    assert text(later) == f"result: 'kept'\nsession: {session}"
+
+
+@pytest.mark.parametrize(("arguments", "code", "expected"), [
+    ({"session": "0" * 32}, "not_found", "there is no session 0000"),
+    ({"session": "old"}, "invalid_request", 'session is "old", expected the id of a session that an answer told, or "new"'),
+    ({"entry": "main"}, "invalid_request", "unknown field `entry`"),
+    ({"profile": "no-such"}, "invalid_request", "no-such"),
+    ({"code": " "}, "invalid_request", "code is empty"),
+])
+def test_a_session_that_is_not_to_be_had_is_told_in_words(speak, client, arguments, code, expected):
+    before = len(client.http.get("/sessions").json()["sessions"])
+    answer = speak(lambda spoken: in_session(spoken, **({"code": "1"} | arguments)))
+    assert answer.is_error and answer.meta["cloister/code"] == code and expected in text(answer), answer
+    assert len(client.http.get("/sessions").json()["sessions"]) == before
+
+
+def test_a_session_that_is_over_is_told_with_why(speak, client):
+    session = session_of(speak(lambda spoken: in_session(spoken, "1")))
+    assert client.http.delete(f"/sessions/{session}").status_code == 204
+    answer = speak(lambda spoken: in_session(spoken, "1", session=session))
+    assert answer.is_error and answer.meta["cloister/code"] == "session_ended"
+    assert text(answer).startswith("error: session_ended: ") and "reason: closed" in text(answer), answer
+
+
 @pytest.fixture(scope="module")
 def typescript(tmp_path_factory):
     """A directory with the client for TypeScript, as the lock file pins it."""

@@ -25,6 +25,8 @@ def browser():
 class Visit:
     """A tab at the page of a service, with what it complained of and what it asked for."""
 
+    path = ""
+
     def __init__(self, browser, url, options):
         self.url, self.problems, self.requests = f"{url}/", [], []
         self.context = browser.new_context(**options)
@@ -33,9 +35,9 @@ class Visit:
         self.context.on("console", lambda message: message.type in ("error", "warning") and self.problems.append(message.text))
         self.context.on("weberror", lambda error: self.problems.append(str(error.error)))
         self.tab = self.context.new_page()
-        self.tab.goto(self.url)
-        # The script is there once the page's program runs.
-        expect(self.script).not_to_be_empty()
+        self.tab.goto(self.url + self.path)
+        # It is there once the page's program runs.
+        expect(self.tab.locator("textarea").first).not_to_be_empty()
 
     def __getattr__(self, id):
         """An element by its id, which is part of what the page's own parts agree on."""
@@ -75,13 +77,39 @@ class Visit:
         assert not strays, strays
 
 
+class Notebook(Visit):
+    """The same at the notebook."""
+
+    path = "notebook"
+
+    def cell(self, number):
+        return self.tab.get_by_role("region", name=f"Cell {number}", exact=True)
+
+    def code(self, number):
+        return self.tab.get_by_role("textbox", name=f"Cell {number}", exact=True)
+
+    def output(self, number):
+        return self.tab.get_by_role("group", name=f"Output of cell {number}", exact=True)
+
+    def state(self, number):
+        return self.cell(number).locator(".state")
+
+    def run(self, number, code, ends="Done"):
+        """Run this in a cell and wait for how it ends."""
+        self.code(number).fill(code)
+        self.code(number).press("Control+Enter")
+        expect(self.state(number)).to_have_text(ends)
+        # The files are listed behind it.
+        expect(self.interrupt).to_have_attribute("aria-disabled", "true")
+
+
 @pytest.fixture
 def visit(browser, client):
     """Open the page in a browser without a past: `visit(url, **options)`, the options those of Playwright's contexts."""
     visits = []
 
-    def visit(url=client.url, **options):
-        visits.append(Visit(browser, url, options))
+    def visit(url=client.url, kind=Visit, **options):
+        visits.append(kind(browser, url, options))
         return visits[-1]
 
     yield visit
@@ -94,3 +122,17 @@ def visit(browser, client):
 def page(visit):
     """The page of the shared service."""
     return visit()
+
+
+@pytest.fixture
+def open_notebook(visit, client):
+    """Open the notebook; sessions that are left behind the test are closed."""
+    yield lambda **options: visit(kind=Notebook, **options)
+    for session in client.http.get("/sessions").json()["sessions"]:
+        client.http.delete(f"/sessions/{session['session']}")
+
+
+@pytest.fixture
+def notebook(open_notebook):
+    """The notebook of the shared service."""
+    return open_notebook()

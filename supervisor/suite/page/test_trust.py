@@ -84,7 +84,7 @@ def test_nobody_can_frame_it(hostile, client):
 
 def test_every_file_comes_with_the_policy(client, page):
     paths = sorted({request.url.removeprefix(page.url) for request in page.requests if not request.url.startswith("data:")})
-    assert len(paths) == 9, paths
+    assert len(paths) == 10, paths
     for path in paths:
         reply = client.http.get(f"/{path}")
         assert reply.status_code == 200

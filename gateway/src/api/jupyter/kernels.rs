@@ -13,7 +13,7 @@ use super::words::retold;
 use crate::admission::caller::Caller;
 use crate::api::app::App;
 use crate::api::asked::Asked;
-use crate::api::refusal::{json, refuse};
+use crate::api::refusal::{json, refuse, refuse_with};
 use crate::upstream::order::SessionOrder;
 
 /// The version of Jupyter Server whose interface this is.
@@ -75,7 +75,8 @@ async fn opened(app: &App, id: JobId, caller: &Caller, request: Request) -> Resu
     let body = app.read_plain(id, request, &mut memory).await?;
     let (profile, body) =
         memory.work(body, wanted).await.map_err(|why| Box::new(refuse(id, ErrorCode::InvalidRequest, why)))?;
-    let response = app.open_session(id, caller, profile.as_deref(), body).await?;
+    caller.enter_under(profile.as_deref()).map_err(|refused| Box::new(refuse_with(id, refused)))?;
+    let response = app.open_session(id, caller, profile.as_deref(), body).await;
     Ok(told(app, id, caller, response).await)
 }
 

@@ -113,6 +113,7 @@ impl App {
             Err(told) => return Err(told),
         };
         let (profile, request) = request_of(profile).map_err(|why| Box::new(refuse(id, ErrorCode::Internal, why)))?;
+        caller.enter_under(profile.as_deref()).map_err(|refused| Box::new(refuse_with(id, refused)))?;
         // It takes the place of the other, which may be the last that there is.
         let order = SessionOrder::plain(Method::DELETE, format!("/{session}"));
         let closed = self.order(id, caller, &order).await;
@@ -121,7 +122,7 @@ impl App {
             return Err(Box::new(closed));
         }
         self.sessions.forget(session, tenant);
-        let mut response = self.open_session(id, caller, profile.as_deref(), request).await?;
+        let mut response = self.open_session(id, caller, profile.as_deref(), request).await;
         if response.status() == StatusCode::CREATED {
             self.restarts.note(kernel, tenant, id);
             *response.status_mut() = StatusCode::OK;

@@ -19,7 +19,9 @@ pub const INSTRUCTIONS: &str = "Runs Python code in sandboxes, for computations,
 
 /// What it does.
 const PURPOSE: &str = "Runs Python code in a fresh sandbox and returns the value of its last expression, or of main() if the code \
-    defines main(), and everything that it prints. Nothing is kept between calls, neither variables nor files.";
+    defines main(), and everything that it prints. Nothing is kept between calls, neither variables nor files, unless they name a `session`: \
+    with \"new\" the code is the first cell of a session as in a notebook, whose id the answer tells, and further calls with that id \
+    find its variables, imports and files, and `await` and display() work. A session ends by itself if it is left unused for a while.";
 
 /// The tool for one who may use these profiles.
 pub struct Offer<'a> {
@@ -93,7 +95,12 @@ impl<'a> Offer<'a> {
             .items(text("A requirement.").examples(["scipy>=1.11"]))
             .max_items(Some(MOST_REQUIREMENTS))
             .description(Some("What the code needs beside the standard library, if it is sure to need it: a profile that has it is used, or it is told what is missing."));
-        let input = input.property("packages", packages);
+        let session = text(
+            "Left out: a fresh sandbox. `new`: a session that is kept, with `profile` and `files` if they are given. The id of one: its next \
+             cell, which takes `script` and `timeout_ms` alone. A cell that runs out of time or memory, or crashes, is undone, \
+             and the session goes on.",
+        );
+        let input = input.property("packages", packages).property("session", session);
         self.bounded(input).build()
     }
 

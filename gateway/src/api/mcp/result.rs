@@ -124,7 +124,10 @@ pub fn build(template: &[u8], answer: &[u8], is_error: bool) -> serde_json::Resu
     let files: Vec<Fields<'_>> =
         fields.get("files").map(|files| serde_json::from_str(files.get())).transpose()?.unwrap_or_default();
     let text = Block::Text { text: Told { answer: &fields, files: &files } };
-    let content: Vec<_> = std::iter::once(text).chain(files.iter().filter_map(block)).collect();
+    let mut shown: Vec<Fields<'_>> = fields.read("display").unwrap_or_default();
+    shown.extend(fields.read("data"));
+    let pictures = shown.iter().filter_map(picture);
+    let content: Vec<_> = std::iter::once(text).chain(pictures).chain(files.iter().filter_map(block)).collect();
     let error: Option<Fields<'_>> = fields.read("error");
     let code = error.as_ref().and_then(|error| error.get("code"));
     let meta = Meta { id: fields.get("id"), code, usage: fields.get("usage") };
@@ -139,6 +142,15 @@ pub fn build(template: &[u8], answer: &[u8], is_error: bool) -> serde_json::Resu
 pub fn broken(template: &[u8]) -> Vec<u8> {
     let id = serde_json::from_slice(template).map(|Template { id, .. }| id).ok();
     failure(id, INTERNAL, "the answer broke off")
+}
+
+/// What a cell has shown as a picture, if it is one that assistants can see. What is no base64 none could read.
+fn picture<'a>(bundle: &Fields<'a>) -> Option<Block<'a>> {
+    PICTURES.into_iter().find_map(|media_type| {
+        let data = bundle.get(media_type)?;
+        BASE64.decode(bundle.text(media_type)?.as_bytes()).ok()?;
+        Some(Block::Image { data, media_type: Cow::Borrowed(media_type) })
+    })
 }
 
 /// A picture that assistants can see as such, and anything else as a resource: text as it is, if it is text. What has control
@@ -225,6 +237,36 @@ mod tests {
         ] {
             assert_eq!(told(answer), expected, "{answer}");
         }
+    }
+
+    #[test]
+    fn a_cell_is_told_with_its_session_and_its_pictures_are_seen() {
+        let cell = |fields: &str| format!(r#"{{"id": "i", {fields}, "stdout": "", "session": "s", "cell": 2}}"#);
+        for (fields, expected) in [
+            (r#""result": "a", "text": "'a'", "data": {"text/plain": "'a'"}"#, "result: 'a'\nsession: s"),
+            (r#""result": null"#, "session: s"),
+            (
+                r#""result": null, "display": [{"text/plain": "<F>", "image/png": "AP8="}, {"text/html": "<b>"}]"#,
+                "shown: <F>\nshown: text/html\nsession: s",
+            ),
+            (
+                r#""error": {"code": "timeout", "message": "m"}, "restored": true, "not_kept": ["a", "b"]"#,
+                "error: timeout: m\nrestored: the session goes on as it was before this call\nnot brought back: a; b\nsession: s",
+            ),
+            (
+                r#""error": {"code": "timeout", "message": "m"}, "restored": false"#,
+                "error: timeout: m\nthe session s is over: begin a new one",
+            ),
+        ] {
+            assert_eq!(told(&cell(fields)), expected, "{fields}");
+        }
+        let shown = r#""data": {"image/webp": "AP8="}, "display": [{"image/png": "A\nP8="}, {"image/gif": "AA==", "image/png": "AP8="}]"#;
+        let (first, last) = (
+            r#"{"type":"image","data":"AP8=","mimeType":"image/png"}"#,
+            r#"{"type":"image","data":"AP8=","mimeType":"image/webp"}"#,
+        );
+        let built = built(&cell(shown), false);
+        assert!(built.contains(&format!("{first},{last}],")) && built.matches("image\"").count() == 2, "{built}");
     }
 
     #[test]

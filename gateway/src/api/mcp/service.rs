@@ -22,10 +22,11 @@ use crate::admission::caller::Caller;
 use crate::admission::client_address::ClientAddress;
 use crate::api::app::App;
 use crate::api::job::Sent;
+use crate::api::mcp::kept::{self, Call};
 use crate::api::mcp::message::{Message, Unusable};
 use crate::api::mcp::result;
 use crate::api::mcp::tool::{self, Accepted, Allowed, Sdk};
-use crate::api::refusal::Because;
+use crate::api::refusal::{Because, refuse};
 use crate::metrics::Outcome;
 use crate::upstream::order::Wish;
 use crate::usage::meter::Meter;
@@ -115,6 +116,24 @@ impl Mcp {
         response
     }
 
+    /// Runs what a call asks for.
+    async fn run(
+        &self,
+        id: JobId,
+        caller: &Caller,
+        body: Vec<u8>,
+        memory: &TenantBody,
+    ) -> Result<Response<Body>, Box<Response<Body>>> {
+        let call = memory.work(body, kept::read).await;
+        match call.map_err(|wrong| Box::new(refuse(id, ErrorCode::InvalidRequest, wrong)))? {
+            Call::Cell(place, body) => self.app.run_kept(id, caller, place, body).await,
+            Call::Script(body) => {
+                let sent = Sent { writer: Writer::Assistant, session: None, body };
+                self.app.run(id, caller, Wish::default(), sent).await
+            }
+        }
+    }
+
     /// Runs a job. Whatever the answer, a failure of the script is a result that the assistant can read. `template` is
     /// the SDK's answer, which has everything but the job's.
     async fn call(
@@ -125,8 +144,7 @@ impl Mcp {
         memory: TenantBody,
         template: Response<Body>,
     ) -> Response<Body> {
-        let sent = Sent { writer: Writer::Assistant, session: None, body };
-        let answer = self.app.run(id, caller, Wish::default(), sent).await.unwrap_or_else(|refusal| *refusal);
+        let answer = self.run(id, caller, body, &memory).await.unwrap_or_else(|refusal| *refusal);
         let meter: Option<Meter> = answer.extensions().get().cloned();
         let (mut coming, mut going) = (memory.another(), memory.another());
         drop(memory);

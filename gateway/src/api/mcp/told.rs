@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::fields::{Fields, text};
 
 /// What is told in a place of its own, or to programs alone.
-const PLACED: [&str; 13] = [
+const PLACED: [&str; 20] = [
     "error",
     "result",
     "exit_code",
@@ -23,6 +23,13 @@ const PLACED: [&str; 13] = [
     "notes",
     "usage",
     "id",
+    "session",
+    "cell",
+    "text",
+    "data",
+    "display",
+    "restored",
+    "not_kept",
 ];
 
 /// What is told of an error in its first line, or is in its message.
@@ -48,11 +55,7 @@ impl fmt::Display for Told<'_> {
         if let Some(error) = self.answer.read::<Fields<'_>>("error") {
             tell_error(&mut lines, &error)?;
         }
-        match (self.answer.get("exit_code"), self.answer.get("result")) {
-            (Some(code), _) => lines.field("exit_code", code)?,
-            (None, Some(result)) => lines.field("result", result)?,
-            (None, None) => {}
-        }
+        self.tell_result(&mut lines)?;
         for (name, value) in self.answer.0.iter().filter(|(name, _)| !PLACED.contains(&&**name)) {
             lines.field(name, value)?;
         }
@@ -70,11 +73,50 @@ impl fmt::Display for Told<'_> {
             }
         }
         self.tell_files(&mut lines, truncated.contains(&"files".into()))?;
-        self.tell_others(&mut lines)
+        self.tell_others(&mut lines)?;
+        self.tell_session(&mut lines)
     }
 }
 
 impl Told<'_> {
+    /// What came of it. Of a cell's value there is its text, as an interpreter shows it, and nothing of `None`.
+    fn tell_result(&self, lines: &mut Lines<'_, '_>) -> fmt::Result {
+        match (self.answer.get("exit_code"), self.answer.get("result"), self.answer.text("text")) {
+            (Some(code), ..) => lines.field("exit_code", code),
+            (None, _, Some(text)) => lines.line(format_args!("result: {text}")),
+            (None, Some(result), None) if self.answer.get("session").is_none() => lines.field("result", result),
+            (None, ..) => Ok(()),
+        }?;
+        for shown in self.answer.read::<Vec<Fields<'_>>>("display").into_iter().flatten() {
+            match shown.text("text/plain") {
+                Some(text) => lines.line(format_args!("shown: {text}"))?,
+                None => {
+                    lines.line(format_args!(
+                        "shown: {}",
+                        shown.0.iter().map(|(name, _)| &**name).collect::<Vec<_>>().join(", ")
+                    ))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the next cell goes, and what this one cost.
+    fn tell_session(&self, lines: &mut Lines<'_, '_>) -> fmt::Result {
+        let Some(session) = self.answer.text("session") else { return Ok(()) };
+        let restored = self.answer.read::<bool>("restored");
+        match restored {
+            Some(true) => lines.line(format_args!("restored: the session goes on as it was before this call"))?,
+            Some(false) => lines.line(format_args!("the session {session} is over: begin a new one"))?,
+            None => {}
+        }
+        let not_kept = self.answer.read::<Vec<Cow<'_, str>>>("not_kept").unwrap_or_default();
+        if !not_kept.is_empty() {
+            lines.line(format_args!("not brought back: {}", not_kept.join("; ")))?;
+        }
+        if restored == Some(false) { Ok(()) } else { lines.line(format_args!("session: {session}")) }
+    }
+
     /// The names of files, which some kinds of content have no place for.
     fn tell_files(&self, lines: &mut Lines<'_, '_>, cut: bool) -> fmt::Result {
         if self.files.is_empty() && !cut {

@@ -50,36 +50,27 @@ async fn opened(app: &App, id: JobId, caller: &Caller, request: Request) -> Resu
     let body = app.read_json(id, request, &mut memory).await?;
     let parsed = memory.work(body, |body| SessionRequest::parse(&body).map(canonical)).await;
     let (profile, body) = parsed.map_err(|wrong| Box::new(refuse(id, ErrorCode::InvalidRequest, wrong.to_string())))?;
-    app.open_session(id, caller, profile.as_deref(), body).await
+    caller.enter_under(profile.as_deref()).map_err(|refused| Box::new(refuse_with(id, refused)))?;
+    Ok(app.open_session(id, caller, profile.as_deref(), body).await)
+}
+
+/// As the supervisor gets it, it was never a stranger's spelling.
+pub fn canonical(request: SessionRequest) -> (Option<String>, Vec<u8>) {
+    let body = serde_json::to_vec(&request).expect("strings and numbers");
+    (request.profile, body)
 }
 
 impl App {
-    /// Opens a session of this profile, for a request that is known to be one.
-    ///
-    /// # Errors
-    /// A refusal of one who may not.
-    pub async fn open_session(
-        &self,
-        id: JobId,
-        caller: &Caller,
-        profile: Option<&str>,
-        request: Vec<u8>,
-    ) -> Result<Response, Box<Response>> {
-        caller.enter_under(profile).map_err(|refused| Box::new(refuse_with(id, refused)))?;
+    /// Opens a session of this profile, which then has this id, for a caller who may; of a request that is known to be one.
+    pub async fn open_session(&self, id: JobId, caller: &Caller, profile: Option<&str>, request: Vec<u8>) -> Response {
         let (path, body) = (String::new(), request.into());
         let order = SessionOrder { method: Method::POST, path, media_type: "application/json", body };
         let response = self.order(id, caller, &order).await;
         if response.status() == StatusCode::CREATED {
             self.sessions.note(id, caller.tenant(), profile.unwrap_or(DEFAULT_PROFILE), Instant::now());
         }
-        Ok(response)
+        response
     }
-}
-
-/// A request as the supervisor gets it, which was never a stranger's spelling, and the profile that it names.
-fn canonical(request: SessionRequest) -> (Option<String>, Vec<u8>) {
-    let body = serde_json::to_vec(&request).expect("strings and numbers");
-    (request.profile, body)
 }
 
 /// Tells of all sessions of the key, or where no keys are needed of the address.

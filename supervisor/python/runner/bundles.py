@@ -20,6 +20,14 @@ OFFERS = {
 # What a frame of a bundle may hold, of the cell that runs.
 bundle_bytes = [1 << 20]
 
+# How many of them are shown, and bytes of all together as those of one; what is beyond is told once, by one more.
+MOST_SHOWN = 1000
+shown = [0, 0]
+
+
+def begin_to_show(limit):
+    bundle_bytes[0], shown[:] = limit, (0, 0)
+
 
 def display(*objects, include=None, exclude=None, raw=False, **others):
     """Show each of them now, as what it offers: HTML, pictures, anything with `_repr_*_` methods. With `raw`, bundles as they are."""
@@ -33,7 +41,12 @@ def display(*objects, include=None, exclude=None, raw=False, **others):
 
 
 def show_bundle(tag, bundle):
-    tell(tag, encode_bundle(bundle, bundle_bytes[0]))
+    encoded = encode_bundle(bundle, bundle_bytes[0])
+    if tag == b"M":
+        if shown[0] > MOST_SHOWN or shown[1] > bundle_bytes[0]:
+            return
+        shown[0], shown[1] = shown[0] + 1, shown[1] + len(encoded)
+    tell(tag, encoded)
 
 
 def bundle_of(value, include=None, exclude=None):

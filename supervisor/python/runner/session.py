@@ -10,7 +10,7 @@ import sys
 import types
 
 from .awaiting import prepare_loop, renew_loop
-from .bundles import bundle_bytes, bundle_of, display, show_bundle
+from .bundles import begin_to_show, bundle_bytes, bundle_of, display, show_bundle
 from .captured import CELL_NAME, load_all_late, os_exit, os_getcwd, os_getpid, sys_modules
 from .cell import Cell
 from .cell_line import CellLine
@@ -111,7 +111,7 @@ class Session:
 
     def run(self, order):
         """Run a cell to its verdict, and say that."""
-        bundle_bytes[0] = order["result_bytes"]
+        begin_to_show(order["result_bytes"])
         verdict = []
         for _ in range(TRIES):
             try:

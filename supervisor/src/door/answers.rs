@@ -151,6 +151,14 @@ pub struct AnswerBody {
 }
 
 impl AnswerBody {
+    /// Bytes as they are.
+    #[must_use]
+    pub fn of(bytes: Vec<u8>, unread: Unread) -> Self {
+        let mut parts = Parts::default();
+        parts.push(Part::Json(bytes.into()));
+        Self::new(parts, unread)
+    }
+
     /// All of these parts.
     #[must_use]
     pub fn new(mut parts: Parts, unread: Unread) -> Self {

@@ -112,8 +112,8 @@ impl Requests {
         let entered = async {
             let turn = match asked.session {
                 Some((session, busy)) => {
-                    let memory = self.engine.room_for_sessions().memory;
-                    Some(self.sessions.turn((session, asked.tenant), busy, memory).await?)
+                    let room = self.engine.room_for_sessions();
+                    Some(self.sessions.turn((session, asked.tenant), busy, room).await?)
                 }
                 None => None,
             };

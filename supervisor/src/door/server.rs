@@ -148,7 +148,7 @@ impl Server {
                 self.requests.take_returns(job, asked.tenant, request.into_body()).await
             }
             (_, path) if path.starts_with(SESSIONS_PATH) && !self.is_ready() => starting(id),
-            (_, path) if path.starts_with(SESSIONS_PATH) => self.requests.session(asked, request).await,
+            (_, path) if path.starts_with(SESSIONS_PATH) => self.requests.session(asked, request, connection).await,
             (&Method::GET, READY_PATH) => self.readiness(id),
             (&Method::GET, STATS_PATH) => {
                 json(StatusCode::OK, id, serde_json::to_vec(&self.engine.stats()).expect("names and numbers"))

@@ -1,18 +1,24 @@
 //! Requests about sessions: to open, tell of and close them, to interrupt their cells, and about their files. Their cells come as scripts
 //! do.
 
+use std::sync::Arc;
+
+use cloister_program::Taken;
 use cloister_protocol::{
-    Answer, Busy, ErrorCode, FILES, Failure, INTERRUPT, JobId, SESSIONS_PATH, Sessions as Told, check_file_path,
+    Answer, Busy, ErrorCode, FILES, Failure, ID_HEADER, INTERRUPT, JobId, SESSIONS_PATH, Sessions as Told,
+    check_file_path,
 };
-use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
+use crate::door::answers::AnswerBody;
 use crate::door::asked::Asked;
 use crate::door::body;
+use crate::door::connections::Connection;
+use crate::door::places::Place;
 use crate::door::requests::Requests;
 use crate::door::response::{Body, boxed, id_value, json, refuse, respond};
 use crate::job::session::{Order, Replied};
@@ -57,7 +63,12 @@ impl<'a> Path<'a> {
 
 impl Requests {
     /// Does what is asked of sessions.
-    pub async fn session(&self, asked: Asked, request: Request<Incoming>) -> Response<Body> {
+    pub async fn session(
+        &self,
+        asked: Asked,
+        request: Request<Incoming>,
+        connection: &Arc<Connection>,
+    ) -> Response<Body> {
         let (id, tenant) = (asked.id, asked.tenant);
         let (head, body) = request.into_parts();
         let Some(path) = Path::read(head.uri.path()) else { return refuse(id, ErrorCode::NotFound, "no such path") };
@@ -71,10 +82,18 @@ impl Requests {
             (&Method::POST, Path::Interrupt(session)) => {
                 self.sessions.interrupt(*session, tenant).map(|interrupted| told(id, StatusCode::OK, &interrupted))
             }
-            (&Method::GET, Path::Files(session)) => self.order(&asked, *session, Order::List).await,
-            (&Method::GET, Path::File(session, file)) => self.of_file(&asked, *session, file, Order::Get).await,
-            (&Method::DELETE, Path::File(session, file)) => self.of_file(&asked, *session, file, Order::Delete).await,
-            (&Method::PUT, Path::File(session, file)) => self.put_file(&asked, *session, file, body).await,
+            (&Method::GET, Path::Files(session)) => {
+                self.order(&asked, *session, connection, async |_| Ok(Order::List)).await
+            }
+            (&Method::GET, Path::File(session, file)) => {
+                self.of_file((&asked, *session, file), connection, async |path, _| Ok(Order::Get(path))).await
+            }
+            (&Method::DELETE, Path::File(session, file)) => {
+                self.of_file((&asked, *session, file), connection, async |path, _| Ok(Order::Delete(path))).await
+            }
+            (&Method::PUT, Path::File(session, file)) => {
+                self.put_file((&asked, *session, file), connection, body).await
+            }
             _ => {
                 let mut response = refuse(id, ErrorCode::MethodNotAllowed, &format!("use {}", path.allowed()));
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static(path.allowed()));
@@ -85,56 +104,86 @@ impl Requests {
     }
 
     async fn open_session(&self, asked: &Asked, body: Incoming) -> Result<Response<Body>, Failure> {
+        let place = self.engine.enter(asked.tenant).await?;
         let mut memory = self.memory.open();
         let request = body::receive_session(body, &mut memory).await?;
-        let opened = self.sessions.open(&self.engine, (asked.id, asked.tenant), request).await?;
+        let opened = self.sessions.open(&self.engine, (asked.id, asked.tenant), request, place).await?;
         Ok(told(asked.id, StatusCode::CREATED, &opened))
     }
 
     async fn put_file(
         &self,
-        asked: &Asked,
-        session: JobId,
-        file: &str,
+        of: (&Asked, JobId, &str),
+        connection: &Arc<Connection>,
         body: Incoming,
     ) -> Result<Response<Body>, Failure> {
-        let most = self.sessions.find(session, asked.tenant)?.bounds.files_in_bytes;
-        let mut memory = self.memory.open();
-        let content = body::receive_content(body, &mut memory).await?;
-        if content.len() as u64 > most {
-            let message = format!("the file is {} bytes, above the profile's files.in_bytes of {most}", content.len());
-            return Err(Failure::new(ErrorCode::TooLarge, message));
-        }
-        self.of_file(asked, session, file, |path| Order::Put(path, content)).await
+        let most = self.sessions.find(of.1, of.0.tenant)?.bounds.files_in_bytes;
+        self.of_file(of, connection, async |path, memory| {
+            let content = body::receive_content(body, memory).await?;
+            if content.len() as u64 > most {
+                let message =
+                    format!("the file is {} bytes, above the profile's files_in_bytes of {most}", content.len());
+                return Err(Failure::new(ErrorCode::TooLarge, message));
+            }
+            Ok(Order::Put(path, content))
+        })
+        .await
     }
 
     async fn of_file(
         &self,
-        asked: &Asked,
-        session: JobId,
-        file: &str,
-        order: impl FnOnce(String) -> Order,
+        (asked, session, file): (&Asked, JobId, &str),
+        connection: &Arc<Connection>,
+        order: impl AsyncFnOnce(String, &mut Taken) -> Result<Order, Failure>,
     ) -> Result<Response<Body>, Failure> {
         let invalid = |message: String| Failure::new(ErrorCode::InvalidRequest, message);
         let path = percent_decode_str(file).decode_utf8().map_err(|_| invalid("the path is not UTF-8".to_owned()))?;
         check_file_path(&path).map_err(|error| invalid(error.to_string()))?;
-        self.order(asked, session, order(path.into_owned())).await
+        let path = path.into_owned();
+        self.order(asked, session, connection, async |memory| order(path, memory).await).await
     }
 
-    async fn order(&self, asked: &Asked, session: JobId, order: Order) -> Result<Response<Body>, Failure> {
-        let memory = self.engine.room_for_sessions().memory;
-        let turn = self.sessions.turn((session, asked.tenant), Busy::Wait, memory).await?;
-        Ok(match turn.carry_out(order).await? {
-            Replied::Done => nothing(asked.id),
-            Replied::Files(files) => told(asked.id, StatusCode::OK, &files),
-            Replied::Content(content) => {
-                let mut response = Response::new(boxed(Full::from(content)));
-                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-                response.headers_mut().insert(cloister_protocol::ID_HEADER, id_value(asked.id));
-                response
+    /// Has a session carry out an order, in its turn and in a place, in which what comes with it is read.
+    async fn order(
+        &self,
+        asked: &Asked,
+        session: JobId,
+        connection: &Arc<Connection>,
+        order: impl AsyncFnOnce(&mut Taken) -> Result<Order, Failure>,
+    ) -> Result<Response<Body>, Failure> {
+        let entered = async {
+            let room = self.engine.room_for_sessions();
+            let turn = self.sessions.turn((session, asked.tenant), Busy::Wait, room).await?;
+            Ok::<_, Failure>((turn, Arc::new(self.engine.enter(asked.tenant).await?)))
+        };
+        let (turn, place) = tokio::select! {
+            entered = entered => entered?,
+            () = connection.left() => return Err(Failure::new(ErrorCode::Unavailable, "whoever asked has left")),
+        };
+        let mut memory = self.memory.open();
+        let order = order(&mut memory).await?;
+        let replied = turn.carry_out(order, Arc::clone(&place)).await?;
+        drop(memory);
+        let mut response = match replied {
+            Replied::Done => return Ok(nothing(asked.id)),
+            Replied::Files(files) => {
+                let list = serde_json::to_vec(&files).expect("strings and numbers");
+                content(list, "application/json", &place, connection)
             }
-        })
+            Replied::Content(bytes) => content(bytes, "application/octet-stream", &place, connection),
+        };
+        response.headers_mut().insert(ID_HEADER, id_value(asked.id));
+        Ok(response)
     }
+}
+
+/// What is in a file, or which there are: counted until it was taken.
+fn content(bytes: Vec<u8>, kind: &'static str, place: &Place, connection: &Arc<Connection>) -> Response<Body> {
+    let (length, unread) = (bytes.len() as u64, place.unread(bytes.len() as u64));
+    let mut response = Response::new(boxed(connection.answer(AnswerBody::of(bytes, unread))));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    response
 }
 
 fn told(id: JobId, status: StatusCode, what: &impl Serialize) -> Response<Body> {

@@ -127,6 +127,11 @@ impl Cell {
         self.slots.locks.too_many(self.cgroup()).await;
     }
 
+    /// Looks whether its processes hold too many record locks now.
+    pub async fn has_too_many_locks(&self) -> bool {
+        self.slots.locks.finds_too_many(self.cgroup()).await
+    }
+
     /// Begins the end of everything in it.
     pub fn kill(&self) {
         let (lease, init) = self.parts();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cloister_sandbox::cgroup::SlotCgroup;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::spawn_blocking;
 
 /// Record locks that a job may hold at once. An open database takes three.
@@ -31,11 +31,15 @@ const GOOD: Duration = Duration::from_millis(300);
 const LONGEST: Duration = Duration::from_millis(50);
 
 /// Record locks by process.
-type Holders = HashMap<u32, usize>;
+pub type Holders = HashMap<u32, usize>;
 
 /// Watches over all jobs of a supervisor.
 #[derive(Debug)]
-pub struct LockWatch(Mutex<Seen>);
+pub struct LockWatch {
+    seen: Mutex<Seen>,
+    /// The list, each time that it is read.
+    read: watch::Sender<Arc<Holders>>,
+}
 
 #[derive(Debug)]
 struct Seen {
@@ -53,7 +57,8 @@ impl LockWatch {
     pub fn new() -> io::Result<Self> {
         let memory = unreclaimable()?;
         held()?;
-        Ok(Self(Mutex::new(Seen { at: Instant::now(), memory, list: None })))
+        let seen = Mutex::new(Seen { at: Instant::now(), memory, list: None });
+        Ok(Self { seen, read: watch::Sender::new(Arc::default()) })
     }
 
     /// Ends when the group's processes are seen to hold too many.
@@ -62,16 +67,27 @@ impl LockWatch {
         loop {
             tokio::time::sleep(EVERY).await;
             let Some(held) = self.list(since).await else { continue };
-            let Ok(processes) = cgroup.processes() else { continue };
-            if processes.iter().filter_map(|process| held.get(process)).sum::<usize>() > MOST {
+            if holds_too_many(cgroup, &held) {
                 return;
             }
         }
     }
 
+    /// Looks now, and whether the group's processes hold too many, if there is reason to read the list.
+    pub async fn finds_too_many(&self, cgroup: &SlotCgroup) -> bool {
+        let since = Instant::now();
+        self.list(since).await.is_some_and(|held| holds_too_many(cgroup, &held))
+    }
+
+    /// The list, each time that it is read from now on: for who is not looked at otherwise.
+    #[must_use]
+    pub fn lists(&self) -> watch::Receiver<Arc<Holders>> {
+        self.read.subscribe()
+    }
+
     /// The list, if it was read just now and after `since`. Who asks first looks for all.
     async fn list(&self, since: Instant) -> Option<Arc<Holders>> {
-        let mut seen = self.0.lock().await;
+        let mut seen = self.seen.lock().await;
         if seen.at.elapsed() >= EVERY {
             // What cannot be read has grown.
             let memory = unreclaimable().unwrap_or(u64::MAX);
@@ -79,6 +95,9 @@ impl LockWatch {
                 let at = Instant::now();
                 let list = spawn_blocking(held).await.ok().and_then(Result::ok);
                 seen.list = list.map(|list| (at, Arc::new(list)));
+                if let Some((_, list)) = &seen.list {
+                    self.read.send_replace(Arc::clone(list));
+                }
                 seen.memory = memory;
             } else {
                 seen.memory = seen.memory.min(memory);
@@ -87,6 +106,13 @@ impl LockWatch {
         }
         seen.list.as_ref().filter(|(at, _)| *at >= since && at.elapsed() < GOOD).map(|(_, list)| Arc::clone(list))
     }
+}
+
+/// Whether the group's processes hold too many of these.
+#[must_use]
+pub fn holds_too_many(cgroup: &SlotCgroup, held: &Holders) -> bool {
+    let processes = cgroup.processes().unwrap_or_default();
+    processes.iter().filter_map(|process| held.get(process)).sum::<usize>() > MOST
 }
 
 /// Kernel memory that is held for good, in bytes: `SUnreclaim` of `proc_meminfo(5)`.

@@ -90,7 +90,7 @@ impl Begun {
     }
 
     async fn start(cell: Cell, span: Span) -> Result<Self, PrepareError> {
-        let (mut pipes, theirs) = Pipes::new()?;
+        let (mut pipes, theirs) = Pipes::new(span)?;
         if span == Span::Session {
             pipes.unread = Some(theirs.returns.try_clone()?);
         }
@@ -197,12 +197,16 @@ impl Prepared {
 }
 
 impl Pipes {
-    fn new() -> io::Result<(Self, JobFds)> {
+    fn new(span: Span) -> io::Result<(Self, JobFds)> {
         let receiver = |pair: io::Result<(OwnedFd, OwnedFd)>| -> io::Result<_> {
             let (ours, theirs) = pair?;
             Ok((pipe::Receiver::from_owned_fd(ours)?, theirs))
         };
-        let (stdin_theirs, stdin) = pipe_to_open()?;
+        // A session has no input: what wakes its copy is nothing to be opened.
+        let (stdin_theirs, stdin) = match span {
+            Span::Job => pipe_to_open()?,
+            Span::Session => pipe_with(PipeFlags::CLOEXEC)?,
+        };
         let stdin = pipe::Sender::from_owned_fd(stdin)?;
         let (stdout, stdout_theirs) = receiver(pipe_to_open())?;
         let (stderr, stderr_theirs) = receiver(pipe_to_open())?;

@@ -185,7 +185,9 @@ impl Maker {
     pub async fn make_for_session(&self) -> Result<(Prepared, Lent), PrepareError> {
         let lent = self.slots.lend().map_err(PrepareError::Slot)?;
         let forkers = self.keeper.forkers().await?;
-        let lease = self.slots.lease().await;
+        // A slot of the others may just have been lost.
+        let lease = tokio::time::timeout(START_TIME, self.slots.lease()).await;
+        let lease = lease.map_err(|_| PrepareError::TooSlow(START_TIME))?;
         let limits = Limits { ends_together: false, ..self.limits };
         let within = if self.ahead { IMPORT_TIME } else { START_TIME };
         let prepared = Prepared::new(&forkers, &self.spec, (limits, Span::Session), lease, &self.slots, within).await?;

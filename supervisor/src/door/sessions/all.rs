@@ -1,5 +1,6 @@
 //! All sessions of a node.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
@@ -26,6 +27,32 @@ pub struct Room {
     pub sessions: u32,
     /// What all of them may hold, in bytes.
     pub memory: u64,
+    /// How many requests of a tenant may wait for their turn in its sessions.
+    pub waiting: usize,
+}
+
+/// Of so many sessions the last are for tenants that have none.
+const SHARE_OF_OTHERS: u32 = 8;
+
+impl Known {
+    /// If all hold more than this: of the sessions of whoever holds most, the one that is longest without a cell.
+    fn longest_idle_beyond(&self, memory: u64) -> Option<Arc<Session>> {
+        let mut held = HashMap::<Tenant, u64>::new();
+        for session in self.open.values() {
+            *held.entry(session.tenant).or_default() += session.memory();
+        }
+        if held.values().sum::<u64>() <= memory {
+            return None;
+        }
+        let idle = self.open.values().filter_map(|session| Some((session.idle_since()?, session)));
+        let most = idle.min_by_key(|(since, session)| (Reverse(held[&session.tenant]), *since));
+        most.map(|(_, session)| Arc::clone(session))
+    }
+
+    /// How much is asked of all sessions of a tenant.
+    fn asked(&self, tenant: Tenant) -> usize {
+        self.open.values().filter(|session| session.tenant == tenant).map(|session| session.asked()).sum()
+    }
 }
 
 impl Sessions {
@@ -76,7 +103,13 @@ impl Sessions {
                 session.profile
             ));
         }
-        let Room { sessions, memory } = room;
+        let Room { sessions, memory, .. } = room;
+        let own = known.open.values().filter(|other| other.tenant == session.tenant).count();
+        if own > 0 && own >= usize_of(sessions - sessions / SHARE_OF_OTHERS) {
+            return full(format!(
+                "{own} sessions of yours are open on this node, and the last of its policy's supervisor.sessions are for others: close one"
+            ));
+        }
         if known.open.len() >= usize_of(sessions) {
             return full(format!(
                 "{sessions} sessions are open on this node, which is its policy's supervisor.sessions: try again later"
@@ -122,17 +155,16 @@ impl Sessions {
         tokio::spawn(async move { let_go(&held).await });
     }
 
-    /// Ends those that are longest without a cell for as long as all hold more than they may.
+    /// How much is asked of all sessions of a tenant: cells and orders that wait for their turn, or have it.
+    #[must_use]
+    pub fn asked(&self, tenant: Tenant) -> usize {
+        self.known().asked(tenant)
+    }
+
+    /// Ends those that are longest without a cell, of whoever holds most, for as long as all hold more than they may.
     pub fn keep_within(&self, memory: u64) {
         loop {
-            let longest = {
-                let known = self.known();
-                if known.open.values().map(|session| session.memory()).sum::<u64>() <= memory {
-                    return;
-                }
-                let idle = known.open.values().filter_map(|session| Some((session.idle_since()?, session)));
-                idle.min_by_key(|(since, _)| *since).map(|(_, session)| Arc::clone(session))
-            };
+            let longest = self.known().longest_idle_beyond(memory);
             let Some(longest) = longest else { return };
             self.end(&longest, SessionEnd::Memory);
         }
@@ -176,7 +208,8 @@ pub fn ended(end: SessionEnd) -> Failure {
         }
         SessionEnd::Lifetime => "it was there for as long as any may be, the profile's sessions.lifetime",
         SessionEnd::Memory => {
-            "all sessions together held more than sessions_memory, and it was the one longest without a cell"
+            "all sessions together held more than sessions_memory, and it was the one longest without a cell of whoever held most; or it held \
+             too many record locks"
         }
         SessionEnd::Crashed => "a cell cost it its process, and nothing was there that could go on",
         SessionEnd::Reload => "a reload took its profile away",

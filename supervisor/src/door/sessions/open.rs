@@ -10,14 +10,19 @@ use tokio::sync::oneshot;
 
 use crate::door::admitted::Admitted;
 use crate::door::engine::Engine;
+use crate::door::places::Place;
 use crate::door::sessions::all::{Room, Sessions, ended};
-use crate::door::sessions::session::{Held, Session};
+use crate::door::sessions::session::{Held, Session, end};
 use crate::job::bounds::Bounds;
+use crate::job::slots::Slots;
 use crate::pool::Pool;
 use crate::pool::warmth::a_quarter;
 
+/// How many of a tenant's requests may wait for their turn in its sessions whatever the policy's `queue`.
+const LEAST_WAITING: usize = 16;
+
 impl Sessions {
-    /// Opens a session of the policy in force, once there is a place to make it in.
+    /// Opens a session of the policy in force, in a place that it is made in.
     ///
     /// # Errors
     /// Why there is none.
@@ -26,6 +31,7 @@ impl Sessions {
         engine: &Engine,
         (id, tenant): (JobId, Tenant),
         asked: SessionRequest,
+        place: Place,
     ) -> Result<SessionInfo, Failure> {
         let SessionRequest { profile, files, idle_s } = asked;
         let request = ExecuteRequest { entry: Entry::Session, profile, files, ..ExecuteRequest::default() };
@@ -42,7 +48,6 @@ impl Sessions {
         self.take_in(&session, engine.room_for_sessions())?;
         // Whatever becomes of this: what was taken in does not stay unless it was opened.
         let opening = Opening { all: Arc::clone(self), session: Arc::clone(&session), stays: false };
-        let place = engine.enter(tenant).await?;
         // In a task of its own, which a client that leaves does not cut short halfway.
         let (tell, told) = oneshot::channel();
         tokio::spawn(async move {
@@ -54,14 +59,16 @@ impl Sessions {
             }
         });
         let opening = told.await.map_err(|_| Failure::new(ErrorCode::Internal, "the session's task ended"))??;
-        opening.stays();
+        opening.stays(Arc::clone(&engine.ground().slots));
         tracing::info!(session = %id, profile = session.profile, "a session is open");
         Ok(session.info())
     }
 
-    /// Ends a session when its time is over.
-    fn watch(self: &Arc<Self>, session: &Arc<Session>) {
+    /// Ends a session when its time is over, or it is seen to hold too many record locks at rest.
+    fn watch(self: &Arc<Self>, session: &Arc<Session>, slots: Arc<Slots>) {
         let (all, session): (Weak<Self>, _) = (Arc::downgrade(self), Arc::clone(session));
+        let mut lists = slots.locks.lists();
+        drop(slots);
         tokio::spawn(async move {
             loop {
                 let next = match session.due(Instant::now()) {
@@ -76,6 +83,16 @@ impl Sessions {
                 tokio::select! {
                     _ = session.over() => return,
                     () = tokio::time::sleep_until(next.into()) => {}
+                    Ok(()) = lists.changed() => {
+                        // While a cell runs, who runs it sees to it.
+                        let held = Arc::clone(&*lists.borrow_and_update());
+                        if session.holds_too_many(&held)
+                            && let Some(all) = all.upgrade()
+                        {
+                            all.end(&session, SessionEnd::Memory);
+                            return;
+                        }
+                    }
                 }
             }
         });
@@ -94,21 +111,22 @@ impl Opening {
     async fn open(self, pool: Arc<Pool>, request: &ExecuteRequest) -> Result<Self, Failure> {
         let session = &self.session;
         let mut held = session.held.lock().await;
-        let made = pool.session((session.id, request), session.bounds, Arc::clone(&session.reins));
-        let (interpreter, lent) = tokio::select! {
-            biased;
-            made = made => made.map_err(|error| error.told())??,
-            end = session.over() => return Err(ended(end)),
-        };
+        // To its end, whatever becomes of the session meanwhile: who has it made would have the slot of one that nobody waits for.
+        let made = pool.session((session.id, request), session.bounds, Arc::clone(&session.reins)).await;
+        let (interpreter, lent) = made.map_err(|error| error.told())??;
         session.set_open(interpreter.memory());
         *held = Some(Held { interpreter, _lent: lent });
+        if let Some(over) = session.ended() {
+            end(&mut held).await;
+            return Err(ended(over));
+        }
         drop(held);
         Ok(self)
     }
 
-    fn stays(mut self) {
+    fn stays(mut self, slots: Arc<Slots>) {
         self.stays = true;
-        self.all.watch(&self.session);
+        self.all.watch(&self.session, slots);
     }
 }
 
@@ -129,6 +147,8 @@ impl Engine {
         Room {
             sessions: supervisor.sessions,
             memory: supervisor.sessions_memory.map_or_else(a_quarter, |memory| memory.0),
+            // As of places: half of the waiting room is for others.
+            waiting: usize::try_from(supervisor.queue / 2).unwrap_or(usize::MAX).max(LEAST_WAITING),
         }
     }
 }

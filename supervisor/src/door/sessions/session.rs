@@ -7,6 +7,7 @@ use cloister_protocol::{JobId, SessionEnd, SessionInfo, SessionState, SessionUsa
 use tokio::sync::watch;
 
 use crate::job::bounds::Bounds;
+use crate::job::locks::Holders;
 use crate::job::outcome::Outcome;
 use crate::job::session::{Interpreter, Reins};
 use crate::job::slots::Lent;
@@ -129,6 +130,30 @@ impl Session {
         Ok(Asking(Arc::clone(self)))
     }
 
+    /// Whether it holds too many of these record locks, at rest.
+    #[must_use]
+    pub fn holds_too_many(&self, locks: &Holders) -> bool {
+        let held = self.held.try_lock();
+        held.is_ok_and(|held| held.as_ref().is_some_and(|held| held.interpreter.holds_too_many(locks)))
+    }
+
+    /// How much is asked of it.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.noted().asked
+    }
+
+    /// Whether it is still being opened.
+    #[must_use]
+    pub fn is_opening(&self) -> bool {
+        self.noted().state == SessionState::Opening
+    }
+
+    /// So much CPU time was used for it beside its cells.
+    pub fn spend(&self, cpu: Duration) {
+        self.noted().usage.cpu_ms += cpu.as_secs_f64() * 1000.0;
+    }
+
     /// A cell begins.
     pub fn begin_cell(&self) {
         let mut noted = self.noted();
@@ -182,6 +207,12 @@ impl Session {
             *over = over.or(Some(end));
             first
         })
+    }
+
+    /// What ended it, if it is over.
+    #[must_use]
+    pub fn ended(&self) -> Option<SessionEnd> {
+        *self.over.borrow()
     }
 
     /// Completes when it is over.

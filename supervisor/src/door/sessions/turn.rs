@@ -8,7 +8,7 @@ use cloister_protocol::{Busy, ErrorCode, ExecuteRequest, Failure, JobId, Tenant}
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::door::places::Place;
-use crate::door::sessions::all::{Sessions, ended};
+use crate::door::sessions::all::{Room, Sessions, ended};
 use crate::door::sessions::session::{Asking, Held, Session, end};
 use crate::job::bounds::Bounds;
 use crate::job::conversation::Conversation;
@@ -35,7 +35,7 @@ pub struct Turn {
 }
 
 impl Sessions {
-    /// Waits for a turn in a session of a tenant's; all sessions may hold so much memory.
+    /// Waits for a turn in a session of a tenant's.
     ///
     /// # Errors
     /// When there is no such session, it is over or so before its turn, or it is busy and that is to be told at once.
@@ -43,9 +43,18 @@ impl Sessions {
         self: &Arc<Self>,
         (id, tenant): (JobId, Tenant),
         busy: Busy,
-        memory: u64,
+        Room { memory, waiting, .. }: Room,
     ) -> Result<Turn, Failure> {
         let session = self.find(id, tenant)?;
+        if session.is_opening() {
+            return Err(Failure::new(ErrorCode::SessionBusy, "the session is still being opened"));
+        }
+        if self.asked(tenant) >= waiting {
+            let message = format!(
+                "{waiting} requests of yours wait for their turn in sessions already: the others' share of the policy's queue"
+            );
+            return Err(Failure::new(ErrorCode::Overloaded, message));
+        }
         let most = if busy == Busy::Refuse { 0 } else { MOST_WAITING };
         let asking = session.ask(most).map_err(|asked| is_busy(busy, asked))?;
         let turn = tokio::time::timeout(LONGEST_WAIT, Arc::clone(&session.held).lock_owned());
@@ -104,6 +113,7 @@ impl Turn {
         place: Arc<Place>,
     ) -> Result<Outcome, Failure> {
         let Self { all, session, mut held, asking, memory } = self;
+        let known = (Arc::clone(&all), Arc::clone(&session));
         let next = held.as_mut().expect("a turn has it").interpreter.next(request);
         let conversation = conversation.clone();
         let (mut tell, told) = oneshot::channel();
@@ -137,15 +147,16 @@ impl Turn {
             rest(lives, (&all, &session), held, memory).await;
             drop(place);
         });
-        told.await.unwrap_or_else(|_| Err(Failure::new(ErrorCode::Internal, "the cell's task ended")))
+        told.await.unwrap_or_else(|_| Err(broken(&known)))
     }
 
     /// Has the session carry out an order about its files.
     ///
     /// # Errors
     /// Why it was not.
-    pub async fn carry_out(self, order: Order) -> Result<Replied, Failure> {
-        let Self { all, session, mut held, asking, .. } = self;
+    pub async fn carry_out(self, order: Order, place: Arc<Place>) -> Result<Replied, Failure> {
+        let Self { all, session, mut held, asking, memory } = self;
+        let known = (Arc::clone(&all), Arc::clone(&session));
         let (tell, told) = oneshot::channel();
         // In a task of its own, which a client that leaves does not cut short halfway.
         tokio::spawn(async move {
@@ -158,30 +169,42 @@ impl Turn {
                 end(&mut held).await;
                 all.end(&session, SessionEnd::Crashed);
             }
-            drop(asking);
+            if let Some(Held { interpreter, .. }) = held.as_ref() {
+                session.spend(interpreter.cpu());
+                session.rest(interpreter.memory());
+            }
+            drop((held, asking, place));
+            all.keep_within(memory);
             let _ = tell.send(match done {
                 Ok(Ok(replied)) => replied,
                 Ok(Err(Over)) => Err(ended(SessionEnd::Crashed)),
                 Err(end) => Err(ended(end)),
             });
         });
-        told.await.unwrap_or_else(|_| Err(Failure::new(ErrorCode::Internal, "the order's task ended")))
+        told.await.unwrap_or_else(|_| Err(broken(&known)))
     }
+}
+
+/// A bug of ours: what the session is in is not known, and so it is over.
+fn broken((all, session): &(Arc<Sessions>, Arc<Session>)) -> Failure {
+    all.end(session, SessionEnd::Crashed);
+    Failure::new(ErrorCode::Internal, "what runs the session has ended").after_start()
 }
 
 /// What a cell has left of its session.
 #[derive(Clone, Copy)]
 enum Lives {
-    AsItWas,
-    Restored,
+    /// With the CPU time that was told of it.
+    AsItWas(Duration),
+    Restored(Duration),
     Not,
 }
 
 fn lives(ran: &Result<Result<Outcome, PrepareError>, SessionEnd>) -> Lives {
     let Ok(Ok(outcome)) = ran else { return Lives::Not };
     match outcome.of_cell.as_ref().and_then(|cell| cell.restored) {
-        None => Lives::AsItWas,
-        Some(true) => Lives::Restored,
+        None => Lives::AsItWas(outcome.used.cpu),
+        Some(true) => Lives::Restored(outcome.used.cpu),
         Some(false) => Lives::Not,
     }
 }
@@ -195,14 +218,16 @@ async fn rest(
 ) {
     let Some(Held { interpreter, .. }) = held.as_mut() else { return };
     let settled = match lives {
-        Lives::AsItWas => tokio::select! {
-            settled = interpreter.settle() => settled,
+        Lives::AsItWas(told) => tokio::select! {
+            settled = interpreter.settle() => settled.map(|()| told),
             _ = session.over() => Err(Over),
         },
-        Lives::Restored => Ok(()),
+        Lives::Restored(told) => Ok(told),
         Lives::Not => Err(Over),
     };
-    if let Ok(()) = settled {
+    if let Ok(told) = settled {
+        // What it used behind its verdict is the session's.
+        session.spend(interpreter.cpu().saturating_sub(told));
         session.rest(interpreter.memory());
         drop(held);
         all.keep_within(memory);

@@ -17,6 +17,9 @@ const MOST_SHOWN: usize = 1000;
 /// The longest that a session says of itself at rest, in bytes.
 const LONGEST_REST: u64 = 64 * 1024;
 
+/// The longest that it says of an order that it has carried out, in bytes: a thousand paths of 4,096.
+const LONGEST_SAID: u64 = 8 * 1024 * 1024;
+
 /// What a cell shows, as it comes.
 #[derive(Debug)]
 pub struct Shown {
@@ -102,6 +105,7 @@ async fn read_frames(
     shown: &Shown,
     hearing: Hearing<'_>,
 ) -> io::Result<Said> {
+    let mut shows = 0;
     loop {
         let tag = pipe.read_u8().await?;
         if tag == CALL {
@@ -112,7 +116,9 @@ async fn read_frames(
         }
         let length = pipe.read_u64().await?;
         match tag {
-            DISPLAY | VALUE if length <= most => {
+            // The runner shows no more than it may, one thing by which that is known, and a value.
+            DISPLAY | VALUE if length <= most && shows < MOST_SHOWN + 2 => {
+                shows += 1;
                 let bytes = payload(pipe, length).await?;
                 (hearing.before)();
                 if !shown.take(tag, bytes).await {
@@ -180,7 +186,8 @@ pub(super) enum Reply {
 pub(super) async fn read_reply(pipe: &mut (impl AsyncRead + Unpin), most: u64) -> Option<Reply> {
     loop {
         let (tag, length) = (pipe.read_u8().await.ok()?, pipe.read_u64().await.ok()?);
-        if length > most.max(LARGEST_ERROR) {
+        let longest = if tag == b'R' { LONGEST_SAID } else { most.max(LARGEST_ERROR) };
+        if length > longest {
             return None;
         }
         let bytes = payload(pipe, length).await.ok()?;

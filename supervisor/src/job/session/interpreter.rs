@@ -17,6 +17,7 @@ use crate::job::bounds::Bounds;
 use crate::job::cell::{Cell, has_ended};
 use crate::job::denial::Rules;
 use crate::job::frames::FrameWriter;
+use crate::job::locks::{Holders, holds_too_many};
 use crate::job::message::{encode, feed_all};
 use crate::job::prepare_error::PrepareError;
 use crate::job::prepared::{Pipes, Prepared};
@@ -24,6 +25,7 @@ use crate::job::report::NotReady;
 use crate::job::session::hearing::{Opening, read_opening, read_rest};
 use crate::job::session::leftovers::{hold, stop};
 use crate::job::session::reins::Reins;
+use crate::job::session::watched::stopped_between;
 
 /// How long an interpreter may take until it is at rest again: it has a copy of itself to make.
 pub(super) const SETTLING: Duration = Duration::from_secs(10);
@@ -152,13 +154,38 @@ impl Interpreter {
     /// # Errors
     /// [`Over`], when it does not come to that and there is no checkpoint.
     pub async fn settle(&mut self) -> Result<(), Over> {
-        let rest = tokio::time::timeout(SETTLING, read_rest(&mut self.reports, self.bounds.result_bytes)).await;
-        match rest.ok().flatten() {
+        let rest = tokio::time::timeout(SETTLING, read_rest(&mut self.reports, self.bounds.result_bytes));
+        let rest = tokio::select! {
+            rest = rest => rest.ok().flatten(),
+            () = stopped_between(&self.cell, &self.bounds) => None,
+        };
+        match rest {
             Some(rest) => self.come_to_rest(rest).await,
             None if self.restore(&|| {}).await.0 => {}
             None => return Err(Over),
         }
+        self.check_at_rest().await
+    }
+
+    /// Whether it holds no more of the kernel's than what is counted: locks stay while it is stopped.
+    pub(super) async fn check_at_rest(&self) -> Result<(), Over> {
+        if self.cell.has_too_many_locks().await {
+            tracing::warn!(session = %self.session, "a session that holds too many record locks is ended");
+            return Err(Over);
+        }
         Ok(())
+    }
+
+    /// CPU time that it has used since its last cell or order began.
+    #[must_use]
+    pub fn cpu(&self) -> Duration {
+        self.cell.cgroup().cpu().unwrap_or_default()
+    }
+
+    /// Whether it holds too many of these record locks.
+    #[must_use]
+    pub fn holds_too_many(&self, held: &Holders) -> bool {
+        holds_too_many(self.cell.cgroup(), held)
     }
 
     /// Stops all again, with the checkpoint that there is.
@@ -181,8 +208,9 @@ impl Interpreter {
         let is_it = |number: &u32| *number != self.number && process::number_inside(*number) == Some(pid);
         let number = *all.iter().find(|number| is_it(number))?;
         let process = hold(number)?;
-        // What is held has that number: it was not another's meanwhile.
-        if !is_it(&number) || process::set_order_of_going(number, LAST_TO_GO).is_err() {
+        // What is held has that number, and is in the group: it was not another's meanwhile.
+        let still = self.cell.cgroup().processes().is_ok_and(|all| all.contains(&number));
+        if !still || !is_it(&number) || process::set_order_of_going(number, LAST_TO_GO).is_err() {
             return None;
         }
         Some(Checkpoint { process, number })

@@ -9,9 +9,10 @@ use serde::Serialize;
 use crate::job::frames::framed;
 use crate::job::session::hearing::{Reply, read_reply};
 use crate::job::session::interpreter::{Interpreter, Over};
+use crate::job::session::watched::stopped_between;
 
 /// How long an order may take.
-const ORDER_TIME: Duration = Duration::from_secs(30);
+const ORDER_TIME: Duration = Duration::from_secs(10);
 
 /// Something to do with a session's files.
 #[derive(Debug)]
@@ -74,7 +75,8 @@ impl Interpreter {
     /// [`Over`] when nothing of the session can go on; within, why it was not carried out.
     pub async fn carry_out(&mut self, order: &Order) -> Result<Result<Replied, Failure>, Over> {
         let most = self.bounds.files_out_bytes;
-        if self.cell.cgroup().freeze(false).is_err() {
+        let ready = self.cell.restart_count().and_then(|_| self.cell.cgroup().step_up());
+        if ready.and_then(|()| self.cell.cgroup().freeze(false)).is_err() {
             return Err(Over);
         }
         let done = async {
@@ -82,21 +84,29 @@ impl Interpreter {
                 tokio::join!(self.line.write(order.written(most)), read_reply(&mut self.reports, most));
             written.ok().and(reply)
         };
-        let reply = tokio::time::timeout(ORDER_TIME, done).await.ok().flatten();
+        let reply = tokio::select! {
+            reply = tokio::time::timeout(ORDER_TIME, done) => reply.ok().flatten(),
+            () = stopped_between(&self.cell, &self.bounds) => None,
+        };
         let Some(reply) = reply else {
             let (restored, _) = self.restore(&|| {}).await;
             let message = "the session's process did not do it: it has ended, or says what nobody understands";
             return if restored { Ok(Err(Failure::new(ErrorCode::Killed, message))) } else { Err(Over) };
         };
         self.rest_again().await;
-        Ok(read(order, reply))
+        self.check_at_rest().await?;
+        Ok(read(order, reply).await)
     }
 }
 
-fn read(order: &Order, reply: Reply) -> Result<Replied, Failure> {
+async fn read(order: &Order, reply: Reply) -> Result<Replied, Failure> {
     let garbled = || Failure::new(ErrorCode::Exception, "what the session says of its files cannot be understood");
     match (order, reply) {
-        (Order::List, Reply::Done(said)) => SessionFiles::read(&said).map(Replied::Files).ok_or_else(garbled),
+        (Order::List, Reply::Done(said)) => {
+            let read = move || SessionFiles::read(&said).map(Replied::Files);
+            // A thousand paths may be long.
+            tokio::task::spawn_blocking(read).await.expect("reading does not panic").ok_or_else(garbled)
+        }
         (Order::Put(..) | Order::Delete(_), Reply::Done(_)) => Ok(Replied::Done),
         (Order::Get(_), Reply::Content(content)) => Ok(Replied::Content(content)),
         (_, Reply::Failed(said)) => match order_failure(&said) {

@@ -118,7 +118,7 @@ impl Interpreter {
             let watched = Watched {
                 cell: &self.cell,
                 process: &self.process,
-                ended: self.ended.as_mut(),
+                ended: &mut self.ended,
                 oom: oom.as_ref(),
                 bounds: &bounds,
                 wall,

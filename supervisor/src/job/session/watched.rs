@@ -1,7 +1,6 @@
 //! A cell that runs: watched until it has come to something, or something stops it.
 
 use std::os::fd::OwnedFd;
-use std::pin::pin;
 use std::time::Duration;
 
 use cloister_sandbox::wire::End;
@@ -24,7 +23,7 @@ pub struct Watched<'a> {
     /// The interpreter's process.
     pub process: &'a AsyncFd<OwnedFd>,
     /// How that ended, where somebody will tell: who goes on from a checkpoint is nobody's child.
-    pub ended: Option<&'a mut Receiver<End>>,
+    pub ended: &'a mut Option<Receiver<End>>,
     /// Readable when its group ran out of memory, where the kernel tells so.
     pub oom: Option<&'a AsyncFd<OwnedFd>>,
     /// What is enforced on it.
@@ -69,17 +68,25 @@ impl Watched<'_> {
 }
 
 /// Waits for the end of the interpreter's process, and tells how that came where it is told.
-async fn ends(process: &AsyncFd<OwnedFd>, ended: Option<&mut Receiver<End>>) -> Stop {
-    let told = async {
-        match ended {
-            Some(ended) => ended.await.ok(),
-            None => None,
+async fn ends(process: &AsyncFd<OwnedFd>, ended: &mut Option<Receiver<End>>) -> Stop {
+    if let Some(telling) = ended {
+        let told = telling.await;
+        // Who would have told may have died: from now on nobody will.
+        *ended = None;
+        if let Ok(end) = told {
+            return Stop::Ended(end);
         }
-    };
-    let mut told = pin!(told);
-    if let Some(end) = (&mut told).await {
-        return Stop::Ended(end);
     }
     dead(process).await;
     Stop::Gone
+}
+
+/// Waits until something stops what an interpreter does between its verdict and its rest, or for an order: its time is its profile's, as a
+/// cell's.
+pub async fn stopped_between(cell: &Cell, bounds: &Bounds) {
+    tokio::select! {
+        () = cpu_time_used_up(cell.cgroup(), bounds) => {}
+        () = cell.too_many_locks() => {}
+        never = step_back(cell.cgroup()) => match never {},
+    }
 }

@@ -37,7 +37,7 @@ PYTEST := $(VENV)/bin/python -B -m pytest -q -o cache_dir=$(abspath $(TARGET))/p
 # Files side by side: each service has names, ids and ports of its own, and waits for most of its time.
 SUITE := $(PYTEST) --numprocesses 2 --dist loadfile supervisor/suite
 # Of the suite what is about the daemons, their sockets and the policy file, however interpreters are started.
-EITHER_WAY := page gateway runtimes spec policy/test_check.py policy/test_learn.py warm/test_everywhere.py warm/test_sets.py warm/test_started.py warm/test_warm_is_cold.py \
+EITHER_WAY := page gateway jupyter runtimes spec policy/test_check.py policy/test_learn.py warm/test_everywhere.py warm/test_sets.py warm/test_started.py warm/test_warm_is_cold.py \
 	$(addprefix tools/test_,call_attacks.py clock.py connect.py http2.py returns.py tenants.py) \
 	$(addprefix contract/test_,http.py manuals.py request.py stream.py) \
 	$(addprefix sessions/test_,cell_accounts.py cell_calls.py session_ends.py session_files.py turns.py) \
@@ -140,6 +140,8 @@ suite: root test-tools test-packages runtime build leave-out ## Run the black-bo
 	CLOISTER_BIN=$(TARGET)/release $(SUITE)
 	echo "== the black-box suite, with cold starts: what does not depend on how a job began has run above"
 	CLOISTER_COLD=1 CLOISTER_BIN=$(TARGET)/release $(SUITE) $(addprefix --ignore supervisor/suite/,$(EITHER_WAY))
+	echo "== what holds of jobs, of cells of sessions"
+	CLOISTER_CELLS=1 CLOISTER_BIN=$(TARGET)/release $(SUITE)/escape $(addprefix supervisor/suite/,limits leftovers)
 	echo "== what of the black-box suite is so with every runtime, with one that is not Python"
 	CLOISTER_TONGUE=supervisor/suite/echo CLOISTER_BIN=$(TARGET)/release $(SUITE) -m neutral
 

@@ -8,6 +8,16 @@ import os
 
 CELLS = bool(os.environ.get("CLOISTER_CELLS"))
 
+# Tests of what jobs alone have, and why cells have it not.
+OF_JOBS = {
+    "test_left_files.py": "cells return no files: those of a session are fetched",
+    "test_descriptors_are_four_pipes_and_lead_nowhere": "a session has two pipes more, and no input",
+    "test_the_other_ends_are_the_jobs_own_loss": "a session has no input",
+    "test_two_jobs_at_once_never_meet": "a session's copy is seen beside it",
+    "test_signals_reach_no_process_outside[None]": "a session's copy can be reached",
+    "test_nothing_of_a_tmpfs_is_left_for_the_next_job": "cells have no file of their own",
+}
+
 # What a request may have that a cell, or the session that it is in, has too.
 OF_SESSION, OF_CELL, OF_MAIN = {"profile", "files"}, {"timeout_ms", "tools"}, {"args", "kwargs"}
 

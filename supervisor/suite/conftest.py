@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import cells
 import grown
 import scientific as numeric
 from client import Client
@@ -47,6 +48,13 @@ class Installed:
 
     def __getattr__(self, name):
         pytest.skip(f"an installed service has no {name} for the tests to use")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        why = cells.CELLS and (cells.OF_JOBS.get(item.name) or cells.OF_JOBS.get(item.path.name))
+        if why:
+            item.add_marker(pytest.mark.skip(reason=why))
 
 
 @pytest.fixture(scope="session")

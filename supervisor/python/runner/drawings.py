@@ -2,7 +2,7 @@
 
 import sys
 
-from .bundles import bundle_of, show_bundle
+from .bundles import bundle_of, drawn, show_bundle
 from .captured import sys_modules
 from .pictures import shown_elsewhere
 
@@ -14,6 +14,7 @@ def figures_are_shown():
     """From now on `show()` shows figures, and puts none into files."""
     if not shown_elsewhere:
         shown_elsewhere.append(show_managers)
+        drawn.append(picture_of)
 
 
 def picture_of(value):

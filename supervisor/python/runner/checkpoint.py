@@ -5,8 +5,7 @@ byte on the pipe that wakes it, or for the end of that.
 """
 
 import os
-import select
-from _signal import SIG_SETMASK, pidfd_send_signal, pthread_sigmask, sigtimedwait
+from _signal import SIG_SETMASK, pthread_sigmask, sigtimedwait
 
 from .captured import os_exit, os_getpid, os_read, sys_modules
 from .census import children, native_threads, python_threads
@@ -16,12 +15,8 @@ from .streams import call_native
 from .telling import pipe_turn
 
 # Captured, for a cell may patch them.
-fork_process, wait_for_process, kill_process, new_session, pipe_for_number = os.fork, os.waitpid, os.kill, os.setsid, os.pipe
+fork_process, wait_for_process, new_session, pipe_for_number = os.fork, os.waitpid, os.setsid, os.pipe
 close_end, write_number = os.close, os.write
-hold_process, tell_process, make_end_poll = os.pidfd_open, pidfd_send_signal, select.poll
-SIGKILL = 9
-# Milliseconds that the end of a copy is waited for.
-LONGEST_END = 50
 
 # In the place of what is said of a copy: this is the copy, and it goes on.
 WOKEN = object()
@@ -29,22 +24,13 @@ WOKEN = object()
 
 class Checkpoint:
     def __init__(self, wake):
-        self.wake, self.copy = wake, None
+        self.wake = wake
 
     def make(self):
-        """Put the process as it is now in the place of what was put aside before: what is said of it, or `WOKEN`."""
-        ends = self.drop()
-        said = self.make_new()
-        if ends is not None:
-            # Who stops all of the session's processes next would stop that one before its end, too.
-            if said is not WOKEN:
-                poll = make_end_poll()
-                poll.register(ends)
-                poll.poll(LONGEST_END)
-            close_end(ends)
-        return said
+        """Put a copy of the process as it is now aside: what is said of it, or `WOKEN`.
 
-    def make_new(self):
+        The one before stays until the supervisor has heard of this one, and ends it: until then it may be what goes on.
+        """
         names, count = python_threads()
         said = {"checkpoint": False, "threads": names, "count": count}
         left, library = let_pools_go() if native_threads(count) else ([], None)
@@ -56,23 +42,12 @@ class Checkpoint:
                 do_without(left)
                 return WOKEN
             if copy > 0:
-                self.copy = said["pid"] = copy
+                said["pid"] = copy
                 said["checkpoint"] = True
             else:
                 said["why"] = f"the process could not be copied: {os.strerror(-copy)}"
         said["native"], said["children"] = native_threads(count), children()
         return said
-
-    def drop(self):
-        """End the copy that was put aside before; what tells of its end."""
-        copy, self.copy, ends = self.copy, None, None
-        if copy is not None:
-            try:
-                ends = hold_process(copy)
-                tell_process(ends, SIGKILL)
-            except OSError:  # it has ended, or the kernel has no such calls for sessions
-                kill_by_number(copy)
-        return ends
 
     def fork(self):
         """The number of the copy, 0 in the copy once it is woken, or the negative number of the error."""
@@ -96,14 +71,6 @@ class Checkpoint:
         while sigtimedwait(SIGNALS, 0) is not None:
             pass
         pthread_sigmask(SIG_SETMASK, mask)
-        self.copy = None
-
-
-def kill_by_number(copy):
-    try:
-        kill_process(copy, SIGKILL)
-    except OSError:
-        pass
 
 
 def fork_aside():

@@ -68,7 +68,10 @@ class Session:
         while tag in "CM":
             tag, content = self.frame()
         assert tag == "K", (tag, content)
-        self.rest = json.loads(content)
+        before, self.rest = getattr(self, "rest", {}).get("pid"), json.loads(content)
+        # As the supervisor does, which has heard of the new one by now.
+        if before not in (None, self.pid, self.rest.get("pid")):
+            end(before)
         return self.rest
 
     def write(self, value, content=b""):

@@ -144,7 +144,9 @@ def test_files_go_up_and_down_and_are_deleted(notebook):
 
 
 def test_a_session_that_is_over_is_told_and_another_begins(notebook, client):
-    notebook.run(1, "x = 1")
+    notebook.run(1, "x = 1; open('seen', 'w').close()")
+    # Behind a cell it asks for the files, and would hear of the end by that.
+    expect(notebook.tab.locator("#files")).to_contain_text("seen")
     [session] = client.http.get("/sessions").json()["sessions"]
     expect(notebook.session).to_have_text(f"Session {session['session']}")
     client.http.delete(f"/sessions/{session['session']}")

@@ -8,13 +8,14 @@ use cloister_protocol::report::{Report, failure};
 use cloister_protocol::{Checkpoint as Rest, ErrorCode, ExecuteRequest, Failure, JobId};
 use cloister_sandbox::process::{self, FIRST_TO_GO, LAST_TO_GO};
 use cloister_sandbox::wire::End;
+use rustix::process::{Signal, pidfd_send_signal};
 use tokio::io::BufReader;
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot::Receiver;
 
 use crate::job::bounds::Bounds;
-use crate::job::cell::{Cell, has_ended};
+use crate::job::cell::{Cell, dead, has_ended};
 use crate::job::denial::Rules;
 use crate::job::frames::FrameWriter;
 use crate::job::locks::{Holders, holds_too_many};
@@ -32,6 +33,9 @@ pub(super) const SETTLING: Duration = Duration::from_secs(10);
 
 /// How much of what it says is read at once.
 const REPORT: usize = 1024;
+
+/// How long the end of a copy that another has taken the place of is waited for.
+const OLD_END: Duration = Duration::from_millis(50);
 
 /// The session is over: nothing of it can go on.
 #[derive(Debug)]
@@ -196,8 +200,15 @@ impl Interpreter {
     /// Takes note of the checkpoint, and stops all.
     pub(super) async fn come_to_rest(&mut self, rest: Rest) {
         let all = self.cell.cgroup().processes().unwrap_or_default();
+        let before = self.checkpoint.take();
+        let had = before.as_ref().is_some_and(|before| all.contains(&before.number));
         self.checkpoint = rest.pid.and_then(|pid| self.find(&all, pid));
-        let own = 1 + usize::from(self.checkpoint.is_some());
+        if let Some(before) = before {
+            // Before all is stopped: in version 1 it would be, before its end.
+            let _ = pidfd_send_signal(before.process.get_ref().as_fd(), Signal::KILL);
+            let _ = tokio::time::timeout(OLD_END, dead(&before.process)).await;
+        }
+        let own = 1 + usize::from(self.checkpoint.is_some()) + usize::from(had);
         self.others = u32::try_from(all.len().saturating_sub(own)).unwrap_or(u32::MAX);
         self.rest = rest;
         stop(self.cell.cgroup()).await;

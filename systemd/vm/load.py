@@ -58,10 +58,16 @@ def get(url, path):
     return fetch(urllib.request.Request(url + path))
 
 
+def ask(url, path, body=None, method=None):
+    """One request with JSON, or without a body: the status and the answer, which is nothing of one without content."""
+    body = None if body is None else json.dumps(body).encode()
+    return fetch(urllib.request.Request(url + path, body, {"Content-Type": "application/json"}, method=method))
+
+
 def fetch(request, trust=None):
     # Longer than anything may take: an answer that does not come at all is what this is to find.
     try:
         with urllib.request.urlopen(request, timeout=300, context=trust) as answer:
-            return answer.status, json.load(answer)
+            return answer.status, json.loads(answer.read() or "null")
     except urllib.error.HTTPError as answer:
         return answer.code, json.load(answer)

@@ -154,6 +154,30 @@ def test_both_daemons_have_a_bound_of_their_own_and_the_jobs_are_not_under_it(se
     assert int(gateway) <= 2 << 30
 
 
+@pytest.mark.essential
+def test_a_session_is_stopped_between_cells_and_survives_one_that_kills_it(service, machine):
+    status, session = load.ask(service.url, "/sessions", {})
+    assert status == 201, session
+    cells = f"/sessions/{session['session']}/execute"
+    begin = "import ctypes, threading, time\nctypes.CDLL(None).prctl(15, b'holding', 0, 0, 0)\n" \
+            "def count():\n    while True: ticks.append(1) if len(ticks) < 9 else ticks.clear()\nticks, x = [], 20\n" \
+            "threading.Thread(target=count, daemon=True).start()"
+    assert load.ask(service.url, cells, {"code": begin})[0] == 200
+    [group] = service.holders()
+    eventually(lambda: "frozen 1" in machine.run("cat", group / "cgroup.events"))
+    used = machine.run("head", "-n", "1", group / "cpu.stat")
+    # It has a thread that never rests.
+    assert load.ask(service.url, f"/sessions/{session['session']}")[1]["state"] == "idle"
+    assert machine.run("head", "-n", "1", group / "cpu.stat") == used
+    status, told = load.ask(service.url, cells, {"code": "x = 0\nimport os; os._exit(3)"})
+    assert (status, told["error"]["code"], told["restored"]) == (422, "exit", True), told
+    assert len(told["not_kept"]) == 1, told
+    status, told = load.ask(service.url, cells, {"code": "x + 1"})
+    assert (status, told["result"]) == (200, 21), told
+    assert load.ask(service.url, f"/sessions/{session['session']}", method="DELETE")[0] == 204
+    assert load.ask(service.url, f"/sessions/{session['session']}")[0] == 410
+
+
 # More memory at once than the node has for two such jobs, and less than the profile allows to one.
 FILL = """
 import time

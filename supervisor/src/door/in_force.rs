@@ -7,7 +7,9 @@ use cloister_protocol::{DEFAULT_PROFILE, ErrorCode, ExecuteRequest, Failure};
 use cloister_terms::Supervisor;
 
 use crate::door::answers;
+use crate::door::sessions::room::SessionRoom;
 use crate::door::shares::Room;
+use crate::job::bounds::Bounds;
 use crate::job::input_files;
 use crate::pool::Pool;
 
@@ -21,6 +23,7 @@ pub struct InForce {
     pools: Pools,
     digest: String,
     supervisor: Supervisor,
+    sessions: SessionRoom,
 }
 
 /// The pools of profiles, by name.
@@ -30,13 +33,14 @@ impl InForce {
     /// With these pools, one for each of its profiles.
     #[must_use]
     pub fn new(pools: Pools, digest: String, supervisor: Supervisor) -> Self {
-        Self { pools, digest, supervisor }
+        let sessions = SessionRoom::of(&supervisor);
+        Self { pools, digest, supervisor, sessions }
     }
 
     /// The same without any profile.
     #[must_use]
     pub fn without_pools(&self) -> Self {
-        Self { pools: Pools::new(), digest: self.digest.clone(), supervisor: self.supervisor.clone() }
+        Self::new(Pools::new(), self.digest.clone(), self.supervisor.clone())
     }
 
     /// The pools.
@@ -55,6 +59,12 @@ impl InForce {
     #[must_use]
     pub fn supervisor(&self) -> &Supervisor {
         &self.supervisor
+    }
+
+    /// How much there may be of sessions.
+    #[must_use]
+    pub fn sessions(&self) -> SessionRoom {
+        self.sessions
     }
 
     /// How many slots it takes: for jobs that run, and for children that are parked.
@@ -108,16 +118,33 @@ impl InForce {
                 format!("profile: there is no profile {name:?}, expected one of: {known}"),
             )
         })?;
-        if request.timeout_ms.is_some() && !pool.bounds.may_lower_timeout {
-            let message = format!("timeout_ms: profile {name:?} does not let requests lower their wall time");
-            return Err(Failure::new(ErrorCode::InvalidRequest, message));
-        }
-        let (size, most) = (request.script.len() as u64, pool.bounds.script_bytes);
-        if size > most {
-            let message = format!("script is {size} bytes, profile {name:?} accepts {most}");
-            return Err(Failure::new(ErrorCode::TooLarge, message));
-        }
+        check_timeout(request, &pool.bounds, name)?;
+        check_size("script", request, &pool.bounds, name)?;
         input_files::check(&request.files, &pool.bounds, pool.spec(), name)?;
         Ok(pool)
     }
+}
+
+/// Checks that a request lowers its wall time only where its profile lets it.
+///
+/// # Errors
+/// A failure that says so.
+pub fn check_timeout(request: &ExecuteRequest, bounds: &Bounds, profile: &str) -> Result<(), Failure> {
+    if request.timeout_ms.is_none() || bounds.may_lower_timeout {
+        return Ok(());
+    }
+    let message = format!("timeout_ms: profile {profile:?} does not let requests lower their wall time");
+    Err(Failure::new(ErrorCode::InvalidRequest, message))
+}
+
+/// Checks the size of a request's source, which its sender knows as `field`.
+///
+/// # Errors
+/// A failure that tells what its profile accepts.
+pub fn check_size(field: &str, request: &ExecuteRequest, bounds: &Bounds, profile: &str) -> Result<(), Failure> {
+    let (size, most) = (request.script.len() as u64, bounds.script_bytes);
+    if size <= most {
+        return Ok(());
+    }
+    Err(Failure::new(ErrorCode::TooLarge, format!("{field} is {size} bytes, profile {profile:?} accepts {most}")))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cloister_program::Budget;
 use cloister_protocol::event::EVENT_STREAM;
-use cloister_protocol::{Answer, ErrorCode, Failure, ID_HEADER, JobId, RETURNS_WITHIN_HEADER, Tenant};
+use cloister_protocol::{Answer, Busy, ErrorCode, Failure, ID_HEADER, JobId, RETURNS_WITHIN_HEADER, Tenant};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue, TRAILER};
 use hyper::{Response, StatusCode};
@@ -21,10 +21,10 @@ use crate::door::connections::Connection;
 use crate::door::conversations::Conversations;
 use crate::door::engine::Engine;
 use crate::door::job_log::log;
-use crate::door::places::Unread;
+use crate::door::places::{Place, Unread};
 use crate::door::response::{Body, boxed, explained, id_value, json, refuse, respond};
 use crate::door::runs::Runs;
-use crate::door::sessions::Sessions;
+use crate::door::sessions::{Sessions, Turn};
 use crate::door::streamed::Begin;
 use crate::door::{events, streamed, timing};
 use crate::job::conversation::Conversation;
@@ -109,24 +109,34 @@ impl Requests {
     }
 
     async fn want(&self, asked: Asked, body: Incoming, connection: &Connection) -> Result<Wanted, Failure> {
-        let entered = async {
-            let turn = match asked.session {
-                Some((session, busy)) => {
-                    let room = self.engine.room_for_sessions();
-                    Some(self.sessions.turn((session, asked.tenant), busy, room).await?)
-                }
-                None => None,
-            };
-            Ok::<_, Failure>((turn, Arc::new(self.engine.enter(asked.tenant).await?)))
+        let turn = async {
+            let Some((session, busy)) = asked.session else { return Ok(None) };
+            self.turn((session, asked.tenant), busy).await.map(Some)
         };
-        let (turn, place) = tokio::select! {
-            entered = entered => entered?,
-            () = connection.left() => return Err(Failure::new(ErrorCode::Unavailable, "whoever asked has left")),
-        };
+        let (turn, place) = self.enter(asked.tenant, turn, connection).await?;
         let queued = asked.since.elapsed();
         let mut memory = self.memory.open();
         let request = body::receive(body, &mut memory).await?;
         Ok(Wanted { asked, request, place, turn, queued, memory })
+    }
+
+    /// Waits for a turn, and then for a place, for as long as somebody is there who asked.
+    pub(super) async fn enter<T>(
+        &self,
+        tenant: Tenant,
+        turn: impl Future<Output = Result<T, Failure>>,
+        connection: &Connection,
+    ) -> Result<(T, Arc<Place>), Failure> {
+        let entered = async { Ok((turn.await?, Arc::new(self.engine.enter(tenant).await?))) };
+        tokio::select! {
+            entered = entered => entered,
+            () = connection.left() => Err(Failure::new(ErrorCode::Unavailable, "whoever asked has left")),
+        }
+    }
+
+    /// Waits for a turn in a session of a tenant's, within the policy in force.
+    pub(super) async fn turn(&self, session: (JobId, Tenant), busy: Busy) -> Result<Turn, Failure> {
+        self.sessions.turn(session, busy, self.engine.in_force().sessions()).await
     }
 
     async fn run(&self, wanted: Wanted, connection: &Arc<Connection>) -> Response<Body> {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use cloister_protocol::{ErrorCode, ExecuteRequest, Failure};
+use cloister_protocol::{ExecuteRequest, Failure};
 
 use crate::door::engine::Engine;
+use crate::door::in_force::{check_size, check_timeout};
 use crate::door::places::Place;
 use crate::door::sessions::Turn;
 use crate::job::bounds::Bounds;
@@ -32,7 +33,8 @@ impl Runs {
         (runtime, explain): (Option<&str>, bool),
     ) -> Result<(Self, Option<String>), Failure> {
         if let Some(turn) = turn {
-            check(request, &turn)?;
+            check_size("code", request, turn.bounds(), turn.profile())?;
+            check_timeout(request, turn.bounds(), turn.profile())?;
             let layers = explain.then(|| turn.layers().to_owned());
             return Ok((Self::Cell(turn), layers));
         }
@@ -66,21 +68,4 @@ impl Runs {
             Self::Cell(turn) => turn.run(request, conversation, Arc::clone(place)).await,
         }
     }
-}
-
-/// Checks a cell by what its session is held to.
-fn check(request: &ExecuteRequest, turn: &Turn) -> Result<(), Failure> {
-    let (bounds, profile) = (turn.bounds(), turn.profile());
-    let (size, most) = (request.script.len() as u64, bounds.script_bytes);
-    if size > most {
-        return Err(Failure::new(
-            ErrorCode::TooLarge,
-            format!("code is {size} bytes, profile {profile:?} accepts {most}"),
-        ));
-    }
-    if request.timeout_ms.is_some() && !bounds.may_lower_timeout {
-        let message = format!("timeout_ms: profile {profile:?} does not let requests lower their wall time");
-        return Err(Failure::new(ErrorCode::InvalidRequest, message));
-    }
-    Ok(())
 }

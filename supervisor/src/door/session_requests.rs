@@ -151,15 +151,8 @@ impl Requests {
         connection: &Arc<Connection>,
         order: impl AsyncFnOnce(&mut Taken) -> Result<Order, Failure>,
     ) -> Result<Response<Body>, Failure> {
-        let entered = async {
-            let room = self.engine.room_for_sessions();
-            let turn = self.sessions.turn((session, asked.tenant), Busy::Wait, room).await?;
-            Ok::<_, Failure>((turn, Arc::new(self.engine.enter(asked.tenant).await?)))
-        };
-        let (turn, place) = tokio::select! {
-            entered = entered => entered?,
-            () = connection.left() => return Err(Failure::new(ErrorCode::Unavailable, "whoever asked has left")),
-        };
+        let turn = self.turn((session, asked.tenant), Busy::Wait);
+        let (turn, place) = self.enter(asked.tenant, turn, connection).await?;
         let mut memory = self.memory.open();
         let order = order(&mut memory).await?;
         let replied = turn.carry_out(order, Arc::clone(&place)).await?;

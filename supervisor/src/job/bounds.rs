@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cloister_protocol::ExecuteRequest;
 use cloister_terms::{SessionLimits, ToolLimits};
 
 use crate::job::interpreter::Language;
@@ -39,4 +40,12 @@ pub struct Bounds {
     pub may_lower_timeout: bool,
     /// What its script is spoken of in.
     pub language: &'static Language,
+}
+
+impl Bounds {
+    /// How long what this request asks for may take: it may lower its wall time, and never raise it.
+    #[must_use]
+    pub fn wall_of(&self, request: &ExecuteRequest) -> Duration {
+        request.timeout_ms.map_or(self.wall, |asked| self.wall.min(Duration::from_millis(asked)))
+    }
 }

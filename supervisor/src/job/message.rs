@@ -11,6 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 
 use crate::job::bounds::Bounds;
+use crate::job::frames::framed;
 
 #[derive(Serialize)]
 struct Message<'a> {
@@ -29,6 +30,15 @@ struct Message<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     nan: Option<Nan>,
     result_bytes: u64,
+    #[serde(flatten)]
+    calls: MayCall<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    files: Vec<(PathBuf, usize)>,
+}
+
+/// What a script, or a cell, may call of whoever sent it; nothing if that is nothing.
+#[derive(Serialize)]
+pub struct MayCall<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     tools: &'a [Tool],
     /// The largest arguments of a call.
@@ -37,14 +47,22 @@ struct Message<'a> {
     /// How many it may make.
     #[serde(skip_serializing_if = "Option::is_none")]
     tools_most: Option<u32>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    files: Vec<(PathBuf, usize)>,
+}
+
+impl<'a> MayCall<'a> {
+    /// What a request names, and how much of it these bounds let be.
+    #[must_use]
+    pub fn of(request: &'a ExecuteRequest, bounds: &Bounds) -> Self {
+        let (tools, any) = (&request.tools, !request.tools.is_empty());
+        let (tools_bytes, tools_most) = (any.then_some(bounds.tools.bytes.0), any.then_some(bounds.tools.most));
+        Self { tools, tools_bytes, tools_most }
+    }
 }
 
 /// The runner's message, with its length in front. Files are put below `directory`.
 #[must_use]
 pub fn encode(request: &ExecuteRequest, bounds: &Bounds, directory: &Path) -> Vec<u8> {
-    let body = serde_json::to_vec(&Message {
+    framed(&Message {
         script: &request.script,
         entry: request.entry,
         parts: (request.entry == Entry::Session).then_some(bounds.language.parts),
@@ -53,15 +71,9 @@ pub fn encode(request: &ExecuteRequest, bounds: &Bounds, directory: &Path) -> Ve
         argv: &request.argv,
         nan: request.nan,
         result_bytes: bounds.result_bytes,
-        tools: &request.tools,
-        tools_bytes: (!request.tools.is_empty()).then_some(bounds.tools.bytes.0),
-        tools_most: (!request.tools.is_empty()).then_some(bounds.tools.most),
+        calls: MayCall::of(request, bounds),
         files: request.files.iter().map(|file| (directory.join(file.path()), file.bytes().len())).collect(),
     })
-    .expect("strings and JSON that was parsed");
-    let mut message = (body.len() as u64).to_be_bytes().to_vec();
-    message.extend(body);
-    message
 }
 
 /// Writes all of it, and closes the pipe.

@@ -25,6 +25,7 @@ pub(crate) mod returned;
 pub(crate) mod running;
 pub mod session;
 pub mod slots;
+pub(crate) mod streams;
 pub(crate) mod tree;
 pub(crate) mod unasked;
 pub(crate) mod verdict;

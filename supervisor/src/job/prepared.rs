@@ -1,7 +1,6 @@
 //! One job, from an empty slot to an empty slot. The states are types: a [`Prepared`] job waits for
 //! its request, [`Prepared::run`] consumes it, and what is left is torn down whatever happened.
 
-use std::convert::Infallible;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::pin;
@@ -26,11 +25,11 @@ use crate::job::conversation::Conversation;
 use crate::job::frames::FrameWriter;
 use crate::job::message::{encode, feed};
 use crate::job::outcome::{Outcome, usage};
-use crate::job::output::Output;
 use crate::job::prepare_error::PrepareError;
 use crate::job::report::{self, Ahead, Hearing, NotReady};
 use crate::job::running::Running;
 use crate::job::slots::{Lease, Slots};
+use crate::job::streams::Streams;
 use crate::job::verdict::{self, Stopped};
 use crate::link::event_loop::watch;
 use crate::link::forkers::Forkers;
@@ -164,23 +163,19 @@ impl Prepared {
         let Conversation { printed, calls, .. } = conversation;
         let mut result = BufReader::with_capacity(REPORT, result);
         let ahead = Ahead::default();
-        let stdout = Output::new(Arc::new(stdout), bounds.stdout_bytes, Arc::clone(&printed.stdout));
-        let stderr = Output::new(Arc::new(stderr), bounds.stderr_bytes, Arc::clone(&printed.stderr));
+        let streams = Streams::new([stdout, stderr].map(Arc::new), bounds, printed);
         let ahead_of_it = cell.restart_count()?;
-        let wall = request.timeout_ms.map_or(bounds.wall, |asked| bounds.wall.min(Duration::from_millis(asked)));
+        let wall = bounds.wall_of(request);
         let message = encode(request, bounds, cell.begin(request));
 
-        let take_printed = || {
-            stdout.read_available();
-            stderr.read_available();
-        };
+        let take_printed = || streams.take_printed();
         let started = Instant::now();
         let stop = {
             let mut running = Running { cell: &mut cell, process: &process, oom: oom.as_ref(), bounds, wall, calls };
             let mut report =
                 pin!(report::read(&mut result, bounds.result_bytes, &ahead, Hearing { calls, before: &take_printed }));
             let talk = async { tokio::join!(feed(stdin, &message, request), answer(calls, returns)) };
-            let pump = pump(talk, &stdout, &stderr);
+            let pump = streams.pump(talk);
             tokio::select! {
                 biased;
                 stop = running.watch_to_its_end(ended, &mut report) => stop.ok_or(LauncherError::Dead)?,
@@ -191,7 +186,7 @@ impl Prepared {
         let stopped = Stopped { stop, heard: ahead.into_heard(), program: request.entry == Entry::Program };
         calls.end_round(cell.cgroup().cpu().ok());
         let ran = started.elapsed().saturating_sub(calls.waited());
-        let outcome = collect(cell, stopped, (ran, calls), stdout, stderr, bounds).await?;
+        let outcome = collect(cell, stopped, (ran, calls), streams, bounds).await?;
         Ok(Outcome { ahead: ahead_of_it, ..outcome })
     }
 }
@@ -255,29 +250,18 @@ async fn answer(calls: &Calls, returns: pipe::Sender) {
     }
 }
 
-/// Passes on what goes in and what comes out, for as long as anybody waits for the job.
-pub(super) async fn pump<T>(feed: impl Future<Output = T>, stdout: &Output, stderr: &Output) -> Infallible {
-    tokio::join!(feed, stdout.read_to_end(), stderr.read_to_end());
-    std::future::pending().await
-}
-
 /// Takes what a job that is dead has left, and says what it came to.
 async fn collect(
     cell: Cell,
     stopped: Stopped,
     (ran, calls): (Duration, &Calls),
-    stdout: Output,
-    stderr: Output,
+    streams: Streams,
     bounds: &Bounds,
 ) -> Result<Outcome, PrepareError> {
     let used = cell.cgroup().usage()?;
     let usage = usage(ran, &used, calls.told());
     let left = cell.end(bounds).await;
-    let mut truncated = Vec::new();
-    let (stdout, cut) = stdout.into_text().await;
-    truncated.extend(cut.then_some(Stream::Stdout));
-    let (stderr, cut) = stderr.into_text().await;
-    truncated.extend(cut.then_some(Stream::Stderr));
+    let (stdout, stderr, mut truncated) = streams.into_text().await;
     truncated.extend(left.truncated.then_some(Stream::Files));
     let (verdict, beside) = verdict::of(stopped, &used, bounds).await;
     Ok(Outcome { verdict, stdout, stderr, truncated, left, beside, usage, used, ahead: Duration::ZERO, of_cell: None })

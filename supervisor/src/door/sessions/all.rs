@@ -8,6 +8,7 @@ use std::time::Instant;
 use cloister_protocol::{ErrorCode, Failure, Interrupted, JobId, SessionEnd, SessionInfo, Tenant};
 
 use crate::door::sessions::ended::Ended;
+use crate::door::sessions::room::SessionRoom;
 use crate::door::sessions::session::{Session, let_go};
 
 /// All sessions of a node.
@@ -18,17 +19,6 @@ pub struct Sessions(Mutex<Known>);
 struct Known {
     open: HashMap<JobId, Arc<Session>>,
     ended: Ended,
-}
-
-/// How many sessions there may be.
-#[derive(Clone, Copy, Debug)]
-pub struct Room {
-    /// On the node.
-    pub sessions: u32,
-    /// What all of them may hold, in bytes.
-    pub memory: u64,
-    /// How many requests of a tenant may wait for their turn in its sessions.
-    pub waiting: usize,
 }
 
 /// Of so many sessions the last are for tenants that have none.
@@ -92,7 +82,7 @@ impl Sessions {
     ///
     /// # Errors
     /// Which bound is reached.
-    pub fn take_in(&self, session: &Arc<Session>, room: Room) -> Result<(), Failure> {
+    pub fn take_in(&self, session: &Arc<Session>, room: SessionRoom) -> Result<(), Failure> {
         let full = |message: String| Err(Failure::new(ErrorCode::Overloaded, message));
         let mut known = self.known();
         let most = session.bounds.sessions.most;
@@ -103,7 +93,7 @@ impl Sessions {
                 session.profile
             ));
         }
-        let Room { sessions, memory, .. } = room;
+        let SessionRoom { sessions, memory, .. } = room;
         let own = known.open.values().filter(|other| other.tenant == session.tenant).count();
         if own > 0 && own >= usize_of(sessions - sessions / SHARE_OF_OTHERS) {
             return full(format!(

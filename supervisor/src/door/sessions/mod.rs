@@ -6,6 +6,7 @@
 mod all;
 mod ended;
 mod open;
+pub(crate) mod room;
 mod session;
 mod turn;
 

@@ -11,15 +11,11 @@ use tokio::sync::oneshot;
 use crate::door::admitted::Admitted;
 use crate::door::engine::Engine;
 use crate::door::places::Place;
-use crate::door::sessions::all::{Room, Sessions, ended};
+use crate::door::sessions::all::{Sessions, ended};
 use crate::door::sessions::session::{Held, Session, end};
 use crate::job::bounds::Bounds;
 use crate::job::slots::Slots;
 use crate::pool::Pool;
-use crate::pool::warmth::a_quarter;
-
-/// How many of a tenant's requests may wait for their turn in its sessions whatever the policy's `queue`.
-const LEAST_WAITING: usize = 16;
 
 impl Sessions {
     /// Opens a session of the policy in force, in a place that it is made in.
@@ -36,6 +32,7 @@ impl Sessions {
         let SessionRequest { profile, files, idle_s } = asked;
         let request = ExecuteRequest { entry: Entry::Session, profile, files, ..ExecuteRequest::default() };
         let in_force = engine.in_force();
+        let room = in_force.sessions();
         let pool = Arc::clone(in_force.pool(&request, None)?);
         let Some(language) = pool.bounds.language.of_cells else {
             let message = format!("profile {:?} has no sessions: its runtime is not Python", pool.name);
@@ -45,7 +42,7 @@ impl Sessions {
         let admitted = Admitted::new(in_force, Arc::clone(&pool), engine.cgroup_version(), tenant, &request);
         let told = (pool.name.as_str(), admitted.explain());
         let session = Session::new((id, tenant), told, bounds, idle_s.map(Duration::from_secs));
-        self.take_in(&session, engine.room_for_sessions())?;
+        self.take_in(&session, room)?;
         // Whatever becomes of this: what was taken in does not stay unless it was opened.
         let opening = Opening { all: Arc::clone(self), session: Arc::clone(&session), stays: false };
         // In a task of its own, which a client that leaves does not cut short halfway.
@@ -134,21 +131,6 @@ impl Drop for Opening {
     fn drop(&mut self) {
         if !self.stays {
             self.all.end(&self.session, SessionEnd::Closed);
-        }
-    }
-}
-
-impl Engine {
-    /// How many sessions there may be under the policy in force.
-    #[must_use]
-    pub fn room_for_sessions(&self) -> Room {
-        let in_force = self.in_force();
-        let supervisor = in_force.supervisor();
-        Room {
-            sessions: supervisor.sessions,
-            memory: supervisor.sessions_memory.map_or_else(a_quarter, |memory| memory.0),
-            // As of places: half of the waiting room is for others.
-            waiting: usize::try_from(supervisor.queue / 2).unwrap_or(usize::MAX).max(LEAST_WAITING),
         }
     }
 }

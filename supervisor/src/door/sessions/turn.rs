@@ -4,19 +4,18 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloister_protocol::{Busy, ErrorCode, ExecuteRequest, Failure, JobId, Tenant};
+use cloister_protocol::{Busy, ErrorCode, ExecuteRequest, Failure, JobId, SessionEnd, Tenant};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::door::places::Place;
-use crate::door::sessions::all::{Room, Sessions, ended};
+use crate::door::sessions::all::{Sessions, ended};
+use crate::door::sessions::room::SessionRoom;
 use crate::door::sessions::session::{Asking, Held, Session, end};
 use crate::job::bounds::Bounds;
 use crate::job::conversation::Conversation;
 use crate::job::outcome::Outcome;
 use crate::job::prepare_error::PrepareError;
 use crate::job::session::{Order, Over, Replied};
-
-use cloister_protocol::SessionEnd;
 
 /// How many may wait for their turn in one session: each holds a connection.
 const MOST_WAITING: usize = 16;
@@ -43,7 +42,7 @@ impl Sessions {
         self: &Arc<Self>,
         (id, tenant): (JobId, Tenant),
         busy: Busy,
-        Room { memory, waiting, .. }: Room,
+        SessionRoom { memory, waiting, .. }: SessionRoom,
     ) -> Result<Turn, Failure> {
         let session = self.find(id, tenant)?;
         if session.is_opening() {
@@ -64,8 +63,7 @@ impl Sessions {
             held = turn => held.map_err(|_| is_busy(busy, 1))?,
         };
         if held.is_none() {
-            let end = tokio::select! { biased; end = session.over() => end, () = async {} => SessionEnd::Crashed };
-            return Err(ended(end));
+            return Err(ended(session.ended().unwrap_or(SessionEnd::Crashed)));
         }
         Ok(Turn { all: Arc::clone(self), session, held, asking, memory })
     }

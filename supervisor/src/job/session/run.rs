@@ -4,21 +4,20 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cloister_protocol::{ExecuteRequest, Stream};
+use cloister_protocol::ExecuteRequest;
 use cloister_sandbox::cgroup;
 
 use crate::job::calls::Calls;
 use crate::job::conversation::Conversation;
 use crate::job::outcome::{OfCell, Outcome, usage};
-use crate::job::output::Output;
 use crate::job::output_files::Left;
 use crate::job::prepare_error::PrepareError;
-use crate::job::prepared::pump;
 use crate::job::report::{Hearing, Said};
 use crate::job::session::hearing::{Shown, SoFar, read_cell};
 use crate::job::session::interpreter::Interpreter;
 use crate::job::session::messages;
 use crate::job::session::watched::Watched;
+use crate::job::streams::Streams;
 use crate::job::verdict::{self, Stop, Stopped};
 use crate::link::event_loop::watch;
 
@@ -27,27 +26,6 @@ use crate::link::event_loop::watch;
 pub struct Next {
     message: Vec<u8>,
     wall: Duration,
-}
-
-/// Its standard output and standard error.
-struct Streams {
-    stdout: Output,
-    stderr: Output,
-}
-
-impl Streams {
-    fn take_printed(&self) {
-        self.stdout.read_available();
-        self.stderr.read_available();
-    }
-
-    /// As text, and which of it is not whole.
-    async fn into_text(self) -> (String, String, Vec<Stream>) {
-        let ((stdout, cut_stdout), (stderr, cut_stderr)) =
-            (self.stdout.into_text().await, self.stderr.into_text().await);
-        let cut = [(cut_stdout, Stream::Stdout), (cut_stderr, Stream::Stderr)];
-        (stdout, stderr, cut.into_iter().filter_map(|(cut, stream)| cut.then_some(stream)).collect())
-    }
 }
 
 /// How a cell stopped.
@@ -65,9 +43,7 @@ impl Interpreter {
     #[must_use]
     pub fn next(&mut self, request: &ExecuteRequest) -> Next {
         self.cells += 1;
-        let wall = self.bounds.wall;
-        let wall = request.timeout_ms.map_or(wall, |asked| wall.min(Duration::from_millis(asked)));
-        Next { message: messages::cell(self.cells, request, &self.bounds), wall }
+        Next { message: messages::cell(self.cells, request, &self.bounds), wall: self.bounds.wall_of(request) }
     }
 
     /// Runs a cell to its outcome; meanwhile the conversation has what it prints and calls. It is not to be dropped before its end.
@@ -77,10 +53,7 @@ impl Interpreter {
     /// When its control group can no longer be read.
     pub async fn run(&mut self, next: Next, conversation: &Conversation) -> Result<Outcome, PrepareError> {
         let Conversation { printed, calls, .. } = conversation;
-        let streams = Streams {
-            stdout: Output::new(Arc::clone(&self.output[0]), self.bounds.stdout_bytes, Arc::clone(&printed.stdout)),
-            stderr: Output::new(Arc::clone(&self.output[1]), self.bounds.stderr_bytes, Arc::clone(&printed.stderr)),
-        };
+        let streams = Streams::new(self.output.clone(), &self.bounds, printed);
         let unsafe_because = self.no_way_back();
         let ran = self.watch(next, &streams, conversation).await?;
         let lives = matches!(&ran.stop, Stop::Said(Said::Result(_) | Said::CellError(_) | Said::NoForm));
@@ -124,7 +97,6 @@ impl Interpreter {
                 wall,
                 calls,
                 reins: &self.reins,
-                interrupt_wait: bounds.sessions.interrupt_wait,
             };
             let line = &mut self.line;
             let talk = async {
@@ -135,7 +107,7 @@ impl Interpreter {
             tokio::select! {
                 biased;
                 stop = watched.stops(said) => stop,
-                never = pump(talk, &streams.stdout, &streams.stderr) => match never {},
+                never = streams.pump(talk) => match never {},
             }
         };
         drop(running);

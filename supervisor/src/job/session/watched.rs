@@ -34,15 +34,13 @@ pub struct Watched<'a> {
     pub calls: &'a Calls,
     /// Who interrupts it.
     pub reins: &'a Reins,
-    /// How long it has to heed that.
-    pub interrupt_wait: Duration,
 }
 
 impl Watched<'_> {
     /// Waits for what it says, or for what stops it.
     pub async fn stops(self, said: impl Future<Output = Said>) -> Stop {
-        let Self { cell, process, ended, oom, bounds, wall, calls, reins, interrupt_wait } = self;
-        let cgroup = cell.cgroup();
+        let Self { cell, process, ended, oom, bounds, wall, calls, reins } = self;
+        let (cgroup, interrupt_wait) = (cell.cgroup(), bounds.sessions.interrupt_wait);
         let interrupt = async {
             reins.interrupted().await;
             tokio::time::sleep(interrupt_wait).await;

@@ -20,6 +20,34 @@ pub struct Asked {
     pub request: Request,
 }
 
+impl Asked {
+    /// Answers who may still run something by its accounts, and tells it of its rate.
+    pub async fn served(
+        self,
+        app: &App,
+        serve: impl AsyncFnOnce(JobId, &Caller, Request) -> Result<Response, Box<Response>>,
+    ) -> Response {
+        if let Err(refused) = self.caller.check(&app.accounts) {
+            let Self { id, caller, request } = self;
+            let mut response = app.turn_away(id, refused, request.into_body()).await;
+            caller.sign(&mut response);
+            return response;
+        }
+        self.answered(serve).await
+    }
+
+    /// Answers whoever asks, and tells it of its rate.
+    pub async fn answered(
+        self,
+        answer: impl AsyncFnOnce(JobId, &Caller, Request) -> Result<Response, Box<Response>>,
+    ) -> Response {
+        let Self { id, caller, request } = self;
+        let mut response = answer(id, &caller, request).await.unwrap_or_else(|refusal| *refusal);
+        caller.sign(&mut response);
+        response
+    }
+}
+
 impl FromRequest<Arc<App>> for Asked {
     type Rejection = Response;
 

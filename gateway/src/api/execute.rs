@@ -67,13 +67,8 @@ pub async fn execute(State(app): State<Arc<App>>, asked: Asked) -> Response {
 }
 
 /// Runs what a request brings: a script, or a cell of this session.
-pub async fn execute_in(app: &App, Asked { id, caller, request }: Asked, session: Option<JobId>) -> Response {
-    let mut response = match caller.check(&app.accounts) {
-        Ok(()) => run(app, id, &caller, request, session).await.unwrap_or_else(|refusal| *refusal),
-        Err(refused) => app.turn_away(id, refused, request.into_body()).await,
-    };
-    caller.sign(&mut response);
-    response
+pub async fn execute_in(app: &App, asked: Asked, session: Option<JobId>) -> Response {
+    asked.served(app, async |id, caller, request| run(app, id, caller, request, session).await).await
 }
 
 async fn run(

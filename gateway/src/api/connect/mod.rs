@@ -34,7 +34,7 @@ pub const PATH: &str = "/connect";
 const VERSION: &str = "13";
 
 /// What is told of a request that asks for no WebSocket.
-pub const NO_WEBSOCKET: &str =
+const NO_WEBSOCKET: &str =
     "this path is for a WebSocket: connect to it with a client of one (Upgrade: websocket, Sec-WebSocket-Version: 13)";
 
 /// Opens a conversation.
@@ -63,10 +63,9 @@ pub async fn connect(
         Ok(caller) => caller,
         Err(refused) => return app.turn_away(id, refused, request.into_body()).await,
     };
-    let Some(mut response) = accepted(&request) else {
-        let mut response = refuse_unread(id, ErrorCode::InvalidRequest, NO_WEBSOCKET);
-        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
-        return response;
+    let mut response = match handshake(id, &request) {
+        Ok(response) => response,
+        Err(refusal) => return *refusal,
     };
     let upgraded = hyper::upgrade::on(&mut request);
     let headers = request.headers().clone();
@@ -80,8 +79,20 @@ pub async fn connect(
     response
 }
 
+/// The answer that opens a WebSocket.
+///
+/// # Errors
+/// A refusal where the request asks for none.
+pub fn handshake(id: JobId, request: &Request) -> Result<Response, Box<Response>> {
+    accepted(request).ok_or_else(|| {
+        let mut response = refuse_unread(id, ErrorCode::InvalidRequest, NO_WEBSOCKET);
+        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+        Box::new(response)
+    })
+}
+
 /// The answer that opens a WebSocket, if the request asks for one.
-pub fn accepted(request: &Request) -> Option<Response> {
+fn accepted(request: &Request) -> Option<Response> {
     if request.version() != Version::HTTP_2 {
         return create_response_with_body(request, Body::empty).ok();
     }

@@ -61,13 +61,8 @@ pub async fn list(State(app): State<Arc<App>>, Asked { id, caller, .. }: Asked) 
 }
 
 /// Opens one.
-pub async fn open(State(app): State<Arc<App>>, Asked { id, caller, request }: Asked) -> Response {
-    let mut response = match caller.check(&app.accounts) {
-        Ok(()) => opened(&app, id, &caller, request).await.unwrap_or_else(|refusal| *refusal),
-        Err(refused) => app.turn_away(id, refused, request.into_body()).await,
-    };
-    caller.sign(&mut response);
-    response
+pub async fn open(State(app): State<Arc<App>>, asked: Asked) -> Response {
+    asked.served(&app, async |id, caller, request| opened(&app, id, caller, request).await).await
 }
 
 async fn opened(app: &App, id: JobId, caller: &Caller, request: Request) -> Result<Response, Box<Response>> {

@@ -50,16 +50,14 @@ pub async fn restart(State(app): State<Arc<App>>, asked: Asked) -> Response {
     done(&app, asked, Deed::Restart).await
 }
 
-async fn done(app: &App, Asked { id, caller, request }: Asked, deed: Deed) -> Response {
-    let answer = async {
+async fn done(app: &App, asked: Asked, deed: Deed) -> Response {
+    let answer = async |id, caller: &Caller, request: Request| {
         let kernel = kernel_in(id, &request)?;
-        read(app, id, &caller, request).await?;
-        let response = app.have(id, &caller, kernel, deed).await?;
-        Ok(if response.status() == StatusCode::NO_CONTENT { response } else { told(app, id, &caller, response).await })
+        read(app, id, caller, request).await?;
+        let response = app.have(id, caller, kernel, deed).await?;
+        Ok(if response.status() == StatusCode::NO_CONTENT { response } else { told(app, id, caller, response).await })
     };
-    let mut response = answer.await.unwrap_or_else(|refusal: Box<Response>| *refusal);
-    caller.sign(&mut response);
-    response
+    asked.answered(answer).await
 }
 
 /// Reads a body that says nothing, so that the connection can be used again.

@@ -12,6 +12,7 @@ use hyper::header::{CONTENT_DISPOSITION, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use crate::admission::caller::Caller;
 use crate::api::app::App;
 use crate::api::asked::Asked;
 use crate::api::methods::misdirected;
@@ -156,8 +157,7 @@ type Place = fn(JobId, &Request) -> Result<(JobId, String), Box<Response>>;
 
 /// Hands an order on.
 async fn ordered(app: &App, asked: Asked, method: Method, place: Place) -> Response {
-    let Asked { id, caller, request } = asked;
-    let answer = async {
+    let answer = async |id, caller: &Caller, request: Request| {
         let (session, path) = place(id, &request)?;
         let mut memory = app.bodies.begin(caller.tenant());
         let body = match method {
@@ -170,12 +170,10 @@ async fn ordered(app: &App, asked: Asked, method: Method, place: Place) -> Respo
             Method::PUT => SessionOrder { method, path, media_type: BYTES, body: body.into() },
             _ => SessionOrder::plain(method, path),
         };
-        let response = app.order(id, &caller, &order).await;
+        let response = app.order(id, caller, &order).await;
         Ok(app.told_of(id, caller.tenant(), session, response).await)
     };
-    let mut response = answer.await.unwrap_or_else(|refusal: Box<Response>| *refusal);
-    caller.sign(&mut response);
-    response
+    asked.answered(answer).await
 }
 
 fn listed(id: JobId, request: &Request) -> Result<(JobId, String), Box<Response>> {

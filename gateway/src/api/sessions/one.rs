@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::Response;
 use cloister_protocol::{INTERRUPT, Interrupted, JobId, SessionInfo};
 use hyper::{Method, StatusCode};
 
+use crate::admission::caller::Caller;
 use crate::api::app::App;
 use crate::api::asked::Asked;
 use crate::api::schemas;
@@ -93,17 +94,14 @@ pub fn interrupt_order(session: JobId) -> SessionOrder {
 
 /// Hands an order on of the session that the path names. A body says nothing, and is read so that the connection can be used again.
 async fn ordered(app: &App, asked: Asked, order: impl FnOnce(JobId) -> SessionOrder) -> Response {
-    let Asked { id, caller, request } = asked;
-    let answer = async {
+    let answer = async |id, caller: &Caller, request: Request| {
         let (session, _) = session_in(id, &request)?;
         app.read(id, request.into_body(), &mut app.bodies.begin(caller.tenant())).await?;
-        let response = app.order(id, &caller, &order(session)).await;
+        let response = app.order(id, caller, &order(session)).await;
         if response.status() == StatusCode::NO_CONTENT {
             app.sessions.forget(session, caller.tenant());
         }
         Ok(app.told_of(id, caller.tenant(), session, response).await)
     };
-    let mut response = answer.await.unwrap_or_else(|refusal: Box<Response>| *refusal);
-    caller.sign(&mut response);
-    response
+    asked.answered(answer).await
 }

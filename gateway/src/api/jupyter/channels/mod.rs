@@ -14,7 +14,6 @@ use axum::response::Response;
 use cloister_program::read_whole;
 use cloister_protocol::{ErrorCode, JobId};
 use hyper::StatusCode;
-use hyper::header::{HeaderValue, UPGRADE};
 
 use self::conversation::{Conversation, Spoken};
 use super::kernel::{Session, kernel_in};
@@ -23,8 +22,8 @@ use crate::admission::caller::Caller;
 use crate::admission::client_address::ClientAddress;
 use crate::api::app::App;
 use crate::api::connect::arrival::Arrival;
-use crate::api::connect::{NO_WEBSOCKET, accepted};
-use crate::api::refusal::{refuse, refuse_unread};
+use crate::api::connect::handshake;
+use crate::api::refusal::refuse;
 
 /// The most that is read of what the supervisor says of a session.
 const LARGEST_INFO: usize = 64 * 1024;
@@ -41,7 +40,8 @@ pub async fn channels(
         Ok(caller) => caller,
         Err(refused) => return app.turn_away(id, refused, request.into_body()).await,
     };
-    let opened = match handshake(id, &request) {
+    let asked = kernel_in(id, &request).and_then(|kernel| Ok((kernel, handshake(id, &request)?)));
+    let opened = match asked {
         Ok((kernel, response)) => spoken(&app, id, &caller, kernel).await.map(|spoken| (response, spoken)),
         Err(refusal) => Err(refusal),
     };
@@ -62,17 +62,6 @@ pub async fn channels(
     };
     caller.sign(&mut response);
     response
-}
-
-/// The kernel whose channels are asked for, and the answer that opens them.
-fn handshake(id: JobId, request: &Request) -> Result<(JobId, Response), Box<Response>> {
-    let kernel = kernel_in(id, request)?;
-    let response = accepted(request).ok_or_else(|| {
-        let mut response = refuse_unread(id, ErrorCode::InvalidRequest, NO_WEBSOCKET);
-        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
-        Box::new(response)
-    })?;
-    Ok((kernel, response))
 }
 
 /// What is known of a kernel, if it is there.

@@ -85,6 +85,12 @@ impl Admission {
 }
 
 impl Caller {
+    /// The same for more that it has asked for by the same request, which is let in by itself.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self { tenant: self.tenant, key: self.key.clone(), standing: None, permit: OnceLock::new() }
+    }
+
     /// Whether it has used up what it may today; before its request is read.
     ///
     /// # Errors

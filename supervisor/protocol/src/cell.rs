@@ -138,6 +138,16 @@ macro_rules! raw {
 
 raw!(code, timeout_ms, tools, busy);
 
+/// The source of a cell, which this field has.
+pub(crate) fn source(field: &str, code: Option<&RawValue>) -> Result<String, InvalidRequest> {
+    let code = code.ok_or_else(|| InvalidRequest::new(format!("{field} is missing: expected {SOURCE}")))?;
+    let code = string(field, code)?;
+    if code.trim().is_empty() {
+        return Err(InvalidRequest::new(format!("{field} is empty: expected {SOURCE}")));
+    }
+    Ok(code)
+}
+
 /// A body that would do.
 const SUCH: &str = r#"{"code": "1 + 1"}"#;
 
@@ -160,13 +170,8 @@ impl CellRequest {
     }
 
     fn typed(raw: Raw<'_>) -> Result<Self, InvalidRequest> {
-        let code = raw.code.ok_or_else(|| InvalidRequest::new(format!("code is missing: expected {SOURCE}")))?;
-        let code = string("code", code)?;
-        if code.trim().is_empty() {
-            return Err(InvalidRequest::new(format!("code is empty: expected {SOURCE}")));
-        }
         Ok(Self {
-            code,
+            code: source("code", raw.code)?,
             timeout_ms: raw.timeout_ms.map(milliseconds).transpose()?,
             tools: raw.tools.map(tools::parse).transpose()?.unwrap_or_default(),
             busy: raw.busy.map(Busy::parse).transpose()?.unwrap_or_default(),

@@ -33,6 +33,15 @@ struct Raw<'a> {
 
 /// Parses the field `files`.
 pub(crate) fn parse(value: &RawValue) -> Result<Vec<InputFile>, InvalidRequest> {
+    let files = parse_of_session(value)?;
+    match files.iter().position(|file| file.path().split('/').next() == Some(OUT)) {
+        Some(at) => Err(InvalidRequest::new(format!("files[{at}].path {}", Misplaced::Out))),
+        None => Ok(files),
+    }
+}
+
+/// The same of a session, whose `out` is a directory as any other.
+pub(crate) fn parse_of_session(value: &RawValue) -> Result<Vec<InputFile>, InvalidRequest> {
     if !value.get().starts_with('[') {
         return Err(wrong_type("files", "an array", value));
     }
@@ -92,14 +101,13 @@ pub(crate) enum Misplaced<'a> {
     Out,
 }
 
-fn check_path(path: &str) -> Result<(), Misplaced<'_>> {
+/// Whether a path may be one of the working directory's.
+pub(crate) fn check_path(path: &str) -> Result<(), Misplaced<'_>> {
     check_relative(path)?;
-    check_name_parts(path)?;
-    if path.split('/').next() == Some(OUT) { Err(Misplaced::Out) } else { Ok(()) }
+    check_name_parts(path)
 }
 
-/// Whether a path may be one of the working directory's.
-pub(crate) fn check_relative(path: &str) -> Result<(), Misplaced<'_>> {
+fn check_relative(path: &str) -> Result<(), Misplaced<'_>> {
     if path.len() > LONGEST_PATH {
         return Err(Misplaced::Long(path.len()));
     }
@@ -110,7 +118,7 @@ pub(crate) fn check_relative(path: &str) -> Result<(), Misplaced<'_>> {
 }
 
 /// Whether there are names between the slashes of a path, and not too many.
-pub(crate) fn check_name_parts(path: &str) -> Result<(), Misplaced<'_>> {
+fn check_name_parts(path: &str) -> Result<(), Misplaced<'_>> {
     let parts: Vec<_> = path.split('/').collect();
     if let Some(part) = parts.iter().find(|part| matches!(**part, "" | "." | "..")) {
         return Err(Misplaced::NoName { path, part });

@@ -25,6 +25,12 @@ impl JobId {
         Self(Uuid::from_bytes(bytes))
     }
 
+    /// A new one of the same node as this.
+    #[must_use]
+    pub fn beside(self) -> Self {
+        Self::of_node(Some(self.0.as_bytes()[0]))
+    }
+
     /// Reads the 32 digits back; anything else is `None`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -65,7 +65,9 @@ pub use profile::{Interpreter, ProfileInfo, Profiles};
 pub use quota::{Amount, QuotaKind, SpentQuota};
 pub use request::{ExecuteRequest, Writer};
 pub use returns::{LONGEST_MESSAGE, RefusedReturn, Return, Returned, Returns, Taken, ToolFailure};
-pub use session::{Interrupted, SessionEnd, SessionInfo, SessionRequest, SessionState, SessionUsage, Sessions};
+pub use session::{
+    Interrupted, SessionCell, SessionEnd, SessionInfo, SessionRequest, SessionState, SessionUsage, Sessions,
+};
 pub use session_files::{SessionFile, SessionFiles, check_file_path};
 pub use stats::{Cost, ImportedStats, ProfileStats, Restarts, Stats, WarmStats};
 pub use tenant::Tenant;
@@ -141,6 +143,12 @@ pub const INTERRUPT: &str = "interrupt";
 
 /// What follows a session's path, where its files are.
 pub const FILES: &str = "files";
+
+/// What follows a session's path, where it is exported.
+pub const EXPORT: &str = "export";
+
+/// What follows it where its cells alone are, without its files.
+pub const CELLS: &str = "cells";
 
 /// The path that answers 200 when jobs can run, on the gateway's listener and on the supervisor's socket.
 pub const READY_PATH: &str = "/readyz";

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::field::{InvalidRequest, items, string, wrong_type};
-use crate::files::{check_name_parts, check_relative};
+use crate::files::check_path;
 
 /// How many patterns a request may have.
 pub const MOST_PATTERNS: usize = 32;
@@ -73,7 +73,7 @@ fn pattern(field: &str, item: &RawValue) -> Result<Pattern, InvalidRequest> {
     let wrong = |why: String| InvalidRequest::new(format!("{field} {why}"));
     // As people write a directory.
     let path = text.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(&text);
-    check_relative(path).and_then(|()| check_name_parts(path)).map_err(|misplaced| wrong(misplaced.to_string()))?;
+    check_path(path).map_err(|misplaced| wrong(misplaced.to_string()))?;
     let parts: Vec<_> = path.split('/').map(part).collect();
     let wild = path.split('/').zip(&parts).filter(|(_, part)| matches!(part, Part::Wild(_)));
     if let Some(long) = wild.map(|(name, _)| name.len()).find(|len| *len > LONGEST_WILD) {

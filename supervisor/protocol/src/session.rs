@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::field::{InvalidRequest, object, present, wrong_type};
+use crate::cell::source;
+use crate::field::{InvalidRequest, items, object, present, wrong_type};
 use crate::file::InputFile;
 use crate::files;
 use crate::id::JobId;
@@ -26,7 +27,24 @@ pub struct SessionRequest {
     #[cfg_attr(feature = "openapi", schema(nullable = false, minimum = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_s: Option<u64>,
+    /// Cells that are run in it, one after another, before it is told to be open: those of a session that was exported.
+    #[cfg_attr(feature = "openapi", schema(required = false, max_items = 10000))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cells: Vec<SessionCell>,
 }
+
+/// A cell that was run in a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SessionCell {
+    /// Its source; never empty.
+    #[cfg_attr(feature = "openapi", schema(pattern = r"\S", examples("x = 20")))]
+    pub code: String,
+}
+
+/// How many cells a request may bring.
+const MOST_CELLS: usize = 10_000;
 
 /// A session, as whoever opened it is told of it.
 #[derive(Clone, Debug, Serialize)]
@@ -158,6 +176,16 @@ struct Raw<'a> {
     files: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     idle_s: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    cells: Option<&'a RawValue>,
+}
+
+/// Those of a cell.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCell<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    code: Option<&'a RawValue>,
 }
 
 impl SessionRequest {
@@ -169,10 +197,25 @@ impl SessionRequest {
         let raw: Raw<'_> = object(body, r#"{"profile": "default"}"#)?;
         Ok(Self {
             profile: raw.profile.map(profile).transpose()?,
-            files: raw.files.map(files::parse).transpose()?.unwrap_or_default(),
+            files: raw.files.map(files::parse_of_session).transpose()?.unwrap_or_default(),
             idle_s: raw.idle_s.map(seconds).transpose()?,
+            cells: raw.cells.map(cells).transpose()?.unwrap_or_default(),
         })
     }
+}
+
+fn cells(value: &RawValue) -> Result<Vec<SessionCell>, InvalidRequest> {
+    if !value.get().starts_with('[') {
+        return Err(wrong_type("cells", "an array", value));
+    }
+    items("cells", value, MOST_CELLS, |field, item| {
+        if !item.get().starts_with('{') {
+            return Err(wrong_type(field, "an object with code", item));
+        }
+        let RawCell { code } =
+            serde_json::from_str(item.get()).map_err(|error| InvalidRequest::new(format!("{field}: {error}")))?;
+        Ok(SessionCell { code: source(&format!("{field}.code"), code)? })
+    })
 }
 
 fn seconds(value: &RawValue) -> Result<u64, InvalidRequest> {
@@ -203,6 +246,11 @@ mod tests {
             (r#"{"files": {}}"#, "files is an object, expected an array"),
             (r#"{"files": [{"path": "../a", "content": ""}]}"#, "files[0].path is \"../a\""),
             (r#"{"script": "x"}"#, "unknown field `script`"),
+            (r#"{"cells": {}}"#, "cells is an object, expected an array"),
+            (r#"{"cells": ["x"]}"#, "cells[0] is a string, expected an object with code"),
+            (r#"{"cells": [{"code": "x"}, {}]}"#, "cells[1].code is missing"),
+            (r#"{"cells": [{"code": " "}]}"#, "cells[0].code is empty"),
+            (r#"{"cells": [{"code": "x", "tools": []}]}"#, "cells[0]: unknown field `tools`"),
         ] {
             let message = SessionRequest::parse(body.as_bytes()).expect_err(body).to_string();
             assert!(message.contains(expected), "{body}: {message}");
@@ -213,7 +261,10 @@ mod tests {
 
     #[test]
     fn what_is_written_anew_is_the_same_request() {
-        for body in ["{}", r#"{"profile":"big","files":[{"path":"a","content":"x"}],"idle_s":60}"#] {
+        for body in [
+            "{}",
+            r#"{"profile":"big","files":[{"path":"out/a","content":"x"}],"idle_s":60,"cells":[{"code":"x = 1"}]}"#,
+        ] {
             let request = SessionRequest::parse(body.as_bytes()).expect("valid");
             assert_eq!(serde_json::to_string(&request).expect("JSON"), body);
         }

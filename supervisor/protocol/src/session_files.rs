@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::claim::at_most;
 use crate::field::InvalidRequest;
-use crate::files::{check_name_parts, check_relative};
+use crate::files::check_path;
 use crate::json::check;
 
 /// How many files are told of at once.
@@ -76,8 +76,7 @@ fn is_file(file: &SessionFile) -> bool {
 /// # Errors
 /// [`InvalidRequest`], which says what was expected.
 pub fn check_file_path(path: &str) -> Result<(), InvalidRequest> {
-    let placed = check_relative(path).and_then(|()| check_name_parts(path));
-    placed.map_err(|why| InvalidRequest::new(format!("the path {why}")))
+    check_path(path).map_err(|why| InvalidRequest::new(format!("the path {why}")))
 }
 
 #[cfg(test)]

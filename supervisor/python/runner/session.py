@@ -89,7 +89,9 @@ class Session:
         keep_returns()
         self.inbox, self.handlers, self.flags = Inbox(), Handlers(), 0
         self.line = CellLine(self.inbox.parts)
-        self.files = SessionFiles(os_getcwd(), self.inbox)
+        # What has made the session what it is: the sources of its cells.
+        self.sources = []
+        self.files = SessionFiles(os_getcwd(), self.inbox, self.sources)
         self.checkpoint = Checkpoint(move_wake_pipe())
         speaker[:] = [os_getpid()]
         interrupt_by_default()
@@ -138,6 +140,7 @@ class Session:
                     self.line.open_for(order["tools"], order["tools_bytes"], order["tools_most"])
                 cell = Cell(order["cell"], order["code"], self.flags)
                 self.flags = cell.flags
+                self.sources.append(cell.source)
                 value = cell.run(self.namespace)
                 if not speaks():
                     self.end_of_other(None)

@@ -1,5 +1,6 @@
 """The files of a session, put, fetched, listed and deleted by the session itself between cells. Their paths were checked outside."""
 
+import binascii
 import errno
 import os
 import stat
@@ -17,7 +18,7 @@ LAST_SECOND = 253402300799
 
 # Captured, for a cell may patch them.
 make_directories, scan_directory, remove_file, read_file, path_stat = os.makedirs, os.scandir, os.unlink, os.read, os.lstat
-in_utc, written_time = time.gmtime, time.strftime
+in_utc, written_time, to_base64 = time.gmtime, time.strftime, binascii.b2a_base64
 
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 NO_PLACE = (errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.ENAMETOOLONG, errno.EEXIST, errno.EINVAL)
@@ -31,8 +32,8 @@ class Refused(Exception):
 
 
 class SessionFiles:
-    def __init__(self, directory, inbox):
-        self.directory, self.inbox = directory, inbox
+    def __init__(self, directory, inbox, sources):
+        self.directory, self.inbox, self.sources = directory, inbox, sources
 
     def carry_out(self, order):
         """Do what an order about files says, and say what it came to."""
@@ -41,6 +42,9 @@ class SessionFiles:
                 self.put(order["put"], order["size"])
             elif "get" in order:
                 self.get(order["get"], order.get("most"))
+                return
+            elif "export" in order:
+                self.export(order["export"], order["most"], order["most_cells"])
                 return
             elif "delete" in order:
                 self.delete(order["delete"])
@@ -102,6 +106,33 @@ class SessionFiles:
         finally:
             os_close(file)
 
+    def export(self, with_files, most, most_cells):
+        """Say what made the session: a request for one that is made by the same cells, and has the files that there are now."""
+        cells = dump([{"code": source} for source in self.sources])
+        if len(cells) > most_cells:
+            raise Refused("invalid_request", f"its cells are {len(cells)} bytes of JSON, above {most_cells}: what made it is not kept by anybody")
+        files = []
+        for path in sorted(self.found()) if with_files else ():
+            content = self.content(path, most)
+            most -= len(content)
+            files.append({"path": path, "content_base64": to_base64(content, newline=False).decode()})
+        tell(b"F", b'{"files":' + dump(files) + b',"cells":' + cells + b"}")
+
+    def content(self, path, most):
+        if not encodable_as_is(path):
+            raise Refused("invalid_request", "the name of a file is no text: have a cell give it another")
+        file = self.open_regular(self.whole(path), os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            parts, size = [], os_fstat(file).st_size
+            while size <= most and (part := read_file(file, PIECE)):
+                parts.append(part)
+                size = max(size, sum(map(len, parts)))
+        finally:
+            os_close(file)
+        if size > most:
+            raise Refused("invalid_request", "its files are more bytes than the profile's files_out_bytes: export it without them, and fetch them one by one")
+        return b"".join(parts)
+
     def delete(self, path):
         path = self.whole(path)
         if stat.S_ISDIR(path_stat(path).st_mode):
@@ -110,7 +141,13 @@ class SessionFiles:
 
     def list(self):
         """The files below the directory, through no link, sorted by their paths; and how many there are beyond those that are told."""
-        found, todo, more = [], [""], 0
+        found = self.found()
+        files = [told for told in map(self.told, sorted(found)[:MOST_LISTED]) if told]
+        return {"files": files, "more": len(found) - len(files)}
+
+    def found(self):
+        """The paths of all files, in no order."""
+        found, todo = [], [""]
         while todo and len(found) < MOST_SEEN:
             inner = todo.pop()
             try:
@@ -124,8 +161,7 @@ class SessionFiles:
                         todo.append(path + "/")
                     elif entry.is_file(follow_symlinks=False):
                         found.append(path)
-        files = [told for told in map(self.told, sorted(found)[:MOST_LISTED]) if told]
-        return {"files": files, "more": len(found) - len(files)}
+        return found
 
     def told(self, path):
         try:
@@ -136,6 +172,13 @@ class SessionFiles:
             return None
         at = in_utc(min(max(int(found.st_mtime), 0), LAST_SECOND))
         return {"path": path, "size": found.st_size, "modified": written_time("%Y-%m-%dT%H:%M:%SZ", at)}
+
+
+def encodable_as_is(path):
+    try:
+        return bool(path.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def read_piece(file, count):

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use cloister_program::Taken;
 use cloister_protocol::{
-    Answer, Busy, ErrorCode, FILES, Failure, ID_HEADER, INTERRUPT, JobId, SESSIONS_PATH, Sessions as Told,
-    check_file_path,
+    Answer, Busy, CELLS, EXPORT, ErrorCode, FILES, Failure, ID_HEADER, INTERRUPT, JobId, SESSIONS_PATH,
+    Sessions as Told, check_file_path,
 };
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
@@ -30,6 +30,8 @@ enum Path<'a> {
     Interrupt(JobId),
     Files(JobId),
     File(JobId, &'a str),
+    /// What made it, with or without its files.
+    Export(JobId, bool),
 }
 
 impl<'a> Path<'a> {
@@ -45,6 +47,8 @@ impl<'a> Path<'a> {
             None => Some(Self::One(id)),
             Some(INTERRUPT) => Some(Self::Interrupt(id)),
             Some(FILES) => Some(Self::Files(id)),
+            Some(EXPORT) => Some(Self::Export(id, true)),
+            Some(CELLS) => Some(Self::Export(id, false)),
             Some(rest) => Some(Self::File(id, rest.strip_prefix(FILES)?.strip_prefix('/')?)),
         }
     }
@@ -55,7 +59,7 @@ impl<'a> Path<'a> {
             Self::All => "GET, POST",
             Self::One(_) => "GET, DELETE",
             Self::Interrupt(_) => "POST",
-            Self::Files(_) => "GET",
+            Self::Files(_) | Self::Export(..) => "GET",
             Self::File(..) => "GET, PUT, DELETE",
         }
     }
@@ -84,6 +88,9 @@ impl Requests {
             }
             (&Method::GET, Path::Files(session)) => {
                 self.order(&asked, *session, connection, async |_| Ok(Order::List)).await
+            }
+            (&Method::GET, &Path::Export(session, files)) => {
+                self.order(&asked, session, connection, async |_| Ok(Order::Export { files })).await
             }
             (&Method::GET, Path::File(session, file)) => {
                 self.of_file((&asked, *session, file), connection, async |path, _| Ok(Order::Get(path))).await

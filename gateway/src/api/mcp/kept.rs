@@ -148,7 +148,7 @@ impl App {
         caller.check(&self.accounts).map_err(refused)?;
         caller.allow(request.profile.as_deref()).map_err(refused)?;
         // The call has an id of its own, which is the cell's.
-        let session = JobId::random();
+        let session = id.beside();
         let (profile, body) = canonical(request);
         let answer = self.open_session(session, caller, profile.as_deref(), body).await;
         match answer.status() {

@@ -4,7 +4,9 @@
 //! A cell goes the way of a script (`api/job.rs`). All else is an order that is handed on, whose answer comes back as it is.
 
 pub mod cells;
+pub mod export;
 pub mod files;
+mod import;
 pub mod known;
 pub mod one;
 pub mod order;
@@ -28,6 +30,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route(one::PATH, only("GET, HEAD, DELETE", get(one::show).delete(one::close)))
         .route(cells::PATH, only("POST", post(cells::execute)))
         .route(one::INTERRUPT_PATH, only("POST", post(one::interrupt)))
+        .route(export::PATH, only("GET, HEAD", get(export::export)))
         .route(files::LIST_PATH, only("GET, HEAD", get(files::list)))
         .route(files::ROUTE, only("GET, HEAD, PUT, DELETE", file))
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use cloister_protocol::{DEFAULT_PROFILE, ErrorCode, JobId, SESSIONS_PATH, SessionInfo, SessionRequest, Sessions};
+use cloister_protocol::{DEFAULT_PROFILE, ErrorCode, InvalidRequest, JobId, SESSIONS_PATH, SessionRequest, Sessions};
 use hyper::{Method, StatusCode};
 
 use crate::admission::caller::Caller;
@@ -13,17 +13,21 @@ use crate::api::app::App;
 use crate::api::asked::Asked;
 use crate::api::refusal::{refuse, refuse_with};
 use crate::api::schemas;
+use crate::api::sessions::import::{Opened, run_cells};
 use crate::upstream::order::SessionOrder;
 
 /// Opens a session.
 ///
 /// It is a Python interpreter in a sandbox of its own, which is sent cells and keeps its state between them. Its id is the one of
 /// this request.
+///
+/// What an export of another gave is a request for one that is made by the same: its `cells` are run before this is answered, each as a
+/// job that counts; what they show and print is told to nobody, and which of them failed is.
 #[utoipa::path(
     post, tag = "sessions", path = SESSIONS_PATH, operation_id = "open_session", summary = "Open a session",
     request_body = SessionRequest, security((), ("key" = [])),
     responses(
-        (status = 201, description = "It is open.", body = SessionInfo),
+        (status = 201, description = "It is open.", body = Opened),
         (status = 400, description = "The request breaks the contract: invalid_request.", body = schemas::Refused),
         (status = 401, description = "No key, or none that is known here: unauthorized.", body = schemas::Refused),
         (status = 403, description = "The key may not use this profile: forbidden.", body = schemas::Refused),
@@ -40,13 +44,29 @@ pub async fn open(State(app): State<Arc<App>>, asked: Asked) -> Response {
     asked.served(&app, async |id, caller, request| opened(&app, id, caller, request).await).await
 }
 
-async fn opened(app: &App, id: JobId, caller: &Caller, request: Request) -> Result<Response, Box<Response>> {
+async fn opened(app: &Arc<App>, id: JobId, caller: &Caller, request: Request) -> Result<Response, Box<Response>> {
     let mut memory = app.bodies.begin(caller.tenant());
     let body = app.read_json(id, request, &mut memory).await?;
-    let parsed = memory.work(body, |body| SessionRequest::parse(&body).map(canonical)).await;
-    let (profile, body) = parsed.map_err(|wrong| Box::new(refuse(id, ErrorCode::InvalidRequest, wrong.to_string())))?;
-    caller.enter_under(profile.as_deref()).map_err(|refused| Box::new(refuse_with(id, refused)))?;
-    Ok(app.open_session(id, caller, profile.as_deref(), body).await)
+    let parse = |body: Vec<u8>| {
+        let mut request = SessionRequest::parse(&body)?;
+        let cells = std::mem::take(&mut request.cells);
+        Ok((canonical(request), cells))
+    };
+    let parsed = memory.work(body, parse).await;
+    let refused = |refused| Box::new(refuse_with(id, refused));
+    let ((profile, body), cells) =
+        parsed.map_err(|wrong: InvalidRequest| Box::new(refuse(id, ErrorCode::InvalidRequest, wrong.to_string())))?;
+    if cells.is_empty() {
+        caller.enter_under(profile.as_deref()).map_err(refused)?;
+        return Ok(app.open_session(id, caller, profile.as_deref(), body).await);
+    }
+    // Each of its cells is one at once, in its turn.
+    caller.allow(profile.as_deref()).map_err(refused)?;
+    let response = app.open_session(id, caller, profile.as_deref(), body).await;
+    if response.status() != StatusCode::CREATED {
+        return Ok(response);
+    }
+    run_cells(app, (id, caller), cells).await
 }
 
 /// As the supervisor gets it, it was never a stranger's spelling.

@@ -29,7 +29,10 @@ impl Sessions {
         asked: SessionRequest,
         place: Place,
     ) -> Result<SessionInfo, Failure> {
-        let SessionRequest { profile, files, idle_s } = asked;
+        let SessionRequest { profile, files, idle_s, cells } = asked;
+        if !cells.is_empty() {
+            return Err(Failure::new(ErrorCode::InvalidRequest, "cells are sent one by one here"));
+        }
         let request = ExecuteRequest { entry: Entry::Session, profile, files, ..ExecuteRequest::default() };
         let in_force = engine.in_force();
         let room = in_force.sessions();

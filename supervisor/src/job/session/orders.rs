@@ -14,7 +14,10 @@ use crate::job::session::watched::stopped_between;
 /// How long an order may take.
 const ORDER_TIME: Duration = Duration::from_secs(10);
 
-/// Something to do with a session's files.
+/// How many bytes of JSON the cells of a session may be that is exported.
+const MOST_CELL_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Something to do with a session's files, or with what made it.
 #[derive(Debug)]
 pub enum Order {
     /// To put one there.
@@ -25,6 +28,11 @@ pub enum Order {
     List,
     /// To remove one.
     Delete(String),
+    /// To give what made it: its cells, and its files if they are asked for.
+    Export {
+        /// Whether they are.
+        files: bool,
+    },
 }
 
 /// What an order came to.
@@ -49,9 +57,20 @@ enum Message<'a> {
     List { list: bool },
     #[serde(untagged)]
     Delete { delete: &'a str },
+    #[serde(untagged)]
+    Export { export: bool, most: u64, most_cells: u64 },
 }
 
 impl Order {
+    /// The longest that may come back as content where files of so many bytes may be given.
+    fn longest(&self, most: u64) -> u64 {
+        match self {
+            // As JSON, in which files are written in base64, and their paths beside them.
+            Self::Export { .. } => most.saturating_mul(2).saturating_add(2 * MOST_CELL_BYTES),
+            _ => most,
+        }
+    }
+
     /// The frame that says it, with what follows. A file of more bytes than this is not given.
     fn written(&self, most: u64) -> Vec<u8> {
         match self {
@@ -63,6 +82,7 @@ impl Order {
             Self::Get(path) => framed(&Message::Get { get: path, most }),
             Self::List => framed(&Message::List { list: true }),
             Self::Delete(path) => framed(&Message::Delete { delete: path }),
+            Self::Export { files } => framed(&Message::Export { export: *files, most, most_cells: MOST_CELL_BYTES }),
         }
     }
 }
@@ -81,7 +101,7 @@ impl Interpreter {
         }
         let done = async {
             let (written, reply) =
-                tokio::join!(self.line.write(order.written(most)), read_reply(&mut self.reports, most));
+                tokio::join!(self.line.write(order.written(most)), read_reply(&mut self.reports, order.longest(most)));
             written.ok().and(reply)
         };
         let reply = tokio::select! {
@@ -108,7 +128,8 @@ async fn read(order: &Order, reply: Reply) -> Result<Replied, Failure> {
             tokio::task::spawn_blocking(read).await.expect("reading does not panic").ok_or_else(garbled)
         }
         (Order::Put(..) | Order::Delete(_), Reply::Done(_)) => Ok(Replied::Done),
-        (Order::Get(_), Reply::Content(content)) => Ok(Replied::Content(content)),
+        // A request for a session, as it is to be hoped: who reads it looks at that as at any other.
+        (Order::Get(_) | Order::Export { .. }, Reply::Content(content)) => Ok(Replied::Content(content)),
         (_, Reply::Failed(said)) => match order_failure(&said) {
             Report::Failure(failure) => Err(failure),
             _ => Err(garbled()),

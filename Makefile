@@ -40,7 +40,7 @@ SUITE := $(PYTEST) --numprocesses 2 --dist loadfile supervisor/suite
 EITHER_WAY := page gateway jupyter runtimes spec policy/test_check.py policy/test_learn.py warm/test_everywhere.py warm/test_sets.py warm/test_started.py warm/test_warm_is_cold.py \
 	$(addprefix tools/test_,call_attacks.py clock.py connect.py http2.py returns.py tenants.py) \
 	$(addprefix contract/test_,http.py manuals.py request.py stream.py) \
-	$(addprefix sessions/test_,cell_accounts.py cell_calls.py session_ends.py session_files.py turns.py) \
+	$(addprefix sessions/test_,cell_accounts.py cell_calls.py export.py nodes.py session_ends.py session_files.py turns.py) \
 	$(addprefix faults/test_,canary.py doctor.py gateway.py going.py overload.py reader.py reload.py two_supervisors.py unread.py)
 
 .PHONY: help run test build leave-out runtime runtime-science runtime-table runtime-python313 test-runtimes doctor lint audit unit fuzz manifests test-chart test-scaling suite bench spec scale compat test-balancer test-examples deb image test-vm test-vm-ci clean root tools test-tools vm-tools test-packages test-cluster
@@ -208,7 +208,7 @@ vm-tools: root tools
 
 test-tools: tools
 	@echo "== test tools"
-	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt 'chromium?' g++ podman runc
+	$(PYTHON) supervisor/runtime/test_tools.py $(VENV) requirements-test.txt 'chromium?' g++ haproxy podman runc
 
 test-packages: root tools
 	@$(PYTHON) supervisor/suite/packages/install.py $(PACKAGES)

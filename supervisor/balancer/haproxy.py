@@ -28,8 +28,13 @@ defaults
 listen cloister
     bind 127.0.0.1:{port}
     balance roundrobin
-{servers}
+{kept}{servers}
 """
+
+# What belongs to a job or a session goes to its node, also to one that is on its way out.
+KEPT = """    option persist
+"""
+FOLLOWED = "    use-server {name} if {{ path_beg /execute/{digits} /sessions/{digits} /jupyter/api/kernels/{digits} }} or {{ urlp(session) -m beg {digits} }}\n"
 
 # What has 503 ran nowhere and may be asked again elsewhere; what broke off may have run, and is not.
 RETRY = """    option http-buffer-request
@@ -59,12 +64,14 @@ class Balancer:
 
 
 @contextlib.contextmanager
-def balancer(layer, nodes, directory):
-    """A balancer at layer 7 or 4 in front of these."""
+def balancer(layer, nodes, directory, port=PORT, numbers=()):
+    """A balancer at layer 7 or 4 in front of these; with numbers of theirs one that goes by ids."""
     file, admin = directory / f"haproxy-{layer}.cfg", directory / "haproxy.sock"
     servers = "\n".join(f"    server {node.name} {node.address}" for node in nodes)
     mode, retry = ("http", RETRY) if layer == 7 else ("tcp", "")
-    file.write_text(CONFIGURATION.format(mode=mode, retry=retry, admin=admin, port=PORT, servers=servers))
+    kept = "".join(FOLLOWED.format(name=node.name, digits=f"{number:02x}") for node, number in zip(nodes, numbers))
+    configuration = CONFIGURATION.format(mode=mode, retry=retry, admin=admin, port=port, servers=servers, kept=KEPT + kept if kept else "")
+    file.write_text(configuration)
     log = (directory / f"haproxy-{layer}.log").open("w")
     process = subprocess.Popen(["haproxy", "-db", "-f", file], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     running = Balancer(process, admin)

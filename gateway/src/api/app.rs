@@ -43,6 +43,8 @@ pub struct App {
     pub restarts: Restarts,
     /// Answers that wait for what calls of tools return.
     pub held: Arc<HeldAnswers>,
+    /// The number of this node among others, if it has one.
+    pub node: Option<u8>,
     /// The largest body, in bytes.
     pub max_body: usize,
     /// How long a body may take to arrive.
@@ -71,6 +73,7 @@ impl App {
             known,
             sessions: KnownSessions::default(),
             restarts: Restarts::default(),
+            node: arguments.node,
             max_body: arguments.max_body.get(),
             body_timeout: arguments.body_timeout,
         }

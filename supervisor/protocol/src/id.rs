@@ -28,7 +28,13 @@ impl JobId {
     /// A new one of the same node as this.
     #[must_use]
     pub fn beside(self) -> Self {
-        Self::of_node(Some(self.0.as_bytes()[0]))
+        Self::of_node(Some(self.node()))
+    }
+
+    /// The number of its node, where nodes have numbers.
+    #[must_use]
+    pub fn node(self) -> u8 {
+        self.0.as_bytes()[0]
     }
 
     /// Reads the 32 digits back; anything else is `None`.

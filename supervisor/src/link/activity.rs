@@ -68,7 +68,7 @@ fn read(stat: &str) -> Option<(char, (u64, u64))> {
 #[cfg(test)]
 mod tests {
     use std::os::fd::OwnedFd;
-    use std::process::Command;
+    use std::process::{Child, Command};
 
     use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -83,8 +83,8 @@ mod tests {
 
     #[test]
     fn one_that_works_is_active_and_one_that_is_stopped_is_not() {
-        let mut child = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("a shell");
-        let pid = Pid::from_child(&child);
+        let child = Ended(Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("a shell"));
+        let pid = Pid::from_child(&child.0);
         let process: OwnedFd = pidfd_open(pid, PidfdFlags::empty()).expect("it runs");
         let activity = Activity::of(&process).expect("it is in this namespace");
         let first = activity.so_far();
@@ -95,8 +95,22 @@ mod tests {
         while activity.waits() {
             std::thread::yield_now();
         }
-        assert_eq!(activity.so_far(), activity.so_far());
-        child.kill().expect("it is ours");
-        child.wait().expect("it is ours");
+        // That it is stopped is told a moment before it leaves its processor.
+        let mut last = activity.so_far();
+        while std::mem::replace(&mut last, activity.so_far()) != last {}
+        for _ in 0..100 {
+            std::thread::yield_now();
+            assert_eq!(activity.so_far(), last);
+        }
+    }
+
+    /// A child that does not outlive its test, whatever comes of that.
+    struct Ended(Child);
+
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            self.0.kill().expect("it is ours");
+            self.0.wait().expect("it is ours");
+        }
     }
 }

@@ -21,6 +21,13 @@ const UNTOLD: &str = "the supervisor went away while it was asked of the session
 /// What is said of a session that a supervisor before this one had.
 const RESTARTED: &str = "the session is over: its node began anew; open another";
 
+/// What is said of a session that another node has, or had.
+fn of_other_node(node: u8, own: u8) -> String {
+    format!(
+        "the session is of node {node}, which is gone, or the balancer takes it for gone: this is node {own}; open another. If that happens          while node {node} serves, the balancer does not go by the first two digits of ids (docs/deploy.md)"
+    )
+}
+
 #[derive(Deserialize)]
 struct Info {
     profile: String,
@@ -37,7 +44,7 @@ impl App {
         }
         let told = self.ask_of(id, tenant, session).await?;
         if told.status() != StatusCode::OK {
-            return Err(Box::new(told));
+            return Err(Box::new(self.told_of(id, tenant, session, told).await));
         }
         let told = read_whole(told.into_body(), LARGEST_INFO, |_| true).await.unwrap_or_default();
         let Ok(Info { profile }) = serde_json::from_slice(&told) else {
@@ -47,7 +54,8 @@ impl App {
         Ok(profile)
     }
 
-    /// An answer about a session as its client gets it: a supervisor that began anew knows nothing of one that there was before.
+    /// An answer about a session as its client gets it: a supervisor that began anew knows nothing of one that there was before, and one
+    /// of another node's comes here when that is not there any more.
     pub async fn told_of(&self, id: JobId, tenant: Tenant, session: JobId, answer: Response) -> Response {
         match answer.status() {
             StatusCode::GONE => self.sessions.forget(session, tenant),
@@ -57,6 +65,9 @@ impl App {
                 if told.is_ok_and(|told| told.status() == StatusCode::NOT_FOUND) {
                     return refuse_ended(id, SessionEnd::NodeRestarted, RESTARTED);
                 }
+            }
+            StatusCode::NOT_FOUND if let Some(own) = self.node.filter(|own| *own != session.node()) => {
+                return refuse_ended(id, SessionEnd::NodeGoing, &of_other_node(session.node(), own));
             }
             _ => {}
         }

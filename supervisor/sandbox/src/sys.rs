@@ -24,10 +24,13 @@ pub enum Forked {
 
 /// Has the C library give large blocks back to the kernel as soon as they are freed, whatever it has seen so far, and
 /// keep no heap a thread: `mallopt(3)`, `M_MMAP_THRESHOLD` and `M_ARENA_MAX`. Without it a process that once held much
-/// keeps it. Where the C library is another, nothing is done.
+/// keeps it. The end of the heap is given back when much of it is free, and not with every request, which takes and frees as
+/// much again: `M_TRIM_THRESHOLD`. Where the C library is another, nothing is done.
 pub fn give_back_large_blocks() {
     #[cfg(target_env = "gnu")]
-    for (parameter, value) in [(libc::M_MMAP_THRESHOLD, 128 * 1024), (libc::M_ARENA_MAX, 2)] {
+    for (parameter, value) in
+        [(libc::M_MMAP_THRESHOLD, 128 * 1024), (libc::M_TRIM_THRESHOLD, 1024 * 1024), (libc::M_ARENA_MAX, 2)]
+    {
         // SAFETY: two numbers that the manual page allows; it takes the allocator's own lock.
         unsafe { libc::mallopt(parameter, value) };
     }

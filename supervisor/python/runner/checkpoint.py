@@ -54,13 +54,21 @@ class Checkpoint:
         state = state_of_random()
         pipe_turn.acquire()
         try:
-            copy = fork_aside()
+            copy = self.fork_aside()
         except OSError as error:
             copy = -(error.errno or 11)
         pipe_turn.release()
         if copy == 0:
             restore_random(state)
-            self.wait_until_woken()
+        return copy
+
+    def fork_aside(self):
+        """As `fork()`, and nobody's child: it returns in the copy once that is woken."""
+        copy = call_native("fork_aside", self.wake)
+        if copy is NotImplemented:
+            copy = fork_twice()
+            if copy == 0:
+                self.wait_until_woken()
         return copy
 
     def wait_until_woken(self):
@@ -71,12 +79,6 @@ class Checkpoint:
         while sigtimedwait(SIGNALS, 0) is not None:
             pass
         pthread_sigmask(SIG_SETMASK, mask)
-
-
-def fork_aside():
-    """As `fork()`, and nobody's child."""
-    copy = call_native("fork_aside")
-    return fork_twice() if copy is NotImplemented else copy
 
 
 def fork_twice():

@@ -69,9 +69,9 @@ def load_native(descriptor):
         pass
 
 
-def call_native(name):
+def call_native(name, *given):
     """What a function of the native half gives; NotImplemented without one."""
-    return getattr(native, name)() if native else NotImplemented
+    return getattr(native, name)(*given) if native else NotImplemented
 
 
 def open_streams():

@@ -2,7 +2,8 @@
 //!
 //! As `fork(2)` twice, where the process between the two shares this one's memory, and this thread stands still for as long as it
 //! lives: `vfork(2)`. It forks on a stack of its own. What returns there as the copy has to return to where this thread stands, on the
-//! stack that it stands on: `swapcontext(3)` leads away from there, and back once in each process.
+//! stack that it stands on: `swapcontext(3)` leads away from there, and back once in each process: in the copy when it is woken. Until
+//! then it has written to next to nothing of its memory, all of which the original and it have in common.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::io;
@@ -30,12 +31,15 @@ struct Way {
     is_copy: AtomicBool,
     copy: AtomicI32,
     between: AtomicI32,
+    /// What wakes the copy.
+    wake: AtomicI32,
 }
 
 /// For functions that are handed no arguments.
 static WAY: AtomicPtr<Way> = AtomicPtr::new(null_mut());
 
-/// Makes the copy.
+/// Makes the copy, which waits for a byte from this descriptor: deaf to all signals that can be blocked, and to those that came meanwhile.
+/// At the end of what can be read there it ends.
 ///
 /// # Errors
 /// The kernel's errno.
@@ -43,12 +47,13 @@ static WAY: AtomicPtr<Way> = AtomicPtr::new(null_mut());
 /// # Safety
 /// As for `fork(2)`: with other threads, the copy may find locks held which the C library does not know of. No other thread calls
 /// this meanwhile.
-pub unsafe fn fork() -> io::Result<Aside> {
+pub unsafe fn fork(wake: c_int) -> io::Result<Aside> {
     let way = way()?;
     // SAFETY: it lives for ever, and is this call's alone, as the caller vouches.
     let known = unsafe { &mut *way };
     known.is_copy.store(false, Relaxed);
     known.copy.store(-libc::EAGAIN, Relaxed);
+    known.wake.store(wake, Relaxed);
     // SAFETY: a place for a context.
     if unsafe { libc::getcontext(&raw mut known.away) } != 0 {
         return Err(io::Error::last_os_error());
@@ -96,7 +101,8 @@ fn way() -> io::Result<*mut Way> {
     // SAFETY: plain numbers and pointers, for which zero is a valid value.
     let [home, away] = unsafe { zeroed::<[libc::ucontext_t; 2]>() };
     let (is_copy, copy, between) = (AtomicBool::new(false), AtomicI32::new(0), AtomicI32::new(0));
-    let way = Box::into_raw(Box::new(Way { home, away, stacks: stacks.cast(), is_copy, copy, between }));
+    let stacks = stacks.cast();
+    let way = Box::into_raw(Box::new(Way { home, away, stacks, is_copy, copy, between, wake: AtomicI32::new(-1) }));
     WAY.store(way, Relaxed);
     Ok(way)
 }
@@ -129,6 +135,7 @@ extern "C" fn fork_between(way: *mut c_void) -> c_int {
         // SAFETY: it lives for ever, and is the copy's own.
         let way = unsafe { &*way };
         way.is_copy.store(true, Relaxed);
+        wait(way.wake.load(Relaxed));
         // SAFETY: a context that stands still in this copy of the memory, and that nothing else goes home to.
         unsafe { libc::setcontext(&raw const way.home) };
     }
@@ -136,6 +143,27 @@ extern "C" fn fork_between(way: *mut c_void) -> c_int {
     // SAFETY: it lives for ever, and who else reads it stands still.
     unsafe { (*way).copy.store(told, Relaxed) };
     0
+}
+
+/// In the copy, where all signals are blocked: waits until it is woken.
+fn wait(wake: c_int) {
+    let mut byte = 0_u8;
+    loop {
+        // SAFETY: room for one byte.
+        match unsafe { libc::read(wake, (&raw mut byte).cast(), 1) } {
+            1 => break,
+            failed if failed < 0 && last_error() == libc::EINTR => {}
+            // SAFETY: nothing of this copy is of any use: as the end of any process that has come from a fork.
+            _ => unsafe { libc::_exit(0) },
+        }
+    }
+    // SAFETY: a plain set of bits, for which zero is a valid value.
+    let mut all = unsafe { zeroed() };
+    // SAFETY: a set.
+    unsafe { libc::sigfillset(&raw mut all) };
+    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a set and a time; of what came nothing is asked.
+    while unsafe { libc::sigtimedwait(&raw const all, null_mut(), &raw const now) } > 0 {}
 }
 
 fn reap(between: c_int) {
@@ -190,15 +218,39 @@ fn thread_pointer() -> usize {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
+    use std::os::fd::AsRawFd;
 
     use super::{Aside, fork, last_error};
 
+    // One call at a time: both are parts of one test.
     #[test]
-    fn a_copy_goes_on_where_the_original_stands_and_is_not_its_child() {
+    fn a_copy_goes_on_when_it_is_woken_and_ends_when_nobody_can() {
+        goes_on();
+        ends();
+    }
+
+    fn ends() {
+        let (mut read, write) = std::io::pipe().expect("a pipe");
+        // It has the end that would wake it too, unless that was closed before.
+        let woken = std::io::pipe().expect("a pipe").0;
+        // SAFETY: the copy calls nothing that another thread may hold a lock of.
+        match unsafe { fork(woken.as_raw_fd()) }.expect("a copy") {
+            // SAFETY: ends the copy without the tests' harness.
+            Aside::Copy => unsafe { libc::_exit(1) },
+            Aside::Original(_) => {
+                drop(write);
+                assert_eq!(read.read_to_end(&mut Vec::new()).expect("its end"), 0);
+            }
+        }
+    }
+
+    /// Where the original stands, and not as its child.
+    fn goes_on() {
         for round in 0..50_u32 {
             let (mut read, mut write) = std::io::pipe().expect("a pipe");
+            let (woken, mut wake) = std::io::pipe().expect("a pipe");
             // SAFETY: the copy calls nothing that another thread may hold a lock of.
-            match unsafe { fork() }.expect("a copy") {
+            match unsafe { fork(woken.as_raw_fd()) }.expect("a copy") {
                 Aside::Copy => {
                     let numbers = [std::process::id(), std::os::unix::process::parent_id()];
                     let _ = write.write_all(&numbers.map(u32::to_ne_bytes).concat());
@@ -207,6 +259,10 @@ mod tests {
                 }
                 Aside::Original(copy) => {
                     drop(write);
+                    // What comes before it is woken is nothing to it.
+                    // SAFETY: a number, and a signal that would end it.
+                    assert_eq!(unsafe { libc::kill(copy, libc::SIGTERM) }, 0);
+                    wake.write_all(&[1]).expect("it waits");
                     let mut told = Vec::new();
                     read.read_to_end(&mut told).expect("what the copy says");
                     assert_eq!(told.len(), 8, "it has said all of it");

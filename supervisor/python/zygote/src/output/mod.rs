@@ -41,12 +41,7 @@ static METHODS: Definition<[Method; 6]> = Definition(std::cell::UnsafeCell::new(
         flags: METH_NOARGS,
         doc: null(),
     },
-    Method {
-        name: c"fork_aside".as_ptr(),
-        function: aside::fork_aside as *const c_void,
-        flags: METH_NOARGS,
-        doc: null(),
-    },
+    Method { name: c"fork_aside".as_ptr(), function: aside::fork_aside as *const c_void, flags: METH_O, doc: null() },
     Method { name: null(), function: null(), flags: 0, doc: null() },
 ]));
 

@@ -43,7 +43,7 @@ EITHER_WAY := page gateway jupyter runtimes spec policy/test_check.py policy/tes
 	$(addprefix sessions/test_,cell_accounts.py cell_calls.py export.py nodes.py session_ends.py session_files.py turns.py) \
 	$(addprefix faults/test_,canary.py doctor.py gateway.py going.py overload.py reader.py reload.py two_supervisors.py unread.py)
 
-.PHONY: help run test build leave-out runtime runtime-science runtime-table runtime-python313 test-runtimes doctor lint audit unit fuzz manifests test-chart test-scaling suite bench spec scale compat test-balancer test-examples deb image test-vm test-vm-ci clean root tools test-tools vm-tools test-packages test-cluster
+.PHONY: help run test build leave-out runtime runtime-science runtime-table runtime-python313 test-runtimes doctor lint audit unit fuzz manifests test-chart test-scaling suite bench spec scale compat test-balancer test-examples deb image test-vm test-vm-ci test-vm-images clean root tools test-tools vm-tools test-packages test-cluster
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -195,6 +195,10 @@ test-vm: vm-tools deb ## Install the package in a virtual Debian (CLOISTER_VM_RE
 
 test-vm-ci: vm-tools deb ## The part of it that proves the most in a quarter of an hour
 	@$(VM_TEST) -m essential
+
+test-vm-images: vm-tools image ## Run the images with podman and crun in a virtual Debian 13
+	@echo "== the images in a virtual machine"
+	CLOISTER_IMAGES=$(TARGET)/image CLOISTER_TEST_PACKAGES=$$(echo $(VENV)/lib/python3*/site-packages) $(VENV)/bin/python -B -m pytest -q -p no:cacheprovider -s image/machine
 
 define VM_TEST
 echo "== the package in a virtual machine"

@@ -1,4 +1,4 @@
-"""Fixtures: the images, built anew of the programs in CLOISTER_BIN, and a podman that has loaded them."""
+"""Fixtures: the images, built anew of the programs in CLOISTER_BIN, or those that lie in CLOISTER_IMAGES; and a podman that has loaded them."""
 
 import json
 import os
@@ -13,7 +13,8 @@ import pytest
 from podman import Podman
 
 BUILD = Path(__file__).resolve().parents[1] / "build.py"
-PROGRAMS = Path(os.environ["CLOISTER_BIN"])
+MADE = os.environ.get("CLOISTER_IMAGES")
+PROGRAMS = Path(os.environ["CLOISTER_BIN"]) if not MADE else None
 TREE = Path(os.environ.get("CLOISTER_RUNTIME") or "/var/lib/cloister/python")
 
 
@@ -48,11 +49,18 @@ class Image:
 def build(output, programs=PROGRAMS, **environment):
     done = subprocess.run([sys.executable, "-B", BUILD, programs, TREE, output], capture_output=True, text=True, env={**os.environ, **environment})
     assert done.returncode == 0, done.stderr
+    return read(output)
+
+
+def read(output):
     return {name: Image(next(output.glob(f"cloister-{name}-*.tar"))) for name in ("gateway", "supervisor")}
 
 
 @pytest.fixture(scope="session")
 def images():
+    if MADE:
+        yield read(Path(MADE))
+        return
     # Larger than what should be kept for who looks into a failure.
     with tempfile.TemporaryDirectory(prefix="cloister-images-") as directory:
         yield build(Path(directory))

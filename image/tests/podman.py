@@ -1,7 +1,7 @@
 """podman with a place of its own: what it stores, mounts, its control groups and containers go with it, and nothing of the machine changes.
 
-runc, for crun refuses hosts with both versions of control groups; overlays, for without them each container is a copy; no
-registry, no network, no log but its own files. Where podman cannot do its work the tests fail with what it says.
+runc, for crun refuses hosts with both versions of control groups, or what CLOISTER_OCI_RUNTIME names; overlays, for without them each
+container is a copy; no registry, no network, no log but its own files. Where podman cannot do its work the tests fail with what it says.
 """
 
 import os
@@ -18,6 +18,9 @@ SECCOMP = Path(__file__).resolve().parents[1] / "seccomp.json"
 
 # The least that the supervisor needs, docs/deploy.md "In a container".
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "KILL", "SETGID", "SETPCAP", "SETUID")
+RUNTIME = os.environ.get("CLOISTER_OCI_RUNTIME") or "runc"
+# Longer than any start takes, in an emulated machine too.
+PATIENCE = 600
 LIMITS = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
 
 
@@ -29,7 +32,7 @@ class Podman:
         # podman asks for more than a machine may allow, and not for less.
         limits = [f'"{name}={limit(kind)}:{limit(kind)}"' for name, kind in LIMITS.items()]
         settings.write_text(f'[containers]\ndefault_ulimits = [{", ".join(limits)}]\n'
-                            '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\nruntime = "runc"\n')
+                            '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n' f'runtime = "{RUNTIME}"\n')
         self.environment = {**os.environ, "CONTAINERS_CONF": str(settings)}
         # What it stores is in memory, in a namespace of mounts that is there as long as this process, whatever becomes of that.
         store = self.directory / "store"
@@ -44,7 +47,7 @@ class Podman:
         self.started = []
 
     def __call__(self, *arguments, check=True):
-        done = subprocess.run([*self.command, *map(str, arguments)], env=self.environment, capture_output=True, text=True, timeout=300)
+        done = subprocess.run([*self.command, *map(str, arguments)], env=self.environment, capture_output=True, text=True, timeout=PATIENCE)
         assert not check or done.returncode == 0, f"podman {arguments[0]}: {done.stdout}{done.stderr}"
         return done
 
@@ -67,7 +70,7 @@ class Podman:
         """Until a container's log says it; a container that ends without it has failed."""
         command = [*self.command, "logs", "--follow", name]
         with subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as log:
-            patience = threading.Timer(120, log.kill)
+            patience = threading.Timer(PATIENCE, log.kill)
             patience.start()
             said = []
             for line in log.stdout:

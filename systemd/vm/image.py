@@ -28,26 +28,26 @@ MASKED = ("apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer", "fs
 NETWORK = "[Match]\nName=en* eth*\n[Network]\nDHCP=ipv4\n"
 
 
-def image(release):
-    """The directory of the release's image, built if this recipe has not been built before."""
-    recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+def image(release, *more):
+    """The directory of the release's image, with more packages if they are named, built if this recipe has not been built before."""
+    recipe = hashlib.sha256(Path(__file__).read_bytes() + " ".join(more).encode()).hexdigest()[:12]
     directory = CACHE / f"debian-{release}-{recipe}"
     if not directory.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".debian-{release}-", dir=CACHE))
         try:
-            build(RELEASES[release], scratch)
+            build(RELEASES[release], scratch, more)
             scratch.rename(directory)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     return directory
 
 
-def build(codename, scratch):
+def build(codename, scratch, more):
     root = scratch / "root"
     with step(f"install Debian {codename}"):
         mirror = filter(None, [os.environ.get("CLOISTER_VM_MIRROR")])
-        run("mmdebstrap", "--variant=minbase", "--aptopt=APT::Install-Recommends false", f"--include={','.join(PACKAGES)}",
+        run("mmdebstrap", "--variant=minbase", "--aptopt=APT::Install-Recommends false", f"--include={','.join((*PACKAGES, *more))}",
             codename, root, *mirror)
     with step("configure it"):
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "cloister-vm", "-f", scratch / "key")

@@ -19,6 +19,7 @@ SECCOMP = Path(__file__).resolve().parents[1] / "seccomp.json"
 # The least that the supervisor needs, docs/deploy.md "In a container".
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "KILL", "SETGID", "SETPCAP", "SETUID")
 RUNTIME = os.environ.get("CLOISTER_OCI_RUNTIME") or "runc"
+APPARMOR = Path("/sys/kernel/security/apparmor/profiles").exists()
 # Longer than any start takes, in an emulated machine too.
 PATIENCE = 600
 LIMITS = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
@@ -31,7 +32,7 @@ class Podman:
         settings = self.directory / "containers.conf"
         # podman asks for more than a machine may allow, and not for less.
         limits = [f'"{name}={limit(kind)}:{limit(kind)}"' for name, kind in LIMITS.items()]
-        settings.write_text(f'[containers]\ndefault_ulimits = [{", ".join(limits)}]\n'
+        settings.write_text(f'[containers]\nlog_driver = "k8s-file"\ndefault_ulimits = [{", ".join(limits)}]\n'
                             '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n' f'runtime = "{RUNTIME}"\n')
         self.environment = {**os.environ, "CONTAINERS_CONF": str(settings)}
         # What it stores is in memory, in a namespace of mounts that is there as long as this process, whatever becomes of that.
@@ -101,7 +102,7 @@ def limit(kind):
     return most if hard == resource.RLIM_INFINITY else min(hard, most)
 
 
-def least(without=(), unmask=True, cgroups=True, seccomp=SECCOMP):
+def least(without=(), unmask=True, cgroups=True, seccomp=SECCOMP, apparmor=os.environ.get("CLOISTER_APPARMOR") or "unconfined"):
     """The context with the least privilege in which the supervisor runs; or with something of it missing."""
     options = ["--read-only", "--network", "none", "--security-opt", "no-new-privileges", "--security-opt", f"seccomp={seccomp}", "--cap-drop", "ALL"]
     for capability in sorted({*CAPABILITIES} - {*without}):
@@ -111,6 +112,6 @@ def least(without=(), unmask=True, cgroups=True, seccomp=SECCOMP):
     # On version 2 the container's own is mounted, and may be written to where nothing is masked.
     if cgroups and not (CGROUPS / "cgroup.controllers").exists():
         options += ["--volume", f"{CGROUPS}:{CGROUPS}:rw"]
-    if Path("/sys/kernel/security/apparmor/profiles").exists():
-        options += ["--security-opt", "apparmor=unconfined"]
+    if APPARMOR and apparmor:
+        options += ["--security-opt", f"apparmor={apparmor}"]
     return options

@@ -6,10 +6,11 @@ Each is the least one of test_run.py, in which doctor is satisfied, without one 
 import json
 
 import pytest
-from podman import CAPABILITIES, CGROUPS, SECCOMP, least
+from podman import APPARMOR, CAPABILITIES, CGROUPS, SECCOMP, least
 
 ALL = "[CHOWN, DAC_OVERRIDE, KILL, SETGID, SETUID, SETPCAP]"
-needs_version_one = pytest.mark.skipif((CGROUPS / "cgroup.controllers").exists(), reason="on version 2 what unmasks /proc makes this writable too")
+VERSION_TWO = (CGROUPS / "cgroup.controllers").exists()
+needs_version_one = pytest.mark.skipif(VERSION_TWO, reason="on version 2 what unmasks /proc makes this writable too")
 
 
 @pytest.fixture
@@ -37,11 +38,18 @@ def without(tmp_path, call):
     return file
 
 
+@needs_version_one
 def test_a_masked_proc(doctor):
     failed = doctor(least(unmask=False))
     assert set(failed) == {"sandbox"}
     assert "fsmount proc" in failed["sandbox"] and "/proc is masked" in failed["sandbox"] and "procMount: Unmasked" in failed["sandbox"]
     assert "filter" not in failed["sandbox"]
+
+
+@pytest.mark.skipif(not VERSION_TWO, reason="on version 1 the control groups are mounted by themselves")
+def test_a_masked_proc_leaves_control_groups_read_only(doctor):
+    failed = doctor(least(unmask=False))
+    assert set(failed) == {"cgroup"} and "read-only" in failed["cgroup"], failed
 
 
 @needs_version_one
@@ -63,6 +71,12 @@ def test_a_missing_capability(doctor, capability):
     failed = doctor(least(without=[capability]))
     assert failed == {"capabilities": f"CAP_{capability} missing: securityContext.capabilities: {{drop: [ALL], add: {ALL}}} "
                                       "(systemd: CapabilityBoundingSet=)"}
+
+
+@pytest.mark.skipif(not APPARMOR, reason="there is no AppArmor here")
+def test_the_profile_that_containers_have_by_default(doctor):
+    failed = doctor(least(apparmor=None))
+    assert any("AppArmor profile containers-default" in found and "appArmorProfile: {type: Unconfined}" in found for found in failed.values()), failed
 
 
 def test_another_user_than_root(doctor):

@@ -177,9 +177,11 @@ pub fn label() -> String {
     fs::read_to_string("/proc/self/attr/apparmor/current").unwrap_or_default()
 }
 
-/// The profile of AppArmor in a label such as `containers-default-0.50.1 (enforce)`.
+/// The profile of AppArmor in a label such as `containers-default-0.50.1 (enforce)`; or the profiles, of which some are enforced, where
+/// that of who started it stays in force beside: `containers-default-0.62.2//&crun (mixed)`.
 fn profile(label: &str) -> Option<String> {
-    label.trim().strip_suffix(" (enforce)").map(str::to_owned)
+    let label = label.trim();
+    label.strip_suffix(" (enforce)").or_else(|| label.strip_suffix(" (mixed)")).map(str::to_owned)
 }
 
 fn shortened(paths: &[String]) -> String {
@@ -253,6 +255,7 @@ mod tests {
     #[test]
     fn a_label_is_a_profile_where_it_is_enforced() {
         assert_eq!(profile("containers-default-0.50.1 (enforce)\n").as_deref(), Some("containers-default-0.50.1"));
+        assert_eq!(profile("containers-default//&crun (mixed)\n").as_deref(), Some("containers-default//&crun"));
         for free in ["unconfined\n", "", "x (complain)\n"] {
             assert_eq!(profile(free), None);
         }

@@ -60,7 +60,7 @@ KINDS = {
     "processor time": ("x += 1\nwhile True: pass", ("cpu_limit", "timeout"), False),
     "a thread that stays": ("x += 1; threading.Thread(target=time.sleep, args=(30,), daemon=True).start()", None, True),
     "a child that stays": ("x += 1\nif os.fork() == 0:\n    time.sleep(30)\n    os._exit(0)", None, True),
-    "children": (CHILDREN, "exception", True),
+    "children": (CHILDREN, "process_limit", True),
     "output": ("x += 1; print('x' * 5_000_000)", None, True),
     "a file": ("x += 1; log.write('x' * 10_000); log.flush()", None, True),
     "interrupt": ("x += 1\nwhile True: time.sleep(1)", "interrupted", None),

@@ -198,7 +198,8 @@ impl Slots {
 
     /// Gives a slot back. Its control group must be empty.
     pub fn release(&self, lease: Lease) {
-        let Lease { slot, cgroup, mut permit } = lease;
+        let Lease { slot, mut cgroup, mut permit } = lease;
+        cgroup.forget_freezer();
         let mut stock = self.stock();
         if stock.all.len() > stock.wanted {
             // One too many since a reload: it goes, and its permit with it.

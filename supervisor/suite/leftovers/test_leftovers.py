@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from client import eventually
-from service import name_of
+from service import WARM, name_of
 from tongue import RUN, SPIN
 
 MIXED = [
@@ -77,6 +77,25 @@ def test_jobs_of_every_kind_leave_nothing(start_service):
     assert at_rest(service) == before
     listed = [int(pid) for path in service.slot_groups("cgroup.procs") for pid in path.read_text().split()]
     assert {name_of(pid) for pid in listed} <= {"parked"}
+
+
+@pytest.mark.skipif(not WARM, reason="what is left depends on nothing that is kept warm")
+def test_sessions_of_every_end_leave_nothing(start_service):
+    service = start_service(supervisor={"slots": 2})
+    open_one = lambda: service.client.http.post("/sessions", json={}).json()["session"]
+    run = lambda session, code: service.client.http.post(f"/sessions/{session}/execute", json={"code": code}).status_code
+    service.client.http.delete(f"/sessions/{open_one()}")
+    before = at_rest(service)
+    for _ in range(2):
+        sessions = [open_one() for _ in range(4)]
+        assert [run(session, "import os, threading; x = 1") for session in sessions] == [200] * 4
+        assert run(sessions[0], "os._exit(1)") == 422 and run(sessions[0], "x") == 200
+        assert run(sessions[1], "os.fork() or __import__('time').sleep(60)") == 200
+        # It ends its checkpoint, and then itself.
+        assert run(sessions[2], "import signal\nfor n in range(2, 99):\n    try: n == os.getpid() or os.kill(n, signal.SIGKILL)\n    except OSError: pass\nos._exit(1)") == 422
+        for session in sessions:
+            assert service.client.http.delete(f"/sessions/{session}").status_code in (204, 410)
+    assert at_rest(service) == before
 
 
 def test_memory_of_the_supervisor_is_flat(start_service):

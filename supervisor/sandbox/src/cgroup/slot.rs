@@ -88,6 +88,11 @@ impl SlotCgroup {
         Ok(())
     }
 
+    /// From now on nothing in it can be stopped, for it is nobody's.
+    pub fn forget_freezer(&mut self) {
+        self.freezer = None;
+    }
+
     /// Stops all in it, or lets it go on; without effect on one that cannot be stopped.
     ///
     /// # Errors

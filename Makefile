@@ -43,7 +43,7 @@ EITHER_WAY := page gateway jupyter runtimes spec policy/test_check.py policy/tes
 	$(addprefix sessions/test_,cell_accounts.py cell_calls.py export.py nodes.py session_ends.py session_files.py turns.py) \
 	$(addprefix faults/test_,canary.py doctor.py gateway.py going.py overload.py reader.py reload.py two_supervisors.py unread.py)
 
-.PHONY: help run test build leave-out runtime runtime-science runtime-table runtime-python313 test-runtimes doctor lint audit unit fuzz manifests test-chart test-scaling suite bench spec scale compat test-balancer test-examples deb image test-vm test-vm-ci test-vm-images clean root tools test-tools vm-tools test-packages test-cluster
+.PHONY: help run test build leave-out runtime runtime-science runtime-table runtime-python313 test-runtimes doctor lint audit unit fuzz manifests test-chart test-scaling suite bench soak spec scale compat test-balancer test-examples deb image test-vm test-vm-ci test-vm-images clean root tools test-tools vm-tools test-packages test-cluster
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -156,6 +156,11 @@ bench: root runtime build $(if $(findstring --without-used,$(BENCH_OPTIONS)),,te
 	@echo "== bench"
 	$(PYTHON) supervisor/runtime/test_tools.py $(TARGET)/bench-venv requirements-bench.txt wrk
 	CLOISTER_BIN=$(TARGET)/release $(TARGET)/bench-venv/bin/python -B supervisor/bench/bench.py --out $(TARGET)/bench $(BENCH_OPTIONS)
+
+soak: root runtime build ## Run 20,000 cells in 50 sessions with failures of each kind, and see that nothing is left (SOAK_OPTIONS)
+	@echo "== soak"
+	$(PYTHON) supervisor/runtime/test_tools.py $(TARGET)/bench-venv requirements-bench.txt
+	CLOISTER_BIN=$(TARGET)/release $(TARGET)/bench-venv/bin/python -B supervisor/bench/soak.py $(SOAK_OPTIONS)
 
 spec: root test-tools runtime build ## Count what a job costs each part, warm, cold and started (SPEC_OPTIONS)
 	@echo "== spec"

@@ -26,7 +26,7 @@ TESTS = ("test_run.py", "test_refused.py")
 def machine(tmp_path_factory):
     scratch = tmp_path_factory.mktemp("luggage")
     tree, disk = scratch / "tree", scratch / "luggage.raw"
-    for part in ("image/tests", "image/seccomp.json", "systemd/apparmor"):
+    for part in ("image/tests", "image/seccomp.json", "systemd/apparmor", "kubernetes/overlays"):
         (tree / part).parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (REPOSITORY / part).is_dir() else shutil.copy
         copy(REPOSITORY / part, tree / part)

@@ -19,6 +19,7 @@ SECCOMP = Path(__file__).resolve().parents[1] / "seccomp.json"
 # The least that the supervisor needs, docs/deploy.md "In a container".
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "KILL", "SETGID", "SETPCAP", "SETUID")
 RUNTIME = os.environ.get("CLOISTER_OCI_RUNTIME") or "runc"
+VERSION_TWO = (CGROUPS / "cgroup.controllers").exists()
 APPARMOR = Path("/sys/kernel/security/apparmor/profiles").exists()
 # Longer than any start takes, in an emulated machine too.
 PATIENCE = 600
@@ -110,7 +111,7 @@ def least(without=(), unmask=True, cgroups=True, seccomp=SECCOMP, apparmor=os.en
     if unmask:
         options += ["--security-opt", "unmask=ALL"]
     # On version 2 the container's own is mounted, and may be written to where nothing is masked.
-    if cgroups and not (CGROUPS / "cgroup.controllers").exists():
+    if cgroups and not VERSION_TWO:
         options += ["--volume", f"{CGROUPS}:{CGROUPS}:rw"]
     if APPARMOR and apparmor:
         options += ["--security-opt", f"apparmor={apparmor}"]

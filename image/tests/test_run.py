@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from podman import least
+from podman import VERSION_TWO, least
 
 GATEWAY = ("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--read-only")
+OVERLAYS = Path(__file__).resolve().parents[2] / "kubernetes/overlays"
 SIX = 1 << 0 | 1 << 1 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8
 
 ASK = """
@@ -89,6 +90,16 @@ def test_doctor_is_satisfied(podman, images):
     told = podman.run(images["supervisor"].name, "doctor", options=[*least(), "--entrypoint", "/usr/bin/cloister"])
     rows = told.stdout.splitlines()[1:]
     assert len(rows) > 30 and all(row.startswith("ok") for row in rows), told.stdout
+
+
+@pytest.mark.skipif(not VERSION_TWO, reason="control groups of version 1 cannot be ruled from inside of a user namespace")
+def test_doctor_is_satisfied_in_a_user_namespace_with_as_many_ids_as_a_pod_has(podman, images):
+    policy = OVERLAYS / "host-users-false/policy.toml"
+    ids = [option for kind in ("uidmap", "gidmap") for option in (f"--{kind}", "0:200000:65536")]
+    options = [*least(), *ids, "--volume", f"{policy}:/etc/cloister/policy.toml:ro", "--entrypoint", "/usr/bin/cloister"]
+    told = podman.run(images["supervisor"].name, "doctor", options=options, check=False)
+    rows = told.stdout.splitlines()[1:]
+    assert len(rows) > 30 and all(row.startswith("ok") for row in rows), told
 
 
 def test_a_gateway_that_nobody_said_anything_about_serves_no_strangers(podman, images):

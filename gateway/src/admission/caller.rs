@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::response::Response;
 use cloister_protocol::{DEFAULT_PROFILE, ErrorCode, SpentQuota, Tenant};
@@ -85,9 +86,11 @@ impl Admission {
 }
 
 impl Caller {
-    /// The same for more that it has asked for by the same request, which is let in by itself.
-    #[must_use]
-    pub fn again(&self) -> Self {
+    /// The same for more that it has asked for by the same request, which is let in by itself, as soon as its key may send one more.
+    pub async fn again(&self) -> Self {
+        while let Some(Err(standing)) = self.key.as_deref().map(Key::take) {
+            tokio::time::sleep(Duration::from_secs(standing.reset)).await;
+        }
         Self { tenant: self.tenant, key: self.key.clone(), standing: None, permit: OnceLock::new() }
     }
 

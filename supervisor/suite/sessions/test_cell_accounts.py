@@ -55,3 +55,25 @@ def test_a_key_has_sessions_of_its_profiles_alone(start_service, keys):
     service = start_service(gateway_options=["--keys", keys.path], policy='[profile.small]\nextends = "default"\nmemory = "128MiB"\n')
     assert refused(service.client.http.post("/sessions", json={}, headers=key), 403, "forbidden")
     assert Session(service.client, headers=key, profile="small").value("1") == 1
+
+
+def test_cells_that_open_a_session_count_each_as_any_other(tenants, start_service):
+    service = start_service(gateway_options=tenants.options)
+    key = bearer(tenants.key(service, "few", "--jobs", "3", "--concurrency", "1"))
+    ask = lambda cells: service.client.http.post("/sessions", json={"cells": [{"code": "x = 1"}] * cells}, headers=key)
+    answer = ask(2)
+    assert answer.status_code == 201 and answer.json()["usage"]["cells"] == 2, answer.text
+    assert [event["outcome"] for event in tenants.events()].count("returned") == 2
+    # The second of these is one too many for the day: nothing of the session stays.
+    assert refused(ask(2), 429, "quota_exceeded")
+    assert [session["session"] for session in service.client.http.get("/sessions", headers=key).json()["sessions"]] == [answer.json()["session"]]
+
+
+def test_cells_that_open_a_session_come_as_fast_as_the_key_may_send(start_service, keys):
+    key = bearer(keys("new", "slow", "--rate", "2/s"))
+    service = start_service(gateway_options=["--keys", keys.path])
+    answer = service.client.http.post("/sessions", json={"cells": [{"code": "import time; t = globals().setdefault('t', [])\nt.append(time.monotonic())"}] * 5}, headers=key)
+    assert answer.status_code == 201, answer.text
+    session = answer.json()["session"]
+    times = eventually(lambda: service.client.http.post(f"/sessions/{session}/execute", json={"code": "t"}, headers=key).json().get("result"))
+    assert len(times) == 5 and times[-1] - times[0] >= 1, times

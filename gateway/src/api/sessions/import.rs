@@ -18,6 +18,9 @@ use crate::upstream::order::{SessionOrder, Wish};
 /// The most of a cell's answer that is looked at for why it failed.
 const LARGEST_FAILURE: usize = 256 * 1024;
 
+/// How much is told of each failure, in characters: there may be thousands.
+const LONGEST_MESSAGE: usize = 200;
+
 /// The most of what is told of a session.
 const LARGEST_INFO: usize = 64 * 1024;
 
@@ -40,7 +43,7 @@ pub struct FailedCell {
     cell: usize,
     /// The code of its error.
     code: String,
-    /// What its error says.
+    /// What its error says, or the beginning of that.
     message: String,
 }
 
@@ -95,7 +98,7 @@ pub async fn run_cells(
     let (mut failed, count) = (Vec::new(), cells.len());
     for (at, SessionCell { code }) in cells.into_iter().enumerate() {
         let number = at + 1;
-        failed.extend(app.run_imported((session, &caller.again()), (number, count), code).await?);
+        failed.extend(app.run_imported((session, &caller.again().await), (number, count), code).await?);
     }
     let info = app.order(session, caller, &SessionOrder::plain(Method::GET, format!("/{session}"))).await;
     if info.status() != StatusCode::OK {
@@ -135,6 +138,7 @@ impl App {
         };
         let message: String = serde_json::from_str(message.get()).unwrap_or_default();
         if status == StatusCode::UNPROCESSABLE_ENTITY && restored != Some(false) {
+            let message = message.chars().take(LONGEST_MESSAGE).collect();
             return Ok(Some(FailedCell { cell: number, code, message }));
         }
         let known = ErrorCode::parse(&code).filter(|code| code.status() == status.as_u16());

@@ -1,7 +1,9 @@
 """The images loaded and run as a pod would, with the least privilege: docs/deploy.md, "In a container"."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -93,8 +95,10 @@ def test_doctor_is_satisfied(podman, images):
 
 
 @pytest.mark.skipif(not VERSION_TWO, reason="control groups of version 1 cannot be ruled from inside of a user namespace")
-def test_doctor_is_satisfied_in_a_user_namespace_with_as_many_ids_as_a_pod_has(podman, images):
-    policy = OVERLAYS / "host-users-false/policy.toml"
+def test_doctor_is_satisfied_in_a_user_namespace_with_as_many_ids_as_a_pod_has(podman, images, tmp_path):
+    # Of the root of that namespace, as the files of a pod's volumes are.
+    policy = Path(shutil.copy(OVERLAYS / "host-users-false/policy.toml", tmp_path))
+    os.chown(policy, 200000, 200000)
     ids = [option for kind in ("uidmap", "gidmap") for option in (f"--{kind}", "0:200000:65536")]
     options = [*least(), *ids, "--volume", f"{policy}:/etc/cloister/policy.toml:ro", "--entrypoint", "/usr/bin/cloister"]
     told = podman.run(images["supervisor"].name, "doctor", options=options, check=False)

@@ -28,7 +28,7 @@ def luggage(tmp_path_factory):
     """A disk with the package, the one before it, a package index, and what the suite needs inside. Copying it all over ssh would take minutes."""
     scratch = tmp_path_factory.mktemp("luggage")
     tree, disk = scratch / "tree", scratch / "luggage.raw"
-    for part in ("supervisor/suite", "supervisor/compat/programs"):
+    for part in ("supervisor/suite", "supervisor/bench", "supervisor/compat/programs"):
         shutil.copytree(REPOSITORY / part, tree / "cloister" / part)
     (tree / "cloister/policy").mkdir()
     shutil.copy(REPOSITORY / "policy/policy.toml", tree / "cloister/policy")

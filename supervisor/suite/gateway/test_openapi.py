@@ -15,7 +15,7 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 
 SESSION = "/sessions/{id}"
 OF_SESSIONS = {("/sessions", "POST"), ("/sessions", "GET"), (SESSION, "GET"), (SESSION, "DELETE"), (f"{SESSION}/execute", "POST"),
-               (f"{SESSION}/interrupt", "POST"), (f"{SESSION}/files", "GET"), *((SESSION + "/files/{path}", method) for method in ("GET", "PUT", "DELETE"))}
+               (f"{SESSION}/interrupt", "POST"), (f"{SESSION}/export", "GET"), (f"{SESSION}/files", "GET"), *((SESSION + "/files/{path}", method) for method in ("GET", "PUT", "DELETE"))}
 
 PAGES = {("/", "GET"), ("/healthz", "GET"), ("/readyz", "GET"), ("/openapi.json", "GET")}
 
@@ -139,6 +139,14 @@ def test_a_session_is_as_the_document_says(api, session):
     listed = api["/sessions"]["GET"].Case().call()
     api["/sessions"]["GET"].validate_response(listed)
     assert session["id"] in [told["session"] for told in listed.json()["sessions"]]
+    asked(f"{SESSION}/execute", "POST", 200, body={"code": "x = 1"}, media_type="application/json")
+    export = asked(f"{SESSION}/export", "GET", 200).json()
+    assert export["cells"] == [{"code": "x = 1"}] and [file["path"] for file in export["files"]] == ["in/a"]
+    export["cells"].append({"code": "1 / 0"})
+    imported = api["/sessions"]["POST"].Case(body=export, media_type="application/json").call()
+    api["/sessions"]["POST"].validate_response(imported)
+    assert [failed["cell"] for failed in imported.json()["failed"]] == [2]
+    api[SESSION]["DELETE"].Case(path_parameters={"id": imported.json()["session"]}).call()
     asked(SESSION, "DELETE", 204)
     assert asked(SESSION, "GET", 410).json()["error"]["reason"] == "closed"
     asked(f"{SESSION}/execute", "POST", 410, body={"code": "1"}, media_type="application/json")

@@ -95,9 +95,9 @@ class Soaked:
     def step(self, kind):
         """One cell, of this kind; and then whether what was done was done once."""
         code, expected, counts = KINDS.get(kind, (PLAIN, None, True))
-        if kind.startswith("interrupt") or kind.startswith("an interrupt"):
+        if expected == "interrupted":
             self.interrupted(code)
-        elif kind == "who sent it leaves":
+        elif expected == "left":
             self.left(code)
         else:
             answer = self.run(code, **({"timeout_ms": SHORT[kind]} if kind in SHORT else {}))
@@ -115,27 +115,33 @@ class Soaked:
         self.x = told
 
     def interrupted(self, code):
-        cell = threading.Thread(target=self.in_a_connection_of_its_own, args=(code,))
+        cell = threading.Thread(target=self.answered, args=(code,))
         cell.start()
-        while self.ask("GET", self.path)[1]["state"] != "running":
-            time.sleep(0.001)
+        self.wait_until_it_runs()
         while cell.is_alive():
             self.ask("POST", f"{self.path}/interrupt")
             cell.join(0.05)
         assert self.answer["error"]["code"] == "interrupted", self.answer
 
-    def in_a_connection_of_its_own(self, code):
-        kept = http.client.HTTPConnection(self.address, timeout=120)
-        kept.request("POST", f"{self.path}/execute", json.dumps({"code": code}), {"Content-Type": "application/json"})
-        self.answer = json.loads(kept.getresponse().read())
-        kept.close()
+    def sent(self, code):
+        """A connection of its own that a cell was sent over."""
+        own = http.client.HTTPConnection(self.address, timeout=120)
+        own.request("POST", f"{self.path}/execute", json.dumps({"code": code}), {"Content-Type": "application/json"})
+        return own
 
-    def left(self, code):
-        kept = http.client.HTTPConnection(self.address, timeout=120)
-        kept.request("POST", f"{self.path}/execute", json.dumps({"code": code}), {"Content-Type": "application/json"})
+    def answered(self, code):
+        own = self.sent(code)
+        self.answer = json.loads(own.getresponse().read())
+        own.close()
+
+    def wait_until_it_runs(self):
         while self.ask("GET", self.path)[1]["state"] != "running":
             time.sleep(0.001)
-        kept.close()
+
+    def left(self, code):
+        own = self.sent(code)
+        self.wait_until_it_runs()
+        own.close()
 
     def check(self):
         assert self.run("x")["result"] == self.x, (self.number, self.x)
@@ -176,16 +182,15 @@ def soak(service, arguments):
                 session, turn = next(turns, (None, None))
             if session is None:
                 return
+            kind = [*KINDS][(turn + session.number) % len(KINDS)]
             try:
                 with busy[session]:
                     for _ in range(arguments.fails - 1):
                         session.step("plain")
-                    kind = [*KINDS][(turn + session.number) % len(KINDS)]
                     session.step(kind)
                     session.check()
                 counted[kind] += 1
             except Exception as error:
-                kind = [*KINDS][(turn + session.number) % len(KINDS)]
                 wrong.append(f"{kind}: session {session.number}, turn {turn}: {type(error).__name__}: {error}")
 
     clients = [threading.Thread(target=client) for _ in range(arguments.clients)]

@@ -10,6 +10,7 @@ from .captured import RESULT_FD, os_close, os_fstat, os_open, os_write
 from .encode import dump
 from .report import encode_error
 from .telling import pipe_turn, tell
+from .texts import encodable
 
 MOST_LISTED, MOST_SEEN, MOST_IN_PATH = 1000, 100_000, 4096
 PIECE = 1 << 16
@@ -119,7 +120,7 @@ class SessionFiles:
         tell(b"F", b'{"files":' + dump(files) + b',"cells":' + cells + b"}")
 
     def content(self, path, most):
-        if not encodable_as_is(path):
+        if encodable(path) != path:
             raise Refused("invalid_request", "the name of a file is no text: have a cell give it another")
         file = self.open_regular(self.whole(path), os.O_RDONLY | os.O_NOFOLLOW)
         try:
@@ -172,13 +173,6 @@ class SessionFiles:
             return None
         at = in_utc(min(max(int(found.st_mtime), 0), LAST_SECOND))
         return {"path": path, "size": found.st_size, "modified": written_time("%Y-%m-%dT%H:%M:%SZ", at)}
-
-
-def encodable_as_is(path):
-    try:
-        return bool(path.encode())
-    except UnicodeEncodeError:
-        return False
 
 
 def read_piece(file, count):

@@ -5,7 +5,7 @@
 
 use axum::response::Response;
 use cloister_protocol::{CellRequest, ErrorCode, JobId, SessionRequest, Writer};
-use hyper::{Method, StatusCode};
+use hyper::StatusCode;
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::Serializer as _;
 use serde_json::value::RawValue;
@@ -16,7 +16,7 @@ use crate::api::app::App;
 use crate::api::job::Sent;
 use crate::api::refusal::{refuse, refuse_with};
 use crate::api::sessions::several::canonical;
-use crate::upstream::order::{SessionOrder, Wish};
+use crate::upstream::order::Wish;
 
 /// What asks for a session that is not there yet.
 pub const NEW: &str = "new";
@@ -137,8 +137,7 @@ impl App {
         let answer = self.run(id, caller, Wish::default(), sent).await;
         let status = answer.as_ref().map_or_else(|refusal| refusal.status(), Response::status);
         if is_new && !matches!(status, StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY) {
-            self.order(id, caller, &SessionOrder::plain(Method::DELETE, format!("/{session}"))).await;
-            self.sessions.forget(session, caller.tenant());
+            self.close_untold(session, caller.tenant()).await;
         }
         answer
     }

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use cloister_program::{ReadError, read_whole};
-use cloister_protocol::{CELLS, EXPORT, ErrorCode, JobId, SessionRequest};
+use cloister_protocol::{CELLS, EXPORT, ErrorCode, InvalidRequest, JobId, SessionRequest};
 use hyper::body::Bytes;
 use hyper::{Method, StatusCode};
 
@@ -15,10 +15,9 @@ use crate::admission::caller::Caller;
 use crate::api::app::App;
 use crate::api::asked::Asked;
 use crate::api::methods::misdirected;
-use crate::api::refusal::{json, refuse, refuse_with};
+use crate::api::refusal::{json, refuse};
 use crate::api::schemas;
-use crate::api::sessions::order::session_in;
-use crate::upstream::order::SessionOrder;
+use crate::api::sessions::order::{carry_out, session_in};
 
 /// The path.
 pub const PATH: &str = "/sessions/{id}/export";
@@ -65,22 +64,23 @@ pub async fn export(State(app): State<Arc<App>>, asked: Asked) -> Response {
     asked.answered(async |id, caller, request| exported(&app, id, caller, request).await).await
 }
 
-async fn exported(app: &App, id: JobId, caller: &Caller, request: Request) -> Result<Response, Box<Response>> {
-    let (session, _) = session_in(id, &request)?;
+fn asked_for(id: JobId, request: &Request) -> Result<(JobId, String), Box<Response>> {
+    let (session, _) = session_in(id, request)?;
     let what = match request.uri().query() {
         Some(WITHOUT) => CELLS,
         query if WITH.contains(&query) => EXPORT,
-        _ => return Err(Box::new(misdirected(id, ErrorCode::InvalidRequest, OTHER_QUERY, &request))),
+        _ => return Err(Box::new(misdirected(id, ErrorCode::InvalidRequest, OTHER_QUERY, request))),
     };
-    let mut memory = app.bodies.begin(caller.tenant());
-    app.read(id, request.into_body(), &mut memory).await?;
-    caller.enter().map_err(|refused| Box::new(refuse_with(id, refused)))?;
-    let response = app.order(id, caller, &SessionOrder::plain(Method::GET, format!("/{session}/{what}"))).await;
-    let response = app.told_of(id, caller.tenant(), session, response).await;
+    Ok((session, format!("/{session}/{what}")))
+}
+
+async fn exported(app: &App, id: JobId, caller: &Caller, request: Request) -> Result<Response, Box<Response>> {
+    let (session, response) = carry_out(app, (id, caller), request, (Method::GET, asked_for)).await?;
     if response.status() != StatusCode::OK {
         return Ok(response);
     }
     let profile = app.profile_of(id, caller.tenant(), session).await?;
+    let mut memory = app.bodies.begin(caller.tenant());
     let said = app.read_export(id, response.into_body(), &mut memory).await?;
     // It is the session's own word, and becomes what whoever is given it may send on as his.
     let read = move |said: Vec<u8>| {
@@ -89,9 +89,8 @@ async fn exported(app: &App, id: JobId, caller: &Caller, request: Request) -> Re
         Ok(serde_json::to_vec(&request).expect("strings and numbers"))
     };
     let read = memory.work(said, read).await;
-    let body = read.map_err(|wrong: cloister_protocol::InvalidRequest| {
-        Box::new(refuse(id, ErrorCode::InvalidRequest, format!("{NONE}: {wrong}")))
-    })?;
+    let body = read
+        .map_err(|wrong: InvalidRequest| Box::new(refuse(id, ErrorCode::InvalidRequest, format!("{NONE}: {wrong}"))))?;
     Ok(json(id, Bytes::from_owner(Kept { body, _memory: memory })))
 }
 

@@ -16,10 +16,8 @@ use crate::admission::caller::Caller;
 use crate::api::app::App;
 use crate::api::asked::Asked;
 use crate::api::methods::misdirected;
-use crate::api::refusal::refuse_with;
 use crate::api::schemas;
-use crate::api::sessions::order::session_in;
-use crate::upstream::order::SessionOrder;
+use crate::api::sessions::order::{Place, carry_out, session_in};
 
 /// Where they are told of.
 pub const LIST_PATH: &str = "/sessions/{id}/files";
@@ -29,9 +27,6 @@ const PATH: &str = "/sessions/{id}/files/{path}";
 
 /// The same for the router: with slashes in it.
 pub const ROUTE: &str = "/sessions/{id}/files/{*path}";
-
-/// What the content of a file is sent as.
-const BYTES: &str = "application/octet-stream";
 
 /// What of a path is written otherwise on the way: all that is neither unreserved nor a slash (RFC 3986, 2.3).
 const QUOTED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -152,26 +147,10 @@ pub async fn delete(State(app): State<Arc<App>>, asked: Asked) -> Response {
     ordered(&app, asked, Method::DELETE, named).await
 }
 
-/// To which session an order goes and where in it, by the path of a request: a refusal, if nowhere.
-type Place = fn(JobId, &Request) -> Result<(JobId, String), Box<Response>>;
-
 /// Hands an order on.
 async fn ordered(app: &App, asked: Asked, method: Method, place: Place) -> Response {
-    let answer = async |id, caller: &Caller, request: Request| {
-        let (session, path) = place(id, &request)?;
-        let mut memory = app.bodies.begin(caller.tenant());
-        let body = match method {
-            Method::PUT => app.read_plain(id, request, &mut memory).await?,
-            // Of no use, and read so that the connection can be used again.
-            _ => app.read(id, request.into_body(), &mut memory).await?,
-        };
-        caller.enter().map_err(|refused| Box::new(refuse_with(id, refused)))?;
-        let order = match method {
-            Method::PUT => SessionOrder { method, path, media_type: BYTES, body: body.into() },
-            _ => SessionOrder::plain(method, path),
-        };
-        let response = app.order(id, caller, &order).await;
-        Ok(app.told_of(id, caller.tenant(), session, response).await)
+    let answer = async |id, caller: &Caller, request| {
+        carry_out(app, (id, caller), request, (method, place)).await.map(|(_, response)| response)
     };
     asked.answered(answer).await
 }

@@ -13,6 +13,7 @@ use crate::admission::caller::Caller;
 use crate::api::app::App;
 use crate::api::job::Sent;
 use crate::api::refusal::{json, refuse};
+use crate::api::sessions::order::read_info;
 use crate::upstream::order::{SessionOrder, Wish};
 
 /// The most of a cell's answer that is looked at for why it failed.
@@ -20,9 +21,6 @@ const LARGEST_FAILURE: usize = 256 * 1024;
 
 /// How much is told of each failure, in characters: there may be thousands.
 const LONGEST_MESSAGE: usize = 200;
-
-/// The most of what is told of a session.
-const LARGEST_INFO: usize = 64 * 1024;
 
 /// A session that was opened.
 #[derive(utoipa::ToSchema)]
@@ -61,11 +59,7 @@ impl Drop for Unfinished {
             return;
         }
         let (app, session, tenant) = (Arc::clone(&self.app), self.session, self.tenant);
-        app.sessions.forget(session, tenant);
-        tokio::spawn(async move {
-            let close = SessionOrder::plain(Method::DELETE, format!("/{session}"));
-            let _ = app.supervisor.ask_of_sessions(session, tenant, &close).await;
-        });
+        tokio::spawn(async move { app.close_untold(session, tenant).await });
     }
 }
 
@@ -105,7 +99,7 @@ pub async fn run_cells(
         return Err(Box::new(info));
     }
     unfinished.is_done = true;
-    let mut info = read_whole(info.into_body(), LARGEST_INFO, |_| true).await.unwrap_or_default();
+    let mut info = read_info(info).await;
     if !failed.is_empty() && info.pop() == Some(b'}') {
         info.extend_from_slice(b",\"failed\":");
         info.extend(serde_json::to_vec(&failed).expect("strings and numbers"));

@@ -3,17 +3,14 @@
 use std::time::Instant;
 
 use axum::response::Response;
-use cloister_program::read_whole;
 use cloister_protocol::{ErrorCode, JobId, SessionEnd, Tenant};
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
 
 use crate::api::app::App;
 use crate::api::refusal::{refuse, refuse_ended, unanswered};
+use crate::api::sessions::order::read_info;
 use crate::upstream::order::SessionOrder;
-
-/// The most that is read of what the supervisor says of a session.
-const LARGEST_INFO: usize = 64 * 1024;
 
 /// What is said of a supervisor that went away meanwhile.
 const UNTOLD: &str = "the supervisor went away while it was asked of the session; nothing ran, try again shortly";
@@ -24,7 +21,8 @@ const RESTARTED: &str = "the session is over: its node began anew; open another"
 /// What is said of a session that another node has, or had.
 fn of_other_node(node: u8, own: u8) -> String {
     format!(
-        "the session is of node {node}, which is gone, or the balancer takes it for gone: this is node {own}; open another. If that happens          while node {node} serves, the balancer does not go by the first two digits of ids (docs/deploy.md)"
+        "the session is of node {node}, which is gone, or the balancer takes it for gone: this is node {own}; open another. If that happens \
+         while node {node} serves, the balancer does not go by the first two digits of ids (docs/deploy.md)"
     )
 }
 
@@ -46,7 +44,7 @@ impl App {
         if told.status() != StatusCode::OK {
             return Err(Box::new(self.told_of(id, tenant, session, told).await));
         }
-        let told = read_whole(told.into_body(), LARGEST_INFO, |_| true).await.unwrap_or_default();
+        let told = read_info(told).await;
         let Ok(Info { profile }) = serde_json::from_slice(&told) else {
             return Err(Box::new(refuse(id, ErrorCode::Unavailable, UNTOLD)));
         };

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use cloister_protocol::{DEFAULT_PROFILE, ErrorCode, InvalidRequest, JobId, SESSIONS_PATH, SessionRequest, Sessions};
+use cloister_protocol::{
+    DEFAULT_PROFILE, ErrorCode, InvalidRequest, JobId, SESSIONS_PATH, SessionRequest, Sessions, Tenant,
+};
 use hyper::{Method, StatusCode};
 
 use crate::admission::caller::Caller;
@@ -85,6 +87,14 @@ impl App {
             self.sessions.note(id, caller.tenant(), profile.unwrap_or(DEFAULT_PROFILE), Instant::now());
         }
         response
+    }
+
+    /// Closes a session that nobody was told of.
+    pub async fn close_untold(&self, session: JobId, tenant: Tenant) {
+        self.sessions.forget(session, tenant);
+        let close = SessionOrder::plain(Method::DELETE, format!("/{session}"));
+        // One that does not hear of it goes with its supervisor, or by its time.
+        let _ = self.supervisor.ask_of_sessions(session, tenant, &close).await;
     }
 }
 

@@ -59,7 +59,6 @@ impl SlotCgroup {
     /// # Errors
     /// The file that could not be written.
     pub fn reset(&mut self, limits: Limits) -> Result<()> {
-        self.freezer = None;
         if !self.groups.resets_peak() {
             self.groups = self.groups.renew()?;
             self.limits = None;

@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
 use axum::response::Response;
-use cloister_program::read_whole;
 use cloister_protocol::{ErrorCode, JobId};
 use hyper::StatusCode;
 
@@ -24,9 +23,7 @@ use crate::api::app::App;
 use crate::api::connect::arrival::Arrival;
 use crate::api::connect::handshake;
 use crate::api::refusal::refuse;
-
-/// The most that is read of what the supervisor says of a session.
-const LARGEST_INFO: usize = 64 * 1024;
+use crate::api::sessions::order::read_info;
 
 /// Opens them.
 pub async fn channels(
@@ -70,7 +67,7 @@ async fn spoken(app: &App, id: JobId, caller: &Caller, kernel: JobId) -> Result<
     if told.status() != StatusCode::OK {
         return Err(Box::new(told));
     }
-    let told = read_whole(told.into_body(), LARGEST_INFO, |_| true).await.unwrap_or_default();
+    let told = read_info(told).await;
     let session: Option<Session> = serde_json::from_slice(&told).ok();
     let Some(session) = session else {
         return Err(Box::new(refuse(

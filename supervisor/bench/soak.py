@@ -210,9 +210,13 @@ def soak(service, arguments):
     after = at_rest(service, before)
     print(f"{cells:,} cells in {len(sessions)} sessions in {seconds:.0f} s; of each kind of failure {min(counted.values(), default=0)} to {max(counted.values(), default=0)}")
     print(f"the supervisor's memory: {memory / 1024:.1f} MiB before, {held / 1024:.1f} with all sessions open, {resident(service.supervisor.pid) / 1024:.1f} behind it")
-    left = {key: more for key in before if (more := difference(before[key], after[key]))}
+    left = left_behind(before, after)
     print("left behind:", left or "nothing")
     return not wrong and not left
+
+
+def left_behind(before, after):
+    return {key: more for key in before if (more := difference(before[key], after[key]))}
 
 
 def difference(before, after):
@@ -223,11 +227,12 @@ def difference(before, after):
 
 
 def at_rest(service, as_before=None, within=90):
-    """What is seen twice in a row once no session is left; or, when it has come to that, as much as before. Mounts of the machine are others' too."""
+    """What is seen twice in a row once no session is left; or, when it has come to that, no more than before. Mounts of the machine are others' too."""
     deadline, seen = time.monotonic() + within, None
     while True:
         last, seen = seen, {**snapshot(service), "mounts": 0}
-        settled = seen == (as_before or last) and not service.job_processes()
+        settled = not left_behind(as_before, seen) if as_before else seen == last
+        settled = settled and not service.job_processes()
         if settled or time.monotonic() > deadline:
             return seen
         time.sleep(0.5)

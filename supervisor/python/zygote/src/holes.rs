@@ -6,8 +6,10 @@
 
 use std::ops::Range;
 
-use cloister_sandbox::{Context, Result};
+use cloister_sandbox::Result;
 use libc::{c_void, size_t};
+
+use crate::maps::{Listing, Mapping};
 
 /// A function like `malloc(3)`.
 pub type Allocate = unsafe extern "C" fn(size_t) -> *mut c_void;
@@ -63,9 +65,9 @@ unsafe fn fill_size(allocate: Allocate, size: usize, used: &[Range<usize>]) {
 
 /// What is mapped by now; what is allocated elsewhere is new. `proc_pid_maps(5)`.
 fn used() -> Result<Vec<Range<usize>>> {
-    let maps = std::fs::read_to_string("/proc/self/maps").doing(|| "read /proc/self/maps")?;
+    let listing = Listing::read("/proc/self/maps")?;
     let mut used: Vec<Range<usize>> = Vec::new();
-    for range in maps.lines().filter_map(crate::memory::range) {
+    for Mapping { range, .. } in listing.mappings() {
         match used.last_mut().filter(|last| last.end == range.start) {
             Some(last) => last.end = range.end,
             None => used.push(range),

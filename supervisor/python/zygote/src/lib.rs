@@ -7,6 +7,7 @@
 mod aside;
 mod growth;
 mod holes;
+mod maps;
 mod memory;
 // A test of this crate runs in no interpreter.
 #[cfg(not(test))]

@@ -16,6 +16,8 @@ use std::sync::{Mutex, PoisonError};
 
 use cloister_sandbox::{Context, Result};
 
+use crate::maps::{Listing, Mapping};
+
 /// What a huge page holds, and the alignment at which one can be mapped.
 const HUGE: usize = 2 << 20;
 
@@ -25,13 +27,6 @@ const PAGE: usize = 4096;
 /// A reserved range without access that is larger than this is left as it is; a smaller one, such as
 /// lies between the parts of some libraries, is moved with them and is zeroes then.
 const RESERVED: usize = 8 << 20;
-
-/// What the kernel was asked to do with a mapping at a fork, as `proc_pid_smaps(5)` writes it: wipe it, or not hand it on. Random
-/// generators live in memory that is wiped, the C library's and OpenSSL's kin: a copy would draw the same in every child.
-const AT_FORK: [&str; 3] = ["wf", "dc", "dp"];
-
-/// The name of such a mapping in [`maps`].
-const APART: &str = "[apart]";
 
 /// What was moved before. Of a zygote that was forked from another this is what the two share, for as long as neither
 /// writes to it, and it stays where it is.
@@ -48,48 +43,37 @@ static SETTLED: Mutex<Vec<Range<usize>>> = Mutex::new(Vec::new());
 /// The process has one thread, which runs on its initial stack.
 pub unsafe fn settle() -> Result<usize> {
     let mut settled = SETTLED.lock().unwrap_or_else(PoisonError::into_inner);
-    let all = std::fs::read_to_string("/proc/self/maps").doing(|| "read /proc/self/maps")?;
-    gaps(&all).into_iter().for_each(close);
-    let maps = maps(&std::fs::read_to_string("/proc/self/smaps").doing(|| "read /proc/self/smaps")?);
+    // The listing is gone by then, for it may lie in one.
+    let gaps = gaps(&Listing::read("/proc/self/maps")?.mappings());
+    gaps.into_iter().for_each(close);
+    // From here on memory is taken and none given back, until all is moved: what is listed has to be there.
+    let listing = Listing::read("/proc/self/smaps")?;
+    let mappings = listing.mappings();
     // What is mapped from here on lies in no run, for a run has no gaps.
-    let runs = runs(&maps, &settled);
-    settled.extend(runs.iter().map(|run| run.all.clone()));
-    // Nothing below may allocate: what the allocator wrote after its pages were copied would be lost.
-    let mut moved = 0;
-    for run in &runs {
+    let mut moved = Vec::with_capacity(mappings.len());
+    let mut done = Ok(());
+    for run in runs(&mappings, &settled) {
         // SAFETY: the run consists of this process's own mappings, and as the caller vouches no other
         // thread writes to them meanwhile.
-        unsafe { replace(run) }.doing(|| "move the interpreter's memory")?;
-        moved += run.all.len();
-    }
-    Ok(moved)
-}
-
-/// The lines of `/proc/self/maps`, of mappings that are treated in their own way at a fork with [`APART`] for a name.
-fn maps(smaps: &str) -> String {
-    let mut maps: Vec<String> = Vec::new();
-    for line in smaps.lines() {
-        if range(line).is_some() {
-            maps.push(line.to_owned());
-        } else if let (Some(flags), Some(last)) = (line.strip_prefix("VmFlags:"), maps.last_mut())
-            && flags.split_whitespace().any(|flag| AT_FORK.contains(&flag))
-        {
-            let fields: Vec<_> = last.split_whitespace().take(5).collect();
-            *last = format!("{} {APART}", fields.join(" "));
+        done = unsafe { replace(run) }.doing(|| "move the interpreter's memory");
+        if done.is_err() {
+            break;
         }
+        moved.push(span(run));
     }
-    maps.join("\n")
+    let bytes = moved.iter().map(Range::len).sum();
+    settled.append(&mut moved);
+    done.map(|()| bytes)
 }
 
 /// The gaps between mappings that would keep a huge page from being one: those that are smaller, and what
 /// is missing at both ends of a row of mappings until a huge page begins or ends. Not behind the heap and
 /// not in front of the stack, which grow there.
-fn gaps(maps: &str) -> Vec<Range<usize>> {
-    let ranges: Vec<_> = maps.lines().filter_map(parse).collect();
+fn gaps(mappings: &[Mapping<'_>]) -> Vec<Range<usize>> {
     let mut gaps = Vec::new();
-    for ((one, _, name), (other, _, next)) in ranges.iter().zip(ranges.iter().skip(1)) {
-        let (start, end) = (one.end, other.start);
-        let (from_start, to_end) = (*name != "[heap]", *next != "[stack]");
+    for (one, next) in mappings.iter().zip(mappings.iter().skip(1)) {
+        let (start, end) = (one.range.end, next.range.start);
+        let (from_start, to_end) = (one.name != "[heap]", next.name != "[stack]");
         if end - start < HUGE && from_start && to_end {
             gaps.push(start..end);
         } else if end - start >= HUGE {
@@ -108,62 +92,36 @@ fn close(gap: Range<usize>) {
     unsafe { libc::mmap(gap.start as *mut libc::c_void, gap.len(), libc::PROT_NONE, flags, -1, 0) };
 }
 
-/// A range of addresses that is moved at once, and the parts of it that have content.
-struct Run {
-    all: Range<usize>,
-    parts: Vec<Range<usize>>,
-}
-
-/// The runs of movable mappings in the text of `/proc/self/maps`: `proc_pid_maps(5)`.
-fn runs(maps: &str, settled: &[Range<usize>]) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
-    let mut blocked = true;
-    for line in maps.lines() {
-        let Some((range, permissions, name)) = parse(line) else {
-            blocked = true;
-            continue;
-        };
-        let special = name.starts_with('[') && name != "[heap]";
-        let (readable, reserved) = (permissions.starts_with('r'), permissions == "---p" && range.len() <= RESERVED);
+/// The rows of mappings without a gap that are moved, each at once.
+fn runs<'a>(mappings: &'a [Mapping<'a>], settled: &'a [Range<usize>]) -> impl Iterator<Item = &'a [Mapping<'a>]> {
+    let stays = |mapping: &Mapping<'_>| {
+        let Mapping { range, permissions, name, apart } = mapping;
+        let special = *apart || name.starts_with('[') && *name != "[heap]";
+        let reserved = *permissions == "---p" && range.len() <= RESERVED;
         let before = settled.iter().any(|moved| moved.start < range.end && range.start < moved.end);
-        if before || special || !permissions.ends_with('p') || !(readable || reserved) {
-            blocked = true;
-            continue;
-        }
-        let adjacent = runs.last().is_some_and(|run| range.start == run.all.end);
-        if blocked || !adjacent {
-            runs.push(Run { all: range.start..range.start, parts: Vec::new() });
-        }
-        let run = runs.last_mut().expect("one was pushed if there was none");
-        run.all.end = range.end;
-        if readable {
-            run.parts.push(range);
-        }
-        blocked = false;
+        before || special || !permissions.ends_with('p') || !(mapping.readable() || reserved)
+    };
+    mappings
+        .chunk_by(move |one, next| !stays(one) && !stays(next) && one.range.end == next.range.start)
+        .filter(move |run| span(run).len() >= HUGE && !stays(&run[0]))
+}
+
+/// The addresses of a row of mappings without a gap.
+fn span(run: &[Mapping<'_>]) -> Range<usize> {
+    match run {
+        [first, .., last] => first.range.start..last.range.end,
+        [only] => only.range.clone(),
+        [] => 0..0,
     }
-    runs.retain(|run| run.all.len() >= HUGE);
-    runs
-}
-
-fn parse(line: &str) -> Option<(Range<usize>, &str, &str)> {
-    let mut fields = line.split_whitespace().skip(1);
-    let permissions = fields.next()?;
-    Some((range(line)?, permissions, fields.nth(3).unwrap_or_default()))
-}
-
-/// The range that a line of `/proc/self/maps` tells of: `proc_pid_maps(5)`.
-pub fn range(line: &str) -> Option<Range<usize>> {
-    let (start, end) = line.split_whitespace().next()?.split_once('-')?;
-    let number = |text| usize::from_str_radix(text, 16).ok();
-    Some(number(start)?..number(end)?)
 }
 
 /// Copies a run to new memory and puts that in its place.
 ///
 /// # Safety
 /// As [`settle`].
-unsafe fn replace(run: &Run) -> io::Result<()> {
-    let length = run.all.len();
+unsafe fn replace(run: &[Mapping<'_>]) -> io::Result<()> {
+    let all = span(run);
+    let length = all.len();
     let reserved = length + 2 * HUGE;
     // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
     let base = unsafe {
@@ -181,7 +139,7 @@ unsafe fn replace(run: &Run) -> io::Result<()> {
     }
     // At the same distance from a huge page's start as the original, so that huge pages stay whole.
     let base = base as usize;
-    let target = base + HUGE - base % HUGE + run.all.start % HUGE;
+    let target = base + HUGE - base % HUGE + all.start % HUGE;
     // SAFETY: the margins on both sides lie within the mapping just made, and hold nothing.
     unsafe { unmap(base..target) };
     // SAFETY: as above.
@@ -189,13 +147,14 @@ unsafe fn replace(run: &Run) -> io::Result<()> {
     // Without huge pages all is as right, and a little slower.
     // SAFETY: advice on a mapping of our own.
     unsafe { libc::madvise(target as *mut libc::c_void, length, libc::MADV_HUGEPAGE) };
-    for part in &run.parts {
-        for page in part.clone().step_by(PAGE) {
+    // Nothing here may allocate: what the allocator wrote after its pages were copied would be lost.
+    for part in run.iter().filter(|mapping| mapping.readable()) {
+        for page in part.range.clone().step_by(PAGE) {
             // SAFETY: the page is mapped and readable, as the kernel has just listed it.
             let original = unsafe { std::slice::from_raw_parts(page as *const u64, PAGE / 8) };
             // Zeroes are there already, and memory that was never used stays unused.
             if original.iter().any(|word| *word != 0) {
-                let copy = (target + (page - run.all.start)) as *mut u64;
+                let copy = (target + (page - all.start)) as *mut u64;
                 // SAFETY: the target is as long as the run, and no part of it.
                 unsafe { std::ptr::copy_nonoverlapping(original.as_ptr(), copy, PAGE / 8) };
             }
@@ -209,7 +168,7 @@ unsafe fn replace(run: &Run) -> io::Result<()> {
             length,
             length,
             libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
-            run.all.start as *mut libc::c_void,
+            all.start as *mut libc::c_void,
         )
     };
     if placed == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
@@ -228,7 +187,8 @@ unsafe fn unmap(range: Range<usize>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{gaps, maps, runs};
+    use super::{gaps, runs, span};
+    use crate::maps::{Mapping, mappings};
 
     #[test]
     fn what_is_wiped_or_left_out_at_a_fork_stays_what_it_is() {
@@ -241,7 +201,7 @@ mod tests {
         let place = |at: usize| format!("{:08x}", at * 0x40_0000);
         let smaps: String =
             flags.iter().enumerate().map(|(at, flags)| mapping(&place(at), &place(at + 1), flags)).collect();
-        let moved: Vec<_> = runs(&maps(&smaps), &[]).into_iter().map(|run| run.all.start).collect();
+        let moved: Vec<_> = runs(&mappings(&smaps), &[]).map(|run| span(run).start).collect();
         assert_eq!(moved, [0x7f00_0000_0000, 0x7f00_0080_0000, 0x7f00_0100_0000]);
     }
 
@@ -260,7 +220,9 @@ mod tests {
 7f1004000000-7f1004400000 rw-p 00000000 00:00 0
 7ffd00000000-7ffd00400000 rw-p 00000000 00:00 0 [stack]
 7ffd00500000-7ffd00502000 r-xp 00000000 00:00 0 [vdso]";
-        let found: Vec<_> = runs(maps, &[]).into_iter().map(|run| (run.all, run.parts.len())).collect();
+        let maps = mappings(maps);
+        let parts = |run: &[Mapping<'_>]| run.iter().filter(|mapping| mapping.readable()).count();
+        let found: Vec<_> = runs(&maps, &[]).map(|run| (span(run), parts(run))).collect();
         assert_eq!(
             found,
             [
@@ -271,7 +233,7 @@ mod tests {
             ]
         );
         let moved = [0x5562_7400_0000..0x5562_7430_0000, 0x7f00_0000_0000..0x7f00_0050_0000];
-        let more: Vec<_> = runs(maps, &moved).into_iter().map(|run| run.all).collect();
+        let more: Vec<_> = runs(&maps, &moved).map(span).collect();
         assert_eq!(more, [0x7f00_0090_0000..0x7f00_00c0_0000, 0x7f10_0400_0000..0x7f10_0440_0000]);
     }
 
@@ -285,7 +247,7 @@ mod tests {
 7f0000f00000-7f0001000000 rw-p 00000000 00:00 0
 7ffd00001000-7ffd00400000 rw-p 00000000 00:00 0 [stack]";
         assert_eq!(
-            gaps(maps),
+            gaps(&mappings(maps)),
             [
                 0x5562_66f2_5000..0x5562_6700_0000,
                 0x7f00_0000_0000..0x7f00_0001_0000,

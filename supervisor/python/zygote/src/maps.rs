@@ -1,0 +1,128 @@
+//! What is mapped in this process, read so that the reading itself changes nothing of it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
+
+use cloister_sandbox::{Context, Result};
+
+/// What the kernel was asked to do with a mapping at a fork, as `proc_pid_smaps(5)` writes it: wipe it, or not hand it on. Random
+/// generators live in memory that is wiped, the C library's and OpenSSL's kin: a copy would draw the same in every child.
+const AT_FORK: [&str; 3] = ["wf", "dc", "dp"];
+
+/// A listing of the kernel's, as text: `proc_pid_maps(5)`, `proc_pid_smaps(5)`.
+///
+/// It lies in a mapping of its own, made before the first line is read. In memory of an allocator it would be listed itself and
+/// might be given back before somebody looks at what is listed, or be moved while it grows between two lines.
+pub struct Listing {
+    room: &'static mut [u8],
+    length: usize,
+}
+
+impl Listing {
+    /// Reads a file of `/proc/self`.
+    ///
+    /// # Errors
+    /// When it cannot be read, or there is no memory for it.
+    pub fn read(path: &str) -> Result<Self> {
+        let mut room = 1 << 20;
+        loop {
+            let mut listing = Self::with_room(room).doing(|| format!("make room for {path}"))?;
+            if listing.fill(path).doing(|| format!("read {path}"))? {
+                return Ok(listing);
+            }
+            room *= 2;
+        }
+    }
+
+    /// Shared, which no mapping is that is moved.
+    fn with_room(room: usize) -> io::Result<Self> {
+        let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+        // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), room, access, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: so long is the mapping, of zeroes, which this alone knows of and gives back in the end.
+        Ok(Self { room: unsafe { std::slice::from_raw_parts_mut(base.cast(), room) }, length: 0 })
+    }
+
+    /// Whether all of the file has found room.
+    fn fill(&mut self, path: &str) -> io::Result<bool> {
+        let mut file = File::open(path)?;
+        while self.length < self.room.len() {
+            match file.read(&mut self.room[self.length..])? {
+                0 => return Ok(true),
+                read => self.length += read,
+            }
+        }
+        Ok(false)
+    }
+
+    /// The mappings that were there before it, in the order of their addresses. Memory is taken for them, and none given back.
+    #[must_use]
+    pub fn mappings(&self) -> Vec<Mapping<'_>> {
+        let own = self.room.as_ptr_range();
+        let mut mappings = mappings(self.text());
+        mappings.retain(|mapping| mapping.range.start != own.start as usize);
+        mappings
+    }
+
+    /// Lines behind a file's name that is not text are not known of.
+    fn text(&self) -> &str {
+        let read = &self.room[..self.length];
+        match std::str::from_utf8(read) {
+            Ok(text) => text,
+            Err(error) => std::str::from_utf8(&read[..error.valid_up_to()]).unwrap_or_default(),
+        }
+    }
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        // SAFETY: nothing borrows from it any more.
+        unsafe { libc::munmap(self.room.as_mut_ptr().cast(), self.room.len()) };
+    }
+}
+
+/// A mapping, as the kernel lists it.
+#[derive(Debug)]
+pub struct Mapping<'a> {
+    /// Its addresses.
+    pub range: Range<usize>,
+    /// `rwxp` or what of it there is, `s` for one that is shared.
+    pub permissions: &'a str,
+    /// The file, `[heap]` and the like, or nothing.
+    pub name: &'a str,
+    /// Whether the kernel treats it in its own way at a fork; known where the listing is `/proc/self/smaps`.
+    pub apart: bool,
+}
+
+impl<'a> Mapping<'a> {
+    /// Whether there is content to be had.
+    #[must_use]
+    pub fn readable(&self) -> bool {
+        self.permissions.starts_with('r')
+    }
+
+    fn parse(line: &'a str) -> Option<Self> {
+        let mut fields = line.split_whitespace();
+        let (start, end) = fields.next()?.split_once('-')?;
+        let number = |text| usize::from_str_radix(text, 16).ok();
+        let range = number(start)?..number(end)?;
+        Some(Self { range, permissions: fields.next()?, name: fields.nth(3).unwrap_or_default(), apart: false })
+    }
+}
+
+/// The mappings in the text of a listing.
+pub fn mappings(listing: &str) -> Vec<Mapping<'_>> {
+    let mut mappings: Vec<Mapping<'_>> = Vec::with_capacity(listing.lines().filter_map(Mapping::parse).count());
+    for line in listing.lines() {
+        if let Some(mapping) = Mapping::parse(line) {
+            mappings.push(mapping);
+        } else if let (Some(flags), Some(last)) = (line.strip_prefix("VmFlags:"), mappings.last_mut()) {
+            last.apart = flags.split_whitespace().any(|flag| AT_FORK.contains(&flag));
+        }
+    }
+    mappings
+}

@@ -140,7 +140,7 @@ class Service:
         def ready():
             for name in ("supervisor", "gateway"):
                 daemon = getattr(self, name)
-                assert daemon.poll() is None, f"the {name} ended: {self.log(name)}"
+                assert daemon.poll() is None, f"the {name} ended: {self.log(name)[-4000:]}"
             try:
                 return self.client.http.get("/readyz").status_code == 200
             except httpx.TransportError:
@@ -154,7 +154,7 @@ class Service:
         codes = self.end_daemons()
         for log in self.logs.values():
             log.close()
-        assert not any(codes.values()), {name: (code, self.log(name)) for name, code in codes.items() if code}
+        assert not any(codes.values()), {name: (code, self.log(name)[-4000:]) for name, code in codes.items() if code}
         assert not self.cgroup_directories(), "a control group was left behind"
         assert not self.processes(), "a process was left behind"
         assert not Path("/dev/cloister", self.cgroup).exists(), "device nodes were left behind"
@@ -175,7 +175,8 @@ class Service:
         return codes
 
     def log(self, name):
-        return (self.directory / f"{name}.log").read_text()[-4000:]
+        """All of it: what is looked for, or is to be nowhere, may have been said long before."""
+        return (self.directory / f"{name}.log").read_text()
 
     def cgroup_directories(self):
         """Every directory of this service's control groups, on version 1 and 2 alike."""

@@ -136,12 +136,15 @@ def test_a_renewal_that_takes_long_holds_nobody_up(start_service, own_module):
     born = lambda: service.client.execute("import wsgiref\ndef main(): return wsgiref.born", profile="own").result
     first = born()
     own_module.rewrite(WAITS + source)
-    # One of the default profile, the one in service and the one that imports: for longer than a child is one of them that has just
-    # been forked.
-    eventually(lambda: len(zygotes := {*service.zygotes()}) == 3 and born() and zygotes <= {*service.zygotes()})
-    # More than are parked, so that the one before is still forked from.
-    last = [born() for _ in range(8)]
-    assert len(service.zygotes()) == 3, "the renewal is still under way"
+
+    def stays():
+        """What was born while there were the same three: that of the default profile, the one in service and the one that imports. More
+        are than are parked, so that the one before is still forked from; and one that has been renewed is gone by then."""
+        before = {*service.zygotes()}
+        last = [born() for _ in range(8)]
+        return last if len(before) == 3 and before == {*service.zygotes()} else None
+
+    last = eventually(stays)
     (own_module.file.parent / "go").write_text("")
     eventually(lambda: born() not in {first, *last})
 

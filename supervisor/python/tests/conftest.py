@@ -14,6 +14,9 @@ sys.path.insert(0, str(FOLDER))
 
 INTERPRETERS = [sys.executable, *map(str, Path(os.environ.get("CLOISTER_RUNTIME") or "/var/lib/cloister/python").glob("usr/bin/python3"))]
 
+# The zygote's native half, where it is built.
+LIBRARY = os.environ.get("CLOISTER_BIN", "") + "/libcloister_zygote.so"
+
 PARTS = (FOLDER / "runner/parts").read_text().split()
 LATE = (FOLDER / "runner/late").read_text().split()
 SESSIONS = (FOLDER / "runner/sessions").read_text().split()

@@ -7,9 +7,8 @@ import signal
 
 import pytest
 
+from conftest import LIBRARY
 from session_of import Session
-
-LIBRARY = os.environ.get("CLOISTER_BIN", "") + "/libcloister_zygote.so"
 
 
 @pytest.fixture(params=[None, LIBRARY], ids=["without the native half", "with it"])

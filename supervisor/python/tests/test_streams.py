@@ -3,10 +3,10 @@
 import builtins
 import os
 import sys
-from pathlib import Path
 
 import pytest
 
+from conftest import LIBRARY
 from runner import streams
 from runner.streams import Unbuffered, flush_streams, load_native, open_streams, with_descriptors
 
@@ -17,10 +17,9 @@ def piped(monkeypatch, request):
     monkeypatch.setattr(builtins, "print", print)
     monkeypatch.setattr(streams, "native", None)
     if request.param == "native":
-        library = Path(os.environ.get("CLOISTER_BIN", "")) / "libcloister_zygote.so"
-        if not library.is_file():
+        if not os.path.exists(LIBRARY):
             pytest.skip("needs CLOISTER_BIN")
-        load_native(os.open(library, os.O_RDONLY))
+        load_native(os.open(LIBRARY, os.O_RDONLY))
         assert streams.native
     names = ("stdin", "stdout", "stderr")
     kept = {name: (getattr(sys, name), getattr(sys, "__" + name + "__")) for name in names}

@@ -9,10 +9,8 @@ import types
 
 import pytest
 
-from conftest import alone as text_of
+from conftest import LIBRARY, alone as text_of
 from zygote import zygote
-
-LIBRARY = os.environ.get("CLOISTER_BIN", "") + "/libcloister_zygote.so"
 
 
 def alone(code):

@@ -4,7 +4,6 @@ use axum::extract::Request;
 use axum::response::Response;
 use cloister_program::read_whole;
 use cloister_protocol::{ErrorCode, JobId, SESSIONS_PATH};
-
 use hyper::Method;
 
 use crate::admission::caller::Caller;

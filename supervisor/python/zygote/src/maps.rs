@@ -68,13 +68,9 @@ impl Listing {
         mappings
     }
 
-    /// Lines behind a file's name that is not text are not known of.
+    /// Nothing, where a file's name in it is no text: what stands behind that would not be known.
     fn text(&self) -> &str {
-        let read = &self.room[..self.length];
-        match std::str::from_utf8(read) {
-            Ok(text) => text,
-            Err(error) => std::str::from_utf8(&read[..error.valid_up_to()]).unwrap_or_default(),
-        }
+        std::str::from_utf8(&self.room[..self.length]).unwrap_or_default()
     }
 }
 

@@ -106,13 +106,9 @@ fn runs<'a>(mappings: &'a [Mapping<'a>], settled: &'a [Range<usize>]) -> impl It
         .filter(move |run| span(run).len() >= HUGE && !stays(&run[0]))
 }
 
-/// The addresses of a row of mappings without a gap.
+/// The addresses of a row of mappings without a gap, of which there is one at least.
 fn span(run: &[Mapping<'_>]) -> Range<usize> {
-    match run {
-        [first, .., last] => first.range.start..last.range.end,
-        [only] => only.range.clone(),
-        [] => 0..0,
-    }
+    run[0].range.start..run[run.len() - 1].range.end
 }
 
 /// Copies a run to new memory and puts that in its place.

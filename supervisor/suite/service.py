@@ -220,8 +220,10 @@ class Service:
         return [pid for pid in self.processes() if name_of(pid) == "parked"]
 
     def settle(self, within=60):
-        """Wait until no job is left: the launcher alone, or with its zygote and parked children (each with an init)."""
-        eventually(lambda: len(self.processes()) == (10 if self.warm else 1) and not self.job_processes(), within)
+        """Wait until no job is left: the launcher alone, or with its zygote and parked children (each with an init), which the supervisor has."""
+        parked = lambda: sum(profile["parked"] for profile in self.stats()["profiles"].values())
+        rests = lambda: len(self.processes()) == 10 and parked() == 4 if self.warm else len(self.processes()) == 1
+        eventually(lambda: rests() and not self.job_processes(), within)
 
     def processes(self):
         """Host processes of any id of this service: jobs, cells, launchers."""

@@ -14,7 +14,7 @@ const MOST_SAID = 200;
 const ENDS = {
   closed: "it was closed", idle: "no cell came for too long", lifetime: "it has lasted for as long as any may",
   memory: "all sessions together held too much memory", crashed: "a cell cost it its process", reload: "its profile was taken away",
-  node_going: "its node goes", node_restarted: "its node began anew",
+  root_ended: "it was a branch, and the session that it came from is over", node_going: "its node goes", node_restarted: "its node began anew",
 };
 
 const kept = JSON.parse(stored("notebook") ?? "{}");

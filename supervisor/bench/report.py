@@ -138,7 +138,8 @@ def sessions(figures):
 
 
 def measured_sessions(figures):
-    return aligned(list(session_cells.rows(figures))) + "\n\n" + aligned(list(session_cells.held(figures)))
+    tables = (session_cells.rows, session_cells.forked, session_cells.held)
+    return "\n\n".join(aligned(list(table(figures))) for table in tables)
 
 
 def neighbours(figures):

@@ -1,4 +1,5 @@
-"""What a cell of a session costs its client, alone and among a hundred sessions, what comes of an interrupt, and what sessions hold at rest.
+"""What a cell of a session costs its client, alone and among a hundred sessions, what comes of an interrupt, what a branch costs, and what
+sessions hold at rest.
 
 The client is as light as one can be: a connection that is kept, in a thread of its own for each session. Its share is what the
 same client takes for `GET /livez`: the floor, in the same run.
@@ -14,8 +15,10 @@ from statistics import median
 
 from subjects import Cloister, Sample
 
-ONE, TAIL, INTERRUPT, HELD = 0.5, 5, 100, 12
+ONE, TAIL, INTERRUPT, HELD, BRANCH = 0.5, 5, 100, 12, 10
 CELLS, PAUSE, BUSY, SECONDS, IDLE, INTERRUPTS = 400, 0.01, 100, 10, 200, 20
+BRANCHES = 50
+FRAME = "frame = pandas.DataFrame(numpy.random.rand(125000, 100))"
 BEGIN = "import numpy, pandas\nown = bytearray(range(256)) * 20480\nx = 0"
 PROFILE = """
 [profile.cells]
@@ -56,7 +59,7 @@ def measure(rounds):
     try:
         cloister.start()
         address = cloister.service.address
-        return {"alone": alone(address, rounds), "among": among(address), "interrupt": interrupts(address), "held": at_rest(cloister.service)}
+        return {"alone": alone(address, rounds), "among": among(address), "interrupt": interrupts(address), "branches": branches(address, rounds), "held": at_rest(cloister.service)}
     finally:
         cloister.stop()
 
@@ -133,6 +136,24 @@ def is_running(other, session):
     return json.loads(other.getresponse().read())["state"] == "running"
 
 
+def branches(address, rounds):
+    """Milliseconds that each of so many branches takes, of a session with a frame of 100 MB, and MiB that each holds then and once it has written."""
+    session, each, held, wrote = Session(address), [], [], []
+    session.run(FRAME)
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        made = session.ask("POST", session.path + "/fork", {"count": BRANCHES}, 201)["branches"]
+        each.append(1000 * (time.perf_counter() - begun) / BRANCHES)
+        held += [branch["memory_bytes"] / 2**20 for branch in made]
+        for path in [f"/sessions/{branch['session']}" for branch in made]:
+            session.ask("POST", path + "/execute", {"code": "frame.iloc[0, 0] = 1; x += 1"})
+            session.ask("POST", path + "/execute", {"code": "x"})
+            wrote.append(session.ask("GET", path)["memory_bytes"] / 2**20)
+            session.ask("DELETE", path, status=204)
+    session.close()
+    return {"each": median(each), "held": median(held), "wrote": median(wrote)}
+
+
 def at_rest(service):
     """MiB that each of so many sessions has for itself, by what its group is charged with, and seconds of CPU time of all in a second."""
     sessions = [Session(service.address) for _ in range(IDLE)]
@@ -159,6 +180,7 @@ def goals(figures):
     yield "p50 of a cell x += 1 beside pandas, in ms", figures["alone"]["10 ms between cells"]["p50"], ONE
     yield f"p99 of {BUSY} sessions with a cell a second, to that p50", figures["among"]["p99"] / figures["alone"]["10 ms between cells"]["p50"], TAIL
     yield "p99 from an interrupt to the cell's answer, in ms", figures["interrupt"]["p99"], INTERRUPT
+    yield f"ms for each of {BRANCHES} branches of a session with 100 MB", figures["branches"]["each"], BRANCH
     yield f"MiB that each of {IDLE} sessions holds at rest, at most", figures["held"]["most"], HELD
 
 
@@ -172,3 +194,9 @@ def held(figures):
     of = figures["held"]
     yield f"{IDLE} sessions at rest, with pandas and 5 MB", "MiB each, median", "most", "CPU s in a second"
     yield "", f"{of['median']:.2f}", f"{of['most']:.2f}", f"{of['cpu_s']:.4f}"
+
+
+def forked(figures):
+    of = figures["branches"]
+    yield f"{BRANCHES} branches at once, of a session with a frame of 100 MB", "ms each", "MiB each", "after a cell that writes to it"
+    yield "", f"{of['each']:.2f}", f"{of['held']:.2f}", f"{of['wrote']:.2f}"

@@ -178,6 +178,34 @@ def test_a_session_is_stopped_between_cells_and_survives_one_that_kills_it(servi
     assert load.ask(service.url, f"/sessions/{session['session']}")[0] == 410
 
 
+@pytest.mark.essential
+def test_branches_of_a_session_are_held_and_ended_by_groups_of_their_own(service, machine):
+    status, session = load.ask(service.url, "/sessions", {})
+    assert status == 201, session
+    path = f"/sessions/{session['session']}"
+    begin = "import ctypes, os\nctypes.CDLL(None).prctl(15, b'holding', 0, 0, 0)\nx = 20"
+    assert load.ask(service.url, f"{path}/execute", {"code": begin})[0] == 200
+    status, forked = load.ask(service.url, f"{path}/fork", {"count": 2})
+    assert status == 201 and "not_kept" not in forked, forked
+    paths = [path, *(f"/sessions/{branch['session']}" for branch in forked["branches"])]
+    groups = service.holders()
+    assert len(groups) == 3
+    for group in groups:
+        eventually(lambda group=group: "frozen 1" in machine.run("cat", group / "cgroup.events"))
+        assert machine.run("cat", group / "memory.max") == str(512 << 20)
+    status, told = load.ask(service.url, f"{paths[1]}/execute", {"code": "x = 1\nheld = bytearray(600 << 20)"})
+    assert (status, told["error"]["code"], told["restored"]) == (422, "memory_limit", True), told
+    for number, each in enumerate(paths):
+        status, told = load.ask(service.url, f"{each}/execute", {"code": f"x += {number}; x"})
+        assert (status, told["result"]) == (200, 20 + number), told
+    assert load.ask(service.url, paths[1], method="DELETE")[0] == 204
+    eventually(lambda: len(service.holders()) == 2)
+    assert load.ask(service.url, path, method="DELETE")[0] == 204
+    status, told = load.ask(service.url, paths[2])
+    assert (status, told["error"]["reason"]) == (410, "root_ended"), told
+    eventually(lambda: not service.holders())
+
+
 # More memory at once than the node has for two such jobs, and less than the profile allows to one.
 FILL = """
 import time

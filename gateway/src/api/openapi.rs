@@ -13,7 +13,7 @@ use utoipa::OpenApi;
 use crate::api::app::App;
 use crate::api::described::Everywhere;
 use crate::api::refusal::json;
-use crate::api::sessions::{cells, export, files, one, several};
+use crate::api::sessions::{cells, export, files, fork, one, several};
 use crate::api::{connect, execute, health, page, returns, schemas};
 
 /// The path that serves the document.
@@ -34,7 +34,7 @@ pub const PATH: &str = "/openapi.json";
     ),
     paths(
         execute::execute, returns::returns, connect::connect,
-        several::open, several::list, one::show, one::close, cells::execute, one::interrupt, export::export,
+        several::open, several::list, one::show, one::close, cells::execute, one::interrupt, fork::fork, export::export,
         files::list, files::fetch, files::put, files::delete,
         health::healthy, health::ready, contract, page::routes
     ),

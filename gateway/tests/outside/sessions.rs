@@ -91,7 +91,13 @@ fn what_is_no_cell_and_no_session_goes_no_further() -> Outcome {
         .refusal(400, "invalid_request");
     assert!(message.contains("idle_s is the number 0"), "{message}");
     ask(&mut client, &format!("POST /sessions/{SESSION}/execute"), "", "{}")?.refusal(415, "unsupported_media_type");
-    for line in ["GET /sessions/1", "DELETE /sessions/..", "POST /sessions/%00/interrupt", "GET /sessions/x/files/a"] {
+    for line in [
+        "GET /sessions/1",
+        "DELETE /sessions/..",
+        "POST /sessions/%00/interrupt",
+        "POST /sessions/x/fork",
+        "GET /sessions/x/files/a",
+    ] {
         let mut client = Client::connect(gateway.address)?;
         ask(&mut client, line, "", "")?.refusal(404, "not_found");
     }
@@ -102,6 +108,7 @@ fn what_is_no_cell_and_no_session_goes_no_further() -> Outcome {
         ("POST /sessions/x", "GET, HEAD, DELETE"),
         ("GET /sessions/x/execute", "POST"),
         ("GET /sessions/x/interrupt", "POST"),
+        ("GET /sessions/x/fork", "POST"),
         ("POST /sessions/x/files", "GET, HEAD"),
         ("POST /sessions/x/files/a", "GET, HEAD, PUT, DELETE"),
     ] {

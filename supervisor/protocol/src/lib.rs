@@ -19,6 +19,7 @@ mod failure;
 mod field;
 mod file;
 mod files;
+mod fork;
 mod id;
 mod imports;
 mod json;
@@ -54,6 +55,7 @@ pub use failure::{Denial, Details, Failure, Layer, Reason};
 pub use field::InvalidRequest;
 pub use file::{Encoded, InputFile, LeftFile, OutputFile, directories};
 pub use files::DEEPEST;
+pub use fork::{ForkRequest, Forked, MOST_BRANCHES};
 pub use id::JobId;
 pub use imports::{ImportSet, is_data};
 pub use json::{MAX_DEPTH, NotJson, check, check_result};
@@ -140,6 +142,9 @@ pub const SESSIONS_PATH: &str = "/sessions";
 
 /// What follows a session's path, where its cell is interrupted.
 pub const INTERRUPT: &str = "interrupt";
+
+/// What follows a session's path, where it is forked.
+pub const FORK: &str = "fork";
 
 /// What follows a session's path, where its files are.
 pub const FILES: &str = "files";

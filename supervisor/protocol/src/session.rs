@@ -50,11 +50,15 @@ const MOST_CELLS: usize = 10_000;
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionInfo {
-    /// Its id, which is that of the request that opened it.
+    /// Its id, which is that of the request that opened it; a branch has one of its own.
     #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[0-9a-f]{32}$"))]
     pub session: JobId,
     /// Its profile.
     pub profile: String,
+    /// The session that it is a branch of, if it came to be by a fork.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[0-9a-f]{32}$", required = false, nullable = false))]
+    pub branch_of: Option<JobId>,
     /// What it does.
     pub state: SessionState,
     /// How many cells have begun in it.
@@ -129,6 +133,8 @@ pub enum SessionEnd {
     Memory,
     /// A cell cost it its process, and there was no checkpoint.
     Crashed,
+    /// It was a branch, and the session that it came from is over.
+    RootEnded,
     /// A reload took its profile away.
     Reload,
     /// Its node goes.
@@ -139,12 +145,13 @@ pub enum SessionEnd {
 
 impl SessionEnd {
     /// Every one there is.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Closed,
         Self::Idle,
         Self::Lifetime,
         Self::Memory,
         Self::Crashed,
+        Self::RootEnded,
         Self::Reload,
         Self::NodeGoing,
         Self::NodeRestarted,
@@ -159,6 +166,7 @@ impl SessionEnd {
             Self::Lifetime => "lifetime",
             Self::Memory => "memory",
             Self::Crashed => "crashed",
+            Self::RootEnded => "root_ended",
             Self::Reload => "reload",
             Self::NodeGoing => "node_going",
             Self::NodeRestarted => "node_restarted",

@@ -35,6 +35,13 @@ def renew_loop():
         loops[0]._default_executor = None
 
 
+def renew_wake_up():
+    """In a branch, beside which the session goes on: what wakes the loop of one is not to wake the other's."""
+    if loops and not loops[0].is_closed():
+        loops[0]._close_self_pipe()
+        loops[0]._make_self_pipe()
+
+
 def run_awaiting(code, namespace):
     """What the coroutine of a code comes to. An interrupt is raised where code runs, and where all wait it calls the coroutine off."""
     import asyncio

@@ -31,13 +31,17 @@ class Checkpoint:
 
         The one before stays until the supervisor has heard of this one, and ends it: until then it may be what goes on.
         """
+        return self.make_for(self.wake)
+
+    def make_for(self, wake):
+        """The same, of a copy that waits on another pipe."""
         names, count = python_threads()
         said = {"checkpoint": False, "threads": names, "count": count}
         left, library = let_pools_go() if native_threads(count) else ([], None)
         if library is not None:
             said["why"] = f"{library} has threads that a copy of the process would not have and would wait for"
         else:
-            copy = self.fork()
+            copy = self.fork(wake)
             if copy == 0:
                 do_without(left)
                 return WOKEN
@@ -49,12 +53,12 @@ class Checkpoint:
         said["native"], said["children"] = native_threads(count), children()
         return said
 
-    def fork(self):
+    def fork(self, wake):
         """The number of the copy, 0 in the copy once it is woken, or the negative number of the error."""
         state = state_of_random()
         pipe_turn.acquire()
         try:
-            copy = self.fork_aside()
+            copy = self.fork_aside(wake)
         except OSError as error:
             copy = -(error.errno or 11)
         pipe_turn.release()
@@ -62,19 +66,19 @@ class Checkpoint:
             restore_random(state)
         return copy
 
-    def fork_aside(self):
+    def fork_aside(self, wake):
         """As `fork()`, and nobody's child: it returns in the copy once that is woken."""
-        copy = call_native("fork_aside", self.wake)
+        copy = call_native("fork_aside", wake)
         if copy is NotImplemented:
             copy = fork_twice()
             if copy == 0:
-                self.wait_until_woken()
+                self.wait_until_woken(wake)
         return copy
 
-    def wait_until_woken(self):
+    def wait_until_woken(self, wake):
         """Deaf to all signals that can be blocked, and in a group of processes that is another's."""
         mask = pthread_sigmask(SIG_SETMASK, SIGNALS)
-        if not os_read(self.wake, 1):
+        if not os_read(wake, 1):
             os_exit(0)
         while sigtimedwait(SIGNALS, 0) is not None:
             pass

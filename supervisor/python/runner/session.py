@@ -9,7 +9,8 @@ import os
 import sys
 import types
 
-from .awaiting import prepare_loop, renew_loop
+from .awaiting import prepare_loop, renew_loop, renew_wake_up
+from .branches import NotCopied, let_go, put_in_place, remove_copies, take_ends
 from .bundles import begin_to_show, bundle_bytes, bundle_of, display, show_bundle
 from .captured import CELL_NAME, load_all_late, os_exit, os_getcwd, os_getpid, sys_modules
 from .cell import Cell
@@ -50,6 +51,8 @@ def keep_session(request):
         if "cell" in order:
             session.run(order)
             session.rest()
+        elif "branch" in order:
+            session.fork(order)
         else:
             session.files.carry_out(order)
 
@@ -103,13 +106,47 @@ class Session:
         """Put a copy aside and say so. A copy that is woken does the same in its turn."""
         said = self.checkpoint.make()
         while said is WOKEN:
-            speaker[:] = [os_getpid()]
-            forget_threads()
-            self.line.renew()
-            renew_loop()
+            self.be_woken()
             said = self.checkpoint.make()
         self.handlers.forget_interrupt()
         tell(b"K", dump(said))
+
+    def fork(self, order):
+        """Put a copy aside that is to go on as a session of its own, and say so: it says so itself when it is woken."""
+        ends = ()
+        try:
+            if order["branch"]:
+                ends = take_ends()
+            remove_copies(self.files.root, order["gone"])
+            said = {}
+            if order["branch"]:
+                own = self.files.copy_for(order["branch"])
+                said = self.checkpoint.make_for(ends[0])
+            if said is WOKEN:
+                self.be_branch(ends, own)
+                return
+            tell(b"R", dump(said))
+        except Exception as error:
+            if not speaks():
+                os_exit(1)
+            why = "files of the session are not copied" if isinstance(error, NotCopied) else type(error).__name__
+            tell(b"E", encode_error({"code": "exception", "message": f"the session is not forked: {why}: {error}"}))
+        let_go(ends)
+
+    def be_branch(self, ends, own):
+        """In a copy: go on as a session of its own, with what it was given to read and write, and its files."""
+        put_in_place(ends, self.checkpoint.wake)
+        self.be_woken()
+        renew_wake_up()
+        self.files.be_of_branch(own)
+        self.rest()
+
+    def be_woken(self):
+        """In a copy of the process: what was another's is not its own."""
+        speaker[:] = [os_getpid()]
+        forget_threads()
+        self.line.renew()
+        renew_loop()
 
     def run(self, order):
         """Run a cell to its verdict, and say that."""

@@ -6,6 +6,7 @@ import os
 import stat
 import time
 
+from .branches import copy_directory, enter_directory, is_of_branch, scan_directory
 from .captured import RESULT_FD, os_close, os_fstat, os_open, os_write
 from .encode import dump
 from .report import encode_error
@@ -18,7 +19,7 @@ PIECE = 1 << 16
 LAST_SECOND = 253402300799
 
 # Captured, for a cell may patch them.
-make_directories, scan_directory, remove_file, read_file, path_stat = os.makedirs, os.scandir, os.unlink, os.read, os.lstat
+make_directories, remove_file, read_file, path_stat = os.makedirs, os.unlink, os.read, os.lstat
 in_utc, written_time, to_base64 = time.gmtime, time.strftime, binascii.b2a_base64
 
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
@@ -35,6 +36,16 @@ class Refused(Exception):
 class SessionFiles:
     def __init__(self, directory, inbox, sources):
         self.directory, self.inbox, self.sources = directory, inbox, sources
+        # That of the session which all branches come from.
+        self.root = directory
+
+    def copy_for(self, branch):
+        return copy_directory(self.directory, self.root, branch)
+
+    def be_of_branch(self, own):
+        """From now on the files are a copy of those of the session that this was forked from."""
+        enter_directory(self.directory, own)
+        self.directory = own
 
     def carry_out(self, order):
         """Do what an order about files says, and say what it came to."""
@@ -158,6 +169,8 @@ class SessionFiles:
             with entries:
                 for entry in entries:
                     path = inner + entry.name
+                    if not inner and is_of_branch(entry.name):
+                        continue
                     if entry.is_dir(follow_symlinks=False):
                         todo.append(path + "/")
                     elif entry.is_file(follow_symlinks=False):

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use cloister_program::{ReadError, Taken};
-use cloister_protocol::{ErrorCode, ExecuteRequest, Failure, InvalidRequest, Returns, SessionRequest, Writer};
+use cloister_protocol::{
+    ErrorCode, ExecuteRequest, Failure, ForkRequest, InvalidRequest, Returns, SessionRequest, Writer,
+};
 use hyper::body::Incoming;
 
 use crate::link::event_loop::LARGE;
@@ -28,6 +30,14 @@ pub async fn receive(body: Incoming, memory: &mut Taken) -> Result<ExecuteReques
 /// As [`receive`].
 pub async fn receive_session(body: Incoming, memory: &mut Taken) -> Result<SessionRequest, Failure> {
     parse(arrived(body, memory).await?, SessionRequest::parse).await
+}
+
+/// Reads what is asked of a fork.
+///
+/// # Errors
+/// As [`receive`].
+pub async fn receive_fork(body: Incoming, memory: &mut Taken) -> Result<ForkRequest, Failure> {
+    parse(arrived(body, memory).await?, ForkRequest::parse).await
 }
 
 /// Reads the content of a file.

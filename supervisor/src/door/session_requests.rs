@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use cloister_program::Taken;
 use cloister_protocol::{
-    Answer, Busy, CELLS, EXPORT, ErrorCode, FILES, Failure, ID_HEADER, INTERRUPT, JobId, SESSIONS_PATH,
-    Sessions as Told, check_file_path,
+    Answer, Busy, CELLS, EXPORT, ErrorCode, FILES, FORK, Failure, ForkRequest, ID_HEADER, INTERRUPT, JobId,
+    SESSIONS_PATH, Sessions as Told, check_file_path,
 };
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
@@ -28,6 +28,7 @@ enum Path<'a> {
     All,
     One(JobId),
     Interrupt(JobId),
+    Fork(JobId),
     Files(JobId),
     File(JobId, &'a str),
     /// What made it, with or without its files.
@@ -46,6 +47,7 @@ impl<'a> Path<'a> {
         match rest {
             None => Some(Self::One(id)),
             Some(INTERRUPT) => Some(Self::Interrupt(id)),
+            Some(FORK) => Some(Self::Fork(id)),
             Some(FILES) => Some(Self::Files(id)),
             Some(EXPORT) => Some(Self::Export(id, true)),
             Some(CELLS) => Some(Self::Export(id, false)),
@@ -58,7 +60,7 @@ impl<'a> Path<'a> {
         match self {
             Self::All => "GET, POST",
             Self::One(_) => "GET, DELETE",
-            Self::Interrupt(_) => "POST",
+            Self::Interrupt(_) | Self::Fork(_) => "POST",
             Self::Files(_) | Self::Export(..) => "GET",
             Self::File(..) => "GET, PUT, DELETE",
         }
@@ -86,6 +88,7 @@ impl Requests {
             (&Method::POST, Path::Interrupt(session)) => {
                 self.sessions.interrupt(*session, tenant).map(|interrupted| told(id, StatusCode::OK, &interrupted))
             }
+            (&Method::POST, Path::Fork(session)) => self.fork(&asked, *session, connection, body).await,
             (&Method::GET, Path::Files(session)) => {
                 self.order(&asked, *session, connection, async |_| Ok(Order::List)).await
             }
@@ -116,6 +119,21 @@ impl Requests {
         let request = body::receive_session(body, &mut memory).await?;
         let opened = self.sessions.open(&self.engine, (asked.id, asked.tenant), request, place).await?;
         Ok(told(asked.id, StatusCode::CREATED, &opened))
+    }
+
+    async fn fork(
+        &self,
+        asked: &Asked,
+        session: JobId,
+        connection: &Arc<Connection>,
+        body: Incoming,
+    ) -> Result<Response<Body>, Failure> {
+        let turn = self.turn((session, asked.tenant), Busy::Wait);
+        let (turn, place) = self.enter(asked.tenant, turn, connection).await?;
+        let ForkRequest { count } = body::receive_fork(body, &mut self.memory.open()).await?;
+        let room = self.engine.in_force().sessions();
+        let forked = turn.fork(count, room, &self.engine.ground().slots, place).await?;
+        Ok(told(asked.id, StatusCode::CREATED, &forked))
     }
 
     async fn put_file(

@@ -1,6 +1,6 @@
 //! The cell that a job runs in, and the slot that it takes, from the order to build it to a slot that is free again.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,31 +8,74 @@ use std::time::Duration;
 use cloister_protocol::ExecuteRequest;
 use cloister_sandbox::cgroup::{Limits, SlotCgroup};
 use cloister_sandbox::spec::{Slot, Spec};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Signal, pidfd_send_signal};
-use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
 use crate::job::bounds::Bounds;
+use crate::job::life::{Life, all_dead, give_back, kill};
 use crate::job::output_files::{JobFiles, Left};
 use crate::job::prepare_error::PrepareError;
-use crate::job::slots::{Lease, Slots};
+use crate::job::processes::stop;
+use crate::job::residue::Residue;
+use crate::job::slots::{Lease, Lent, Slots};
 use crate::link::event_loop::watch_or_return;
 use crate::link::forkers::Forkers;
 
 /// A cell and the slot it is in. Dropped, it is killed, and the slot is free once all in it is dead.
 #[derive(Debug)]
 pub struct Cell {
-    /// The slot, and a pidfd of the cell's init.
-    inner: Option<(Lease, AsyncFd<OwnedFd>)>,
+    /// The slot, and what all in the cell ends with.
+    inner: Option<(Lease, Life)>,
     /// The job's files. Their memory is the slot's: it is free only when they are gone.
     files: Option<JobFiles>,
     slots: Arc<Slots>,
+    /// That there is one slot more, for as long as the slot is not free: of sessions.
+    lent: Option<Lent>,
+    /// Of the whole cell, and so of all parts of it.
+    residue: Arc<Residue>,
     /// Kept until all is dead: the process that forked a job is the one that can tell of its end.
     forkers: Forkers,
 }
 
 impl Cell {
+    /// A part of a cell: processes of that which are held by a group of their own, none by now. Its namespaces, its files and its id are
+    /// the cell's, and it does not outlive it.
+    ///
+    /// # Errors
+    /// What the kernel said. The slot is replaced then.
+    pub fn part(&self, mut lease: Lease) -> cloister_sandbox::Result<Self> {
+        let limits = self.cgroup().limits().expect("a cell's group was given its limits");
+        if let Err(error) = lease.cgroup.reset(limits) {
+            self.slots.lose(lease);
+            return Err(error);
+        }
+        let (slots, forkers, residue) = (Arc::clone(&self.slots), self.forkers.clone(), Arc::clone(&self.residue));
+        Ok(Self { inner: Some((lease, Life::Group)), files: None, slots, lent: None, residue, forkers })
+    }
+
+    /// Takes in a process, the only one in it, and leaves it stopped: on version 1 it is in one hierarchy after the other, and what it
+    /// started in between would be in some.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub async fn take_in(&mut self, process: u32) -> cloister_sandbox::Result<()> {
+        self.be_freezable(process)?;
+        let cgroup = self.cgroup();
+        stop(cgroup).await;
+        cgroup.take_in(process)
+    }
+
+    /// As long as this lives, its slot is one that there is one more of.
+    pub fn keep(&mut self, lent: Lent) {
+        self.lent = Some(lent);
+    }
+
+    /// What parts of it have left that are over.
+    #[must_use]
+    pub fn residue(&self) -> Arc<Residue> {
+        Arc::clone(&self.residue)
+    }
+
     /// Has one built in the leased slot.
     ///
     /// # Errors
@@ -57,9 +100,11 @@ impl Cell {
         };
         match watch_or_return(init) {
             Ok(init) => Ok(Self {
-                inner: Some((lease, init)),
+                inner: Some((lease, Life::Init(init))),
                 files: Some(files),
                 slots: Arc::clone(slots),
+                lent: None,
+                residue: Arc::default(),
                 forkers: forkers.clone(),
             }),
             Err((init, error)) => {
@@ -71,7 +116,7 @@ impl Cell {
         }
     }
 
-    fn parts(&self) -> &(Lease, AsyncFd<OwnedFd>) {
+    fn parts(&self) -> &(Lease, Life) {
         self.inner.as_ref().expect("taken only by drop")
     }
 
@@ -103,10 +148,13 @@ impl Cell {
         self.inner.as_mut().expect("taken only by drop").0.cgroup.restart_count()
     }
 
-    /// The first of its processes, which all others end with.
+    /// The first of its processes, which all others end with; none in what is a part of another.
     #[must_use]
-    pub fn init(&self) -> &OwnedFd {
-        self.parts().1.get_ref()
+    pub fn init(&self) -> Option<&OwnedFd> {
+        match &self.parts().1 {
+            Life::Init(init) => Some(init.get_ref()),
+            Life::Group => None,
+        }
     }
 
     /// What its job is forked from.
@@ -134,13 +182,13 @@ impl Cell {
 
     /// Begins the end of everything in it.
     pub fn kill(&self) {
-        let (lease, init) = self.parts();
-        kill(lease, init);
+        let (lease, life) = self.parts();
+        kill(lease, life);
     }
 
     /// Waits until nothing in it runs any more.
     pub async fn gone(&self) {
-        all_dead(&self.parts().1, &self.forkers).await;
+        all_dead(self.parts(), &self.forkers).await;
     }
 
     /// Whether the job has left no file that would be returned or told of. Where what it has is little, that is closed
@@ -174,54 +222,20 @@ impl Cell {
 
 impl Drop for Cell {
     fn drop(&mut self) {
-        let Some((lease, init)) = self.inner.take() else { return };
-        kill(&lease, &init);
+        let Some(parts) = self.inner.take() else { return };
+        kill(&parts.0, &parts.1);
         let (slots, forkers) = (Arc::clone(&self.slots), self.forkers.clone());
-        let files = self.files.take();
+        let (files, lent, residue) = (self.files.take(), self.lent.take(), Arc::clone(&self.residue));
         tokio::spawn(async move {
-            all_dead(&init, &forkers).await;
+            all_dead(&parts, &forkers).await;
             sweep();
             // Freed beside the event loop, which much of it would keep.
             if let Some(files) = files {
                 let _ = tokio::task::spawn_blocking(|| drop(files)).await;
             }
-            give_back(&slots, lease);
+            give_back(&slots, parts, &residue).await;
+            drop(lent);
         });
-    }
-}
-
-fn kill(lease: &Lease, init: &AsyncFd<OwnedFd>) {
-    let _ = pidfd_send_signal(init.get_ref().as_fd(), Signal::KILL);
-    lease.cgroup.kill();
-}
-
-/// A slot is used again only when its control group is seen to be empty.
-fn give_back(slots: &Arc<Slots>, lease: Lease) {
-    if lease.cgroup.is_empty() {
-        slots.release(lease);
-    } else {
-        slots.lose(lease);
-    }
-}
-
-/// Waits for the end of the process that a pidfd refers to, `pidfd_open(2)`. If that is the cell's
-/// init, nothing in the cell runs any more: the kernel ends the whole PID namespace before it,
-/// `pid_namespaces(7)`.
-pub async fn dead(process: &AsyncFd<OwnedFd>) {
-    let _ = process.readable().await;
-}
-
-/// Whether the process that a pidfd refers to has ended by now.
-pub fn has_ended(process: &AsyncFd<OwnedFd>) -> bool {
-    let mut polled = [PollFd::new(process.get_ref().as_fd(), PollFlags::POLLIN)];
-    !matches!(poll(&mut polled, PollTimeout::ZERO), Ok(0))
-}
-
-/// Waits until nothing in the cell runs any more, past those who forked it, should they hang.
-async fn all_dead(init: &AsyncFd<OwnedFd>, forkers: &Forkers) {
-    tokio::select! {
-        () = dead(init) => {}
-        () = forkers.end_if_hung() => unreachable!("there is always someone to wait for"),
     }
 }
 

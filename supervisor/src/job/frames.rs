@@ -1,23 +1,26 @@
-//! What a job is written through the pipe of what its calls return: frames, each whole or begun and gone on with.
+//! What a job is written through the descriptor of what its calls return: frames, each whole or begun and gone on with.
 
-use std::io;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde::Serialize;
-use tokio::net::unix::pipe;
+use tokio::io::unix::AsyncFd;
 
 /// Writes frames. One whose writing is given up midway is gone on with in front of the next.
 #[derive(Debug)]
 pub struct FrameWriter {
-    pipe: pipe::Sender,
+    to: AsyncFd<OwnedFd>,
     frame: Vec<u8>,
     written: usize,
 }
 
 impl FrameWriter {
-    /// Into this pipe.
+    /// Into this pipe, or socket, which does not block.
     #[must_use]
-    pub fn new(pipe: pipe::Sender) -> Self {
-        Self { pipe, frame: Vec::new(), written: 0 }
+    pub fn new(to: AsyncFd<OwnedFd>) -> Self {
+        Self { to, frame: Vec::new(), written: 0 }
     }
 
     /// Writes what is left of the last frame, and all of this one. May be dropped at any time.
@@ -32,14 +35,34 @@ impl FrameWriter {
 
     async fn finish(&mut self) -> io::Result<()> {
         while self.written < self.frame.len() {
-            self.pipe.writable().await?;
-            match self.pipe.try_write(&self.frame[self.written..]) {
-                Ok(written) => self.written += written,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
+            let rest = &self.frame[self.written..];
+            let mut ready = self.to.writable().await?;
+            if let Ok(written) = ready.try_io(|to| Ok(rustix::io::write(to, rest)?)) {
+                self.written += written?;
             }
         }
         Ok(())
+    }
+
+    /// Hands over descriptors, behind the frames so far, with a byte of no meaning: `SCM_RIGHTS` in `unix(7)`. Into a socket.
+    ///
+    /// # Errors
+    /// When nobody reads any more.
+    pub async fn hand_over(&mut self, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        self.finish().await?;
+        loop {
+            let mut ready = self.to.writable().await?;
+            let sent = ready.try_io(|to| {
+                let mut space = vec![MaybeUninit::uninit(); SendAncillaryMessage::ScmRights(descriptors).size()];
+                let mut control = SendAncillaryBuffer::new(&mut space);
+                control.push(SendAncillaryMessage::ScmRights(descriptors));
+                let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+                Ok(sendmsg(to, &[IoSlice::new(&[0])], &mut control, flags)?)
+            });
+            if let Ok(sent) = sent {
+                return sent.map(drop);
+            }
+        }
     }
 
     /// Forgets what is left of a frame: who read the beginning is dead.

@@ -12,6 +12,8 @@ use cloister_sandbox::cgroup::Limits;
 use cloister_sandbox::spec::Spec;
 use cloister_sandbox::wire::{End, IntoCgroup, Span};
 use rustix::fs::{Mode, fchmod};
+use rustix::io::ioctl_fionbio;
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::BufReader;
 use tokio::io::unix::AsyncFd;
@@ -20,15 +22,16 @@ use tokio::sync::oneshot;
 
 use crate::job::bounds::Bounds;
 use crate::job::calls::Calls;
-use crate::job::cell::{Cell, has_ended};
+use crate::job::cell::Cell;
 use crate::job::conversation::Conversation;
 use crate::job::frames::FrameWriter;
 use crate::job::message::{encode, feed};
 use crate::job::outcome::{Outcome, usage};
 use crate::job::prepare_error::PrepareError;
+use crate::job::processes::has_ended;
 use crate::job::report::{self, Ahead, Hearing, NotReady};
 use crate::job::running::Running;
-use crate::job::slots::{Lease, Slots};
+use crate::job::slots::{Lease, Lent, Slots};
 use crate::job::streams::Streams;
 use crate::job::verdict::{self, Stopped};
 use crate::link::event_loop::watch;
@@ -68,7 +71,7 @@ pub(super) struct Pipes {
     pub(super) stdout: pipe::Receiver,
     pub(super) stderr: pipe::Receiver,
     pub(super) result: pipe::Receiver,
-    pub(super) returns: pipe::Sender,
+    pub(super) returns: AsyncFd<OwnedFd>,
     /// The other end of that, of a session: what a dead cell has not read is nobody's.
     pub(super) unread: Option<OwnedFd>,
 }
@@ -89,10 +92,7 @@ impl Begun {
     }
 
     async fn start(cell: Cell, span: Span) -> Result<Self, PrepareError> {
-        let (mut pipes, theirs) = Pipes::new(span)?;
-        if span == Span::Session {
-            pipes.unread = Some(theirs.returns.try_clone()?);
-        }
+        let (pipes, theirs) = Pipes::new(span)?;
         let (process, ended) = begin((&cell, span), theirs).await?;
         Ok(Self { cell, pipes, process, ended })
     }
@@ -140,6 +140,11 @@ impl Prepared {
         let cell = Cell::build(forkers, spec, limits, lease, slots).await?;
         let ready = async { Begun::start(cell, span).await?.ready().await };
         tokio::time::timeout(within, ready).await.unwrap_or(Err(PrepareError::TooSlow(within)))
+    }
+
+    /// As long as its cell is there, its slot is one that there is one more of.
+    pub fn keep(&mut self, lent: Lent) {
+        self.cell.keep(lent);
     }
 
     /// Whether its process still waits: asked of the kernel, for the news of its end may be on its way.
@@ -192,7 +197,7 @@ impl Prepared {
 }
 
 impl Pipes {
-    fn new(span: Span) -> io::Result<(Self, JobFds)> {
+    pub(super) fn new(span: Span) -> io::Result<(Self, JobFds)> {
         let receiver = |pair: io::Result<(OwnedFd, OwnedFd)>| -> io::Result<_> {
             let (ours, theirs) = pair?;
             Ok((pipe::Receiver::from_owned_fd(ours)?, theirs))
@@ -207,8 +212,12 @@ impl Pipes {
         let (stderr, stderr_theirs) = receiver(pipe_to_open())?;
         // Nobody has a reason to open these by a path.
         let (result, result_theirs) = receiver(pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from))?;
-        let (returns_theirs, returns) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
-        let returns = pipe::Sender::from_owned_fd(returns)?;
+        let (returns_theirs, returns) = match span {
+            Span::Job => pipe_with(PipeFlags::CLOEXEC)?,
+            Span::Session => one_way_socket()?,
+        };
+        ioctl_fionbio(&returns, true)?;
+        let unread = (span == Span::Session).then(|| returns_theirs.try_clone()).transpose()?;
         let theirs = JobFds {
             stdin: stdin_theirs,
             stdout: stdout_theirs,
@@ -216,7 +225,7 @@ impl Pipes {
             result: result_theirs,
             returns: returns_theirs,
         };
-        Ok((Self { stdin, stdout, stderr, result, returns, unread: None }, theirs))
+        Ok((Self { stdin, stdout, stderr, result, returns: watch(returns)?, unread }, theirs))
     }
 }
 
@@ -228,23 +237,32 @@ fn pipe_to_open() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read, write))
 }
 
+/// A socket to read from, and one to write to, which takes descriptors too: a session that is forked is handed those of its branches.
+/// Nothing can be sent the other way.
+fn one_way_socket() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (theirs, ours) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    shutdown(&ours, Shutdown::Read)?;
+    Ok((theirs, ours))
+}
+
 /// Starts the job's process: a pidfd, and its end when it comes.
 async fn begin((cell, span): (&Cell, Span), fds: JobFds) -> Result<(OwnedFd, oneshot::Receiver<End>), LauncherError> {
     let (slot, group, forkers) = (cell.slot(), cell.cgroup(), cell.forkers());
+    let init = cell.init().expect("what is a part of another cell begins with a process of that");
     let launcher = forkers.launcher.connection();
     // A cold job is born in its group where that is possible; a warm one is forked by the C library,
     // which knows nothing of groups.
     match (&forkers.zygote, group.start_directory()) {
-        (Some(zygote), _) => zygote.fork_job((slot, span), cell.init(), fds, group.doors()).await,
+        (Some(zygote), _) => zygote.fork_job((slot, span), init, fds, group.doors()).await,
         (None, Some(directory)) => {
-            launcher.start_job((slot, span), cell.init(), fds, IntoCgroup::Born, std::slice::from_ref(directory)).await
+            launcher.start_job((slot, span), init, fds, IntoCgroup::Born, std::slice::from_ref(directory)).await
         }
-        (None, None) => launcher.start_job((slot, span), cell.init(), fds, IntoCgroup::Walks, group.doors()).await,
+        (None, None) => launcher.start_job((slot, span), init, fds, IntoCgroup::Walks, group.doors()).await,
     }
 }
 
 /// Writes what its calls of tools come to, to a job that can make any.
-async fn answer(calls: &Calls, returns: pipe::Sender) {
+async fn answer(calls: &Calls, returns: AsyncFd<OwnedFd>) {
     if calls.may_be() {
         calls.write_to(&mut FrameWriter::new(returns)).await;
     }

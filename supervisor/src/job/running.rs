@@ -13,8 +13,9 @@ use tokio::sync::oneshot::Receiver;
 
 use crate::job::bounds::Bounds;
 use crate::job::calls::Calls;
-use crate::job::cell::{Cell, dead, has_ended, sweep};
+use crate::job::cell::{Cell, sweep};
 use crate::job::clock::{UsedUp, used_up};
+use crate::job::processes::{dead, has_ended};
 use crate::job::report::Said;
 use crate::job::verdict::Stop;
 

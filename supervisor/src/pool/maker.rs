@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use crate::job::interpreter;
 use crate::job::prepare_error::PrepareError;
 use crate::job::prepared::{Prepared, START_TIME};
-use crate::job::slots::{Lease, Lent, Slots};
+use crate::job::slots::{Lease, Slots};
 use crate::link::forkers::Forkers;
 use crate::link::launcher::IMPORT_TIME;
 use crate::link::launcher_error::LauncherError;
@@ -182,7 +182,7 @@ impl Maker {
     ///
     /// # Errors
     /// Why none could be made.
-    pub async fn make_for_session(&self) -> Result<(Prepared, Lent), PrepareError> {
+    pub async fn make_for_session(&self) -> Result<Prepared, PrepareError> {
         let lent = self.slots.lend().map_err(PrepareError::Slot)?;
         let forkers = self.keeper.forkers().await?;
         // A slot of the others may just have been lost.
@@ -190,8 +190,10 @@ impl Maker {
         let lease = lease.map_err(|_| PrepareError::TooSlow(START_TIME))?;
         let limits = Limits { ends_together: false, ..self.limits };
         let within = if self.ahead { IMPORT_TIME } else { START_TIME };
-        let prepared = Prepared::new(&forkers, &self.spec, (limits, Span::Session), lease, &self.slots, within).await?;
-        Ok((prepared, lent))
+        let mut prepared =
+            Prepared::new(&forkers, &self.spec, (limits, Span::Session), lease, &self.slots, within).await?;
+        prepared.keep(lent);
+        Ok(prepared)
     }
 
     /// Starts an interpreter that shares nothing with the zygote, if there is a slot for it, and a processor.

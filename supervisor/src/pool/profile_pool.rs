@@ -18,7 +18,6 @@ use crate::job::denial::Rules;
 use crate::job::outcome::Outcome;
 use crate::job::prepare_error::PrepareError;
 use crate::job::session::{Interpreter, Reins};
-use crate::job::slots::Lent;
 use crate::link::launcher::IMPORT_TIME;
 use crate::link::launcher_error::LauncherError;
 use crate::pool::found::Found;
@@ -138,7 +137,7 @@ impl Pool {
         Ok(Ready::new(handed, self.bounds, Arc::clone(&self.rules), Arc::clone(&self.spent)))
     }
 
-    /// An interpreter that begins a session whose cells are held to these, with the files that its request brings. What it comes with is to be kept for as long.
+    /// An interpreter that begins a session whose cells are held to these, with the files that its request brings.
     ///
     /// # Errors
     /// Why there is none; within, why it would not begin.
@@ -147,11 +146,10 @@ impl Pool {
         (session, request): (JobId, &ExecuteRequest),
         bounds: Bounds,
         reins: Arc<Reins>,
-    ) -> Result<Result<(Interpreter, Lent), Failure>, PrepareError> {
-        let (prepared, lent) = self.maker.make_for_session().await?;
+    ) -> Result<Result<Interpreter, Failure>, PrepareError> {
+        let prepared = self.maker.make_for_session().await?;
         let rules = Arc::clone(&self.rules);
-        let opened = Interpreter::open(prepared, (session, request), bounds, rules, reins).await?;
-        Ok(opened.map(|interpreter| (interpreter, lent)))
+        Interpreter::open(prepared, (session, request), bounds, rules, reins).await
     }
 
     /// What its sandboxes are made from.

@@ -15,7 +15,7 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 
 SESSION = "/sessions/{id}"
 OF_SESSIONS = {("/sessions", "POST"), ("/sessions", "GET"), (SESSION, "GET"), (SESSION, "DELETE"), (f"{SESSION}/execute", "POST"),
-               (f"{SESSION}/interrupt", "POST"), (f"{SESSION}/export", "GET"), (f"{SESSION}/files", "GET"), *((SESSION + "/files/{path}", method) for method in ("GET", "PUT", "DELETE"))}
+               (f"{SESSION}/interrupt", "POST"), (f"{SESSION}/fork", "POST"), (f"{SESSION}/export", "GET"), (f"{SESSION}/files", "GET"), *((SESSION + "/files/{path}", method) for method in ("GET", "PUT", "DELETE"))}
 
 PAGES = {("/", "GET"), ("/healthz", "GET"), ("/readyz", "GET"), ("/openapi.json", "GET")}
 
@@ -73,7 +73,7 @@ def test_what_is_asked_of_sessions_is_answered_as_the_document_says(api, client,
         try:
             case.validate_response(response, checks=CHECKS)
         finally:
-            if response.status_code == 201:
+            if response.status_code == 201 and path == "/sessions":
                 client.http.delete(f"/sessions/{response.json()['session']}")
 
     holds()
@@ -140,6 +140,7 @@ def test_a_session_is_as_the_document_says(api, session):
     api["/sessions"]["GET"].validate_response(listed)
     assert session["id"] in [told["session"] for told in listed.json()["sessions"]]
     asked(f"{SESSION}/execute", "POST", 200, body={"code": "x = 1"}, media_type="application/json")
+    assert len(asked(f"{SESSION}/fork", "POST", 201, body={"count": 2}, media_type="application/json").json()["branches"]) == 2
     export = asked(f"{SESSION}/export", "GET", 200).json()
     assert export["cells"] == [{"code": "x = 1"}] and [file["path"] for file in export["files"]] == ["in/a"]
     export["cells"].append({"code": "1 / 0"})

@@ -40,7 +40,7 @@ def test_a_session_that_is_closed_is_over(session, service):
     assert session.close() == 204
     assert session.ended() == "closed"
     assert "closed" in refused(session.ask("DELETE"), 410, "session_ended")
-    for method, what, options in (("POST", "/execute", {"json": {"code": "1"}}), ("POST", "/interrupt", {}), ("GET", "/files", {}),
+    for method, what, options in (("POST", "/execute", {"json": {"code": "1"}}), ("POST", "/interrupt", {}), ("POST", "/fork", {"json": {}}), ("GET", "/files", {}),
                                   ("GET", "/files/a", {}), ("PUT", "/files/a", {"content": b"x"}), ("DELETE", "/files/a", {})):
         answer = session.ask(method, what, **options)
         assert refused(answer, 410, "session_ended") and answer.json()["error"]["reason"] == "closed", (method, what)

@@ -6,6 +6,7 @@
 pub mod cells;
 pub mod export;
 pub mod files;
+pub mod fork;
 mod import;
 pub mod known;
 pub mod one;
@@ -30,6 +31,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route(one::PATH, only("GET, HEAD, DELETE", get(one::show).delete(one::close)))
         .route(cells::PATH, only("POST", post(cells::execute)))
         .route(one::INTERRUPT_PATH, only("POST", post(one::interrupt)))
+        .route(fork::PATH, only("POST", post(fork::fork)))
         .route(export::PATH, only("GET, HEAD", get(export::export)))
         .route(files::LIST_PATH, only("GET, HEAD", get(files::list)))
         .route(files::ROUTE, only("GET, HEAD, PUT, DELETE", file))

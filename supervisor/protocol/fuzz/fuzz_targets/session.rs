@@ -7,7 +7,8 @@ mod common;
 
 use cloister_protocol::report::{Report, cell_failure, order_failure};
 use cloister_protocol::{
-    CellRequest, Checkpoint, ExecuteRequest, MimeBundle, SessionFiles, SessionRequest, Writer, check_file_path, event,
+    CellRequest, Checkpoint, ExecuteRequest, ForkRequest, MOST_BRANCHES, MimeBundle, SessionFiles, SessionRequest,
+    Writer, check_file_path, event,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -44,6 +45,10 @@ fn asked(bytes: &[u8]) {
             let again = SessionRequest::parse(written.as_bytes()).expect("it is what was written");
             assert_eq!(serde_json::to_string(&again).expect("JSON"), written);
         }
+    }
+    match common::on_a_small_stack(|| ForkRequest::parse(bytes)) {
+        Err(wrong) => assert!(wrong.to_string().chars().count() <= 1027),
+        Ok(fork) => assert!((1..=MOST_BRANCHES).contains(&fork.count)),
     }
     for parse in [CellRequest::parse, CellRequest::parse_message] {
         match common::on_a_small_stack(|| parse(bytes)) {

@@ -95,6 +95,9 @@ pub(super) trait Groups: Debug + Send + Sync {
     /// What is charged to the group now, in bytes.
     fn memory(&self) -> Result<u64>;
 
+    /// Of what is charged to the group, what need of memory does not take back: no cache, in bytes.
+    fn kept_memory(&self) -> Result<u64>;
+
     /// Sends SIGKILL to all at once, where the kernel can.
     fn kill(&self);
 

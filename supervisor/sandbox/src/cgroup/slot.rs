@@ -12,7 +12,7 @@ use std::time::Duration;
 use cloister_terms::Uid;
 
 use super::freezer::Freezer;
-use super::group::end_processes;
+use super::group::{attach, end_processes};
 use super::groups::{Groups, Limits, Usage};
 use super::knob::Knob;
 use super::layout::Layout;
@@ -87,6 +87,21 @@ impl SlotCgroup {
         Ok(())
     }
 
+    /// Takes in a process that is in another group, and what it starts from now on. What it holds of memory stays charged where it is:
+    /// `admin-guide/cgroup-v2` in the kernel, "Memory Ownership".
+    ///
+    /// # Errors
+    /// The file that could not be written.
+    pub fn take_in(&self, process: u32) -> Result<()> {
+        self.groups.all().into_iter().try_for_each(|group| attach(group, process))
+    }
+
+    /// What is in it may use so much, once that was set.
+    #[must_use]
+    pub fn limits(&self) -> Option<Limits> {
+        self.limits
+    }
+
     /// From now on nothing in it can be stopped, for it is nobody's.
     pub fn forget_freezer(&mut self) {
         self.freezer = None;
@@ -114,6 +129,14 @@ impl SlotCgroup {
     /// The file that could not be read.
     pub fn memory(&self) -> Result<u64> {
         self.groups.memory()
+    }
+
+    /// Of that, anonymous pages and those of tmpfs: what need of memory does not take back. "memory.stat" in the kernel's `cgroup-v2`.
+    ///
+    /// # Errors
+    /// The file that could not be read.
+    pub fn kept_memory(&self) -> Result<u64> {
+        self.groups.kept_memory()
     }
 
     /// Leaves a busy machine to those whose jobs have just begun, for a tenth of the share that the limits give, until

@@ -149,6 +149,11 @@ impl groups::Groups for Groups {
         Knob::read(&self.paths.memory, "memory.usage_in_bytes")?.number()
     }
 
+    fn kept_memory(&self) -> Result<u64> {
+        let told = Knob::read(&self.paths.memory, "memory.stat")?;
+        Ok(told.field("rss")? + told.field("shmem")?)
+    }
+
     /// There is no such file.
     fn kill(&self) {}
 }

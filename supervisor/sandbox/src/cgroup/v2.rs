@@ -117,6 +117,11 @@ impl Groups for Group {
         Knob::read(&self.path, "memory.current")?.number()
     }
 
+    fn kept_memory(&self) -> Result<u64> {
+        let told = Knob::read(&self.path, "memory.stat")?;
+        Ok(told.field("anon")? + told.field("shmem")?)
+    }
+
     fn kill(&self) {
         let _ = fs::write(self.path.join("cgroup.kill"), "1");
     }

@@ -8,8 +8,9 @@ use std::time::Instant;
 use cloister_protocol::{ErrorCode, Failure, Interrupted, JobId, SessionEnd, SessionInfo, Tenant};
 
 use crate::door::sessions::ended::Ended;
+use crate::door::sessions::held::let_go;
 use crate::door::sessions::room::SessionRoom;
-use crate::door::sessions::session::{Session, let_go};
+use crate::door::sessions::session::Session;
 
 /// All sessions of a node.
 #[derive(Debug, Default)]
@@ -34,9 +35,56 @@ impl Known {
         if held.values().sum::<u64>() <= memory {
             return None;
         }
-        let idle = self.open.values().filter_map(|session| Some((session.idle_since()?, session)));
-        let most = idle.min_by_key(|(since, session)| (Reverse(held[&session.tenant]), *since));
+        let idle = self.open.values().filter_map(|session| Some((session.dispensable()?, session)));
+        let most = idle.min_by_key(|(idle, session)| (Reverse(held[&session.tenant]), *idle));
         most.map(|(_, session)| Arc::clone(session))
+    }
+
+    /// Whether there is room for so many as this, or which bound is reached.
+    fn check_room(&self, session: &Session, wanted: usize, room: SessionRoom) -> Result<(), String> {
+        let SessionRoom { sessions, memory, .. } = room;
+        let most = session.bounds.sessions.most;
+        let (mut alike, mut own, mut all, mut closed) = (0, 0, 0, 0);
+        for other in self.open.values() {
+            // Branches that are closed take room for as long as others have memory of theirs.
+            let takes = 1 + other.residues();
+            let is_own = other.tenant == session.tenant;
+            all += takes;
+            own += if is_own { takes } else { 0 };
+            alike += if is_own && other.profile == session.profile { takes } else { 0 };
+            closed += if is_own { takes - 1 } else { 0 };
+        }
+        let closed = match closed {
+            0 => String::new(),
+            closed => format!(", {closed} of them closed branches whose memory others still have"),
+        };
+        let more = if wanted == 1 { "one more".to_owned() } else { format!("{wanted} more") };
+        if alike + wanted > usize_of(most) {
+            return Err(format!(
+                "with {more} there would be more sessions of the profile {:?} than its sessions.most for a key, {most}, and {alike} are there{closed}: \
+                 close one, or wait until one is over",
+                session.profile
+            ));
+        }
+        if own + wanted > usize_of(sessions - sessions / SHARE_OF_OTHERS).max(1) {
+            return Err(format!(
+                "with {more} there would be more sessions of yours on this node than may be, for the last of its policy's supervisor.sessions \
+                 are for others, and {own} are there{closed}: close one"
+            ));
+        }
+        if all + wanted > usize_of(sessions) {
+            return Err(format!(
+                "with {more} there would be more sessions on this node than its policy's supervisor.sessions, {sessions}, and {all} are \
+                 open: try again later"
+            ));
+        }
+        if self.open.values().map(|session| session.memory()).sum::<u64>() >= memory {
+            return Err(
+                "the open sessions hold all the memory that the node has for them, sessions_memory: try again later"
+                    .to_owned(),
+            );
+        }
+        Ok(())
     }
 
     /// How much is asked of all sessions of a tenant.
@@ -78,43 +126,18 @@ impl Sessions {
         Ok(Interrupted { interrupted: session.reins.interrupt() })
     }
 
-    /// Takes one in that is to be opened, if there is room for it.
+    /// Takes some in that are to be opened, alike in profile and tenant, if there is room for all of them.
     ///
     /// # Errors
     /// Which bound is reached.
-    pub fn take_in(&self, session: &Arc<Session>, room: SessionRoom) -> Result<(), Failure> {
-        let full = |message: String| Err(Failure::new(ErrorCode::Overloaded, message));
+    pub fn take_in(&self, sessions: &[Arc<Session>], room: SessionRoom) -> Result<(), Failure> {
+        let Some(session) = sessions.first() else { return Ok(()) };
         let mut known = self.known();
-        let most = session.bounds.sessions.most;
-        let is_alike = |other: &&Arc<Session>| other.tenant == session.tenant && other.profile == session.profile;
-        if known.open.values().filter(is_alike).count() >= usize_of(most) {
-            return full(format!(
-                "{most} sessions of the profile {:?} are open, which is its sessions.most for a key: close one, or wait until one is over",
-                session.profile
-            ));
-        }
-        let SessionRoom { sessions, memory, .. } = room;
-        let own = known.open.values().filter(|other| other.tenant == session.tenant).count();
-        if own > 0 && own >= usize_of(sessions - sessions / SHARE_OF_OTHERS) {
-            return full(format!(
-                "{own} sessions of yours are open on this node, and the last of its policy's supervisor.sessions are for others: close one"
-            ));
-        }
-        if known.open.len() >= usize_of(sessions) {
-            return full(format!(
-                "{sessions} sessions are open on this node, which is its policy's supervisor.sessions: try again later"
-            ));
-        }
-        if known.open.values().map(|session| session.memory()).sum::<u64>() >= memory {
-            return full(
-                "the open sessions hold all the memory that the node has for them, sessions_memory: try again later"
-                    .to_owned(),
-            );
-        }
-        if known.open.contains_key(&session.id) {
+        known.check_room(session, sessions.len(), room).map_err(|full| Failure::new(ErrorCode::Overloaded, full))?;
+        if sessions.iter().any(|session| known.open.contains_key(&session.id)) {
             return Err(Failure::new(ErrorCode::InvalidRequest, "the request's id is that of a session that is open"));
         }
-        known.open.insert(session.id, Arc::clone(session));
+        known.open.extend(sessions.iter().map(|session| (session.id, Arc::clone(session))));
         Ok(())
     }
 
@@ -137,12 +160,24 @@ impl Sessions {
         {
             let mut known = self.known();
             known.open.remove(&session.id);
-            known.ended.note(session.id, session.tenant, end, Instant::now());
+            // Nobody was told of one that was never open.
+            if !session.is_opening() {
+                known.ended.note(session.id, session.tenant, end, Instant::now());
+            }
         }
+        // Nothing of them outlives it: they are in its cell.
+        let branches: Vec<_> =
+            self.known().open.values().filter(|other| other.is_branch_of(session.id)).cloned().collect();
+        branches.iter().for_each(|branch| self.end(branch, SessionEnd::RootEnded));
         let info = session.info();
         tracing::info!(session = %session.id, profile = session.profile, end = end.name(), cells = info.cells, cpu_ms = info.usage.cpu_ms, "a session is over");
-        let held = Arc::clone(&session.held);
-        tokio::spawn(async move { let_go(&held).await });
+        let session = Arc::clone(session);
+        tokio::spawn(async move {
+            let_go(&session.held).await;
+            if session.is_branch() {
+                session.note_gone(&[session.id]);
+            }
+        });
     }
 
     /// How much is asked of all sessions of a tenant: cells and orders that wait for their turn, or have it.
@@ -202,6 +237,7 @@ pub fn ended(end: SessionEnd) -> Failure {
              too many record locks"
         }
         SessionEnd::Crashed => "a cell cost it its process, and nothing was there that could go on",
+        SessionEnd::RootEnded => "it was a branch, and the session that it came from is over",
         SessionEnd::Reload => "a reload took its profile away",
         SessionEnd::NodeGoing => "its node goes",
         SessionEnd::NodeRestarted => "its node began anew",

@@ -5,6 +5,9 @@
 
 mod all;
 mod ended;
+mod fork;
+mod held;
+mod noted;
 mod open;
 pub(crate) mod room;
 mod session;

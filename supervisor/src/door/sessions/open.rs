@@ -12,8 +12,10 @@ use crate::door::admitted::Admitted;
 use crate::door::engine::Engine;
 use crate::door::places::Place;
 use crate::door::sessions::all::{Sessions, ended};
-use crate::door::sessions::session::{Held, Session, end};
+use crate::door::sessions::held::end;
+use crate::door::sessions::session::Session;
 use crate::job::bounds::Bounds;
+use crate::job::session::Interpreter;
 use crate::job::slots::Slots;
 use crate::pool::Pool;
 
@@ -45,9 +47,8 @@ impl Sessions {
         let admitted = Admitted::new(in_force, Arc::clone(&pool), engine.cgroup_version(), tenant, &request);
         let told = (pool.name.as_str(), admitted.explain());
         let session = Session::new((id, tenant), told, bounds, idle_s.map(Duration::from_secs));
-        self.take_in(&session, room)?;
-        // Whatever becomes of this: what was taken in does not stay unless it was opened.
-        let opening = Opening { all: Arc::clone(self), session: Arc::clone(&session), stays: false };
+        self.take_in(std::slice::from_ref(&session), room)?;
+        let opening = Opening::new(self, &session);
         // In a task of its own, which a client that leaves does not cut short halfway.
         let (tell, told) = oneshot::channel();
         tokio::spawn(async move {
@@ -101,30 +102,45 @@ impl Sessions {
 
 /// A session that is being opened. Dropped, it is over.
 #[derive(Debug)]
-struct Opening {
+pub(super) struct Opening {
     all: Arc<Sessions>,
-    session: Arc<Session>,
+    pub(super) session: Arc<Session>,
     stays: bool,
 }
 
 impl Opening {
+    /// Of one that was taken in. Whatever becomes of this: it does not stay unless it was opened.
+    pub(super) fn new(all: &Arc<Sessions>, session: &Arc<Session>) -> Self {
+        Self { all: Arc::clone(all), session: Arc::clone(session), stays: false }
+    }
+
+    /// Gives the session its interpreter.
+    ///
+    /// # Errors
+    /// When it is over by now.
+    pub(super) async fn give(&self, place: &mut Option<Interpreter>, interpreter: Interpreter) -> Result<(), Failure> {
+        self.session.set_open(&interpreter);
+        *place = Some(interpreter);
+        match self.session.ended() {
+            None => Ok(()),
+            Some(over) => {
+                end(place).await;
+                Err(ended(over))
+            }
+        }
+    }
+
     async fn open(self, pool: Arc<Pool>, request: &ExecuteRequest) -> Result<Self, Failure> {
         let session = &self.session;
         let mut held = session.held.lock().await;
         // To its end, whatever becomes of the session meanwhile: who has it made would have the slot of one that nobody waits for.
         let made = pool.session((session.id, request), session.bounds, Arc::clone(&session.reins)).await;
-        let (interpreter, lent) = made.map_err(|error| error.told())??;
-        session.set_open(interpreter.memory());
-        *held = Some(Held { interpreter, _lent: lent });
-        if let Some(over) = session.ended() {
-            end(&mut held).await;
-            return Err(ended(over));
-        }
+        self.give(&mut held, made.map_err(|error| error.told())??).await?;
         drop(held);
         Ok(self)
     }
 
-    fn stays(mut self, slots: Arc<Slots>) {
+    pub(super) fn stays(mut self, slots: Arc<Slots>) {
         self.stays = true;
         self.all.watch(&self.session, slots);
     }

@@ -1,38 +1,17 @@
 //! One session, from outside of its interpreter.
 
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use cloister_protocol::{JobId, SessionEnd, SessionInfo, SessionState, SessionUsage, Tenant};
 use tokio::sync::watch;
 
+use crate::door::sessions::noted::Noted;
 use crate::job::bounds::Bounds;
 use crate::job::locks::Holders;
 use crate::job::outcome::Outcome;
 use crate::job::session::{Interpreter, Reins};
-use crate::job::slots::Lent;
-
-/// What a session has. Dropped, all of it is ended.
-#[derive(Debug)]
-pub struct Held {
-    /// Its interpreter.
-    pub interpreter: Interpreter,
-    // Behind it: the slot that there is one more of is the interpreter's.
-    pub(super) _lent: Lent,
-}
-
-/// Has nothing of a session run any more, once nobody else has it in hand.
-pub async fn let_go(held: &tokio::sync::Mutex<Option<Held>>) {
-    // For as long as it takes: who comes meanwhile waits for the same.
-    end(&mut *held.lock().await).await;
-}
-
-/// The same, for who has it in hand.
-pub async fn end(held: &mut Option<Held>) {
-    if let Some(Held { interpreter, _lent }) = held.take() {
-        interpreter.end().await;
-    }
-}
 
 /// A session.
 #[derive(Debug)]
@@ -48,25 +27,15 @@ pub struct Session {
     /// The layers in force, for who asks for them.
     pub layers: String,
     /// Its interpreter, held by whoever does something with it; `None` before it is there, and when the session is over.
-    pub held: Arc<tokio::sync::Mutex<Option<Held>>>,
+    pub held: Arc<tokio::sync::Mutex<Option<Interpreter>>>,
     /// What reaches its cell that runs.
     pub reins: Arc<Reins>,
     opened: (Instant, SystemTime),
     idle: Duration,
+    /// Of a branch, the session that it was forked from, and the one that was opened: with that it ends.
+    branch_of: Option<(JobId, Arc<Session>)>,
     noted: Mutex<Noted>,
     over: watch::Sender<Option<SessionEnd>>,
-}
-
-#[derive(Debug)]
-struct Noted {
-    state: SessionState,
-    /// Cells and orders that wait for their turn, or have it.
-    asked: usize,
-    cells: u64,
-    usage: SessionUsage,
-    memory: u64,
-    /// Since when nothing is asked of it.
-    since: Instant,
 }
 
 /// That something is asked of a session, until this is dropped.
@@ -77,6 +46,8 @@ impl Drop for Asking {
     fn drop(&mut self) {
         let mut noted = self.0.noted();
         (noted.asked, noted.since) = (noted.asked - 1, Instant::now());
+        drop(noted);
+        self.0.in_root(|root| (root.asked_of_branches, root.since) = (root.asked_of_branches - 1, Instant::now()));
     }
 }
 
@@ -90,15 +61,6 @@ impl Session {
         idle: Option<Duration>,
     ) -> Arc<Self> {
         let longest = bounds.sessions.idle;
-        let now = Instant::now();
-        let noted = Noted {
-            state: SessionState::Opening,
-            asked: 0,
-            cells: 0,
-            usage: SessionUsage::default(),
-            memory: 0,
-            since: now,
-        };
         Arc::new(Self {
             id,
             tenant,
@@ -107,17 +69,73 @@ impl Session {
             layers,
             held: Arc::default(),
             reins: Arc::default(),
-            opened: (now, SystemTime::now()),
+            opened: (Instant::now(), SystemTime::now()),
             idle: idle.map_or(longest, |asked| asked.min(longest)),
-            noted: Mutex::new(noted),
+            branch_of: None,
+            noted: Mutex::new(Noted::opening(0)),
             over: watch::Sender::new(None),
         })
     }
 
-    /// It is open, and holds so much memory.
-    pub fn set_open(&self, memory: u64) {
+    /// A branch of it that is being opened, and stays no longer than it may. It goes on counting cells where this is.
+    #[must_use]
+    pub fn branch(self: &Arc<Self>) -> Arc<Self> {
+        let root = self.branch_of.as_ref().map_or_else(|| Arc::clone(self), |(_, root)| Arc::clone(root));
+        Arc::new(Self {
+            id: self.id.beside(),
+            tenant: self.tenant,
+            profile: self.profile.clone(),
+            bounds: self.bounds,
+            layers: self.layers.clone(),
+            held: Arc::default(),
+            reins: Arc::default(),
+            opened: (root.opened.0, SystemTime::now()),
+            idle: self.idle,
+            branch_of: Some((self.id, root)),
+            noted: Mutex::new(Noted::opening(self.noted().cells)),
+            over: watch::Sender::new(None),
+        })
+    }
+
+    /// Whether it was forked from a session, or from a branch of that.
+    #[must_use]
+    pub fn is_branch_of(&self, root: JobId) -> bool {
+        self.branch_of.as_ref().is_some_and(|(_, of)| of.id == root)
+    }
+
+    /// What is done with a branch is done with what it came from, which it ends with.
+    fn in_root(&self, note: impl FnOnce(&mut Noted)) {
+        if let Some((_, root)) = &self.branch_of {
+            note(&mut root.noted());
+        }
+    }
+
+    /// Takes note of branches whose files are to go, of all that come from where it does: nothing of them runs any more.
+    pub fn note_gone(&self, branches: &[JobId]) {
+        let root = self.branch_of.as_ref().map_or(self, |(_, root)| root);
+        root.noted().note_gone(branches);
+    }
+
+    /// Whether it is a branch.
+    #[must_use]
+    pub fn is_branch(&self) -> bool {
+        self.branch_of.is_some()
+    }
+
+    /// Those branches.
+    #[must_use]
+    pub fn take_gone(&self) -> Vec<JobId> {
+        let root = self.branch_of.as_ref().map_or(self, |(_, root)| root);
+        mem::take(&mut root.noted().gone)
+    }
+
+    /// It is open, with this interpreter.
+    pub fn set_open(&self, interpreter: &Interpreter) {
         let mut noted = self.noted();
-        (noted.state, noted.memory, noted.since) = (SessionState::Idle, memory, Instant::now());
+        (noted.state, noted.memory, noted.since) = (SessionState::Idle, interpreter.memory(), Instant::now());
+        if self.branch_of.is_none() {
+            noted.residue = interpreter.residue();
+        }
     }
 
     /// Notes that something is asked of it, if no more than so much is by now.
@@ -127,6 +145,8 @@ impl Session {
             return Err(noted.asked);
         }
         noted.asked += 1;
+        drop(noted);
+        self.in_root(|root| root.asked_of_branches += 1);
         Ok(Asking(Arc::clone(self)))
     }
 
@@ -134,7 +154,7 @@ impl Session {
     #[must_use]
     pub fn holds_too_many(&self, locks: &Holders) -> bool {
         let held = self.held.try_lock();
-        held.is_ok_and(|held| held.as_ref().is_some_and(|held| held.interpreter.holds_too_many(locks)))
+        held.is_ok_and(|held| held.as_ref().is_some_and(|held| held.holds_too_many(locks)))
     }
 
     /// How much is asked of it.
@@ -179,14 +199,27 @@ impl Session {
     /// Memory that it holds, in bytes.
     #[must_use]
     pub fn memory(&self) -> u64 {
-        self.noted().memory
+        let noted = self.noted();
+        noted.memory + noted.residue.bytes()
     }
 
     /// Since when nothing is asked of it; `None` while something is.
     #[must_use]
     pub fn idle_since(&self) -> Option<Instant> {
         let noted = self.noted();
-        (noted.asked == 0 && noted.state == SessionState::Idle).then_some(noted.since)
+        (noted.asked == 0 && noted.asked_of_branches == 0 && noted.state == SessionState::Idle).then_some(noted.since)
+    }
+
+    /// How many branches of it are over and still take room, for others have memory that they had.
+    #[must_use]
+    pub fn residues(&self) -> usize {
+        self.noted().residue.parts()
+    }
+
+    /// How readily it is ended where memory is short: [`Noted::dispensable`].
+    #[must_use]
+    pub fn dispensable(&self) -> Option<(u8, Instant)> {
+        self.noted().dispensable()
     }
 
     /// What its time alone ends it with, if it is over; else when to look again.
@@ -226,18 +259,19 @@ impl Session {
     #[must_use]
     pub fn info(&self) -> SessionInfo {
         let noted = self.noted();
-        let since = if noted.asked == 0 { noted.since.elapsed() } else { Duration::ZERO };
+        let since = if noted.asked + noted.asked_of_branches == 0 { noted.since.elapsed() } else { Duration::ZERO };
         let lifetime = self.bounds.sessions.lifetime;
         SessionInfo {
             session: self.id,
             profile: self.profile.clone(),
+            branch_of: self.branch_of.as_ref().map(|(from, _)| *from),
             state: noted.state,
             cells: noted.cells,
             opened: humantime::format_rfc3339_seconds(self.opened.1).to_string(),
             idle_s: self.idle.as_secs(),
             idle_left_s: self.idle.saturating_sub(since).as_secs(),
             lifetime_left_s: lifetime.saturating_sub(self.opened.0.elapsed()).as_secs(),
-            memory_bytes: noted.memory,
+            memory_bytes: noted.memory + noted.residue.bytes(),
             usage: SessionUsage {
                 cpu_ms: thousandths(noted.usage.cpu_ms),
                 wall_ms: thousandths(noted.usage.wall_ms),

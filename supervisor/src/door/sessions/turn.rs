@@ -9,13 +9,14 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::door::places::Place;
 use crate::door::sessions::all::{Sessions, ended};
+use crate::door::sessions::held::end;
 use crate::door::sessions::room::SessionRoom;
-use crate::door::sessions::session::{Asking, Held, Session, end};
+use crate::door::sessions::session::{Asking, Session};
 use crate::job::bounds::Bounds;
 use crate::job::conversation::Conversation;
 use crate::job::outcome::Outcome;
 use crate::job::prepare_error::PrepareError;
-use crate::job::session::{Order, Over, Replied};
+use crate::job::session::{Interpreter, Order, Over, Replied};
 
 /// How many may wait for their turn in one session: each holds a connection.
 const MOST_WAITING: usize = 16;
@@ -26,11 +27,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// A turn in a session. Dropped, the next has it.
 #[derive(Debug)]
 pub struct Turn {
-    all: Arc<Sessions>,
-    session: Arc<Session>,
-    held: OwnedMutexGuard<Option<Held>>,
-    asking: Asking,
-    memory: u64,
+    pub(super) all: Arc<Sessions>,
+    pub(super) session: Arc<Session>,
+    pub(super) held: OwnedMutexGuard<Option<Interpreter>>,
+    pub(super) asking: Asking,
+    pub(super) memory: u64,
 }
 
 impl Sessions {
@@ -112,13 +113,13 @@ impl Turn {
     ) -> Result<Outcome, Failure> {
         let Self { all, session, mut held, asking, memory } = self;
         let known = (Arc::clone(&all), Arc::clone(&session));
-        let next = held.as_mut().expect("a turn has it").interpreter.next(request);
+        let next = held.as_mut().expect("a turn has it").next(request);
         let conversation = conversation.clone();
         let (mut tell, told) = oneshot::channel();
         tokio::spawn(async move {
             session.begin_cell();
             let ran = {
-                let mut run = pin!(held.as_mut().expect("as before").interpreter.run(next, &conversation));
+                let mut run = pin!(held.as_mut().expect("as before").run(next, &conversation));
                 tokio::select! {
                     biased;
                     outcome = &mut run => Ok(outcome),
@@ -133,8 +134,9 @@ impl Turn {
             drop(asking);
             let lives = lives(&ran);
             if matches!(lives, Lives::Not) {
-                end(&mut held).await;
+                // What ended its branches is told before they are dead.
                 all.end(&session, SessionEnd::Crashed);
+                end(&mut held).await;
             }
             let _ = tell.send(match ran {
                 Ok(Ok(outcome)) => Ok(outcome),
@@ -158,33 +160,47 @@ impl Turn {
         let (tell, told) = oneshot::channel();
         // In a task of its own, which a client that leaves does not cut short halfway.
         tokio::spawn(async move {
-            let done = tokio::select! {
-                biased;
-                done = held.as_mut().expect("a turn has it").interpreter.carry_out(&order) => Ok(done),
-                end = session.over() => Err(end),
-            };
-            if let Ok(Err(Over)) = done {
-                end(&mut held).await;
-                all.end(&session, SessionEnd::Crashed);
-            }
-            if let Some(Held { interpreter, .. }) = held.as_ref() {
-                session.spend(interpreter.cpu());
-                session.rest(interpreter.memory());
-            }
+            let carry_out = async |interpreter: &mut Interpreter| interpreter.carry_out(&order).await;
+            let done = between_cells((&all, &session), &mut held, carry_out).await;
             drop((held, asking, place));
             all.keep_within(memory);
-            let _ = tell.send(match done {
-                Ok(Ok(replied)) => replied,
-                Ok(Err(Over)) => Err(ended(SessionEnd::Crashed)),
-                Err(end) => Err(ended(end)),
-            });
+            let _ = tell.send(done.and_then(|replied| replied));
         });
         told.await.unwrap_or_else(|_| Err(broken(&known)))
     }
 }
 
+/// Has a session's interpreter do something between two cells, unless the session is over first. What that uses is the session's.
+///
+/// # Errors
+/// That the session is over.
+pub(super) async fn between_cells<T>(
+    (all, session): (&Sessions, &Arc<Session>),
+    held: &mut Option<Interpreter>,
+    does: impl AsyncFnOnce(&mut Interpreter) -> Result<T, Over>,
+) -> Result<T, Failure> {
+    let done = tokio::select! {
+        biased;
+        done = does(held.as_mut().expect("a turn has it")) => Ok(done),
+        end = session.over() => Err(end),
+    };
+    if let Ok(Err(Over)) = done {
+        all.end(session, SessionEnd::Crashed);
+        end(held).await;
+    }
+    if let Some(interpreter) = held.as_ref() {
+        session.spend(interpreter.cpu());
+        session.rest(interpreter.memory());
+    }
+    match done {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(Over)) => Err(ended(SessionEnd::Crashed)),
+        Err(end) => Err(ended(end)),
+    }
+}
+
 /// A bug of ours: what the session is in is not known, and so it is over.
-fn broken((all, session): &(Arc<Sessions>, Arc<Session>)) -> Failure {
+pub(super) fn broken((all, session): &(Arc<Sessions>, Arc<Session>)) -> Failure {
     all.end(session, SessionEnd::Crashed);
     Failure::new(ErrorCode::Internal, "what runs the session has ended").after_start()
 }
@@ -211,10 +227,10 @@ fn lives(ran: &Result<Result<Outcome, PrepareError>, SessionEnd>) -> Lives {
 async fn rest(
     lives: Lives,
     (all, session): (&Sessions, &Arc<Session>),
-    mut held: OwnedMutexGuard<Option<Held>>,
+    mut held: OwnedMutexGuard<Option<Interpreter>>,
     memory: u64,
 ) {
-    let Some(Held { interpreter, .. }) = held.as_mut() else { return };
+    let Some(interpreter) = held.as_mut() else { return };
     let settled = match lives {
         Lives::AsItWas(told) => tokio::select! {
             settled = interpreter.settle() => settled.map(|()| told),
@@ -231,6 +247,6 @@ async fn rest(
         all.keep_within(memory);
         return;
     }
-    end(&mut held).await;
     all.end(session, SessionEnd::Crashed);
+    end(&mut held).await;
 }

@@ -15,7 +15,7 @@ use crate::link::event_loop::LARGE;
 const MOST_SHOWN: usize = 1000;
 
 /// The longest that a session says of itself at rest, in bytes.
-const LONGEST_REST: u64 = 64 * 1024;
+pub(super) const LONGEST_REST: u64 = 64 * 1024;
 
 /// The longest that it says of an order that it has carried out, in bytes: a thousand paths of 4,096.
 const LONGEST_SAID: u64 = 8 * 1024 * 1024;

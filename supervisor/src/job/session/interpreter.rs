@@ -15,16 +15,17 @@ use tokio::net::unix::pipe;
 use tokio::sync::oneshot::Receiver;
 
 use crate::job::bounds::Bounds;
-use crate::job::cell::{Cell, dead, has_ended};
+use crate::job::cell::Cell;
 use crate::job::denial::Rules;
 use crate::job::frames::FrameWriter;
 use crate::job::locks::{Holders, holds_too_many};
 use crate::job::message::{encode, feed_all};
 use crate::job::prepare_error::PrepareError;
 use crate::job::prepared::{Pipes, Prepared};
+use crate::job::processes::{dead, has_ended, hold, stop};
 use crate::job::report::NotReady;
+use crate::job::residue::Residue;
 use crate::job::session::hearing::{Opening, read_opening, read_rest};
-use crate::job::session::leftovers::{hold, stop};
 use crate::job::session::reins::Reins;
 use crate::job::session::watched::stopped_between;
 
@@ -32,7 +33,7 @@ use crate::job::session::watched::stopped_between;
 pub(super) const SETTLING: Duration = Duration::from_secs(10);
 
 /// How much of what it says is read at once.
-const REPORT: usize = 1024;
+pub(super) const REPORT: usize = 1024;
 
 /// How long the end of a copy that another has taken the place of is waited for.
 const OLD_END: Duration = Duration::from_millis(50);
@@ -135,6 +136,12 @@ impl Interpreter {
         self.cell.cgroup().memory().unwrap_or(0)
     }
 
+    /// What branches of it have left that are over.
+    #[must_use]
+    pub fn residue(&self) -> Arc<Residue> {
+        self.cell.residue()
+    }
+
     /// What its cells are held to.
     #[must_use]
     pub fn bounds(&self) -> &Bounds {
@@ -215,7 +222,7 @@ impl Interpreter {
     }
 
     /// The process that has this number inside: the one that the interpreter says is its checkpoint.
-    fn find(&self, all: &[u32], pid: u32) -> Option<Checkpoint> {
+    pub(super) fn find(&self, all: &[u32], pid: u32) -> Option<Checkpoint> {
         let is_it = |number: &u32| *number != self.number && process::number_inside(*number) == Some(pid);
         let number = *all.iter().find(|number| is_it(number))?;
         let process = hold(number)?;
@@ -229,7 +236,7 @@ impl Interpreter {
 }
 
 /// Why the runner would not begin a session.
-fn refusal(said: &[u8]) -> Failure {
+pub(super) fn refusal(said: &[u8]) -> Failure {
     match failure(said) {
         Report::Failure(failure) => failure,
         _ => Failure::new(ErrorCode::Exception, "what the session says of its beginning cannot be understood"),

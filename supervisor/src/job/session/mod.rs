@@ -4,9 +4,9 @@
 //! is ended and the checkpoint goes on. Nothing that an interpreter says of itself is believed: which process is the checkpoint is its
 //! word, and a wrong one costs its own session.
 
+mod fork;
 mod hearing;
 mod interpreter;
-mod leftovers;
 mod messages;
 mod orders;
 mod reins;
@@ -14,6 +14,7 @@ mod restore;
 mod run;
 mod watched;
 
+pub use fork::{Branched, Wanted};
 pub use interpreter::{Interpreter, Over};
 pub use orders::{Order, Replied};
 pub use reins::Reins;

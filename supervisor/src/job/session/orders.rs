@@ -120,7 +120,6 @@ impl Interpreter {
 }
 
 async fn read(order: &Order, reply: Reply) -> Result<Replied, Failure> {
-    let garbled = || Failure::new(ErrorCode::Exception, "what the session says of its files cannot be understood");
     match (order, reply) {
         (Order::List, Reply::Done(said)) => {
             let read = move || SessionFiles::read(&said).map(Replied::Files);
@@ -130,10 +129,19 @@ async fn read(order: &Order, reply: Reply) -> Result<Replied, Failure> {
         (Order::Put(..) | Order::Delete(_), Reply::Done(_)) => Ok(Replied::Done),
         // A request for a session, as it is to be hoped: who reads it looks at that as at any other.
         (Order::Get(_) | Order::Export { .. }, Reply::Content(content)) => Ok(Replied::Content(content)),
-        (_, Reply::Failed(said)) => match order_failure(&said) {
-            Report::Failure(failure) => Err(failure),
-            _ => Err(garbled()),
-        },
+        (_, Reply::Failed(said)) => Err(told(&said)),
         _ => Err(garbled()),
     }
+}
+
+/// What a session says of an order that it has not carried out.
+pub(super) fn told(said: &[u8]) -> Failure {
+    match order_failure(said) {
+        Report::Failure(failure) => failure,
+        _ => garbled(),
+    }
+}
+
+fn garbled() -> Failure {
+    Failure::new(ErrorCode::Exception, "what the session says of its files cannot be understood")
 }

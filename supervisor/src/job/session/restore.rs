@@ -2,12 +2,15 @@
 
 use cloister_protocol::Checkpoint as Rest;
 use cloister_sandbox::process::{self, FIRST_TO_GO};
+use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 
-use crate::job::cell::has_ended;
+use crate::job::processes::{end_all_but, has_ended};
 use crate::job::session::hearing::read_rest;
 use crate::job::session::interpreter::{Checkpoint, Interpreter, SETTLING};
-use crate::job::session::leftovers::end_all_but;
+
+/// Reads of what was said, after which more is being said: a pipe of the most that a user may have is emptied by 256 (`pipe(7)`).
+const MOST_READ: usize = 1024;
 
 impl Interpreter {
     /// Ends all that is left of a cell, and has the checkpoint go on. Whether that was possible, and what is not as it was.
@@ -16,11 +19,13 @@ impl Interpreter {
         let Some(checkpoint) = self.checkpoint.take().filter(|checkpoint| !has_ended(&checkpoint.process)) else {
             return (false, Vec::new());
         };
-        if !end_all_but(self.cell.cgroup(), checkpoint.number).await || has_ended(&checkpoint.process) {
+        if !end_all_but(self.cell.cgroup(), Some(checkpoint.number)).await || has_ended(&checkpoint.process) {
             return (false, Vec::new());
         }
         take_printed();
-        self.forget_what_was_said();
+        if !self.forget_what_was_said() {
+            return (false, Vec::new());
+        }
         let Checkpoint { process, number } = checkpoint;
         (self.process, self.number, self.ended) = (process, number, None);
         let woken = async {
@@ -33,23 +38,29 @@ impl Interpreter {
         (true, not_kept)
     }
 
-    /// What is in the pipes is a dead process's.
-    fn forget_what_was_said(&mut self) {
+    /// What is in the socket and the pipe is a dead process's. Whether that came to an end: not where somebody writes still.
+    ///
+    /// The end of the socket is one that processes of the session's may have, branches too: whether it blocks is theirs to say at any time.
+    fn forget_what_was_said(&mut self) -> bool {
         self.line.forget();
         let mut chunk = [0; 4096];
-        let _ = rustix::io::ioctl_fionbio(&self.unread, true);
-        while rustix::io::read(&self.unread, &mut chunk).is_ok_and(|read| read > 0) {}
-        let _ = rustix::io::ioctl_fionbio(&self.unread, false);
+        let unread = empty(|| recv(&self.unread, &mut chunk, RecvFlags::DONTWAIT).map(|(read, _)| read));
         // What was read ahead goes with the reader.
         let pipe = self.reports.get_ref();
-        while rustix::io::read(pipe, &mut chunk).is_ok_and(|read| read > 0) {}
+        let reports = empty(|| rustix::io::read(pipe, &mut chunk));
         let held = self.reports.buffer().len();
         self.reports.consume(held);
+        unread && reports
     }
 }
 
+/// Reads until there is nothing, or too much for a pipe or a socket to have held. Whether there is nothing.
+fn empty(mut read: impl FnMut() -> rustix::io::Result<usize>) -> bool {
+    (0..MOST_READ).any(|_| !read().is_ok_and(|read| read > 0))
+}
+
 /// What a restore does not bring back, in words.
-fn not_kept(rest: &Rest, others: u32) -> Vec<String> {
+pub(super) fn not_kept(rest: &Rest, others: u32) -> Vec<String> {
     let of = |count: u32, one: &str, many: &str| match count {
         0 => None,
         1 => Some(one.to_owned()),

@@ -9,8 +9,9 @@ use tokio::sync::oneshot::Receiver;
 
 use crate::job::bounds::Bounds;
 use crate::job::calls::Calls;
-use crate::job::cell::{Cell, dead};
+use crate::job::cell::Cell;
 use crate::job::clock::{UsedUp, used_up};
+use crate::job::processes::dead;
 use crate::job::report::Said;
 use crate::job::running::{cpu_time_used_up, out_of_memory, step_back};
 use crate::job::session::reins::Reins;

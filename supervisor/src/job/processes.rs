@@ -1,13 +1,13 @@
-//! Ends what a cell has left, all but its session's checkpoint.
+//! Processes of a job's, by descriptors that refer to them: waiting for their ends, stopping them, ending all in a group but one.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use cloister_sandbox::cgroup::SlotCgroup;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::io::unix::AsyncFd;
 
-use crate::job::cell::dead;
 use crate::link::event_loop::watch;
 
 /// How long it may take until all in a group has stopped, and until what was ended is gone.
@@ -19,6 +19,19 @@ const AGAIN: Duration = Duration::from_millis(1);
 
 /// How often it is looked for processes that were started meanwhile. Where all was stopped there are none.
 const ROUNDS: usize = 20;
+
+/// Waits for the end of the process that a pidfd refers to, `pidfd_open(2)`. If that is the cell's
+/// init, nothing in the cell runs any more: the kernel ends the whole PID namespace before it,
+/// `pid_namespaces(7)`.
+pub async fn dead(process: &AsyncFd<OwnedFd>) {
+    let _ = process.readable().await;
+}
+
+/// Whether the process that a pidfd refers to has ended by now.
+pub fn has_ended(process: &AsyncFd<OwnedFd>) -> bool {
+    let mut polled = [PollFd::new(process.get_ref().as_fd(), PollFlags::POLLIN)];
+    !matches!(poll(&mut polled, PollTimeout::ZERO), Ok(0))
+}
 
 /// Stops all in the group. Whether it has come to that.
 pub async fn stop(cgroup: &SlotCgroup) -> bool {
@@ -33,19 +46,20 @@ pub async fn stop(cgroup: &SlotCgroup) -> bool {
     tokio::time::timeout(STOPPING, stopped).await.is_ok()
 }
 
-/// Ends all in the group but one process, by its number. Whether nothing else is left.
+/// Ends all in the group but one process, by its number, if one is to stay. Whether nothing else is left.
 ///
 /// What is stopped starts nothing, so that all that is listed is all that there is. Where it could not be stopped, it is looked again
 /// until nothing new is found.
-pub async fn end_all_but(cgroup: &SlotCgroup, kept: u32) -> bool {
+pub async fn end_all_but(cgroup: &SlotCgroup, kept: Option<u32>) -> bool {
     for _ in 0..ROUNDS {
-        stop(cgroup).await;
         let others =
-            || cgroup.processes().map(|all| all.into_iter().filter(|number| *number != kept).collect::<Vec<_>>());
-        let Ok(listed) = others() else { return false };
-        if listed.is_empty() {
+            || cgroup.processes().map(|all| all.into_iter().filter(|number| Some(*number) != kept).collect::<Vec<_>>());
+        // Nothing starts anything where there is nothing.
+        if others().is_ok_and(|all| all.is_empty()) {
             return cgroup.freeze(false).is_ok();
         }
+        stop(cgroup).await;
+        let Ok(listed) = others() else { return false };
         let held: Vec<_> = listed.into_iter().filter_map(|number| Some((number, hold(number)?))).collect();
         // A number that was read may be another's by now: what is held is ended if it is in the group still.
         let Ok(still) = others() else { return false };

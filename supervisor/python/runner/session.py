@@ -26,6 +26,7 @@ from .interrupts import Handlers, interrupt_by_default
 from .leavings import Start, keep_returns
 from .main_module import MAIN_NAMES
 from .receive import put_files
+from .cell_rehearsal import rehearse_cell
 from .report import Stop, be_counted, encode_error
 from .script import python_excepthook, told_by_python
 from .session_files import SessionFiles
@@ -110,6 +111,7 @@ class Session:
             said = self.checkpoint.make()
         self.handlers.forget_interrupt()
         tell(b"K", dump(said))
+        rehearse_cell(self.flags)
 
     def fork(self, order):
         """Put a copy aside that is to go on as a session of its own, and say so: it says so itself when it is woken."""

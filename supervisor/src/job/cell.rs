@@ -15,7 +15,6 @@ use crate::job::bounds::Bounds;
 use crate::job::life::{Life, all_dead, give_back, kill};
 use crate::job::output_files::{JobFiles, Left};
 use crate::job::prepare_error::PrepareError;
-use crate::job::processes::stop;
 use crate::job::residue::Residue;
 use crate::job::slots::{Lease, Lent, Slots};
 use crate::link::event_loop::watch_or_return;
@@ -53,16 +52,12 @@ impl Cell {
         Ok(Self { inner: Some((lease, Life::Group)), files: None, slots, lent: None, residue, forkers })
     }
 
-    /// Takes in a process, the only one in it, and leaves it stopped: on version 1 it is in one hierarchy after the other, and what it
-    /// started in between would be in some.
+    /// Takes in a process that is stopped, the only one in it, and leaves it so.
     ///
     /// # Errors
     /// What the kernel said.
-    pub async fn take_in(&mut self, process: u32) -> cloister_sandbox::Result<()> {
-        self.be_freezable(process)?;
-        let cgroup = self.cgroup();
-        stop(cgroup).await;
-        cgroup.take_in(process)
+    pub fn take_in_stopped(&mut self, process: u32) -> cloister_sandbox::Result<()> {
+        self.inner.as_mut().expect("taken only by drop").0.cgroup.take_in_stopped(process)
     }
 
     /// As long as this lives, its slot is one that there is one more of.

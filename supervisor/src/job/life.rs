@@ -28,16 +28,21 @@ pub(super) fn kill(lease: &Lease, life: &Life) {
     lease.cgroup.kill();
 }
 
+/// Which part of its limit may be charged to a slot's group that nothing is in before it is asked what that is.
+const UNASKED: u64 = 8;
+
 /// A slot is used again only when its control group is seen to be empty, and nothing is charged to it that others still have.
 pub(super) async fn give_back(slots: &Arc<Slots>, (lease, life): (Lease, Life), residue: &Arc<Residue>) {
-    let is_empty = match life {
+    let cgroup = &lease.cgroup;
+    let is_charged = match life {
         Life::Init(_) => {
             residue.set_over();
-            lease.cgroup.is_empty()
+            let held = cgroup.memory().unwrap_or(0);
+            cgroup.limits().is_some_and(|limits| held > limits.memory.0 / UNASKED)
         }
-        Life::Group => lease.cgroup.is_empty() && residue.drained(&lease.cgroup).await,
+        Life::Group => true,
     };
-    if is_empty {
+    if cgroup.is_empty() && (!is_charged || residue.drained(cgroup).await) {
         slots.release(lease);
     } else {
         slots.lose(lease);

@@ -482,3 +482,24 @@ def test_who_leaves_or_closes_during_a_fork_leaves_nothing(start_service):
 def test_a_directory_that_is_named_like_one_of_a_branch_is_a_directory(session):
     session.put(".branch-x/a", b"1")
     assert session.files() == [".branch-x/a"] and branch_of(session).get(".branch-x/a") == b"1"
+
+
+def test_what_the_kernel_holds_for_a_closed_branch_is_counted(session):
+    """What it has sent into sockets that others of its session have is charged to its group, as memory of no process."""
+    session.run("import socket; pairs = [socket.socketpair() for _ in range(60)]\nfor pair in pairs:\n    for end in pair: end.setblocking(False)")
+    branch = branch_of(session)
+    sent = branch.value("""
+        sent = 0
+        for end in (end for pair in pairs for end in pair):
+            try:
+                while True: sent += end.send(bytes(4096))
+            except BlockingIOError:
+                pass
+        sent
+    """)
+    assert sent > 8 << 20 and eventually(lambda: branch.info()["memory_bytes"] > sent)
+    before = session.info()["memory_bytes"]
+    assert branch.close() == 204
+    assert eventually(lambda: session.info()["memory_bytes"] > before + sent)
+    session.run("for pair in pairs:\n    for end in pair: end.close()")
+    assert eventually(lambda: session.info()["memory_bytes"] < before + (4 << 20))

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::group::{attach, end_processes, make, write};
+use super::group::{attach, end_processes, write};
+use super::knob::Knob;
 use super::mounts::Version;
 use crate::error::{Context, Result};
 
@@ -21,13 +22,36 @@ impl Freezer {
         Self { version: Version::V2, group }
     }
 
-    /// For a group of version 1, into which a first process is put here, and so what that starts: `freezer-subsystem` in the
-    /// kernel's `admin-guide/cgroup-v1`.
-    pub(super) fn v1(group: PathBuf, first: u32) -> Result<Self> {
-        make(&group)?;
-        let freezer = Self { version: Version::V1, group };
-        attach(&freezer.group, first)?;
-        Ok(freezer)
+    /// For a group of version 1, which nothing is in: `freezer-subsystem` in the kernel's `admin-guide/cgroup-v1`.
+    pub(super) fn v1(group: PathBuf) -> Result<Self> {
+        // One that is there is nobody's, or what is in it keeps it from being removed, and this from being made.
+        let _ = fs::remove_dir(&group);
+        fs::create_dir(&group).doing(|| format!("mkdir {}", group.display()))?;
+        Ok(Self { version: Version::V1, group })
+    }
+
+    /// Has a process held by it, and so what that starts; in version 2 it is, where it is in the slot's group.
+    pub(super) fn take_in(&self, process: u32) -> Result<()> {
+        match self.version {
+            Version::V1 => attach(&self.group, process),
+            Version::V2 => Ok(()),
+        }
+    }
+
+    /// Whether nothing is in a group of its own.
+    pub(super) fn is_empty(&self) -> bool {
+        match self.version {
+            Version::V1 => {
+                Knob::read(&self.group, "cgroup.procs").and_then(|listed| listed.is_blank()).unwrap_or(false)
+            }
+            Version::V2 => true,
+        }
+    }
+
+    /// Ends what is in it.
+    pub(super) fn end(&self) {
+        end_processes(&self.group);
+        let _ = self.set(false);
     }
 
     /// Stops all of it, which takes a moment, or lets it go on.

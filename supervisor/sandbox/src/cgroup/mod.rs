@@ -12,6 +12,7 @@ mod knob;
 mod layout;
 mod mounts;
 mod slot;
+mod stopping;
 mod tree;
 mod v1;
 mod v2;

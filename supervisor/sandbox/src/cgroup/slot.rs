@@ -12,24 +12,24 @@ use std::time::Duration;
 use cloister_terms::Uid;
 
 use super::freezer::Freezer;
-use super::group::{attach, end_processes};
+use super::group::end_processes;
 use super::groups::{Groups, Limits, Usage};
 use super::knob::Knob;
 use super::layout::Layout;
 use super::{v1, v2};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
 
 /// A slot's group. Dropping it removes its directories, which must be empty by then.
 #[derive(Debug)]
 pub struct SlotCgroup {
-    groups: Box<dyn Groups>,
+    pub(super) groups: Box<dyn Groups>,
     limits: Option<Limits>,
     /// Whether its share is that of one that runs for long.
     steps_back: AtomicBool,
     at_reset: Usage,
     /// Where version 1 would stop what is in it, if this host can.
-    freezers: Option<PathBuf>,
-    freezer: Option<Freezer>,
+    pub(super) freezers: Option<PathBuf>,
+    pub(super) freezer: Option<Freezer>,
 }
 
 /// Which part of its share a job is left with that has run for long.
@@ -74,53 +74,10 @@ impl SlotCgroup {
         self.restart_count().map(drop)
     }
 
-    /// From now on all in it can be stopped: this process, the only one in it, and what it starts.
-    ///
-    /// # Errors
-    /// When this host cannot, or the file that could not be written.
-    pub fn be_freezable(&mut self, first: u32) -> Result<()> {
-        self.freezer = Some(match (self.groups.directory(), &self.freezers) {
-            (Some(_), _) => Freezer::v2(self.groups.counted().to_owned()),
-            (None, Some(group)) => Freezer::v1(group.clone(), first)?,
-            (None, None) => return Err(Error::layer("stop a session", "version 1 has no freezer here; boot with it")),
-        });
-        Ok(())
-    }
-
-    /// Takes in a process that is in another group, and what it starts from now on. What it holds of memory stays charged where it is:
-    /// `admin-guide/cgroup-v2` in the kernel, "Memory Ownership".
-    ///
-    /// # Errors
-    /// The file that could not be written.
-    pub fn take_in(&self, process: u32) -> Result<()> {
-        self.groups.all().into_iter().try_for_each(|group| attach(group, process))
-    }
-
     /// What is in it may use so much, once that was set.
     #[must_use]
     pub fn limits(&self) -> Option<Limits> {
         self.limits
-    }
-
-    /// From now on nothing in it can be stopped, for it is nobody's.
-    pub fn forget_freezer(&mut self) {
-        self.freezer = None;
-    }
-
-    /// Stops all in it, or lets it go on; without effect on one that cannot be stopped.
-    ///
-    /// # Errors
-    /// The file that could not be written.
-    pub fn freeze(&self, frozen: bool) -> Result<()> {
-        self.freezer.as_ref().map_or(Ok(()), |freezer| freezer.set(frozen))
-    }
-
-    /// Whether all in it has stopped.
-    ///
-    /// # Errors
-    /// The file that could not be read.
-    pub fn is_frozen(&self) -> Result<bool> {
-        self.freezer.as_ref().map_or(Ok(false), Freezer::is_frozen)
     }
 
     /// What is charged to it now, in bytes.
@@ -131,7 +88,8 @@ impl SlotCgroup {
         self.groups.memory()
     }
 
-    /// Of that, anonymous pages and those of tmpfs: what need of memory does not take back. "memory.stat" in the kernel's `cgroup-v2`.
+    /// Of that, what need of memory does not take back: anonymous pages, those of tmpfs, and what the kernel holds for it, such as what
+    /// is in sockets and pipes. "memory.stat" in the kernel's `cgroup-v2`.
     ///
     /// # Errors
     /// The file that could not be read.
@@ -262,6 +220,9 @@ impl SlotCgroup {
     pub fn is_empty(&self) -> bool {
         let group = self.groups.counted();
         let lists_nothing = || Knob::read(group, "cgroup.procs").and_then(|listed| listed.is_blank());
+        if self.freezer.as_ref().is_some_and(|freezer| !freezer.is_empty()) {
+            return false;
+        }
         self.groups.knobs().count.number().is_ok_and(|count| count == 0) || lists_nothing().unwrap_or(false)
     }
 }
@@ -270,10 +231,16 @@ impl SlotCgroup {
     /// Ends what is in a group that is of no more use, and removes it; comes back for as long as that takes.
     #[must_use]
     pub fn retire(mut self) -> Option<Self> {
-        self.freezer = None;
+        if let Some(freezer) = &self.freezer {
+            freezer.end();
+        }
         for group in self.groups.all() {
             end_processes(group);
         }
+        if self.freezer.as_ref().is_some_and(|freezer| !freezer.is_empty()) {
+            return Some(self);
+        }
+        self.freezer = None;
         // Each is tried, whatever became of those before.
         let gone = |group: &&Path| fs::remove_dir(group).is_ok() || !group.exists();
         let left = self.groups.all().iter().filter(|group| !gone(group)).count();

@@ -151,7 +151,8 @@ impl groups::Groups for Groups {
 
     fn kept_memory(&self) -> Result<u64> {
         let told = Knob::read(&self.paths.memory, "memory.stat")?;
-        Ok(told.field("rss")? + told.field("shmem")?)
+        let of_kernel = Knob::read(&self.paths.memory, "memory.kmem.usage_in_bytes")?.number()?;
+        Ok(told.field("rss")? + told.field("shmem")? + of_kernel)
     }
 
     /// There is no such file.

@@ -119,7 +119,8 @@ impl Groups for Group {
 
     fn kept_memory(&self) -> Result<u64> {
         let told = Knob::read(&self.path, "memory.stat")?;
-        Ok(told.field("anon")? + told.field("shmem")?)
+        let of_kernel = told.field("kernel")?.saturating_sub(told.field("slab_reclaimable")?);
+        Ok(told.field("anon")? + told.field("shmem")? + told.field("sock")? + of_kernel)
     }
 
     fn kill(&self) {

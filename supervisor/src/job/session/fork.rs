@@ -12,16 +12,17 @@ use cloister_protocol::{Checkpoint as Rest, ErrorCode, Failure, JobId};
 use cloister_sandbox::process::{self, FIRST_TO_GO};
 use cloister_sandbox::wire::Span;
 use serde::Serialize;
-use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout_at};
 
 use crate::job::cell::Cell;
-use crate::job::frames::{FrameWriter, framed};
+use crate::job::frames::framed;
 use crate::job::prepare_error::PrepareError;
 use crate::job::prepared::{Pipes, START_TIME};
-use crate::job::processes::has_ended;
+use crate::job::processes::stop;
+use crate::job::session::branch::{Begun, killed, take_in_all};
 use crate::job::session::hearing::{LONGEST_REST, Opening, Reply, read_opening, read_reply};
-use crate::job::session::interpreter::{Checkpoint, Interpreter, Over, REPORT, SETTLING, refusal};
+use crate::job::session::interpreter::{Interpreter, Over, SETTLING, refusal};
 use crate::job::session::orders::told;
 use crate::job::session::reins::Reins;
 use crate::job::session::restore::not_kept;
@@ -67,18 +68,6 @@ impl<E: Into<PrepareError>> From<E> for Not {
     }
 }
 
-fn killed(message: &str) -> Failure {
-    Failure::new(ErrorCode::Killed, message)
-}
-
-/// A copy that is stopped, and has yet to be woken.
-struct Begun {
-    cell: Cell,
-    pipes: Pipes,
-    process: Checkpoint,
-    of: (JobId, Arc<Reins>),
-}
-
 impl Interpreter {
     /// Forks it into sessions: all of them, or none. It is not to be dropped before its end.
     ///
@@ -111,16 +100,25 @@ impl Interpreter {
                 ))));
             }
         };
-        // From here on one runs at a time, as in the session's place there may.
-        self.come_to_a_stop().await?;
-        let (branches, spent) = self.open_all(begun).await;
+        // From here on one runs at a time, as in the session's place there may; and what is stopped is in the middle of nothing.
+        let is_stopped = self.come_to_a_stop().await?;
+        let taken = if is_stopped {
+            take_in_all(begun).await
+        } else {
+            Err(killed("the session is not forked: it could not be stopped"))
+        };
+        let (branches, spent) = match taken {
+            Ok(begun) => self.open_all(begun).await,
+            Err(failure) => (Err(failure), Duration::ZERO),
+        };
         let branches = branches.map(|branches| (branches, not_kept(&self.rest, self.others)));
         Ok(Branched { branches, spent })
     }
 
-    async fn come_to_a_stop(&self) -> Result<(), Over> {
-        self.rest_again().await;
-        self.check_at_rest().await
+    /// Whether it is stopped.
+    async fn come_to_a_stop(&self) -> Result<bool, Over> {
+        let is_stopped = stop(self.cell.cgroup()).await;
+        self.check_at_rest().await.map(|()| is_stopped)
     }
 
     /// So many parts of the session's cell, with nothing in them.
@@ -172,8 +170,8 @@ impl Interpreter {
         }
     }
 
-    /// Has it put a copy aside, which is then in a cell of its own.
-    async fn begin_branch(&mut self, of: (JobId, Arc<Reins>), mut cell: Cell, until: Instant) -> Result<Begun, Not> {
+    /// Has it put a copy aside.
+    async fn begin_branch(&mut self, of: (JobId, Arc<Reins>), cell: Cell, until: Instant) -> Result<Begun, Not> {
         let (pipes, theirs) = Pipes::new(Span::Session)?;
         let said = self.ask(&Message { branch: Some(of.0), gone: &[] }, Some(theirs), until).await?;
         let said = Rest::read(&said).ok_or(Not::Dead)?;
@@ -183,12 +181,6 @@ impl Interpreter {
         };
         let all = self.cell.cgroup().processes().map_err(PrepareError::Slot)?;
         let process = self.find(&all, pid).ok_or(Not::Dead)?;
-        let moved = cell.take_in(process.number).await;
-        // A number that was written may have been another's by then.
-        if has_ended(&process.process) {
-            return Err(Not::Refused(killed("the session is not forked: the copy of its process has ended")));
-        }
-        moved.map_err(PrepareError::Slot)?;
         Ok(Begun { cell, pipes, process, of })
     }
 
@@ -239,8 +231,12 @@ impl Interpreter {
 
     /// Wakes a branch, which then is at rest in its turn.
     async fn come_to_be(&mut self, until: Instant) -> Result<(), Not> {
-        process::set_order_of_going(self.number, FIRST_TO_GO)?;
-        self.wake.write_all(&[1]).await?;
+        let woken = async {
+            process::set_order_of_going(self.number, FIRST_TO_GO).ok()?;
+            self.wake.write_all(&[1]).await.ok()
+        };
+        // It is not there, or nothing of it reads.
+        woken.await.ok_or(Not::Dead)?;
         self.cell.cgroup().freeze(false).map_err(PrepareError::Slot)?;
         let opening = tokio::select! {
             opening = timeout_at(until, read_opening(&mut self.reports)) => opening.unwrap_or(Opening::Nothing),
@@ -252,30 +248,5 @@ impl Interpreter {
             Opening::Nothing => return Err(Not::Dead),
         }
         self.check_at_rest().await.map_err(|Over| Not::Dead)
-    }
-
-    fn branch(&self, Begun { cell, pipes, process, of: (session, reins) }: Begun) -> Self {
-        let Pipes { stdin: wake, stdout, stderr, result, returns, unread } = pipes;
-        let Checkpoint { process, number } = process;
-        Self {
-            session,
-            cell,
-            process,
-            number,
-            // It is nobody's child.
-            ended: None,
-            wake,
-            output: [Arc::new(stdout), Arc::new(stderr)],
-            reports: BufReader::with_capacity(REPORT, result),
-            line: FrameWriter::new(returns),
-            unread: unread.expect("a session's pipes have it"),
-            checkpoint: None,
-            rest: Rest::default(),
-            others: 0,
-            cells: self.cells,
-            bounds: self.bounds,
-            rules: Arc::clone(&self.rules),
-            reins,
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! is ended and the checkpoint goes on. Nothing that an interpreter says of itself is believed: which process is the checkpoint is its
 //! word, and a wrong one costs its own session.
 
+mod branch;
 mod fork;
 mod hearing;
 mod interpreter;

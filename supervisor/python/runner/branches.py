@@ -94,9 +94,12 @@ def is_left_out(root, where, name):
 
 def enter_directory(directory, own):
     """From now on be where one was, in the copy."""
-    now = os_getcwd()
-    if now == directory or now.startswith(f"{directory}/"):
-        change_directory(own + now[len(directory) :])
+    try:
+        now = os_getcwd()
+        if now == directory or now.startswith(f"{directory}/"):
+            change_directory(own + now[len(directory) :])
+    except OSError:  # that was no directory any more, or is another branch's
+        change_directory(own)
     sys.path[:] = [own if path == directory else path for path in sys.path]
 
 

@@ -17,7 +17,7 @@ parse_by_python = ast.parse
 
 
 def rehearse_cell(flags):
-    """Run that cell; not where something of the session's would be called by it."""
+    """Run that cell; not where the session parses what is Python in a way of its own, which would see it."""
     if ast.parse is not parse_by_python:
         return
     try:

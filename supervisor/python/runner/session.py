@@ -125,7 +125,9 @@ class Session:
                 own = self.files.copy_for(order["branch"])
                 said = self.checkpoint.make_for(ends[0])
             if said is WOKEN:
-                self.be_branch(ends, own)
+                put_in_place(ends, self.checkpoint.wake)
+                ends = ()
+                self.be_branch(own)
                 return
             tell(b"R", dump(said))
         except Exception as error:
@@ -135,9 +137,8 @@ class Session:
             tell(b"E", encode_error({"code": "exception", "message": f"the session is not forked: {why}: {error}"}))
         let_go(ends)
 
-    def be_branch(self, ends, own):
-        """In a copy: go on as a session of its own, with what it was given to read and write, and its files."""
-        put_in_place(ends, self.checkpoint.wake)
+    def be_branch(self, own):
+        """In a copy, which reads and writes what it was given: go on as a session of its own, with its files."""
         self.be_woken()
         renew_wake_up()
         self.files.be_of_branch(own)

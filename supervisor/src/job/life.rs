@@ -37,8 +37,7 @@ pub(super) async fn give_back(slots: &Arc<Slots>, (lease, life): (Lease, Life), 
     let is_charged = match life {
         Life::Init(_) => {
             residue.set_over();
-            let held = cgroup.memory().unwrap_or(0);
-            cgroup.limits().is_some_and(|limits| held > limits.memory.0 / UNASKED)
+            cgroup.limits().is_some_and(|limits| cgroup.memory().is_ok_and(|held| held > limits.memory.0 / UNASKED))
         }
         Life::Group => true,
     };

@@ -22,6 +22,9 @@ use crate::job::locks::LockWatch;
 /// How long to wait before a lost slot is looked at again.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long to wait for all of them before it is counted again how many there are.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// All slots of a supervisor.
 #[derive(Debug)]
 pub struct Slots {
@@ -260,8 +263,16 @@ impl Slots {
 
     /// Waits until all slots are free, for five seconds at most.
     pub async fn wait_for_all(&self) {
-        let all = u32::try_from(self.stock().all.len()).expect("slots are numbered in 32 bits");
-        let _ = tokio::time::timeout(Duration::from_secs(5), self.permits.acquire_many(all)).await;
+        let all_free = async {
+            loop {
+                let all = u32::try_from(self.stock().all.len()).expect("slots are numbered in 32 bits");
+                // There may be fewer by then: those of sessions go with them.
+                if tokio::time::timeout(LOOK, self.permits.acquire_many(all)).await.is_ok() {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(5), all_free).await;
     }
 
     fn stock(&self) -> MutexGuard<'_, Stock> {

@@ -387,7 +387,7 @@ def test_what_others_go_on_saying_in_the_place_of_a_session_ends_it(session, ope
 def test_closed_branches_count_for_as_long_as_others_have_memory_of_theirs(start_service):
     service = start_service(policy='[profile.few]\nextends = "default"\nsessions = { most = 6 }\n')
     session = Session(service.client, profile="few")
-    session.run("import mmap; part = 4 << 20; shared = mmap.mmap(-1, part * 8)")
+    session.run("import mmap; part = 8 << 20; shared = mmap.mmap(-1, part * 8)")
     for number in range(5):
         branch = branch_of(session)
         branch.run(f"shared[part * {number}:part * {number + 1}] = bytes([1]) * part")
@@ -503,3 +503,19 @@ def test_what_the_kernel_holds_for_a_closed_branch_is_counted(session):
     assert eventually(lambda: session.info()["memory_bytes"] > before + sent)
     session.run("for pair in pairs:\n    for end in pair: end.close()")
     assert eventually(lambda: session.info()["memory_bytes"] < before + (4 << 20))
+
+
+def test_files_that_closed_branches_have_left_are_no_room_for_others(start_service):
+    service = start_service(policy='[profile.few]\nextends = "default"\nsessions = { most = 6 }\n')
+    session = Session(service.client, profile="few")
+    for _ in range(3):
+        branches = forked(session, 5)[0]
+        for branch in branches:
+            branch.put("file", bytes(6 << 20))
+        assert all(branch.close() == 204 for branch in branches)
+
+
+def test_a_session_that_stands_in_no_directory_is_forked(session):
+    session.run("import os, tempfile; os.chdir(tempfile.mkdtemp()); os.rmdir(os.getcwd())")
+    branch = branch_of(session)
+    assert branch.value("import os; os.getcwd()").endswith(branch.id)

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
+use cloister_program::read_whole;
 use cloister_protocol::{ErrorCode, FORK, ForkRequest, Forked, JobId};
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
@@ -14,7 +15,7 @@ use crate::api::app::App;
 use crate::api::asked::Asked;
 use crate::api::refusal::{json, refuse, refuse_with};
 use crate::api::schemas;
-use crate::api::sessions::order::{read_info, session_in};
+use crate::api::sessions::order::session_in;
 use crate::upstream::order::SessionOrder;
 
 /// The path.
@@ -66,7 +67,7 @@ async fn forked(app: &App, id: JobId, caller: &Caller, request: Request) -> Resu
     if response.status() != StatusCode::CREATED {
         return Ok(app.told_of(id, caller.tenant(), session, response).await);
     }
-    let told = read_info(response).await;
+    let told = read_whole(response.into_body(), LARGEST_TOLD, |_| true).await.unwrap_or_default();
     let Ok(Told { branches }) = serde_json::from_slice(&told) else {
         return Err(Box::new(refuse(id, ErrorCode::Lost, LOST)));
     };
@@ -78,6 +79,9 @@ async fn forked(app: &App, id: JobId, caller: &Caller, request: Request) -> Resu
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
 }
+
+/// The most that is read of what the supervisor says of branches: each is told of in some 400 bytes, and 32 threads by their names.
+const LARGEST_TOLD: usize = 256 * 1024;
 
 /// What is said where the supervisor breaks off.
 const LOST: &str = "the supervisor went away while it told of the branches, and all sessions with it: open another";

@@ -88,8 +88,16 @@ impl SlotCgroup {
         self.groups.memory()
     }
 
-    /// Of that, what need of memory does not take back: anonymous pages, those of tmpfs, and what the kernel holds for it, such as what
-    /// is in sockets and pipes. "memory.stat" in the kernel's `cgroup-v2`.
+    /// Has the kernel take back what it holds for it and need not, where it does that for a group that is asked to: on version 1.
+    pub fn let_go(&self) {
+        if let Some(limits) = self.limits {
+            let _ = self.groups.let_go(limits);
+        }
+    }
+
+    /// Of that, what need of memory does not take back: anonymous pages, those of tmpfs, what of both is swapped out, and what the
+    /// kernel holds for it, such as what is in sockets and pipes. "memory.stat" in the kernel's `cgroup-v2`.
+    /// On version 1 caches of the kernel's are with it, until [`let_go`](Self::let_go).
     ///
     /// # Errors
     /// The file that could not be read.

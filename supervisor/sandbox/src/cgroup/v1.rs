@@ -152,7 +152,7 @@ impl groups::Groups for Groups {
     fn kept_memory(&self) -> Result<u64> {
         let told = Knob::read(&self.paths.memory, "memory.stat")?;
         let of_kernel = Knob::read(&self.paths.memory, "memory.kmem.usage_in_bytes")?.number()?;
-        Ok(told.field("rss")? + told.field("shmem")? + of_kernel)
+        Ok(told.field("rss")? + told.field("shmem")? + told.field("swap")? + of_kernel)
     }
 
     /// There is no such file.

@@ -119,8 +119,10 @@ impl Groups for Group {
 
     fn kept_memory(&self) -> Result<u64> {
         let told = Knob::read(&self.path, "memory.stat")?;
+        let swapped = self.path.join("memory.swap.current").exists();
+        let swapped = if swapped { Knob::read(&self.path, "memory.swap.current")?.number()? } else { 0 };
         let of_kernel = told.field("kernel")?.saturating_sub(told.field("slab_reclaimable")?);
-        Ok(told.field("anon")? + told.field("shmem")? + told.field("sock")? + of_kernel)
+        Ok(told.field("anon")? + told.field("shmem")? + told.field("sock")? + swapped + of_kernel)
     }
 
     fn kill(&self) {

@@ -210,6 +210,12 @@ impl Session {
         (noted.asked == 0 && noted.asked_of_branches == 0 && noted.state == SessionState::Idle).then_some(noted.since)
     }
 
+    /// Has it looked at again what branches that are over have left, of all that come from where it does.
+    pub fn look_again(&self) {
+        let root = self.branch_of.as_ref().map_or(self, |(_, root)| root);
+        root.noted().residue.look_again();
+    }
+
     /// How many branches of it are over and still take room, for others have memory that they had.
     #[must_use]
     pub fn residues(&self) -> usize {

@@ -14,7 +14,7 @@ use crate::job::session::interpreter::{Checkpoint, Interpreter, REPORT};
 use crate::job::session::reins::Reins;
 
 /// A copy that has yet to be woken, and the cell that it is to be in.
-pub(super) struct Begun {
+pub(super) struct Copied {
     pub(super) cell: Cell,
     pub(super) pipes: Pipes,
     pub(super) process: Checkpoint,
@@ -25,8 +25,8 @@ pub(super) struct Begun {
 ///
 /// # Errors
 /// Why there are none.
-pub(super) async fn take_in_all(mut begun: Vec<Begun>) -> Result<Vec<Begun>, Failure> {
-    for Begun { cell, process, .. } in &mut begun {
+pub(super) async fn take_in_all(mut begun: Vec<Copied>) -> Result<Vec<Copied>, Failure> {
+    for Copied { cell, process, .. } in &mut begun {
         // Else its number may be another's.
         if has_ended(&process.process) {
             return Err(killed("the session is not forked: a copy of its process has ended"));
@@ -45,7 +45,7 @@ pub(super) fn killed(message: &str) -> Failure {
 
 impl Interpreter {
     /// The interpreter that it is of then.
-    pub(super) fn branch(&self, Begun { cell, pipes, process, of: (session, reins) }: Begun) -> Self {
+    pub(super) fn branch(&self, Copied { cell, pipes, process, of: (session, reins) }: Copied) -> Self {
         let Pipes { stdin: wake, stdout, stderr, result, returns, unread } = pipes;
         let Checkpoint { process, number } = process;
         Self {

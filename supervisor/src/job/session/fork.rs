@@ -20,7 +20,7 @@ use crate::job::frames::framed;
 use crate::job::prepare_error::PrepareError;
 use crate::job::prepared::{Pipes, START_TIME};
 use crate::job::processes::stop;
-use crate::job::session::branch::{Begun, killed, take_in_all};
+use crate::job::session::branch::{Copied, killed, take_in_all};
 use crate::job::session::hearing::{LONGEST_REST, Opening, Reply, read_opening, read_reply};
 use crate::job::session::interpreter::{Interpreter, Over, SETTLING, refusal};
 use crate::job::session::orders::told;
@@ -29,18 +29,12 @@ use crate::job::session::restore::not_kept;
 use crate::job::session::watched::stopped_between;
 use crate::job::slots::Slots;
 
-/// What a session is to be forked into.
-#[derive(Debug)]
-pub struct Wanted {
-    /// What its branches are called, and what reaches their cells.
-    pub branches: Vec<(JobId, Arc<Reins>)>,
-    /// Branches that are over, of the same session that was opened once: the copies of files that they had go.
-    pub gone: Vec<JobId>,
-}
+/// What a session is to be forked into: what its branches are called, and what reaches their cells.
+pub type Wanted = Vec<(JobId, Arc<Reins>)>;
 
 /// An order to put a copy aside for a branch, or none; and to remove the files of those that are over.
 #[derive(Serialize)]
-struct Message<'a> {
+struct ForkOrder<'a> {
     branch: Option<JobId>,
     gone: &'a [JobId],
 }
@@ -78,7 +72,7 @@ impl Interpreter {
             return Err(Over);
         }
         let none = |failure| Branched { branches: Err(failure), spent: Duration::ZERO };
-        let cells = match self.cells_for(wanted.branches.len(), slots).await {
+        let cells = match self.cells_for(wanted.len(), slots).await {
             Ok(cells) => cells,
             Err(error) => return Ok(none(error.told())),
         };
@@ -87,18 +81,7 @@ impl Interpreter {
         }
         let begun = match self.begin_all(wanted, cells).await {
             Ok(begun) => begun,
-            Err(Not::Refused(failure)) => {
-                self.come_to_a_stop().await?;
-                return Ok(none(failure));
-            }
-            Err(Not::Dead) => {
-                let (true, not_kept) = self.restore(&|| {}).await else { return Err(Over) };
-                let without =
-                    if not_kept.is_empty() { String::new() } else { format!(", without {}", not_kept.join(", ")) };
-                return Ok(none(killed(&format!(
-                    "the session is not forked: its process has ended, takes too long, or says what nobody understands; it is as it was before{without}"
-                ))));
-            }
+            Err(not) => return self.settled(not).await.map(none),
         };
         // From here on one runs at a time, as in the session's place there may; and what is stopped is in the middle of nothing.
         let is_stopped = self.come_to_a_stop().await?;
@@ -113,6 +96,37 @@ impl Interpreter {
         };
         let branches = branches.map(|branches| (branches, not_kept(&self.rest, self.others)));
         Ok(Branched { branches, spent })
+    }
+
+    /// Has it remove the files of branches that are over, of the same session that was opened once. It is not to be dropped before its
+    /// end.
+    ///
+    /// # Errors
+    /// [`Over`] when nothing of the session can go on; within, why they may be there.
+    pub async fn forget_branches(&mut self, gone: &[JobId]) -> Result<Result<(), Failure>, Over> {
+        let ready = self.cell.restart_count().and_then(|_| self.cell.cgroup().step_up());
+        if ready.and_then(|()| self.cell.cgroup().freeze(false)).is_err() {
+            return Err(Over);
+        }
+        match self.remove_copies(gone).await {
+            Ok(()) => self.come_to_a_stop().await.map(|_| Ok(())),
+            Err(not) => self.settled(not).await.map(Err),
+        }
+    }
+
+    /// At rest again, although it did not come to what was asked: why not.
+    async fn settled(&mut self, not: Not) -> Result<Failure, Over> {
+        match not {
+            Not::Refused(failure) => self.come_to_a_stop().await.map(|_| failure),
+            Not::Dead => {
+                let (true, not_kept) = self.restore(&|| {}).await else { return Err(Over) };
+                let without =
+                    if not_kept.is_empty() { String::new() } else { format!(", without {}", not_kept.join(", ")) };
+                Ok(killed(&format!(
+                    "the session is not forked: its process has ended, takes too long, or says what nobody understands; it is as it was before{without}"
+                )))
+            }
+        }
     }
 
     /// Whether it is stopped.
@@ -139,14 +153,20 @@ impl Interpreter {
     }
 
     /// Has the interpreter, which is awake, put aside a copy of itself for each.
-    async fn begin_all(&mut self, Wanted { branches, gone }: Wanted, cells: Vec<Cell>) -> Result<Vec<Begun>, Not> {
-        self.remove_copies(&gone).await?;
+    async fn begin_all(&mut self, branches: Wanted, cells: Vec<Cell>) -> Result<Vec<Copied>, Not> {
         // For all together: a session that takes its time has no more of it for having asked for many.
         let until = Instant::now() + SETTLING;
         let ids: Vec<_> = branches.iter().map(|(id, _)| *id).collect();
         let mut begun = Vec::with_capacity(ids.len());
         for (of, cell) in branches.into_iter().zip(cells) {
-            match self.begin_branch(of, cell, until).await {
+            let one = self.begin_branch(of, cell, until).await;
+            // Each has a process of its own: it is not the one that goes on if a cell takes the session with it, either.
+            let is_taken = |one: &Copied| {
+                let others = begun.iter().map(|other: &Copied| &other.process).chain(&self.checkpoint);
+                others.map(|other| other.number).any(|number| number == one.process.number)
+            };
+            match one {
+                Ok(one) if is_taken(&one) => return Err(Not::Dead),
                 Ok(one) => begun.push(one),
                 Err(Not::Refused(failure)) => {
                     self.remove_copies(&ids).await?;
@@ -163,7 +183,7 @@ impl Interpreter {
         if of.is_empty() {
             return Ok(());
         }
-        match self.ask(&Message { branch: None, gone: of }, None, Instant::now() + SETTLING).await {
+        match self.ask(&ForkOrder { branch: None, gone: of }, None, Instant::now() + SETTLING).await {
             Err(Not::Dead) => Err(Not::Dead),
             // What it could not remove goes with the session.
             Ok(_) | Err(Not::Refused(_)) => Ok(()),
@@ -171,9 +191,9 @@ impl Interpreter {
     }
 
     /// Has it put a copy aside.
-    async fn begin_branch(&mut self, of: (JobId, Arc<Reins>), cell: Cell, until: Instant) -> Result<Begun, Not> {
+    async fn begin_branch(&mut self, of: (JobId, Arc<Reins>), cell: Cell, until: Instant) -> Result<Copied, Not> {
         let (pipes, theirs) = Pipes::new(Span::Session)?;
-        let said = self.ask(&Message { branch: Some(of.0), gone: &[] }, Some(theirs), until).await?;
+        let said = self.ask(&ForkOrder { branch: Some(of.0), gone: &[] }, Some(theirs), until).await?;
         let said = Rest::read(&said).ok_or(Not::Dead)?;
         let Some(pid) = said.pid else {
             let why = said.why.as_deref().unwrap_or("no copy of its process could be made");
@@ -181,13 +201,13 @@ impl Interpreter {
         };
         let all = self.cell.cgroup().processes().map_err(PrepareError::Slot)?;
         let process = self.find(&all, pid).ok_or(Not::Dead)?;
-        Ok(Begun { cell, pipes, process, of })
+        Ok(Copied { cell, pipes, process, of })
     }
 
     /// Has a session do it that is awake.
     async fn ask(
         &mut self,
-        message: &Message<'_>,
+        message: &ForkOrder<'_>,
         handed: Option<crate::link::job_fds::JobFds>,
         until: Instant,
     ) -> Result<Vec<u8>, Not> {
@@ -196,7 +216,7 @@ impl Interpreter {
             if let Some(handed) = &handed {
                 self.line.hand_over(&handed.in_order().map(AsFd::as_fd)).await?;
             }
-            Ok::<_, std::io::Error>(read_reply(&mut self.reports, 0).await)
+            Ok::<_, std::io::Error>(read_reply(&mut self.reports, self.bounds.result_bytes).await)
         };
         let reply = tokio::select! {
             reply = timeout_at(until, done) => reply.ok().and_then(Result::ok).flatten(),
@@ -210,7 +230,7 @@ impl Interpreter {
     }
 
     /// Wakes one after the other, and waits until it is at rest.
-    async fn open_all(&self, begun: Vec<Begun>) -> (Result<Vec<Self>, Failure>, Duration) {
+    async fn open_all(&self, begun: Vec<Copied>) -> (Result<Vec<Self>, Failure>, Duration) {
         let until = Instant::now() + SETTLING;
         let (mut opened, mut spent) = (Vec::with_capacity(begun.len()), Duration::ZERO);
         for begun in begun {

@@ -15,7 +15,7 @@ mod restore;
 mod run;
 mod watched;
 
-pub use fork::{Branched, Wanted};
+pub use fork::Branched;
 pub use interpreter::{Interpreter, Over};
 pub use orders::{Order, Replied};
 pub use reins::Reins;

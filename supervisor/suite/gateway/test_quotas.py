@@ -47,7 +47,7 @@ def test_a_key_runs_its_jobs_of_a_day_and_no_more(guarded, tenants):
     assert guarded.client.execute(RUN, headers=bearer(other)).result == "served"
     # Nothing of it has come to the supervisor, or into what was used.
     eventually(lambda: (tenants.used("three")["jobs"], tenants.used("other")["jobs"]) == (3, 1))
-    assert [event["ran"] for event in tenants.events() if event["key"] == "three"].count(True) == 3
+    assert eventually(lambda: [event["ran"] for event in tenants.events() if event["key"] == "three"].count(True) == 3)
     shown = tenants.metrics()
     counted = lambda key, outcome: shown.get(f'cloister_requests_total{{key="{key}",outcome="{outcome}"}}')
     assert (counted("three", "quota_exceeded"), counted("other", "returned")) == ("10002", "1")

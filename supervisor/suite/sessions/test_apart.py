@@ -12,6 +12,13 @@ def pair(open_session):
     return open_session(), open_session()
 
 
+def at_rest(group, service):
+    """The CPU time of a group that is stopped: a thread is said to be stopped some microseconds before it lets go of its processor."""
+    used = group.cpu()
+    assert service.client.execute("def main(): return 1").result == 1
+    return used if group.is_frozen() and group.cpu() == used else None
+
+
 def test_a_session_uses_no_processor_between_its_cells(service, session, open_session):
     """Whatever threads and children it has."""
     session.run(SAY + """
@@ -23,8 +30,7 @@ for _ in range(3): threading.Thread(target=spin, daemon=True).start()
 if os.fork() == 0: spin()
 """)
     group = Group(service, service.holding()[0])
-    eventually(group.is_frozen)
-    before = group.cpu()
+    before = eventually(lambda: at_rest(group, service))
     other = open_session()
     for number in range(50):
         assert other.value(f"sum(range({number}))") == sum(range(number))
@@ -51,8 +57,7 @@ if os.fork() == 0:
         time.sleep(0.01)
 """)
     group = Group(service, service.holding()[0])
-    eventually(group.is_frozen)
-    before = group.cpu()
+    before = eventually(lambda: at_rest(group, service))
     for _ in range(20):
         service.client.execute("def main(): return 1")
     assert group.is_frozen() and group.cpu() == before

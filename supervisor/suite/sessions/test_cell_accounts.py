@@ -63,7 +63,8 @@ def test_cells_that_open_a_session_count_each_as_any_other(tenants, start_servic
     ask = lambda cells: service.client.http.post("/sessions", json={"cells": [{"code": "x = 1"}] * cells}, headers=key)
     answer = ask(2)
     assert answer.status_code == 201 and answer.json()["usage"]["cells"] == 2, answer.text
-    assert [event["outcome"] for event in tenants.events()].count("returned") == 2
+    # It is told of behind the answer.
+    assert eventually(lambda: [event["outcome"] for event in tenants.events()].count("returned") == 2)
     # The second of these is one too many for the day: nothing of the session stays.
     assert refused(ask(2), 429, "quota_exceeded")
     assert [session["session"] for session in service.client.http.get("/sessions", headers=key).json()["sessions"]] == [answer.json()["session"]]

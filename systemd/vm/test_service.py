@@ -183,7 +183,7 @@ def test_branches_of_a_session_are_held_and_ended_by_groups_of_their_own(service
     status, session = load.ask(service.url, "/sessions", {})
     assert status == 201, session
     path = f"/sessions/{session['session']}"
-    begin = "import ctypes, os\nctypes.CDLL(None).prctl(15, b'holding', 0, 0, 0)\nx = 20"
+    begin = "import ctypes, mmap\nctypes.CDLL(None).prctl(15, b'holding', 0, 0, 0)\nx, shared = 20, mmap.mmap(-1, 40 << 20)"
     assert load.ask(service.url, f"{path}/execute", {"code": begin})[0] == 200
     status, forked = load.ask(service.url, f"{path}/fork", {"count": 2})
     assert status == 201 and "not_kept" not in forked, forked
@@ -198,8 +198,15 @@ def test_branches_of_a_session_are_held_and_ended_by_groups_of_their_own(service
     for number, each in enumerate(paths):
         status, told = load.ask(service.url, f"{each}/execute", {"code": f"x += {number}; x"})
         assert (status, told["result"]) == (200, 20 + number), told
+    assert load.ask(service.url, f"{paths[1]}/execute", {"code": "shared[:] = bytes([1]) * len(shared)"})[0] == 200
     assert load.ask(service.url, paths[1], method="DELETE")[0] == 204
     eventually(lambda: len(service.holders()) == 2)
+    # What others have of it counts for the session until they have it no more.
+    held = lambda: load.ask(service.url, path)[1]["memory_bytes"]
+    eventually(lambda: held() > 40 << 20)
+    for each in (paths[0], paths[2]):
+        assert load.ask(service.url, f"{each}/execute", {"code": "shared.close()"})[0] == 200
+    eventually(lambda: held() < 40 << 20)
     assert load.ask(service.url, path, method="DELETE")[0] == 204
     status, told = load.ask(service.url, paths[2])
     assert (status, told["error"]["reason"]) == (410, "root_ended"), told

@@ -10,7 +10,7 @@ import sys
 import types
 
 from .awaiting import prepare_loop, renew_loop, renew_wake_up
-from .branches import NotCopied, let_go, put_in_place, remove_copies, take_ends
+from .branches import NotCopied, let_go, put_in_place, take_ends
 from .bundles import begin_to_show, bundle_bytes, bundle_of, display, show_bundle
 from .captured import CELL_NAME, load_all_late, os_exit, os_getcwd, os_getpid, sys_modules
 from .cell import Cell
@@ -53,7 +53,7 @@ def keep_session(request):
             session.run(order)
             session.rest()
         elif "branch" in order:
-            session.fork(order)
+            session.fork(order["branch"])
         else:
             session.files.carry_out(order)
 
@@ -113,17 +113,13 @@ class Session:
         tell(b"K", dump(said))
         rehearse_cell(self.flags)
 
-    def fork(self, order):
+    def fork(self, branch):
         """Put a copy aside that is to go on as a session of its own, and say so: it says so itself when it is woken."""
         ends = ()
         try:
-            if order["branch"]:
-                ends = take_ends()
-            remove_copies(self.files.root, order["gone"])
-            said = {}
-            if order["branch"]:
-                own = self.files.copy_for(order["branch"])
-                said = self.checkpoint.make_for(ends[0])
+            ends = take_ends()
+            own = self.files.copy_for(branch)
+            said = self.checkpoint.make_for(ends[0])
             if said is WOKEN:
                 put_in_place(ends, self.checkpoint.wake)
                 ends = ()

@@ -6,7 +6,7 @@ import os
 import stat
 import time
 
-from .branches import copy_directory, enter_directory, is_of_branch, scan_directory
+from .branches import copy_directory, enter_directory, is_of_branch, remove_copies, scan_directory
 from .captured import RESULT_FD, os_close, os_fstat, os_open, os_write
 from .encode import dump
 from .report import encode_error
@@ -60,6 +60,8 @@ class SessionFiles:
                 return
             elif "delete" in order:
                 self.delete(order["delete"])
+            elif "gone" in order:
+                remove_copies(self.root, order["gone"])
             said = self.list() if "list" in order else {}
         except Refused as refused:
             code, message = refused.args

@@ -16,7 +16,7 @@ use crate::job::life::{Life, all_dead, give_back, kill};
 use crate::job::output_files::{JobFiles, Left};
 use crate::job::prepare_error::PrepareError;
 use crate::job::residue::Residue;
-use crate::job::slots::{Lease, Lent, Slots};
+use crate::job::slots::{Lease, Slots};
 use crate::link::event_loop::watch_or_return;
 use crate::link::forkers::Forkers;
 
@@ -28,8 +28,6 @@ pub struct Cell {
     /// The job's files. Their memory is the slot's: it is free only when they are gone.
     files: Option<JobFiles>,
     slots: Arc<Slots>,
-    /// That there is one slot more, for as long as the slot is not free: of sessions.
-    lent: Option<Lent>,
     /// Of the whole cell, and so of all parts of it.
     residue: Arc<Residue>,
     /// Kept until all is dead: the process that forked a job is the one that can tell of its end.
@@ -49,7 +47,7 @@ impl Cell {
             return Err(error);
         }
         let (slots, forkers, residue) = (Arc::clone(&self.slots), self.forkers.clone(), Arc::clone(&self.residue));
-        Ok(Self { inner: Some((lease, Life::Group)), files: None, slots, lent: None, residue, forkers })
+        Ok(Self { inner: Some((lease, Life::Group)), files: None, slots, residue, forkers })
     }
 
     /// Takes in a process that is stopped, the only one in it, and leaves it so.
@@ -58,11 +56,6 @@ impl Cell {
     /// What the kernel said.
     pub fn take_in_stopped(&mut self, process: u32) -> cloister_sandbox::Result<()> {
         self.inner.as_mut().expect("taken only by drop").0.cgroup.take_in_stopped(process)
-    }
-
-    /// As long as this lives, its slot is one that there is one more of.
-    pub fn keep(&mut self, lent: Lent) {
-        self.lent = Some(lent);
     }
 
     /// What parts of it have left that are over.
@@ -98,7 +91,6 @@ impl Cell {
                 inner: Some((lease, Life::Init(init))),
                 files: Some(files),
                 slots: Arc::clone(slots),
-                lent: None,
                 residue: Arc::default(),
                 forkers: forkers.clone(),
             }),
@@ -220,7 +212,7 @@ impl Drop for Cell {
         let Some(parts) = self.inner.take() else { return };
         kill(&parts.0, &parts.1);
         let (slots, forkers) = (Arc::clone(&self.slots), self.forkers.clone());
-        let (files, lent, residue) = (self.files.take(), self.lent.take(), Arc::clone(&self.residue));
+        let (files, residue) = (self.files.take(), Arc::clone(&self.residue));
         tokio::spawn(async move {
             all_dead(&parts, &forkers).await;
             sweep();
@@ -229,7 +221,6 @@ impl Drop for Cell {
                 let _ = tokio::task::spawn_blocking(|| drop(files)).await;
             }
             give_back(&slots, parts, &residue).await;
-            drop(lent);
         });
     }
 }

@@ -31,7 +31,7 @@ use crate::job::prepare_error::PrepareError;
 use crate::job::processes::has_ended;
 use crate::job::report::{self, Ahead, Hearing, NotReady};
 use crate::job::running::Running;
-use crate::job::slots::{Lease, Lent, Slots};
+use crate::job::slots::{Lease, Slots};
 use crate::job::streams::Streams;
 use crate::job::verdict::{self, Stopped};
 use crate::link::event_loop::watch;
@@ -141,12 +141,6 @@ impl Prepared {
         let ready = async { Begun::start(cell, span).await?.ready().await };
         tokio::time::timeout(within, ready).await.unwrap_or(Err(PrepareError::TooSlow(within)))
     }
-
-    /// As long as its cell is there, its slot is one that there is one more of.
-    pub fn keep(&mut self, lent: Lent) {
-        self.cell.keep(lent);
-    }
-
     /// Whether its process still waits: asked of the kernel, for the news of its end may be on its way.
     pub fn is_alive(&mut self) -> bool {
         !has_ended(&self.process) && matches!(self.ended.try_recv(), Err(oneshot::error::TryRecvError::Empty))

@@ -18,6 +18,7 @@ use cloister_sandbox::spec::{IdRange, Slot};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::job::locks::LockWatch;
+use crate::job::prepare_error::PrepareError;
 
 /// How long to wait before a lost slot is looked at again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -62,11 +63,13 @@ pub struct Lease {
     /// Its control group.
     pub cgroup: SlotCgroup,
     permit: Permit,
+    /// That there is one slot more for as long as this one is in use: of sessions.
+    lent: Option<Lent>,
 }
 
 /// That there is one slot more.
 #[derive(Debug)]
-pub struct Lent(Arc<Slots>);
+struct Lent(Arc<Slots>);
 
 impl Drop for Lent {
     fn drop(&mut self) {
@@ -145,11 +148,18 @@ impl Slots {
         })
     }
 
-    /// One more slot for as long as what this returns is there: for a session, which takes none from jobs.
+    /// A slot for a session, which takes none from jobs: there is one more for as long as it is in use.
     ///
     /// # Errors
-    /// Why there can be no more.
-    pub fn lend(self: &Arc<Self>) -> cloister_sandbox::Result<Lent> {
+    /// Why there can be no more, or that none is free by then: one of the others may just have been lost.
+    pub async fn lease_beside(self: &Arc<Self>, within: Duration) -> Result<Lease, PrepareError> {
+        let lent = self.lend().map_err(PrepareError::Slot)?;
+        let lease = tokio::time::timeout(within, self.lease()).await;
+        let lease = lease.map_err(|_| PrepareError::TooSlow(within))?;
+        Ok(Lease { lent: Some(lent), ..lease })
+    }
+
+    fn lend(self: &Arc<Self>) -> cloister_sandbox::Result<Lent> {
         let mut stock = self.stock();
         (stock.lent, stock.wanted) = (stock.lent + 1, stock.wanted + 1);
         if let Err(error) = self.make_all(&mut stock) {
@@ -196,12 +206,12 @@ impl Slots {
 
     fn first(&self, permit: OwnedSemaphorePermit) -> Lease {
         let (slot, cgroup) = self.stock().free.pop_first().expect("a permit stands for a free slot");
-        Lease { slot, cgroup, permit: Permit(Some(permit)) }
+        Lease { slot, cgroup, permit: Permit(Some(permit)), lent: None }
     }
 
     /// Gives a slot back. Its control group must be empty.
     pub fn release(&self, lease: Lease) {
-        let Lease { slot, mut cgroup, mut permit } = lease;
+        let Lease { slot, mut cgroup, mut permit, lent: _given_back_last } = lease;
         cgroup.forget_freezer();
         let mut stock = self.stock();
         if stock.all.len() > stock.wanted {

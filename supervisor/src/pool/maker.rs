@@ -178,22 +178,16 @@ impl Maker {
         prepared
     }
 
-    /// Makes one for a session, of a slot that it takes from nobody: there is one more for as long as what it comes with.
+    /// Makes one for a session, of a slot that it takes from nobody.
     ///
     /// # Errors
     /// Why none could be made.
     pub async fn make_for_session(&self) -> Result<Prepared, PrepareError> {
-        let lent = self.slots.lend().map_err(PrepareError::Slot)?;
         let forkers = self.keeper.forkers().await?;
-        // A slot of the others may just have been lost.
-        let lease = tokio::time::timeout(START_TIME, self.slots.lease()).await;
-        let lease = lease.map_err(|_| PrepareError::TooSlow(START_TIME))?;
+        let lease = self.slots.lease_beside(START_TIME).await?;
         let limits = Limits { ends_together: false, ..self.limits };
         let within = if self.ahead { IMPORT_TIME } else { START_TIME };
-        let mut prepared =
-            Prepared::new(&forkers, &self.spec, (limits, Span::Session), lease, &self.slots, within).await?;
-        prepared.keep(lent);
-        Ok(prepared)
+        Prepared::new(&forkers, &self.spec, (limits, Span::Session), lease, &self.slots, within).await
     }
 
     /// Starts an interpreter that shares nothing with the zygote, if there is a slot for it, and a processor.

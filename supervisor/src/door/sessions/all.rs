@@ -174,9 +174,7 @@ impl Sessions {
         let session = Arc::clone(session);
         tokio::spawn(async move {
             let_go(&session.held).await;
-            if session.is_branch() {
-                session.note_gone(&[session.id]);
-            }
+            session.note_gone();
         });
     }
 

@@ -11,7 +11,7 @@ use crate::door::sessions::all::ended;
 use crate::door::sessions::open::Opening;
 use crate::door::sessions::room::SessionRoom;
 use crate::door::sessions::turn::{Turn, between_cells, broken};
-use crate::job::session::{Branched, Interpreter};
+use crate::job::session::{Branched, Interpreter, Order};
 use crate::job::slots::Slots;
 
 /// How often it is looked whether there is room after all, where files of branches that are over have just been removed, and how long
@@ -58,8 +58,10 @@ impl Turn {
     async fn make_branches(&mut self, count: u32, room: SessionRoom, slots: &Arc<Slots>) -> Result<Made, Failure> {
         let Self { all, session, held, .. } = self;
         let gone = session.take_gone();
+        let mut looks = if gone.is_empty() { 0 } else { LOOKS };
         if !gone.is_empty() {
-            let forget = async |interpreter: &mut Interpreter| interpreter.forget_branches(&gone).await;
+            let order = Order::Forget(gone);
+            let forget = async |interpreter: &mut Interpreter| interpreter.carry_out(&order).await;
             between_cells((all, session), held, forget).await.and_then(|forgotten| forgotten)?;
             session.look_again();
         }
@@ -67,7 +69,6 @@ impl Turn {
         // Whoever closes one before it is there waits until it is.
         let held_branches = branches.iter().map(|branch| Arc::clone(&branch.held).try_lock_owned());
         let held_branches: Vec<_> = held_branches.map(|held| held.expect("nobody else knows of it")).collect();
-        let mut looks = if gone.is_empty() { 0 } else { LOOKS };
         while let Err(full) = all.take_in(&branches, room) {
             if looks == 0 {
                 return Err(full);

@@ -46,10 +46,16 @@ impl Noted {
         }
     }
 
-    /// Takes note of branches whose files are to go.
-    pub(super) fn note_gone(&mut self, branches: &[JobId]) {
-        let room = MOST_GONE.saturating_sub(self.gone.len());
-        self.gone.extend(branches.iter().take(room));
+    /// Memory that it holds, and what its branches have left, in bytes.
+    pub(super) fn held(&self) -> u64 {
+        self.memory + self.residue.bytes()
+    }
+
+    /// Takes note of a branch whose files are to go.
+    pub(super) fn note_gone(&mut self, branch: JobId) {
+        if self.gone.len() < MOST_GONE {
+            self.gone.push(branch);
+        }
     }
 
     /// How readily it is ended where memory is short, the least first, and since when nothing is asked of it itself; `None` while

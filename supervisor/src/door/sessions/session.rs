@@ -110,23 +110,20 @@ impl Session {
         }
     }
 
-    /// Takes note of branches whose files are to go, of all that come from where it does: nothing of them runs any more.
-    pub fn note_gone(&self, branches: &[JobId]) {
-        let root = self.branch_of.as_ref().map_or(self, |(_, root)| root);
-        root.noted().note_gone(branches);
+    /// The session that was opened: itself, or what it comes from.
+    fn root(&self) -> &Self {
+        self.branch_of.as_ref().map_or(self, |(_, root)| root)
     }
 
-    /// Whether it is a branch.
-    #[must_use]
-    pub fn is_branch(&self) -> bool {
-        self.branch_of.is_some()
+    /// Nothing of it runs any more: of a branch, files may be there that are to go.
+    pub fn note_gone(&self) {
+        self.in_root(|root| root.note_gone(self.id));
     }
 
-    /// Those branches.
+    /// Branches whose files are to go, of all that come from where it does.
     #[must_use]
     pub fn take_gone(&self) -> Vec<JobId> {
-        let root = self.branch_of.as_ref().map_or(self, |(_, root)| root);
-        mem::take(&mut root.noted().gone)
+        mem::take(&mut self.root().noted().gone)
     }
 
     /// It is open, with this interpreter.
@@ -199,8 +196,7 @@ impl Session {
     /// Memory that it holds, in bytes.
     #[must_use]
     pub fn memory(&self) -> u64 {
-        let noted = self.noted();
-        noted.memory + noted.residue.bytes()
+        self.noted().held()
     }
 
     /// Since when nothing is asked of it; `None` while something is.
@@ -212,8 +208,7 @@ impl Session {
 
     /// Has it looked at again what branches that are over have left, of all that come from where it does.
     pub fn look_again(&self) {
-        let root = self.branch_of.as_ref().map_or(self, |(_, root)| root);
-        root.noted().residue.look_again();
+        self.root().noted().residue.look_again();
     }
 
     /// How many branches of it are over and still take room, for others have memory that they had.
@@ -277,7 +272,7 @@ impl Session {
             idle_s: self.idle.as_secs(),
             idle_left_s: self.idle.saturating_sub(since).as_secs(),
             lifetime_left_s: lifetime.saturating_sub(self.opened.0.elapsed()).as_secs(),
-            memory_bytes: noted.memory + noted.residue.bytes(),
+            memory_bytes: noted.held(),
             usage: SessionUsage {
                 cpu_ms: thousandths(noted.usage.cpu_ms),
                 wall_ms: thousandths(noted.usage.wall_ms),

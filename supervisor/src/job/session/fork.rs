@@ -19,24 +19,23 @@ use crate::job::cell::Cell;
 use crate::job::frames::framed;
 use crate::job::prepare_error::PrepareError;
 use crate::job::prepared::{Pipes, START_TIME};
-use crate::job::processes::stop;
 use crate::job::session::branch::{Copied, killed, take_in_all};
 use crate::job::session::hearing::{LONGEST_REST, Opening, Reply, read_opening, read_reply};
 use crate::job::session::interpreter::{Interpreter, Over, SETTLING, refusal};
-use crate::job::session::orders::told;
+use crate::job::session::orders::{Order, told};
 use crate::job::session::reins::Reins;
 use crate::job::session::restore::not_kept;
 use crate::job::session::watched::stopped_between;
 use crate::job::slots::Slots;
+use crate::link::job_fds::JobFds;
 
 /// What a session is to be forked into: what its branches are called, and what reaches their cells.
 pub type Wanted = Vec<(JobId, Arc<Reins>)>;
 
-/// An order to put a copy aside for a branch, or none; and to remove the files of those that are over.
+/// An order to put a copy aside for a branch.
 #[derive(Serialize)]
-struct ForkOrder<'a> {
-    branch: Option<JobId>,
-    gone: &'a [JobId],
+struct ForkOrder {
+    branch: JobId,
 }
 
 /// What came of a fork.
@@ -79,9 +78,16 @@ impl Interpreter {
         if self.cell.cgroup().freeze(false).is_err() {
             return Err(Over);
         }
+        let ids: Vec<_> = wanted.iter().map(|(id, _)| *id).collect();
         let begun = match self.begin_all(wanted, cells).await {
             Ok(begun) => begun,
-            Err(not) => return self.settled(not).await.map(none),
+            Err(not) => {
+                let failure = self.settled(not).await?;
+                let spent = self.cpu();
+                // What it cannot remove goes with the session.
+                let _ = self.carry_out(&Order::Forget(ids)).await?;
+                return Ok(Branched { branches: Err(failure), spent });
+            }
         };
         // From here on one runs at a time, as in the session's place there may; and what is stopped is in the middle of nothing.
         let is_stopped = self.come_to_a_stop().await?;
@@ -96,22 +102,6 @@ impl Interpreter {
         };
         let branches = branches.map(|branches| (branches, not_kept(&self.rest, self.others)));
         Ok(Branched { branches, spent })
-    }
-
-    /// Has it remove the files of branches that are over, of the same session that was opened once. It is not to be dropped before its
-    /// end.
-    ///
-    /// # Errors
-    /// [`Over`] when nothing of the session can go on; within, why they may be there.
-    pub async fn forget_branches(&mut self, gone: &[JobId]) -> Result<Result<(), Failure>, Over> {
-        let ready = self.cell.restart_count().and_then(|_| self.cell.cgroup().step_up());
-        if ready.and_then(|()| self.cell.cgroup().freeze(false)).is_err() {
-            return Err(Over);
-        }
-        match self.remove_copies(gone).await {
-            Ok(()) => self.come_to_a_stop().await.map(|_| Ok(())),
-            Err(not) => self.settled(not).await.map(Err),
-        }
     }
 
     /// At rest again, although it did not come to what was asked: why not.
@@ -129,23 +119,12 @@ impl Interpreter {
         }
     }
 
-    /// Whether it is stopped.
-    async fn come_to_a_stop(&self) -> Result<bool, Over> {
-        let is_stopped = stop(self.cell.cgroup()).await;
-        self.check_at_rest().await.map(|()| is_stopped)
-    }
-
     /// So many parts of the session's cell, with nothing in them.
     async fn cells_for(&self, count: usize, slots: &Arc<Slots>) -> Result<Vec<Cell>, PrepareError> {
         let (mut cells, until) = (Vec::with_capacity(count), Instant::now() + START_TIME);
         for _ in 0..count {
-            let lent = slots.lend().map_err(PrepareError::Slot)?;
-            // A slot of the others may just have been lost.
-            let lease = timeout_at(until, slots.lease()).await;
-            let lease = lease.map_err(|_| PrepareError::TooSlow(START_TIME))?;
-            let mut cell = self.cell.part(lease).map_err(PrepareError::Slot)?;
-            cell.keep(lent);
-            cells.push(cell);
+            let lease = slots.lease_beside(until.saturating_duration_since(Instant::now())).await?;
+            cells.push(self.cell.part(lease).map_err(PrepareError::Slot)?);
             // A group takes many a file to make.
             tokio::task::yield_now().await;
         }
@@ -156,45 +135,23 @@ impl Interpreter {
     async fn begin_all(&mut self, branches: Wanted, cells: Vec<Cell>) -> Result<Vec<Copied>, Not> {
         // For all together: a session that takes its time has no more of it for having asked for many.
         let until = Instant::now() + SETTLING;
-        let ids: Vec<_> = branches.iter().map(|(id, _)| *id).collect();
-        let mut begun = Vec::with_capacity(ids.len());
+        let mut begun = Vec::with_capacity(branches.len());
         for (of, cell) in branches.into_iter().zip(cells) {
-            let one = self.begin_branch(of, cell, until).await;
+            let one = self.begin_branch(of, cell, until).await?;
             // Each has a process of its own: it is not the one that goes on if a cell takes the session with it, either.
-            let is_taken = |one: &Copied| {
-                let others = begun.iter().map(|other: &Copied| &other.process).chain(&self.checkpoint);
-                others.map(|other| other.number).any(|number| number == one.process.number)
-            };
-            match one {
-                Ok(one) if is_taken(&one) => return Err(Not::Dead),
-                Ok(one) => begun.push(one),
-                Err(Not::Refused(failure)) => {
-                    self.remove_copies(&ids).await?;
-                    return Err(Not::Refused(failure));
-                }
-                Err(Not::Dead) => return Err(Not::Dead),
+            let others = begun.iter().map(|other: &Copied| &other.process).chain(&self.checkpoint);
+            if others.map(|other| other.number).any(|number| number == one.process.number) {
+                return Err(Not::Dead);
             }
+            begun.push(one);
         }
         Ok(begun)
-    }
-
-    /// Has it remove the files that were copied for branches.
-    async fn remove_copies(&mut self, of: &[JobId]) -> Result<(), Not> {
-        if of.is_empty() {
-            return Ok(());
-        }
-        match self.ask(&ForkOrder { branch: None, gone: of }, None, Instant::now() + SETTLING).await {
-            Err(Not::Dead) => Err(Not::Dead),
-            // What it could not remove goes with the session.
-            Ok(_) | Err(Not::Refused(_)) => Ok(()),
-        }
     }
 
     /// Has it put a copy aside.
     async fn begin_branch(&mut self, of: (JobId, Arc<Reins>), cell: Cell, until: Instant) -> Result<Copied, Not> {
         let (pipes, theirs) = Pipes::new(Span::Session)?;
-        let said = self.ask(&ForkOrder { branch: Some(of.0), gone: &[] }, Some(theirs), until).await?;
-        let said = Rest::read(&said).ok_or(Not::Dead)?;
+        let said = self.ask_for_copy(of.0, &theirs, until).await?;
         let Some(pid) = said.pid else {
             let why = said.why.as_deref().unwrap_or("no copy of its process could be made");
             return Err(Not::Refused(Failure::new(ErrorCode::Exception, format!("the session is not forked: {why}"))));
@@ -204,18 +161,11 @@ impl Interpreter {
         Ok(Copied { cell, pipes, process, of })
     }
 
-    /// Has a session do it that is awake.
-    async fn ask(
-        &mut self,
-        message: &ForkOrder<'_>,
-        handed: Option<crate::link::job_fds::JobFds>,
-        until: Instant,
-    ) -> Result<Vec<u8>, Not> {
+    /// What a session says, which is awake, of the copy that it is to put aside with these to read and write.
+    async fn ask_for_copy(&mut self, branch: JobId, handed: &JobFds, until: Instant) -> Result<Rest, Not> {
         let done = async {
-            self.line.write(framed(message)).await?;
-            if let Some(handed) = &handed {
-                self.line.hand_over(&handed.in_order().map(AsFd::as_fd)).await?;
-            }
+            self.line.write(framed(&ForkOrder { branch })).await?;
+            self.line.hand_over(&handed.in_order().map(AsFd::as_fd)).await?;
             Ok::<_, std::io::Error>(read_reply(&mut self.reports, self.bounds.result_bytes).await)
         };
         let reply = tokio::select! {
@@ -223,7 +173,7 @@ impl Interpreter {
             () = stopped_between(&self.cell, &self.bounds) => None,
         };
         match reply {
-            Some(Reply::Done(said)) if said.len() as u64 <= LONGEST_REST => Ok(said),
+            Some(Reply::Done(said)) if said.len() as u64 <= LONGEST_REST => Rest::read(&said).ok_or(Not::Dead),
             Some(Reply::Failed(said)) => Err(Not::Refused(told(&said))),
             _ => Err(Not::Dead),
         }

@@ -199,9 +199,13 @@ impl Interpreter {
         holds_too_many(self.cell.cgroup(), held)
     }
 
-    /// Stops all again, with the checkpoint that there is.
-    pub(super) async fn rest_again(&self) {
-        stop(self.cell.cgroup()).await;
+    /// Stops all again, with the checkpoint that there is. Whether it came to that.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub(super) async fn come_to_a_stop(&self) -> Result<bool, Over> {
+        let is_stopped = stop(self.cell.cgroup()).await;
+        self.check_at_rest().await.map(|()| is_stopped)
     }
 
     /// Takes note of the checkpoint, and stops all.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloister_protocol::report::{Report, order_failure};
-use cloister_protocol::{ErrorCode, Failure, SessionFiles};
+use cloister_protocol::{ErrorCode, Failure, JobId, SessionFiles};
 use serde::Serialize;
 
 use crate::job::frames::framed;
@@ -28,6 +28,8 @@ pub enum Order {
     List,
     /// To remove one.
     Delete(String),
+    /// To remove the files of branches that are over, of the same session that was opened once.
+    Forget(Vec<JobId>),
     /// To give what made it: its cells, and its files if they are asked for.
     Export {
         /// Whether they are.
@@ -58,6 +60,8 @@ enum Message<'a> {
     #[serde(untagged)]
     Delete { delete: &'a str },
     #[serde(untagged)]
+    Forget { gone: &'a [JobId] },
+    #[serde(untagged)]
     Export { export: bool, most: u64, most_cells: u64 },
 }
 
@@ -82,6 +86,7 @@ impl Order {
             Self::Get(path) => framed(&Message::Get { get: path, most }),
             Self::List => framed(&Message::List { list: true }),
             Self::Delete(path) => framed(&Message::Delete { delete: path }),
+            Self::Forget(branches) => framed(&Message::Forget { gone: branches }),
             Self::Export { files } => framed(&Message::Export { export: *files, most, most_cells: MOST_CELL_BYTES }),
         }
     }
@@ -113,8 +118,7 @@ impl Interpreter {
             let message = "the session's process did not do it: it has ended, or says what nobody understands";
             return if restored { Ok(Err(Failure::new(ErrorCode::Killed, message))) } else { Err(Over) };
         };
-        self.rest_again().await;
-        self.check_at_rest().await?;
+        self.come_to_a_stop().await?;
         Ok(read(order, reply).await)
     }
 }
@@ -126,7 +130,7 @@ async fn read(order: &Order, reply: Reply) -> Result<Replied, Failure> {
             // A thousand paths may be long.
             tokio::task::spawn_blocking(read).await.expect("reading does not panic").ok_or_else(garbled)
         }
-        (Order::Put(..) | Order::Delete(_), Reply::Done(_)) => Ok(Replied::Done),
+        (Order::Put(..) | Order::Delete(_) | Order::Forget(_), Reply::Done(_)) => Ok(Replied::Done),
         // A request for a session, as it is to be hoped: who reads it looks at that as at any other.
         (Order::Get(_) | Order::Export { .. }, Reply::Content(content)) => Ok(Replied::Content(content)),
         (_, Reply::Failed(said)) => Err(told(&said)),

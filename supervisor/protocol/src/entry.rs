@@ -1,5 +1,7 @@
 //! How a script is started, and what is made of its result: the fields of a request beside the script itself.
 
+use std::fmt::Display;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -73,7 +75,7 @@ pub(crate) fn parse_argv(value: &RawValue) -> Result<Vec<String>, InvalidRequest
     items("argv", value, MOST_ARGUMENTS, |field, item| argument(field, item, &mut bytes))
 }
 
-fn argument(field: &str, item: &RawValue, bytes: &mut usize) -> Result<String, InvalidRequest> {
+fn argument(field: &dyn Display, item: &RawValue, bytes: &mut usize) -> Result<String, InvalidRequest> {
     let argument = string(field, item)?;
     if argument.contains('\0') {
         return Err(InvalidRequest::new(format!("{field} has a NUL in it, which no argument of a program can have")));

@@ -1,6 +1,6 @@
 //! One field of a request before its type is known, and the sentence that tells what is wrong with it.
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::marker::PhantomData;
 
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
@@ -43,7 +43,7 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(body: &'a [u8], such: &str) -> Resu
 }
 
 /// A text.
-pub(crate) fn string(field: &str, value: &RawValue) -> Result<String, InvalidRequest> {
+pub(crate) fn string(field: impl Display, value: &RawValue) -> Result<String, InvalidRequest> {
     if !value.get().starts_with('"') {
         return Err(wrong_type(field, "a string", value));
     }
@@ -52,12 +52,12 @@ pub(crate) fn string(field: &str, value: &RawValue) -> Result<String, InvalidReq
 }
 
 /// The items of an array, each made of its JSON and told its name: `field[3]`. They are read one after another, so that
-/// no list of what they might be is ever made, and none behind the `most`th is looked at.
+/// no list of what they might be is ever made, and none behind the `most`th is looked at. A name is put together when one is told of.
 pub(crate) fn items<T>(
     field: &str,
     value: &RawValue,
     most: usize,
-    make: impl FnMut(&str, &RawValue) -> Result<T, InvalidRequest>,
+    make: impl FnMut(&dyn Display, &RawValue) -> Result<T, InvalidRequest>,
 ) -> Result<Vec<T>, InvalidRequest> {
     let mut json = serde_json::Deserializer::from_str(value.get());
     let items = Items { field, most, make, made: PhantomData };
@@ -71,7 +71,7 @@ struct Items<'a, T, F> {
     made: PhantomData<T>,
 }
 
-impl<'de, T, F: FnMut(&str, &RawValue) -> Result<T, InvalidRequest>> Visitor<'de> for Items<'_, T, F> {
+impl<'de, T, F: FnMut(&dyn Display, &RawValue) -> Result<T, InvalidRequest>> Visitor<'de> for Items<'_, T, F> {
     type Value = Result<Vec<T>, InvalidRequest>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,7 +84,7 @@ impl<'de, T, F: FnMut(&str, &RawValue) -> Result<T, InvalidRequest>> Visitor<'de
             let one = if made.len() == self.most {
                 Err(InvalidRequest::new(format!("{field} has more than the {} items that it may have", self.most)))
             } else {
-                (self.make)(&format!("{field}[{}]", made.len()), item)
+                (self.make)(&format_args!("{field}[{}]", made.len()), item)
             };
             match one {
                 Ok(one) => made.push(one),
@@ -112,7 +112,7 @@ fn shown(word: &str) -> &str {
 }
 
 /// A field is not what it should be.
-pub(crate) fn wrong_type(field: &str, expected: &str, value: &RawValue) -> InvalidRequest {
+pub(crate) fn wrong_type(field: impl Display, expected: &str, value: &RawValue) -> InvalidRequest {
     InvalidRequest::new(format!("{field} is {}, expected {expected}", kind_of(value.get())))
 }
 

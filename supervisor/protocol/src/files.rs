@@ -1,6 +1,7 @@
 //! Reads the files that a request brings: each at a place of its own, and none that leads out of where files are put.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 
 use cloister_terms::OUT;
 use data_encoding::BASE64;
@@ -50,21 +51,21 @@ pub(crate) fn parse_of_session(value: &RawValue) -> Result<Vec<InputFile>, Inval
     Ok(files)
 }
 
-fn file(field: &str, item: &RawValue) -> Result<InputFile, InvalidRequest> {
+fn file(field: &dyn Display, item: &RawValue) -> Result<InputFile, InvalidRequest> {
     if !item.get().starts_with('{') {
         return Err(wrong_type(field, "an object with path and content or content_base64", item));
     }
     let raw: Raw<'_> =
         serde_json::from_str(item.get()).map_err(|error| InvalidRequest::new(format!("{field}: {error}")))?;
-    let named = |name: &str| format!("{field}.{name}");
     let path =
         raw.path.ok_or_else(|| InvalidRequest::new(format!("{field}.path is missing: expected a relative path")))?;
-    let path = string(&named("path"), path)?;
+    let path = string(format_args!("{field}.path"), path)?;
     check_path(&path).map_err(|why| InvalidRequest::new(format!("{field}.path {why}")))?;
     match (raw.content, raw.content_base64) {
-        (Some(text), None) => Ok(InputFile::Text { path, content: string(&named("content"), text)? }),
+        (Some(text), None) => Ok(InputFile::Text { path, content: string(format_args!("{field}.content"), text)? }),
         (None, Some(text)) => {
-            let content_base64 = decode(&named("content_base64"), &string(&named("content_base64"), text)?)?;
+            let text = string(format_args!("{field}.content_base64"), text)?;
+            let content_base64 = decode(&format_args!("{field}.content_base64"), &text)?;
             Ok(InputFile::Bytes { path, content_base64 })
         }
         (None, None) => Err(InvalidRequest::new(format!("{field} has no content: expected content or content_base64"))),
@@ -74,7 +75,7 @@ fn file(field: &str, item: &RawValue) -> Result<InputFile, InvalidRequest> {
     }
 }
 
-fn decode(field: &str, text: &str) -> Result<Decoded, InvalidRequest> {
+fn decode(field: &dyn Display, text: &str) -> Result<Decoded, InvalidRequest> {
     BASE64.decode(text.as_bytes()).map(Decoded).map_err(|error| {
         InvalidRequest::new(format!(
             "{field} is not base64: {error}; expected A to Z, a to z, 0 to 9, + and /, padded with =, without line breaks"

@@ -1,6 +1,7 @@
 //! The files that a request wants back from its working directory: paths with wildcards, read once, and matched a name
 //! at a time without ever trying the same thing twice over.
 
+use std::fmt::Display;
 use std::str::Chars;
 
 use serde::{Serialize, Serializer};
@@ -68,7 +69,7 @@ pub(crate) fn parse(value: &RawValue) -> Result<Vec<Pattern>, InvalidRequest> {
     items("files_out", value, MOST_PATTERNS, pattern)
 }
 
-fn pattern(field: &str, item: &RawValue) -> Result<Pattern, InvalidRequest> {
+fn pattern(field: &dyn Display, item: &RawValue) -> Result<Pattern, InvalidRequest> {
     let text = string(field, item)?;
     let wrong = |why: String| InvalidRequest::new(format!("{field} {why}"));
     // As people write a directory.

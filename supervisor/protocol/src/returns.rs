@@ -1,6 +1,8 @@
 //! What calls of tools came to, as whoever sent the script says. It is data for the script: checked as any other JSON that is passed
 //! on, and passed on as it is written.
 
+use std::fmt::Display;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -77,10 +79,10 @@ impl Return {
     pub(crate) fn parse_message(text: &str) -> Result<Self, InvalidRequest> {
         let json: &RawValue =
             serde_json::from_str(text).map_err(|error| InvalidRequest::new(format!("the message: {error}")))?;
-        Self::parse("the message", json, true)
+        Self::parse(&"the message", json, true)
     }
 
-    fn parse(field: &str, item: &RawValue, typed: bool) -> Result<Self, InvalidRequest> {
+    fn parse(field: &dyn Display, item: &RawValue, typed: bool) -> Result<Self, InvalidRequest> {
         if !item.get().starts_with('{') {
             return Err(wrong_type(field, "an object with call, and value or error", item));
         }
@@ -94,13 +96,13 @@ impl Return {
         let call =
             raw.call.ok_or_else(|| InvalidRequest::new(format!("{field}.call is missing: expected a number")))?;
         let number = call.get().parse().ok().filter(|number| *number > 0);
-        let number = number.ok_or_else(|| wrong_type(&format!("{field}.call"), "the number of a call", call))?;
+        let number = number.ok_or_else(|| wrong_type(format_args!("{field}.call"), "the number of a call", call))?;
         let returned = match (raw.value, raw.error) {
             (Some(value), None) => {
                 check(value).map_err(|error| InvalidRequest::new(format!("{field}.value: {error}")))?;
                 Returned::Value(value.to_owned())
             }
-            (None, Some(error)) => Returned::Error(message(&format!("{field}.error"), error)?),
+            (None, Some(error)) => Returned::Error(message(&format_args!("{field}.error"), error)?),
             (None, None) => {
                 return Err(InvalidRequest::new(format!("{field} has neither value nor error, expected one of them")));
             }
@@ -112,7 +114,7 @@ impl Return {
     }
 }
 
-fn message(field: &str, value: &RawValue) -> Result<String, InvalidRequest> {
+fn message(field: &dyn Display, value: &RawValue) -> Result<String, InvalidRequest> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct RawFailure<'a> {
@@ -126,7 +128,7 @@ fn message(field: &str, value: &RawValue) -> Result<String, InvalidRequest> {
         serde_json::from_str(value.get()).map_err(|error| InvalidRequest::new(format!("{field}: {error}")))?;
     let message =
         message.ok_or_else(|| InvalidRequest::new(format!("{field}.message is missing: expected a string")))?;
-    let message = string(&format!("{field}.message"), message)?;
+    let message = string(format_args!("{field}.message"), message)?;
     if message.len() > LONGEST_MESSAGE {
         let size = message.len();
         return Err(InvalidRequest::new(format!(

@@ -1,5 +1,7 @@
 //! Functions of whoever sends a script, which it may call while it runs, as a request names them.
 
+use std::fmt::Display;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -67,27 +69,26 @@ pub(crate) fn parse(value: &RawValue) -> Result<Vec<Tool>, InvalidRequest> {
     }
 }
 
-fn tool(field: &str, item: &RawValue) -> Result<Tool, InvalidRequest> {
+fn tool(field: &dyn Display, item: &RawValue) -> Result<Tool, InvalidRequest> {
     if !item.get().starts_with('{') {
         return Err(wrong_type(field, TOOL, item));
     }
     let raw: Raw<'_> =
         serde_json::from_str(item.get()).map_err(|error| InvalidRequest::new(format!("{field}: {error}")))?;
-    let named = |part: &str| format!("{field}.{part}");
     let name = raw.name.ok_or_else(|| InvalidRequest::new(format!("{field}.name is missing: expected a string")))?;
-    let name = string(&named("name"), name)?;
+    let name = string(format_args!("{field}.name"), name)?;
     let may_stand = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'_' | b'-' | b'.');
     if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(may_stand) {
         return Err(InvalidRequest::new(format!(
             "{field}.name is not one: expected 1 to {LONGEST_NAME} of a to z, A to Z, 0 to 9, _, - and ."
         )));
     }
-    let description = raw.description.map(|text| string(&named("description"), text)).transpose()?;
-    let parameters = raw.parameters.map(|schema| schema_of(&named("parameters"), schema)).transpose()?;
+    let description = raw.description.map(|text| string(format_args!("{field}.description"), text)).transpose()?;
+    let parameters = raw.parameters.map(|schema| schema_of(&format_args!("{field}.parameters"), schema)).transpose()?;
     Ok(Tool { name, description, parameters })
 }
 
-fn schema_of(field: &str, value: &RawValue) -> Result<Box<RawValue>, InvalidRequest> {
+fn schema_of(field: &dyn Display, value: &RawValue) -> Result<Box<RawValue>, InvalidRequest> {
     if !value.get().starts_with('{') {
         return Err(wrong_type(field, "an object, a JSON Schema", value));
     }

@@ -6,8 +6,7 @@ import select
 
 from .captured import RETURNS_FD, os_close, os_getpid, os_write
 from .line import Line, ToolError
-from .telling import pipe_turn
-from .tools import put_tools, take_tools
+from .tools import by_name, put_tools, take_tools
 
 OVER = "the cell that this was called in is over, and nobody returns to its calls"
 NOT_HERE = "this cell names no tool {}: a tool can be called in cells whose request names it"
@@ -22,7 +21,7 @@ class CellLine(Line):
     def __init__(self, parts):
         super().__init__()
         # What was read ahead of what a call returns may be what is written to the session next.
-        self.parts, self.writing, self.given, self.ends = parts, pipe_turn, {}, ()
+        self.parts, self.given, self.ends = parts, {}, ()
         self.reading.acquire()
 
     def open_for(self, given, most, most_calls):
@@ -32,8 +31,8 @@ class CellLine(Line):
             self.poll.register(descriptor, select.POLLIN)
         self.needed, self.listening, self.before = 0, None, self.number
         self.begin(most, most_calls)
-        self.given = {tool["name"]: tool for tool in given}
-        put_tools(given, self)
+        self.given = by_name(given)
+        put_tools(self.given, self)
         self.reading.release()
 
     def ask(self, name, args, kwargs, waiting):

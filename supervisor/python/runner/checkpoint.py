@@ -11,8 +11,8 @@ from .captured import os_exit, os_getpid, os_read, sys_modules
 from .census import children, native_threads, python_threads
 from .interrupts import SIGNALS
 from .native_pools import do_without, let_pools_go
+from .report import pipe_turn
 from .streams import call_native
-from .telling import pipe_turn
 
 # Captured, for a cell may patch them.
 fork_process, wait_for_process, new_session, pipe_for_number = os.fork, os.waitpid, os.setsid, os.pipe

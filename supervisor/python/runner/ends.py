@@ -16,7 +16,7 @@ from _weakref import ref
 from .captured import sys_modules
 from .exit_handlers import count_exit_handlers, nothing_for_exit_handlers, run_exit_handlers
 from .main_module import MAIN_NAMES
-from .leavings import all_objects, collect_callbacks, count_returns, count_thread_handlers, leaves_nothing, sys_names
+from .leavings import all_objects, collect_callbacks, count_thread_handlers, leaves_nothing, sys_names
 from .streams import call_native, flush_streams
 
 # Captured, for a script may patch them.
@@ -43,7 +43,7 @@ def end(start, tell=lambda text: None):
             sys_unraisable(step, error)
     flush_streams()
     finalize(start)
-    if call_native("open_files") != count_returns():
+    if call_native("open_files") != 0:
         from .left_open import write_left_open
 
         write_left_open(all_objects())

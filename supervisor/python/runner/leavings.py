@@ -13,7 +13,7 @@ import types
 from _thread import _count as thread_count
 from _frozen_importlib_external import SourceFileLoader
 
-from .captured import RETURNS_FD, os_fstat, sys_modules
+from .captured import RETURNS_FD, sys_modules
 from .exit_handlers import count_exit_handlers, nothing_for_exit_handlers
 from .streams import call_native
 
@@ -34,9 +34,8 @@ SIZED = frozenset((dict, list, tuple, set, frozenset))
 INERT = SIZED | {types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, types.CellType, SourceFileLoader}
 # Those of a script are among the objects, and are no atoms there: what is only referred to is a class of somebody else's.
 REFERRED = INERT | ATOMS | {type}
-
-# Which pipe the descriptor of returns is, where the job has one.
-returns = []
+# The descriptor of returns, once it was seen to.
+kept_returns = []
 
 
 class Start:
@@ -71,30 +70,21 @@ def leaves_nothing(start):
             return False
         if not made_what_is_inert():
             return False
-        return call_native("open_files") == count_returns()
+        return call_native("open_files") == 0
     except BaseException:  # the script has seen to it that nothing can be told
         return False
 
 
 def keep_returns():
     """What calls of tools return is read from a descriptor, which is no file of the script's and none for what it starts."""
-    if not returns:
-        returns.append(which_returns())
-        if returns[0] is not None:
+    if kept_returns:
+        return
+    kept_returns.append(RETURNS_FD)
+    if call_native("keep_returns") is NotImplemented:
+        try:
             set_inheritable(RETURNS_FD, False)
-
-
-def count_returns():
-    """Whether that descriptor is open, as a number. A script may have closed it, and have a file under its number."""
-    return int(bool(returns) and returns[0] is not None and which_returns() == returns[0])
-
-
-def which_returns():
-    try:
-        pipe = os_fstat(RETURNS_FD)
-    except OSError:
-        return None
-    return pipe.st_dev, pipe.st_ino
+        except OSError:
+            pass  # there is none
 
 
 def made_what_is_inert():

@@ -7,7 +7,7 @@ import select
 
 from .captured import RESULT_FD, RETURNS_FD, json_scan, os_getpid, os_read, os_write
 from .encode import NotJson, dump, encode_result
-from .report import frame
+from .report import frame, pipe_turn
 
 # As much as a pipe holds.
 AS_A_PIPE_HOLDS = 1 << 16
@@ -73,7 +73,7 @@ class Line:
         self.number, self.waiting, self.parts, self.needed, self.over = 0, {}, [], 0, False
         # How many calls there were before those that are counted.
         self.before = 0
-        self.writing, self.reading, self.busy = _thread.allocate_lock(), _thread.allocate_lock(), set()
+        self.reading, self.busy = _thread.allocate_lock(), set()
         self.listening, self.poll = None, select.poll()
         self.poll.register(RETURNS_FD, select.POLLIN)
 
@@ -90,7 +90,7 @@ class Line:
             raise ValueError(f"tools.{name}(): the arguments are {sum(map(len, given))} bytes of JSON, above the profile's tools.bytes of {self.most}")
         got = []
         try:
-            got.extend(map(self.writing.acquire, (True,)))
+            got.extend(map(pipe_turn.acquire, (True,)))
             if self.number - self.before >= self.most_calls:
                 raise ToolError(f"a job may call tools {self.most_calls} times, which is the profile's tools.most")
             self.number += 1
@@ -99,7 +99,7 @@ class Line:
             self.write(frame(b"C", b'{"call":%d,"tool":%s,"args":%s,"kwargs":%s}' % (number, dump(name), *given)))
         finally:
             if got:
-                self.writing.release()
+                pipe_turn.release()
 
     def write(self, call):
         """Write all of it, whatever is raised meanwhile: half a call would be the end of the job."""

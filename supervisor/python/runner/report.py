@@ -3,6 +3,8 @@
 A verdict, then what the end of the interpreter waits for while it does, then that it is done, with what there is to note.
 """
 
+import _thread
+
 from .captured import RESULT_FD, os_times, os_write
 from .encode import NotJson, dump, encode_result
 from .texts import encodable
@@ -10,8 +12,8 @@ from .texts import encodable
 
 MOST_NOTES, LONGEST_NOTE = 8, 1000
 
-# The lock of who else writes to the result pipe, if anybody does.
-turns = []
+# Of all that writes to the result pipe, one at a time. Held while a session's copy is made, too: none begins in the middle of a frame.
+pipe_turn = _thread.allocate_lock()
 
 
 class Stop(Exception):
@@ -82,14 +84,14 @@ def send(report):
     # A thread that the script has left may be in the middle of a call. One that never gets to its end has the job ended.
     view, got = memoryview(report), []
     try:
-        got.extend(turn.acquire() for turn in turns)
+        got.extend(map(pipe_turn.acquire, (True,)))
         while view:
             view = view[os_write(RESULT_FD, view) :]
     except OSError:
         return
     finally:
-        for turn in turns[: len(got)]:
-            turn.release()
+        if got:
+            pipe_turn.release()
 
 
 def be_counted():

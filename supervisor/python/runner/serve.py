@@ -13,7 +13,7 @@ from .receive import read_standard_input, receive
 from .report import ahead_of_end, be_counted, done_frame, encode_error, frame, send, tell_wait
 from .main_module import MAIN_NAMES, remove_script
 from .exit_handlers import judge_exit_handlers
-from .leavings import Start, keep_returns, leaves_nothing, returns
+from .leavings import Start, keep_returns, leaves_nothing
 from .ends import end, flush_c, rehearse_end
 from .script import EXITED, run
 from .streams import flush_streams, load_native, open_streams, with_descriptors
@@ -84,7 +84,6 @@ def open_session(request):
 def prepare_calls(request):
     """Let the script call what the request names of its sender's, if it does."""
     if "tools" not in request:
-        returns.clear()
         os_close(RETURNS_FD)
         return
     from .tools import give_tools
@@ -96,11 +95,13 @@ def prepare_calls(request):
 def rehearse():
     """Serve a small request that nobody has made, so that its first-use costs are paid before one comes."""
     script = "def main(*a, **k):\n    return {'sum': sum([1, 2]), 'text': str(1.5)}\n"
-    body = dump({"script": script, "args": [1, 2.5, "x", None], "result_bytes": 1 << 10})
+    tools = dump([{"name": "rehearsed", "description": "Says what it is told.", "parameters": {"type": "object", "properties": {"what": {"type": "string"}}}}])
+    body = dump({"script": script, "args": [1, 2.5, "x", None], "result_bytes": 1 << 10, "tools": tools.decode(), "tools_bytes": 1, "tools_most": 1})
     before = {name: sys_modules[name] for name in MAIN_NAMES if name in sys_modules}, sys.argv, sys.path[:]
-    rehearse_calls()
+    request = receive(io.BytesIO(len(body).to_bytes(8, "big") + body).read)
+    rehearse_calls(request)
     start = Start()
-    run(receive(io.BytesIO(len(body).to_bytes(8, "big") + body).read), start, [])
+    run(request, start, [])
     remove_script(sys_modules["__main__"])
     rehearse_end(start)
     be_counted()
@@ -108,10 +109,10 @@ def rehearse():
     sys_modules.update(modules)
 
 
-def rehearse_calls():
+def rehearse_calls(request):
     from .tools import rehearse_tools
 
-    rehearse_tools()
+    rehearse_tools(request["tools"])
 
 
 def rehearse_early():

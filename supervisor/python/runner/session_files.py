@@ -9,8 +9,8 @@ import time
 from .branches import copy_directory, enter_directory, is_of_branch, remove_copies, scan_directory
 from .captured import RESULT_FD, os_close, os_fstat, os_open, os_write
 from .encode import dump
-from .report import encode_error
-from .telling import pipe_turn, tell
+from .report import encode_error, pipe_turn
+from .telling import tell
 from .texts import encodable
 
 MOST_LISTED, MOST_SEEN, MOST_IN_PATH = 1000, 100_000, 4096

@@ -3,10 +3,8 @@
 import _thread
 
 from .captured import RESULT_FD, os_exit, os_getpid, os_write
-from .report import frame
+from .report import frame, pipe_turn
 
-# Of all that writes to the pipe, one at a time. Held while a copy of the process is made, too: none begins in the middle of a frame.
-pipe_turn = _thread.allocate_lock()
 # Threads that are in the middle of saying something.
 speaking = set()
 # The process whose word it is: what the session forks says nothing.

@@ -2,13 +2,12 @@
 
 import types
 
-from .captured import sys_modules
+from .captured import json_scan, sys_modules
 from .line import Line, ToolError, ToolTimeout
-from .report import turns
 from .texts import clip
 
 
-# Of a cell that is given none, in a session that once was.
+# Of a cell that is given none, in a session that once was: the tools by name, the line, and the functions that were made.
 NONE = {}, None, {}
 
 
@@ -26,7 +25,7 @@ class Tools(types.ModuleType):
             raise AttributeError(error.args[0]) from None
 
     def __getitem__(self, name):
-        given, line, made = vars(self).get("__given__", NONE)
+        given, line, made = given_to(self)
         if name not in given:
             raise KeyError(f"there is no tool {clip(str(name))!r}: the request names {clip(', '.join(given) or 'none')}")
         if name not in made:
@@ -34,7 +33,7 @@ class Tools(types.ModuleType):
         return made[name]
 
     def __dir__(self):
-        return [*vars(self).get("__given__", NONE)[0]]
+        return [*given_to(self)[0]]
 
     def __iter__(self):
         return iter(self.__dir__())
@@ -43,10 +42,22 @@ class Tools(types.ModuleType):
         return len(self.__dir__())
 
     def __contains__(self, name):
-        return name in vars(self).get("__given__", NONE)[0]
+        return name in given_to(self)[0]
 
     def __repr__(self):
         return f"<tools {', '.join(self)}>"
+
+
+def given_to(tools):
+    """What was given, which is text until it is first asked for: most jobs that could call do not."""
+    given = vars(tools).get("__given__", NONE)
+    if type(given[0]) is str:
+        given[0] = by_name(given[0])
+    return given
+
+
+def by_name(text):
+    return {tool["name"]: tool for tool in json_scan(text, 0)[0]}
 
 
 def function_of(tool, line):
@@ -89,21 +100,19 @@ LINE = Line()
 
 
 def give_tools(given, most, most_calls):
-    """Make them there to be imported."""
+    """Make them there to be imported: JSON, as the request has it."""
     LINE.begin(most, most_calls)
-    turns.append(LINE.writing)
     put_tools(given, LINE)
 
 
 def put_tools(given, line):
-    vars(TOOLS)["__given__"] = {tool["name"]: tool for tool in given}, line, {}
+    vars(TOOLS)["__given__"] = [given, line, {}]
     sys_modules["cloister"], sys_modules["cloister.tools"] = PACKAGE, TOOLS
 
 
-def rehearse_tools():
-    """Give one that nobody calls, and take it back."""
-    give_tools([{"name": "rehearsed"}], 1, 1)
-    turns.remove(LINE.writing)
+def rehearse_tools(given):
+    """Give those that nobody calls, and take them back."""
+    give_tools(given, 1, 1)
     take_tools()
 
 

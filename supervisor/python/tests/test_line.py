@@ -7,6 +7,7 @@ import pytest
 
 from runner import line as part
 from runner.line import Line, ToolError, Waiting
+from runner.report import pipe_turn
 
 
 class Caller:
@@ -52,7 +53,7 @@ def test_a_call_is_written_whole_in_pieces_and_its_answer_read(caller):
     caller.answer('{"call":3,"error":{"message":"late"},"reason":"timeout"}')
     with pytest.raises(TimeoutError, match="late"):
         caller.line.call("search", (), {})
-    assert not caller.line.waiting and not caller.line.busy and not caller.line.writing.locked() and not caller.line.reading.locked()
+    assert not caller.line.waiting and not caller.line.busy and not pipe_turn.locked() and not caller.line.reading.locked()
 
 
 def test_what_is_raised_in_the_middle_of_writing_comes_when_the_call_is_whole(caller, monkeypatch):

@@ -1,5 +1,6 @@
 //! A request whose answer is a stream: its job is told of while it runs.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,22 +50,21 @@ pub async fn run(
         }
     };
     let stream = Begin::Stream(conversation.calls.may_be().then(|| runs.bounds().tools.wait));
-    let mut job = Box::pin(runs.run(&request, &conversation, &place));
-    // Where the answer is to be whole, the first call makes a stream of it.
-    let first = if whole { call_or_end(&mut job, &mut heard).await } else { Ok(None) };
-    let (outcome, streamed) = match first {
-        Err(outcome) => {
-            drop(job);
-            (outcome, None)
-        }
-        Ok(call) => {
-            let _ = begin.send(Ok((stream, layers.clone())));
-            (begin, layers) = (oneshot::channel().0, None);
-            if let Some(call) = call {
-                teller.send(call).await;
+    let (outcome, streamed) = {
+        let mut job = pin!(runs.run(&request, &conversation, &place));
+        // Where the answer is to be whole, the first call makes a stream of it.
+        let first = if whole { call_or_end(&mut job, &mut heard).await } else { Ok(None) };
+        match first {
+            Err(outcome) => (outcome, None),
+            Ok(call) => {
+                let _ = begin.send(Ok((stream, layers.clone())));
+                (begin, layers) = (oneshot::channel().0, None);
+                if let Some(call) = call {
+                    teller.send(call).await;
+                }
+                let mut reader = Reader::new(&conversation.printed, heard, whole);
+                (teller.follow(job, &mut reader).await, Some(reader))
             }
-            let mut reader = Reader::new(&conversation.printed, heard, whole);
-            (teller.follow(job, &mut reader).await, Some(reader))
         }
     };
     let outcome = match outcome {

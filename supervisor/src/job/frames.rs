@@ -74,6 +74,10 @@ impl FrameWriter {
 /// JSON with its length in front.
 #[must_use]
 pub fn framed(what: &impl Serialize) -> Vec<u8> {
-    let json = serde_json::to_vec(what).expect("strings, numbers and JSON that was parsed");
-    [&(json.len() as u64).to_be_bytes()[..], &json].concat()
+    const LENGTH: usize = 8;
+    let mut frame = vec![0; LENGTH];
+    serde_json::to_writer(&mut frame, what).expect("strings, numbers and JSON that was parsed");
+    let length = (frame.len() - LENGTH) as u64;
+    frame[..LENGTH].copy_from_slice(&length.to_be_bytes());
+    frame
 }

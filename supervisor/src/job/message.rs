@@ -4,7 +4,7 @@
 use std::iter::once;
 use std::path::{Path, PathBuf};
 
-use cloister_protocol::{Entry, ExecuteRequest, InputFile, Nan, Tool};
+use cloister_protocol::{Entry, ExecuteRequest, InputFile, Nan};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::io::AsyncWriteExt;
@@ -31,16 +31,17 @@ struct Message<'a> {
     nan: Option<Nan>,
     result_bytes: u64,
     #[serde(flatten)]
-    calls: MayCall<'a>,
+    calls: MayCall,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     files: Vec<(PathBuf, usize)>,
 }
 
 /// What a script, or a cell, may call of whoever sent it; nothing if that is nothing.
 #[derive(Serialize)]
-pub struct MayCall<'a> {
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    tools: &'a [Tool],
+pub struct MayCall {
+    /// JSON as text: a runner reads it when a script first asks for a tool, and most never do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tools: Option<String>,
     /// The largest arguments of a call.
     #[serde(skip_serializing_if = "Option::is_none")]
     tools_bytes: Option<u64>,
@@ -49,11 +50,12 @@ pub struct MayCall<'a> {
     tools_most: Option<u32>,
 }
 
-impl<'a> MayCall<'a> {
+impl MayCall {
     /// What a request names, and how much of it these bounds let be.
     #[must_use]
-    pub fn of(request: &'a ExecuteRequest, bounds: &Bounds) -> Self {
-        let (tools, any) = (&request.tools, !request.tools.is_empty());
+    pub fn of(request: &ExecuteRequest, bounds: &Bounds) -> Self {
+        let any = !request.tools.is_empty();
+        let tools = any.then(|| serde_json::to_string(&request.tools).expect("names, text and JSON that was parsed"));
         let (tools_bytes, tools_most) = (any.then_some(bounds.tools.bytes.0), any.then_some(bounds.tools.most));
         Self { tools, tools_bytes, tools_most }
     }
@@ -159,7 +161,7 @@ mod tests {
             ),
             (
                 r#"{"script": "x", "tools": [{"name": "a", "description": "d", "parameters": {"type": 1}}]}"#,
-                r#"{"script":"x","result_bytes":7,"tools":[{"name":"a","description":"d","parameters":{"type": 1}}],"tools_bytes":9,"tools_most":0}"#,
+                r#"{"script":"x","result_bytes":7,"tools":"[{\"name\":\"a\",\"description\":\"d\",\"parameters\":{\"type\": 1}}]","tools_bytes":9,"tools_most":0}"#,
             ),
         ] {
             assert_eq!(message(body), expected);

@@ -1,6 +1,8 @@
 //! What the end of an interpreter asks of C and of the kernel, in a call each: every job pays for it.
 
 use std::ffi::{c_int, c_long};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::output::api::{Pointer, PyLong_FromLong};
 use crate::output::python::{self, Object};
@@ -16,7 +18,33 @@ pub extern "C" fn flush_c(_: Pointer, _: Pointer) -> Pointer {
     Object::none()
 }
 
+/// Which pipe what calls of tools return is read from, as the kernel names it: its device and inode, 0 until it is known.
+static RETURNS: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+
+/// `keep_returns()`: the first is that pipe, no file of the script's and none for what it starts.
+pub extern "C" fn keep_returns(_: Pointer, _: Pointer) -> Pointer {
+    for (noted, name) in RETURNS.iter().zip(name_of(FIRST)) {
+        noted.store(name, Relaxed);
+    }
+    // SAFETY: no pointer is passed.
+    unsafe { libc::fcntl(FIRST, libc::F_SETFD, libc::FD_CLOEXEC) };
+    Object::none()
+}
+
+/// The device and inode of an open file, or zeros.
+fn name_of(descriptor: c_int) -> [u64; 2] {
+    let mut status = std::mem::MaybeUninit::uninit();
+    // SAFETY: there is room for what is written, and it is read only if it was.
+    unsafe {
+        match libc::fstat(descriptor, status.as_mut_ptr()) {
+            0 => [status.assume_init_ref().st_dev, status.assume_init_ref().st_ino],
+            _ => [0, 0],
+        }
+    }
+}
+
 /// `open_files()`: how many descriptors are open that a file of the script's may have. `poll(2)` tells of each that is not.
+/// That of returns is none; a script may have closed it, and have a file under its number.
 pub extern "C" fn open_files(_: Pointer, _: Pointer) -> Pointer {
     let mut asked = [libc::pollfd { fd: 0, events: 0, revents: 0 }; COUNT];
     for (entry, fd) in asked.iter_mut().zip(FIRST..) {
@@ -25,6 +53,9 @@ pub extern "C" fn open_files(_: Pointer, _: Pointer) -> Pointer {
     // SAFETY: so many entries lie there, and nothing is waited for.
     unsafe { libc::poll(asked.as_mut_ptr(), COUNT as libc::nfds_t, 0) };
     // What could not be told counts as open.
-    let open = asked.iter().filter(|entry| entry.revents & libc::POLLNVAL == 0).count();
+    let is_open = |entry: &&libc::pollfd| entry.revents & libc::POLLNVAL == 0;
+    let returns = RETURNS.each_ref().map(|noted| noted.load(Relaxed));
+    let is_returns = |entry: &libc::pollfd| returns != [0, 0] && entry.fd == FIRST && name_of(FIRST) == returns;
+    let open = asked.iter().filter(is_open).filter(|entry| !is_returns(entry)).count();
     PyLong_FromLong(open as c_long)
 }

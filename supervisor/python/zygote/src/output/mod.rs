@@ -26,7 +26,7 @@ struct Definition<T>(std::cell::UnsafeCell<T>);
 // SAFETY: only the interpreter touches it, under its lock.
 unsafe impl<T> Sync for Definition<T> {}
 
-static METHODS: Definition<[Method; 6]> = Definition(std::cell::UnsafeCell::new([
+static METHODS: Definition<[Method; 7]> = Definition(std::cell::UnsafeCell::new([
     Method {
         name: c"take_over".as_ptr(),
         function: take_over as Fast as *const c_void,
@@ -38,6 +38,12 @@ static METHODS: Definition<[Method; 6]> = Definition(std::cell::UnsafeCell::new(
     Method {
         name: c"open_files".as_ptr(),
         function: end::open_files as *const c_void,
+        flags: METH_NOARGS,
+        doc: null(),
+    },
+    Method {
+        name: c"keep_returns".as_ptr(),
+        function: end::keep_returns as *const c_void,
         flags: METH_NOARGS,
         doc: null(),
     },

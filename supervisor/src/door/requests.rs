@@ -116,7 +116,10 @@ impl Requests {
         let (turn, place) = self.enter(asked.tenant, turn, connection).await?;
         let queued = asked.since.elapsed();
         let mut memory = self.memory.open();
-        let request = body::receive(body, &mut memory).await?;
+        let mut request = body::receive(body, &mut memory).await?;
+        if let Some(turn) = &turn {
+            request.profile = Some(turn.profile().to_owned());
+        }
         Ok(Wanted { asked, request, place, turn, queued, memory })
     }
 

@@ -24,6 +24,8 @@ def test_a_cell_is_told_of_with_what_it_used(tenants, start_service):
     assert [event["outcome"] for event in events] == ["returned", "exception"]
     assert all(event["key"] == "ada" and event["profile"] == "other" for event in events), events
     assert [event for event in tenants.events() if event["id"] == session.id] == [], "opening one is no job"
+    logged = service.log("supervisor").splitlines()
+    assert all(any(answer.body["id"] in line and 'profile="other"' in line for line in logged) for answer in answers), logged
 
 
 def test_cells_count_against_what_a_key_may_run_in_a_day(tenants, start_service):

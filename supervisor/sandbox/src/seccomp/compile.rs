@@ -4,6 +4,7 @@ use cloister_terms::Action;
 use seccompiler::{BackendError, BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
 use super::frame::{not_there, prologue};
+use super::shorter::shorter;
 use super::ways::Calls;
 use super::{answered, rules, search_tree};
 use crate::error::{Error, Result};
@@ -26,11 +27,13 @@ pub(super) const LONGEST: usize = 4096;
 /// When this is no x86-64, or the program would be too long for the kernel.
 pub fn compile(spec: &Spec) -> Result<BpfProgram> {
     let failed = |error| Error::layer("compile the filter", error);
-    let mut program = prologue();
+    let mut rest = BpfProgram::new();
     for rule in spec.call_rules.iter().filter(|rule| rule.action != Action::Allow) {
-        program.extend(rules::block(rule, spec.network).map_err(failed)?);
+        rest.extend(rules::block(rule, spec.network).map_err(failed)?);
     }
-    program.extend(rules::allowed(spec).and_then(list).map_err(failed)?);
+    rest.extend(rules::allowed(spec).and_then(list).map_err(failed)?);
+    let mut program = prologue();
+    program.extend(shorter(rest));
     if program.len() > LONGEST {
         let reason =
             format!("{} instructions, the kernel takes {LONGEST}: allow less or have fewer rules", program.len());

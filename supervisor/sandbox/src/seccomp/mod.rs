@@ -13,6 +13,7 @@ mod own;
 mod recorded;
 mod rules;
 mod search_tree;
+mod shorter;
 mod sockets;
 mod ways;
 

@@ -1,6 +1,7 @@
 //! What the end of an interpreter asks of C and of the kernel, in a call each: every job pays for it.
 
 use std::ffi::{c_int, c_long};
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -33,14 +34,9 @@ pub extern "C" fn keep_returns(_: Pointer, _: Pointer) -> Pointer {
 
 /// The device and inode of an open file, or zeros.
 fn name_of(descriptor: c_int) -> [u64; 2] {
-    let mut status = std::mem::MaybeUninit::uninit();
-    // SAFETY: there is room for what is written, and it is read only if it was.
-    unsafe {
-        match libc::fstat(descriptor, status.as_mut_ptr()) {
-            0 => [status.assume_init_ref().st_dev, status.assume_init_ref().st_ino],
-            _ => [0, 0],
-        }
-    }
+    // SAFETY: it is no longer than the call, which says so where nothing is open under the number.
+    let file = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    rustix::fs::fstat(file).map_or([0, 0], |status| [status.st_dev, status.st_ino])
 }
 
 /// `open_files()`: how many descriptors are open that a file of the script's may have. `poll(2)` tells of each that is not.

@@ -70,7 +70,7 @@ pub enum Answer {
 
 /// What a classic BPF program returns for a call; `None` if it asks for something that is not known, or
 /// does what ours do not.
-fn returned(program: &Filter, number: i64, arguments: Arguments) -> Option<u32> {
+pub(crate) fn returned(program: &Filter, number: i64, arguments: Arguments) -> Option<u32> {
     let (mut at, mut accumulator) = (0, 0_u32);
     loop {
         let step = program.get(at)?;

@@ -95,13 +95,11 @@ def prepare_calls(request):
 def rehearse():
     """Serve a small request that nobody has made, so that its first-use costs are paid before one comes."""
     script = "def main(*a, **k):\n    return {'sum': sum([1, 2]), 'text': str(1.5)}\n"
-    tools = dump([{"name": "rehearsed", "description": "Says what it is told.", "parameters": {"type": "object", "properties": {"what": {"type": "string"}}}}])
-    body = dump({"script": script, "args": [1, 2.5, "x", None], "result_bytes": 1 << 10, "tools": tools.decode(), "tools_bytes": 1, "tools_most": 1})
+    body = dump({"script": script, "args": [1, 2.5, "x", None], "result_bytes": 1 << 10})
     before = {name: sys_modules[name] for name in MAIN_NAMES if name in sys_modules}, sys.argv, sys.path[:]
-    request = receive(io.BytesIO(len(body).to_bytes(8, "big") + body).read)
-    rehearse_calls(request)
+    rehearse_calls()
     start = Start()
-    run(request, start, [])
+    run(receive(io.BytesIO(len(body).to_bytes(8, "big") + body).read), start, [])
     remove_script(sys_modules["__main__"])
     rehearse_end(start)
     be_counted()
@@ -109,10 +107,10 @@ def rehearse():
     sys_modules.update(modules)
 
 
-def rehearse_calls(request):
+def rehearse_calls():
     from .tools import rehearse_tools
 
-    rehearse_tools(request["tools"])
+    rehearse_tools()
 
 
 def rehearse_early():

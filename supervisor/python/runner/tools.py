@@ -110,9 +110,9 @@ def put_tools(given, line):
     sys_modules["cloister"], sys_modules["cloister.tools"] = PACKAGE, TOOLS
 
 
-def rehearse_tools(given):
-    """Give those that nobody calls, and take them back."""
-    give_tools(given, 1, 1)
+def rehearse_tools():
+    """Give one that nobody calls, and take it back."""
+    give_tools('[{"name":"rehearsed"}]', 1, 1)
     take_tools()
 
 

@@ -1,5 +1,7 @@
 //! A cell of a session: what a client asks for, and what its answer says beside what a job's does.
 
+use std::fmt::Display;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -139,7 +141,7 @@ macro_rules! raw {
 raw!(code, timeout_ms, tools, busy);
 
 /// The source of a cell, which this field has.
-pub(crate) fn source(field: &str, code: Option<&RawValue>) -> Result<String, InvalidRequest> {
+pub(crate) fn source(field: &dyn Display, code: Option<&RawValue>) -> Result<String, InvalidRequest> {
     let code = code.ok_or_else(|| InvalidRequest::new(format!("{field} is missing: expected {SOURCE}")))?;
     let code = string(field, code)?;
     if code.trim().is_empty() {
@@ -171,7 +173,7 @@ impl CellRequest {
 
     fn typed(raw: Raw<'_>) -> Result<Self, InvalidRequest> {
         Ok(Self {
-            code: source("code", raw.code)?,
+            code: source(&"code", raw.code)?,
             timeout_ms: raw.timeout_ms.map(milliseconds).transpose()?,
             tools: raw.tools.map(tools::parse).transpose()?.unwrap_or_default(),
             busy: raw.busy.map(Busy::parse).transpose()?.unwrap_or_default(),

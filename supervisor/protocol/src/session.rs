@@ -222,7 +222,7 @@ fn cells(value: &RawValue) -> Result<Vec<SessionCell>, InvalidRequest> {
         }
         let RawCell { code } =
             serde_json::from_str(item.get()).map_err(|error| InvalidRequest::new(format!("{field}: {error}")))?;
-        Ok(SessionCell { code: source(&format!("{field}.code"), code)? })
+        Ok(SessionCell { code: source(&format_args!("{field}.code"), code)? })
     })
 }
 

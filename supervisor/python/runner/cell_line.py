@@ -6,7 +6,7 @@ import select
 
 from .captured import RETURNS_FD, os_close, os_getpid, os_write
 from .line import Line, ToolError
-from .tools import by_name, put_tools, take_tools
+from .tools import TOOLS, given_to, put_tools, take_tools
 
 OVER = "the cell that this was called in is over, and nobody returns to its calls"
 NOT_HERE = "this cell names no tool {}: a tool can be called in cells whose request names it"
@@ -31,8 +31,8 @@ class CellLine(Line):
             self.poll.register(descriptor, select.POLLIN)
         self.needed, self.listening, self.before = 0, None, self.number
         self.begin(most, most_calls)
-        self.given = by_name(given)
-        put_tools(self.given, self)
+        put_tools(given, self)
+        self.given = given_to(TOOLS)[0]
         self.reading.release()
 
     def ask(self, name, args, kwargs, waiting):

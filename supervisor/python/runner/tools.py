@@ -52,12 +52,8 @@ def given_to(tools):
     """What was given, which is text until it is first asked for: most jobs that could call do not."""
     given = vars(tools).get("__given__", NONE)
     if type(given[0]) is str:
-        given[0] = by_name(given[0])
+        given[0] = {tool["name"]: tool for tool in json_scan(given[0], 0)[0]}
     return given
-
-
-def by_name(text):
-    return {tool["name"]: tool for tool in json_scan(text, 0)[0]}
 
 
 def function_of(tool, line):

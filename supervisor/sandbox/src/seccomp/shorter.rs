@@ -30,7 +30,7 @@ pub(super) fn shorter(mut program: BpfProgram) -> BpfProgram {
             _ if holds[at] == Holds::Unreached => true,
             sock_filter { code: LOAD, k, .. } => holds[at] == Holds::Word(k),
             sock_filter { code: JUMP, k, .. } => k == 0,
-            sock_filter { jt, jf, .. } => is_branch(&program[at]) && jt == 0 && jf == 0,
+            _ => false,
         };
         let idle: Vec<bool> = (0..program.len()).map(is_idle).collect();
         if !idle.contains(&true) {
@@ -137,7 +137,8 @@ fn without(program: &[sock_filter], idle: &[bool]) -> BpfProgram {
     let kept = (0..program.len()).filter(|&at| !idle[at]);
     let moved = kept.map(|at| {
         let (step, next) = (program[at].clone(), places[at + 1]);
-        let near = |leads: u8| u8::try_from(places[at + 1 + usize::from(leads)] - next).unwrap_or(leads);
+        let near =
+            |leads: u8| u8::try_from(places[at + 1 + usize::from(leads)] - next).expect("no farther than it was");
         match step.code {
             JUMP => sock_filter { k: small(places[at + 1 + distance(step.k)] - next), ..step },
             _ if is_branch(&step) => sock_filter { jt: near(step.jt), jf: near(step.jf), ..step },

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 /// The parts of a zygote's Python half.
-const ZYGOTE: [&str; 2] = ["renew", "zygote"];
+const ZYGOTE: [&str; 3] = ["renew", "layout", "zygote"];
 
 fn main() {
     println!("cargo:rerun-if-changed=runner");

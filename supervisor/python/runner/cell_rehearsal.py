@@ -9,7 +9,8 @@ import ast
 from .captured import json_scan
 from .cell import Cell, cell_sources
 from .encode import encode_result
-from .report import be_counted, frame
+from .ends import be_counted
+from .report import frame
 
 REHEARSED = '{"cell":0,"code":"x += 1","result_bytes":1000}'
 # Captured, for a cell may put something of its own in its place.

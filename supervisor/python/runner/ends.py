@@ -13,7 +13,7 @@ import types
 from _thread import _count as thread_count
 from _weakref import ref
 
-from .captured import sys_modules
+from .captured import os_times, sys_modules
 from .exit_handlers import count_exit_handlers, nothing_for_exit_handlers, run_exit_handlers
 from .main_module import MAIN_NAMES
 from .leavings import all_objects, collect_callbacks, count_thread_handlers, leaves_nothing, sys_names
@@ -143,6 +143,16 @@ def flush_c():
 
         _ctypes.call_function(_ctypes.dlsym(_ctypes.dlopen(None, 0), "fflush"), (None,))
     except BaseException:  # without it nothing was written by way of it either
+        pass
+
+
+def be_counted():
+    """Have the kernel count the CPU time until now: that of a process that runs is else counted now and then, times(2)."""
+    if call_native("be_counted") is not NotImplemented:
+        return
+    try:
+        os_times()
+    except OSError:
         pass
 
 

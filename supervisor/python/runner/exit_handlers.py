@@ -30,10 +30,14 @@ class Asker:
         return False
 
 
+asker = Asker()
+
+
 def registered():
-    asker = Asker()
     unregister(asker)
-    return asker.seen
+    found = asker.seen[:]
+    asker.seen.clear()
+    return found
 
 
 def judge_exit_handlers():

@@ -48,7 +48,10 @@ class Start:
 
 
 def collected():
-    return sum([generation["collections"] for generation in count_collections()])
+    total = 0
+    for generation in count_collections():
+        total += generation["collections"]
+    return total
 
 
 def count_thread_handlers():

@@ -16,11 +16,14 @@ from .captured import FILE_NAME, os_close, os_getcwd, os_open, os_write, sys_mod
 MAIN_NAMES = ("__main__", "__mp_main__")
 # O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
 NEW_FILE = 0o1 | 0o100 | 0o200 | 0o2000000
+new_module, loaders = types.ModuleType, {}
 
 
 def file_name(files):
     """The name of the script's file: none of those that the request brings."""
-    name, directory = FILE_NAME, os_getcwd() + "/" if files else ""
+    if not files:
+        return FILE_NAME
+    name, directory = FILE_NAME, os_getcwd() + "/"
     while any(path == directory + name for path, _ in files):
         name = "_" + name
     return name
@@ -31,18 +34,26 @@ def become_main(script, name, argv=()):
     directory = os_getcwd()
     path = f"{directory.rstrip('/')}/{name}"
     write_script(script, path)
-    module = types.ModuleType("__main__")
-    module.__loader__ = SourceFileLoader("__main__", path)
-    module.__annotations__ = {}
-    module.__builtins__ = builtins
-    module.__file__ = path
-    module.__cached__ = None
+    module = new_module("__main__")
+    names = module.__dict__
+    names["__loader__"] = loader_of(path)
+    names["__annotations__"] = {}
+    names["__builtins__"] = builtins
+    names["__file__"] = path
+    names["__cached__"] = None
     for other in MAIN_NAMES:
         if other == "__main__" or other in sys_modules:
             sys_modules[other] = module
     sys.path.append(directory)
     sys.argv = [name, *argv]
     return module
+
+
+def loader_of(path):
+    """One for each path, and made by a rehearsal where that has the same: so it is not made in each job."""
+    if path not in loaders:
+        loaders[path] = SourceFileLoader("__main__", path)
+    return loaders[path]
 
 
 def write_script(script, path):

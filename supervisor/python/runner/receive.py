@@ -5,9 +5,11 @@ import os
 from .captured import json_scan, os_exit, os_read, os_write
 from .report import Stop
 
+int_from_bytes = int.from_bytes
+
 
 def receive(read):
-    length = int.from_bytes(read_exactly(read, 8), "big")
+    length = int_from_bytes(read_exactly(read, 8), "big")
     return json_scan(read_exactly(read, length).decode(), 0)[0]
 
 

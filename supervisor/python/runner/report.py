@@ -5,7 +5,7 @@ A verdict, then what the end of the interpreter waits for while it does, then th
 
 import _thread
 
-from .captured import RESULT_FD, os_times, os_write
+from .captured import RESULT_FD, os_write
 from .encode import NotJson, dump, encode_result
 from .texts import encodable
 
@@ -14,6 +14,7 @@ MOST_NOTES, LONGEST_NOTE = 8, 1000
 
 # Of all that writes to the result pipe, one at a time. Held while a session's copy is made, too: none begins in the middle of a frame.
 pipe_turn = _thread.allocate_lock()
+take_pipe_turn = pipe_turn.acquire
 
 
 class Stop(Exception):
@@ -84,7 +85,7 @@ def send(report):
     # A thread that the script has left may be in the middle of a call. One that never gets to its end has the job ended.
     view, got = memoryview(report), []
     try:
-        got.extend(map(pipe_turn.acquire, (True,)))
+        got.extend(map(take_pipe_turn, (True,)))
         while view:
             view = view[os_write(RESULT_FD, view) :]
     except OSError:
@@ -92,11 +93,3 @@ def send(report):
     finally:
         if got:
             pipe_turn.release()
-
-
-def be_counted():
-    """Have the kernel count the CPU time until now: that of a process that runs is else counted now and then, times(2)."""
-    try:
-        os_times()
-    except OSError:
-        pass

@@ -10,11 +10,11 @@ from .captured import LIBRARY_FD, RESULT_FD, RETURNS_FD, load_sessions, os_close
 from .encode import dump
 from .figures import look_for_figures
 from .receive import read_standard_input, receive
-from .report import ahead_of_end, be_counted, done_frame, encode_error, frame, send, tell_wait
+from .report import ahead_of_end, done_frame, encode_error, frame, send, tell_wait
 from .main_module import MAIN_NAMES, remove_script
 from .exit_handlers import judge_exit_handlers
 from .leavings import Start, keep_returns, leaves_nothing
-from .ends import end, flush_c, rehearse_end
+from .ends import be_counted, end, flush_c, rehearse_end
 from .script import EXITED, run
 from .streams import flush_streams, load_native, open_streams, with_descriptors
 
@@ -27,6 +27,7 @@ DONE = object()
 
 waiting = select.poll()
 waiting.register(0, select.POLLIN)
+wait_for_request = waiting.poll
 
 
 def serve(begun, meanwhile=(), bound=bool):
@@ -38,11 +39,9 @@ def serve(begun, meanwhile=(), bound=bool):
     """
     os_write(RESULT_FD, b"P")
     report, notes = b"", []
-    if hasattr(sys, "set_int_max_str_digits"):
-        sys.set_int_max_str_digits(0)  # numbers of any size pass both ways
     try:
         for calm in meanwhile:
-            if waiting.poll(calm):
+            if wait_for_request(calm):
                 break
         request = receive(read_standard_input)
         begun()
@@ -168,6 +167,9 @@ def serve_ahead(cpu_seconds, modules):
     serve(begun, rehearse_early(), bound)
 
 
+# Numbers of any size pass both ways.
+if hasattr(sys, "set_int_max_str_digits"):
+    sys.set_int_max_str_digits(0)
 look_for_figures()
 if __name__ == "__main__":
     load_native(LIBRARY_FD)

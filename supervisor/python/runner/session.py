@@ -20,14 +20,14 @@ from .checkpoint import WOKEN, Checkpoint
 from .describe import describe
 from .drawings import figures_are_shown, show_open_figures
 from .encode import NotJson, dump, encode_result
-from .ends import end, flush_c
+from .ends import be_counted, end, flush_c
 from .inbox import Inbox
 from .interrupts import Handlers, interrupt_by_default
 from .leavings import Start, keep_returns
 from .main_module import MAIN_NAMES
 from .receive import put_files
 from .cell_rehearsal import rehearse_cell
-from .report import Stop, be_counted, encode_error
+from .report import Stop, encode_error
 from .script import python_excepthook, told_by_python
 from .session_files import SessionFiles
 from .streams import flush_streams

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from runner import report
+from runner import ends
 from runner import serve as part
 
 
@@ -106,7 +106,8 @@ def test_what_is_done_meanwhile_is_done_until_the_request_comes(served, monkeypa
             yield calm
             done.append(calm)
 
-    monkeypatch.setattr(part, "waiting", waiting := Polled(looks=2))
+    waiting = Polled(looks=2)
+    monkeypatch.setattr(part, "wait_for_request", waiting.poll)
     served({"script": "x"}, run=lambda request, start, notes: b"R", meanwhile=meanwhile())
     assert done == [2, 15] and waiting.waited == [2, 15, 15]
 
@@ -130,5 +131,5 @@ def test_cpu_time_that_cannot_be_counted_is_none(monkeypatch):
     def refused():
         raise OSError
 
-    monkeypatch.setattr(report, "os_times", refused)
+    monkeypatch.setattr(ends, "os_times", refused)
     assert part.be_counted() is None

@@ -16,7 +16,7 @@ from zygote import zygote
 def alone(code):
     """Run code in a process that has the zygote's functions and nothing of the tests'."""
     source = "import os, sys, types\nzygote = types.ModuleType('zygote')\nexec(sys.argv[1], zygote.__dict__)\n" + code
-    command = [sys.executable, "-I", "-X", "utf8", "-B", "-c", source, text_of("renew", "zygote") + text_of("zygote", "zygote")]
+    command = [sys.executable, "-I", "-X", "utf8", "-B", "-c", source, text_of("renew", "zygote") + text_of("layout", "zygote") + text_of("zygote", "zygote")]
     # In another locale the C library maps a table that all processes share, and that root, whom the tests run as, may write to.
     done = subprocess.run(command, env={"LC_ALL": "C"}, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -85,13 +85,13 @@ def test_generators_with_more_than_that_are_seeded_by_themselves():
     states, others = zygote.twisters(generators)
     assert states == [] and others == generators[:2]
     before = [generator.getstate() for generator in others]
-    zygote.reseed(others)
+    zygote.renewal(others)()
     assert all(generator.getstate() != was for generator, was in zip(others, before, strict=True))
 
 
 def test_what_is_unique_to_a_process_is_renewed():
     code = "import uuid, tempfile, multiprocessing.process as p, logging\nuuid.getnode(); tempfile._name_sequence = 5; key = p.current_process().authkey; began = logging._startTime\n" \
-           "zygote.reseed([])\nprint(tempfile._name_sequence, bool(uuid._node >> 40 & 1), p.current_process().authkey != key, logging._startTime > began, uuid._generate_time_safe)"
+           "zygote.renewal([])()\nprint(tempfile._name_sequence, bool(uuid._node >> 40 & 1), p.current_process().authkey != key, logging._startTime > began, uuid._generate_time_safe)"
     assert alone(code) == "None True True True None"
 
 
@@ -137,6 +137,6 @@ for number in range(3000):
 huge = place(None, 8 << 20, 3, 0x22, -1, 0)
 ctypes.memset(huge, 7, 8 << 20)
 library.cloister_zygote_settle.restype = ctypes.c_size_t
-print(library.cloister_zygote_settle(ctypes.pythonapi.PyObject_Malloc) >= 8 << 20, ctypes.string_at(huge, 8 << 20) == bytes([7]) * (8 << 20))
+print(library.cloister_zygote_settle() >= 8 << 20, ctypes.string_at(huge, 8 << 20) == bytes([7]) * (8 << 20))
 """
     assert {alone(code) for _ in range(16)} == {"True True"}

@@ -47,34 +47,49 @@ def twisters(generators):
     return states, others
 
 
-def reseed(generators):
-    """Nothing random or unique may be the same in two children of one zygote. What cannot be changed is
-    the secret behind the hashes of strings, for every dict that the imports have filled depends on it."""
-    modules = sys.modules
-    for generator in generators:
-        if hasattr(generator, "getrandbits"):
-            modules["random"].Random.seed(generator)
-        elif hasattr(generator, "random_raw"):
-            generator.state = type(generator)().state
-        else:
-            generator.__init__(type(generator._bit_generator)())
-    if "_ssl" in modules:
-        # Its own look at the process id does not tell it of the fork: the first of each namespace has the same.
-        modules["_ssl"].RAND_add(os.urandom(32), 32.0)
-    if "threading" in modules:
-        modules["threading"].main_thread()._set_native_id()
+def renewal(generators):
+    """What each child does first. Nothing random or unique may be the same in two children of one zygote. What cannot be changed is
+    the secret behind the hashes of strings, for every dict that the imports have filled depends on it.
+
+    What is looked up here is not looked up in each child, which would copy a page for each.
+    """
+    modules, random_bytes, now = sys.modules, os.urandom, time.time
+    threading, uuid, process, logging = map(modules.get, ("threading", "uuid", "multiprocessing.process", "logging"))
+    add_to_openssl = "_ssl" in modules and modules["_ssl"].RAND_add
+    main_thread = threading and vars(threading.main_thread())
+    thread_id = threading and threading.get_native_id
     if "tempfile" in modules:
         modules["tempfile"]._name_sequence = None
-    if "uuid" in modules:
-        # A network address that is none, as RFC 9562, 6.10 has it.
-        modules["uuid"]._node = int.from_bytes(os.urandom(6), "big") | 1 << 40
-        modules["uuid"]._last_timestamp = None
+    if uuid:
+        uuid._last_timestamp = None
         # The C library's own node and clock sequence, which nothing can renew once they were used.
-        modules["uuid"]._generate_time_safe = None
-    if "multiprocessing.process" in modules:
-        process = modules["multiprocessing.process"]
-        process.current_process().authkey = os.urandom(32)
-    if "logging" in modules:
-        # A time in seconds or, from Python 3.13 on, in nanoseconds.
-        now = time.time_ns() if isinstance(modules["logging"]._startTime, int) else time.time()
-        modules["logging"]._startTime = now
+        uuid._generate_time_safe = None
+    if logging and isinstance(logging._startTime, int):  # from Python 3.13 on, in nanoseconds
+        now = time.time_ns
+
+    def renew():
+        for generator in generators:
+            reseed(generator)
+        if add_to_openssl:
+            # Its own look at the process id does not tell it of the fork: the first of each namespace has the same.
+            add_to_openssl(random_bytes(32), 32.0)
+        if main_thread:
+            main_thread["_native_id"] = thread_id()
+        if uuid:
+            # A network address that is none, as RFC 9562, 6.10 has it.
+            uuid._node = int.from_bytes(random_bytes(6), "big") | 1 << 40
+        if process:
+            process.current_process().authkey = random_bytes(32)
+        if logging:
+            logging._startTime = now()
+
+    return renew
+
+
+def reseed(generator):
+    if hasattr(generator, "getrandbits"):
+        sys.modules["random"].Random.seed(generator)
+    elif hasattr(generator, "random_raw"):
+        generator.state = type(generator)().state
+    else:
+        generator.__init__(type(generator._bit_generator)())

@@ -15,7 +15,8 @@ import sys
 import time
 import types
 
-from .renew import random_generators, reseed, twisters
+from .layout import ROUNDS, all_functions, lay_together
+from .renew import random_generators, renewal, twisters
 
 # While importing, numeric libraries that start their threads at once are told to start none; a forked child could not use them.
 # Those of jemalloc, as pyarrow and others bring it, would be gone after a fork, where it does their work itself.
@@ -30,10 +31,6 @@ POOLS = ("libopenblas", "libscipy_openblas", "libblis", "libflexiblas", "libmkl_
 
 # By which OpenBLAS is told how many it may have after all, as it calls this here and in builds of its own for wheels.
 OPENBLAS = [f"{prefix}openblas_set_num_threads{suffix}" for prefix in ("", "scipy_") for suffix in ("", "64_")]
-
-# An interpreter adapts code to what runs through it, some rounds long; a child that did so itself would
-# copy each page of code that it touches.
-ROUNDS = 20
 
 # How many hundredths of a second a thread has that an import has told to end.
 ENDING = 200
@@ -51,51 +48,56 @@ def main():
     os.close(3)
     os.dup2(2, 3)  # the number stays taken: it is a job's result pipe later
     hooks, os_register = watch_fork_hooks()
-    problem = warm_up(sys.argv[3:])
-    os.register_at_fork = os_register
-    if problem:
-        tell(library.cloister_zygote_failed, problem)
-        sys.exit(1)
+    # Ahead of the imports, so that what every job touches does not lie all over what they make.
     runner = types.ModuleType("cloister_runner")
     exec(compile(sys.argv[1], "runner", "exec"), runner.__dict__)
     runner.load_sessions(sys.argv[2])
     runner.load_all_late()
     runner.load_native(kept)
+    problem = warm_up(sys.argv[3:])
+    os.register_at_fork = os_register
+    if problem:
+        tell(library.cloister_zygote_failed, problem)
+        sys.exit(1)
     sys.argv[:] = ["script.py"]
     sys.orig_argv[:] = sys.orig_argv[:1]
     shorten_command_line()
     open_streams(runner)
-    begun = functools.partial(library.cloister_zygote_name, ctypes.c_char_p(b"python3"))
     # Kept: a state may be filled for as long as the generator that it is the state of exists.
     drawn_from, pools = [], []
-    while fork_all(library, runner, begun, hooks, drawn_from, pools) == GROWN:
+    while fork_all(library, runner, hooks, drawn_from, pools) == GROWN:
         grow(library, hooks)
 
 
-def fork_all(library, runner, begun, hooks, drawn_from, pools):
+def fork_all(library, runner, hooks, drawn_from, pools):
     """Put all that was imported in order and fork what the supervisor asks for; what the native half has returned."""
     runner.judge_exit_handlers()
     gc.collect()
     # Those of the zygote that this one was forked from are frozen, and not found again.
     drawn_from += random_generators()
     states, generators = twisters(drawn_from)
-    # What a rehearsal collects is its own.
-    gc.freeze()
-    # Last of all: a method that is looked up later might take the place of one of these in the cache.
-    for _ in range(ROUNDS):
-        reseed(generators)
+    renew, begun = renewal(generators), runner.native.begin if runner.native else bool
+
+    def rehearse():
+        renew()
         runner.rehearse()
         begun()
-    gc.collect()
+
+    functions = all_functions()
+    # What a rehearsal collects is its own.
     gc.freeze()
-    states = (ctypes.c_size_t * len(states))(*states)
+    fill = functools.partial(library.cloister_zygote_fill, ctypes.pythonapi.PyObject_Malloc)
+    # Last of all: a method that is looked up later might take the place of one of these in the cache.
+    lay_together(fill, functions, rehearse, (fork_all, prepare, runner.rehearse_early, runner.serve, runner.prepare_calls))
     # What the zygote that this one was forked from has shown is moved with the rest.
     pools += [path for path in libraries() if os.path.basename(path).startswith(POOLS)]
-    library.cloister_zygote_settle(ctypes.pythonapi.PyObject_Malloc)
+    library.cloister_zygote_settle()
     show(pools)
-    returned = library.cloister_zygote_serve(*fork_functions(hooks), states, ctypes.c_size_t(len(states) // 2))
+    # Kept in a name: what nothing referred to any more would be given back in each child.
+    given = *fork_functions(hooks), (ctypes.c_size_t * len(states))(*states), ctypes.c_size_t(len(states) // 2)
+    returned = library.cloister_zygote_serve(*given)
     if returned == CHILD:
-        reseed(generators)
+        renew()
         runner.serve(begun, meanwhile=prepare(runner))
     return returned
 
@@ -150,9 +152,9 @@ def fork_functions(modules):
 
     They renew locks that another thread might hold, and call the modules that asked for it. A zygote has
     one thread, which forks while it holds no lock; of the standard library's modules that ask, `random`
-    alone has something to renew, and `reseed` does that. Any other module gets what it asked for.
+    alone has something to renew, and `renewal` does that; the runner asks about forks of a script's. Any other module gets what it asked for.
     """
-    if set(modules) <= {"concurrent.futures.thread", "logging", "random", "threading"}:
+    if set(modules) <= {"cloister_runner", "concurrent.futures.thread", "logging", "random", "threading"}:
         return [ctypes.c_void_p()] * 3
     python = ctypes.pythonapi
     steps = (python.PyOS_BeforeFork, python.PyOS_AfterFork_Parent, python.PyOS_AfterFork_Child)

@@ -13,7 +13,7 @@ mod memory;
 #[cfg(not(test))]
 mod output;
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::c_int;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use cloister_sandbox::forker::{Event, Forker, Started};
@@ -101,27 +101,24 @@ pub unsafe extern "C" fn cloister_zygote_failed(text: *const u8, length: usize) 
     let _ = wire.send(&Notice::Failed(None, String::from_utf8_lossy(text).into_owned()), &[]);
 }
 
+/// Fills the holes of the interpreter's heaps, so that what is made from here on lies together; without effect where that fails.
+///
+/// # Safety
+/// The process has one thread, which holds the interpreter's lock; the function is CPython's `PyObject_Malloc`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cloister_zygote_fill(object_malloc: Allocate) {
+    // SAFETY: as the caller vouches.
+    let _ = unsafe { holes::fill(object_malloc) };
+}
+
 /// Lays the interpreter's memory out for cheap forks; without effect where that fails.
 ///
 /// # Safety
-/// The process has one thread, which runs on its initial stack and holds the interpreter's lock; the
-/// function is CPython's `PyObject_Malloc`.
+/// The process has one thread, which runs on its initial stack and holds the interpreter's lock.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cloister_zygote_settle(object_malloc: Allocate) -> usize {
-    // SAFETY: as the caller vouches.
-    let _ = unsafe { holes::fill(object_malloc) };
+pub unsafe extern "C" fn cloister_zygote_settle() -> usize {
     // SAFETY: as the caller vouches.
     unsafe { memory::settle() }.unwrap_or(0)
-}
-
-/// Sets this process's name as `ps` shows it, so that an operator can tell parked children from jobs.
-///
-/// # Safety
-/// `name` is a C string.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cloister_zygote_name(name: *const c_char) {
-    // SAFETY: as the caller vouches.
-    let _ = nix::sys::prctl::set_name(unsafe { CStr::from_ptr(name) });
 }
 
 fn serve(wire: &Wire, around: Around) -> Result<c_int> {

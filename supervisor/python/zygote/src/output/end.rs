@@ -1,4 +1,4 @@
-//! What the end of an interpreter asks of C and of the kernel, in a call each: every job pays for it.
+//! What the begin and the end of a job ask of C and of the kernel, in a call each: every job pays for it.
 
 use std::ffi::{c_int, c_long};
 use std::os::fd::BorrowedFd;
@@ -11,6 +11,21 @@ use crate::output::python::{self, Object};
 /// The descriptors that the first files of a script have.
 const FIRST: c_int = 4;
 const COUNT: usize = 60;
+
+/// `begin()`: this process is shown by `ps` as a job's, and no more as one that waits for one. prctl(2), `PR_SET_NAME`.
+pub extern "C" fn begin(_: Pointer, _: Pointer) -> Pointer {
+    let _ = nix::sys::prctl::set_name(c"python3");
+    Object::none()
+}
+
+/// `be_counted()`: the kernel has counted the CPU time until now, which of a process that runs it else does now and then. times(2).
+pub extern "C" fn be_counted(_: Pointer, _: Pointer) -> Pointer {
+    // SAFETY: all zeroes is a value of it.
+    let mut used: libc::tms = unsafe { std::mem::zeroed() };
+    // SAFETY: the call writes to what it is given alone.
+    unsafe { libc::times(&raw mut used) };
+    Object::none()
+}
 
 /// `flush_c()`: what C's own streams hold is written, as exit(3) writes it.
 pub extern "C" fn flush_c(_: Pointer, _: Pointer) -> Pointer {

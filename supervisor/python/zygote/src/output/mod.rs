@@ -26,7 +26,7 @@ struct Definition<T>(std::cell::UnsafeCell<T>);
 // SAFETY: only the interpreter touches it, under its lock.
 unsafe impl<T> Sync for Definition<T> {}
 
-static METHODS: Definition<[Method; 7]> = Definition(std::cell::UnsafeCell::new([
+static METHODS: Definition<[Method; 9]> = Definition(std::cell::UnsafeCell::new([
     Method {
         name: c"take_over".as_ptr(),
         function: take_over as Fast as *const c_void,
@@ -44,6 +44,13 @@ static METHODS: Definition<[Method; 7]> = Definition(std::cell::UnsafeCell::new(
     Method {
         name: c"keep_returns".as_ptr(),
         function: end::keep_returns as *const c_void,
+        flags: METH_NOARGS,
+        doc: null(),
+    },
+    Method { name: c"begin".as_ptr(), function: end::begin as *const c_void, flags: METH_NOARGS, doc: null() },
+    Method {
+        name: c"be_counted".as_ptr(),
+        function: end::be_counted as *const c_void,
         flags: METH_NOARGS,
         doc: null(),
     },

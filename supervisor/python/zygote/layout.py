@@ -1,0 +1,65 @@
+"""Where that lies which every job touches: side by side, behind all that the imports have made.
+
+A child copies each page that it writes to, and an interpreter writes to whatever it looks at, for it counts who refers to it. The
+first such page of a huge page costs the table of its 512 entries besides, and those cost once more at its end. So the code
+that a small request runs through, with its caches, is made anew in one place, and in the same place lies what is allocated next.
+"""
+
+import gc
+import sys
+import types
+
+# An interpreter adapts code to what runs through it, some rounds long; a child that did so itself would
+# copy each page of code that it touches.
+ROUNDS = 20
+
+# The functions whose code was made anew, and all code that was in use before: given back it would leave holes, from which
+# a child's objects would come.
+moved, before = [], []
+
+
+def all_functions():
+    """Those that were made in Python, of which in a zygote that was forked from another only what is new is found."""
+    return [thing for thing in gc.get_objects() if type(thing) is types.FunctionType] + moved
+
+
+def lay_together(fill, functions, rehearse, beside):
+    """Rehearse until nothing changes any more. `fill` uses up the holes of the heaps; `beside` is what else each child calls."""
+    for _ in range(2):
+        rehearse()
+    called = code_of(rehearse) | {function.__code__ for function in beside}
+    before.append(called)
+    gc.collect()
+    fill()
+    moved[:] = [function for function in functions if is_called(function.__code__, called)]
+    for function in moved:
+        function.__code__ = made_anew(function.__code__, called)
+    for _ in range(ROUNDS):
+        rehearse()
+    gc.collect()
+    gc.freeze()
+    # What a child collects is put behind the last object that is frozen: one that lies where it writes anyway.
+    before.append(set())
+    gc.freeze()
+
+
+def code_of(rehearse):
+    """All code that is run through."""
+    called = set()
+    sys.setprofile(lambda frame, event, _: called.add(frame.f_code) if event == "call" else None)
+    try:
+        rehearse()
+    finally:
+        sys.setprofile(None)
+    return called
+
+
+def is_called(code, called):
+    return code in called or any(is_called(inner, called) for inner in code.co_consts if type(inner) is types.CodeType)
+
+
+def made_anew(code, called):
+    """The same code as another object, with what of it is code of inner functions."""
+    inner = {constant: made_anew(constant, called) for constant in code.co_consts if type(constant) is types.CodeType and constant in called}
+    before.append(code)
+    return code.replace(co_consts=tuple(inner.get(constant, constant) if type(constant) is types.CodeType else constant for constant in code.co_consts))

@@ -11,17 +11,19 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::{SigHandler, SigSet, Signal, kill, signal};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, sethostname};
+use seccompiler::BpfProgram;
 
 use crate::error::{Context, Error, Result};
 use crate::overlay::Tree;
 use crate::spec::{Slot, Spec};
 use crate::sys::{self, Forked};
 use crate::weaker::{Layer, Plan};
-use crate::{credentials, root, seccomp};
+use crate::{credentials, kept, root, seccomp};
 
 /// The namespaces that a cell's init is born into. The network namespace is the slot's, inherited
-/// from the launcher's thread; the cgroup namespace is the job's own doing, once it is in its cgroup.
-const NAMESPACES: libc::c_int = libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+/// from the launcher's thread, and so is that of IPC where it is kept; the cgroup namespace is the job's own doing, once it is
+/// in its cgroup.
+const NAMESPACES: libc::c_int = libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWUTS;
 
 /// A cell that is complete.
 pub struct Cell {
@@ -32,15 +34,36 @@ pub struct Cell {
     pub files: OwnedFd,
 }
 
+/// What all cells of a profile are built from, worked out once.
+pub struct Plans {
+    /// What they show of the launcher's root.
+    trees: Vec<Tree>,
+    /// Their init's filter.
+    waiting: BpfProgram,
+    /// What their init is born into.
+    namespaces: libc::c_int,
+}
+
+impl Plans {
+    /// For cells that show this.
+    ///
+    /// # Errors
+    /// When the filter cannot be compiled.
+    pub(crate) fn new(plan: &Plan, trees: Vec<Tree>) -> Result<Self> {
+        let ipc = if kept::keeps_ipc(plan) { 0 } else { libc::CLONE_NEWIPC };
+        Ok(Self { trees, waiting: seccomp::compile_waiting()?, namespaces: plan.namespaces(NAMESPACES | ipc) })
+    }
+}
+
 /// Builds a cell. Nothing of a job has run in it yet.
 ///
 /// # Errors
 /// The step that failed, in the launcher or in the init.
-pub fn build(spec: &Plan, trees: &[Tree], slot: Slot) -> Result<Cell> {
+pub fn build(spec: &Plan, plans: &Plans, slot: Slot) -> Result<Cell> {
     let (mut told, tell) = std::io::pipe().doing(|| "pipe")?;
     // SAFETY: a launcher has one thread.
-    match unsafe { sys::clone3(spec.namespaces(NAMESPACES), None) }.doing(|| "clone3 a cell's init")? {
-        Forked::Child => init(spec, trees, slot, tell),
+    match unsafe { sys::clone3(plans.namespaces, None) }.doing(|| "clone3 a cell's init")? {
+        Forked::Child => init(spec, plans, slot, tell),
         Forked::Parent { pid, pidfd } => {
             drop(tell);
             let mut said = String::new();
@@ -84,20 +107,19 @@ const COMPLETE: char = '\u{6}';
 /// What the init says in front of a failure for want of something that the host is short of.
 const SHORT: char = '\u{5}';
 
-fn init(spec: &Plan, trees: &[Tree], slot: Slot, mut tell: std::io::PipeWriter) -> ! {
+fn init(spec: &Plan, plans: &Plans, slot: Slot, mut tell: std::io::PipeWriter) -> ! {
     let prepared = (|| {
         if !spec.leaves_out(Layer::UtsNamespace) {
             sethostname(&spec.hostname).doing(|| format!("sethostname {}", spec.hostname))?;
         }
-        root::enter_cell_root(spec, trees, slot)?;
+        root::enter_cell_root(spec, &plans.trees, slot)?;
         // Orphans are reaped by the kernel when nobody asks for them: wait(2), SIGCHLD ignored.
         // SAFETY: SIG_IGN is no function, so there is nothing that could be unsafe in a handler.
         unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.doing(|| "ignore SIGCHLD")?;
         SigSet::empty().thread_set_mask().doing(|| "unblock signals")?;
-        write!(tell, "{COMPLETE}").doing(|| "tell the launcher")?;
-        seccomp::compile_waiting()
+        write!(tell, "{COMPLETE}").doing(|| "tell the launcher")
     })();
-    let confined = prepared.and_then(|filter| {
+    let confined = prepared.and_then(|()| {
         // SAFETY: what owned a descriptor is never used again, but for the pipe's, which is put where it stays.
         unsafe { sys::place_fd(tell.as_raw_fd(), 0) }.doing(|| "dup2 to 0")?;
         // SAFETY: as above.
@@ -108,7 +130,7 @@ fn init(spec: &Plan, trees: &[Tree], slot: Slot, mut tell: std::io::PipeWriter) 
         // Left dumpable: whoever joins the cell through its pidfd is asked for PTRACE_MODE_READ,
         // setns(2). A job has another uid, no capability and no ptrace.
         credentials::forgo_new_privileges()?;
-        seccomp::apply(&filter)
+        seccomp::apply(&plans.waiting)
     });
     if let Err(error) = confined {
         let mark = if error.is_shortage() { SHORT.to_string() } else { String::new() };

@@ -10,6 +10,7 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
     RulesetCreatedAttr, RulesetStatus, Scope,
 };
+use rustix::fs::{FileType, fstat};
 
 use crate::error::{Error, Result};
 use crate::spec::Spec;
@@ -49,8 +50,14 @@ pub fn restrict(spec: &Spec, read_only: &[&Path], writable: &[&Path]) -> Result<
         }
         let mut created = ruleset.create()?;
         for (path, access) in rules(abi, read_only, writable, &spec.path_rules) {
+            // A file has no entries, and the kernel refuses a rule that grants what cannot be done to it.
+            let of_a_file = access & AccessFs::from_file(abi);
+            if of_a_file.is_empty() && !path.is_dir() {
+                continue;
+            }
             let object = PathFd::new(path)?;
-            created = created.add_rule(PathBeneath::new(object, access))?;
+            let is_directory = FileType::from_raw_mode(fstat(&object)?.st_mode).is_dir();
+            created = created.add_rule(PathBeneath::new(object, if is_directory { access } else { of_a_file }))?;
         }
         Ok(created.restrict_self()?.ruleset)
     };
@@ -79,13 +86,6 @@ fn rules<'a>(
     rules.push((Path::new("/proc"), read));
     rules.retain(|(path, _)| !own.iter().any(|rule| rule.path == *path));
     rules.extend(own.iter().map(|rule| (rule.path.as_path(), granted(rule, abi))));
-    // A file has no entries, and the kernel refuses a rule that grants what cannot be done to it.
-    for (path, access) in &mut rules {
-        if !path.is_dir() {
-            *access &= AccessFs::from_file(abi);
-        }
-    }
-    rules.retain(|(_, access)| !access.is_empty());
     rules
 }
 

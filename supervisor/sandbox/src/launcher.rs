@@ -6,12 +6,9 @@
 //! process of a PID namespace, so its death is the death of every sandbox below it, and it is killed
 //! by the kernel when the supervisor dies.
 
-use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use cloister_terms::Network;
-use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::{Mode, umask};
@@ -20,7 +17,8 @@ use nix::unistd::sethostname;
 
 use crate::cell::Cell;
 use crate::error::{Context, Error, Result};
-use crate::forker::{Event, FAILED, Forker, Started, fork_plain, open_namespace, report_failure};
+use crate::forker::{Event, FAILED, Forker, Started, fork_plain, report_failure};
+use crate::kept::Kept;
 use crate::library::Library;
 use crate::overlay::{self, Tree};
 use crate::program::{self, Program};
@@ -28,7 +26,7 @@ use crate::spec::Slot;
 use crate::sys::{self, Forked};
 use crate::weaker::{Layer, Plan, Weaker};
 use crate::wire::{self, IntoCgroup, Notice, Order, Span, Wire, exactly};
-use crate::{cell, credentials, devices, limits, loopback, process_ids, root, zygote_place};
+use crate::{cell, credentials, devices, limits, process_ids, root, zygote_place};
 
 /// The namespaces that a launcher is born into. Not a cgroup namespace: where those bound what was
 /// delegated (`nsdelegate`, as systemd mounts the hierarchy) nothing can be born into a group that its
@@ -131,15 +129,11 @@ fn die_with_parent() -> Result<()> {
 
 struct Launcher {
     forker: Forker,
-    /// What cells show of this root.
-    trees: Vec<Tree>,
+    cells: cell::Plans,
     job: Program,
     /// What a cold job's interpreter loads.
     library: Option<Library>,
-    /// One network namespace a slot, made when first needed and reused: two jobs never share one at
-    /// a time, and an empty namespace without interfaces keeps nothing from one job to the next.
-    networks: HashMap<Slot, OwnedFd>,
-    own_network: OwnedFd,
+    kept: Kept,
     /// Whether the ids of processes from here on are none that jobs commonly have.
     is_past_jobs_ids: bool,
 }
@@ -147,9 +141,8 @@ struct Launcher {
 impl Launcher {
     fn new(spec: Plan, trees: Vec<Tree>, library: Option<Library>) -> Result<Self> {
         let job = Program::new(&spec.command, &program::environment(&spec, &spec.environment))?;
-        let own_network = open_namespace("net")?;
-        let (forker, networks) = (Forker::new(spec)?, HashMap::new());
-        Ok(Self { forker, trees, job, library, networks, own_network, is_past_jobs_ids: false })
+        let (kept, cells) = (Kept::new()?, cell::Plans::new(&spec, trees)?);
+        Ok(Self { forker: Forker::new(spec)?, cells, job, library, kept, is_past_jobs_ids: false })
     }
 
     /// Carries out orders until the supervisor closes its end.
@@ -191,35 +184,10 @@ impl Launcher {
     }
 
     fn build_cell(&mut self, slot: Slot) -> Result<Cell> {
-        if self.forker.confinement().plan().leaves_out(Layer::NetworkNamespace) {
-            return cell::build(self.forker.confinement().plan(), &self.trees, slot);
-        }
-        self.enter_network(slot)?;
-        let built = cell::build(self.forker.confinement().plan(), &self.trees, slot);
-        // Neither this process nor a zygote that it starts later stays where a job is.
-        setns(&self.own_network, CloneFlags::CLONE_NEWNET).doing(|| "setns the own network")?;
+        let plan = self.forker.confinement().plan();
+        let built = self.kept.enter(plan, slot).and_then(|()| cell::build(plan, &self.cells, slot));
+        self.kept.leave(plan)?;
         built
-    }
-
-    /// Goes into the slot's network namespace, or into a new one if anything is left in that.
-    fn enter_network(&mut self, slot: Slot) -> Result<()> {
-        if self.forker.confinement().plan().network == Network::Loopback {
-            // What a job leaves behind in one with an interface, such as ports that linger, is the next one's
-            // to find, so that each gets a new one.
-            unshare(CloneFlags::CLONE_NEWNET).doing(|| "unshare CLONE_NEWNET")?;
-            return loopback::bring_up();
-        }
-        if let Some(network) = self.networks.get(&slot) {
-            setns(network, CloneFlags::CLONE_NEWNET).doing(|| "setns the slot's network")?;
-            // Sockets that were sent over one another are held by no process and outlive their job until
-            // the kernel sweeps: `net/unix/garbage.c`. Their names could be a message to the next.
-            if !has_sockets()? {
-                return Ok(());
-            }
-        }
-        unshare(CloneFlags::CLONE_NEWNET).doing(|| "unshare CLONE_NEWNET")?;
-        self.networks.insert(slot, open_namespace("net")?);
-        Ok(())
     }
 
     /// A cold job: forked from here, and an interpreter started in it.
@@ -285,12 +253,4 @@ impl Launcher {
 fn heed_signals() {
     // SIGKILL and SIGSTOP are refused, and have no other effect anyway.
     (1..=sys::LAST_SIGNAL).for_each(sys::heed_signal);
-}
-
-/// Whether there is a Unix socket in this process's network namespace, `proc_net(5)`.
-fn has_sockets() -> Result<bool> {
-    let path = "/proc/self/net/unix";
-    let listed = std::fs::read_to_string(path).doing(|| format!("read {path}"))?;
-    // The first line is a heading.
-    Ok(listed.lines().nth(1).is_some())
 }

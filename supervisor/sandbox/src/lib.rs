@@ -20,6 +20,7 @@ pub mod enter;
 mod error;
 pub mod etc;
 pub mod forker;
+mod kept;
 pub mod landlock;
 pub mod launcher;
 pub mod library;

@@ -141,6 +141,32 @@ pub fn limit(resource: libc::__rlimit_resource_t, most: u64) -> io::Result<()> {
     if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// How many message queues, sets of semaphores and segments of memory of System V there are in this IPC namespace: `msgctl(2)`,
+/// `semctl(2)`, `shmctl(2)`.
+///
+/// # Errors
+/// The kernel's errno; a kernel without them has none.
+pub fn system_v_objects() -> io::Result<u64> {
+    const MSG_INFO: libc::c_int = 12;
+    const SHM_INFO: libc::c_int = 14;
+    const SEM_INFO: libc::c_int = 19;
+    // What is told of each is less than a hundred bytes long.
+    let mut told = [[0_u32; 32]; 3];
+    let [queues, sets, segments] = told.each_mut().map(|of| of.as_mut_ptr());
+    // SAFETY: there is room for what is written, and nothing is asked of any queue.
+    let of_queues = unsafe { libc::msgctl(0, MSG_INFO, queues.cast()) };
+    // SAFETY: the same, of sets.
+    let of_sets = unsafe { libc::semctl(0, 0, SEM_INFO, sets) };
+    // SAFETY: the same, of segments.
+    let of_segments = unsafe { libc::shmctl(0, SHM_INFO, segments.cast()) };
+    let missing = io::Error::last_os_error().raw_os_error() == Some(libc::ENOSYS);
+    if [of_queues, of_sets, of_segments].contains(&-1) && !missing {
+        return Err(io::Error::last_os_error());
+    }
+    // `msgpool`, `semusz` and `used_ids`: how many there are.
+    Ok(u64::from(told[0][0]) + u64::from(told[1][7]) + u64::from(told[2][0]))
+}
+
 /// Names the domain of this UTS namespace, which is not that of DNS: `setdomainname(2)`.
 ///
 /// # Errors

@@ -194,14 +194,17 @@ impl Pipes {
     pub(super) fn new(span: Span) -> io::Result<(Self, JobFds)> {
         let receiver = |pair: io::Result<(OwnedFd, OwnedFd)>| -> io::Result<_> {
             let (ours, theirs) = pair?;
-            Ok((pipe::Receiver::from_owned_fd(ours)?, theirs))
+            ioctl_fionbio(&ours, true)?;
+            // Nothing to ask of a pipe that was made here.
+            Ok((pipe::Receiver::from_owned_fd_unchecked(ours)?, theirs))
         };
         // A session has no input: what wakes its copy is nothing to be opened.
         let (stdin_theirs, stdin) = match span {
             Span::Job => pipe_to_open()?,
             Span::Session => pipe_with(PipeFlags::CLOEXEC)?,
         };
-        let stdin = pipe::Sender::from_owned_fd(stdin)?;
+        ioctl_fionbio(&stdin, true)?;
+        let stdin = pipe::Sender::from_owned_fd_unchecked(stdin)?;
         let (stdout, stdout_theirs) = receiver(pipe_to_open())?;
         let (stderr, stderr_theirs) = receiver(pipe_to_open())?;
         // Nobody has a reason to open these by a path.

@@ -2,12 +2,15 @@
 
 import os
 import re
+import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from client import eventually
+from prelude import attack
 from service import WARM, name_of
 from tongue import RUN, SPIN
 
@@ -129,3 +132,34 @@ def test_descriptors_do_not_pile_up(start_service, script):
     for _ in range(20):
         service.client.execute(script, timeout_ms=200)
     eventually(lambda: count() <= before)
+
+
+def ipc_namespace(service, meanwhile=lambda process: None):
+    """That of the next job, while which runs something is done."""
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(service.client.execute, "import time\ndef main(): time.sleep(2)")
+        [process, *_] = eventually(service.job_processes)
+        seen = os.readlink(f"/proc/{process}/ns/ipc")
+        meanwhile(process)
+        assert asked.result().status == 200
+    service.settle()
+    return seen
+
+
+def test_an_ipc_namespace_in_which_something_is_left_is_no_other_jobs(start_service):
+    service = start_service(warm=False, supervisor={"slots": 1})
+    kept = ipc_namespace(service)
+    assert ipc_namespace(service) == kept != os.readlink("/proc/self/ns/ipc")
+    for made in ("-Q", "-S1", "-M4096"):
+        ipc_namespace(service, lambda process: subprocess.run(["nsenter", f"--ipc=/proc/{process}/ns/ipc", "ipcmk", made], check=True, capture_output=True))
+        before, kept = kept, ipc_namespace(service)
+        assert kept != before, made
+
+
+def test_where_jobs_may_make_something_in_an_ipc_namespace_each_has_its_own(start_service):
+    policy = '[profile.makes]\nextends = "default"\nseccomp = { allow = ["msgget"] }'
+    service = start_service(policy=policy, warm=False, supervisor={"slots": 1})
+    script = attack("def main(): return [syscall(68, 7, 0), syscall(68, 7, 0o1666)]")
+    for _ in range(3):
+        found, made = service.client.execute(script, profile="makes").result
+        assert found == "ENOENT" and made >= 0

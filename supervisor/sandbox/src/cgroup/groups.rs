@@ -126,6 +126,7 @@ pub(super) struct Knobs {
     pub(super) oom_kills: Knob,
     pub(super) refused_forks: Knob,
     pub(super) count: Knob,
+    pub(super) memory: Knob,
 }
 
 /// The period over which a CPU share is counted, in microseconds.

@@ -47,6 +47,7 @@ impl Groups {
             oom_kills: Knob::read(&paths.memory, "memory.oom_control")?,
             refused_forks: Knob::read(&paths.pids, "pids.events")?,
             count: Knob::read(&paths.pids, "pids.current")?,
+            memory: Knob::read(&paths.memory, "memory.usage_in_bytes")?,
         };
         let doors = all.iter().map(|group| open_door(&group.join("tasks"))).collect::<Result<_>>()?;
         let oom = register_oom_event(&paths.memory)?;
@@ -146,7 +147,7 @@ impl groups::Groups for Groups {
     }
 
     fn memory(&self) -> Result<u64> {
-        Knob::read(&self.paths.memory, "memory.usage_in_bytes")?.number()
+        self.knobs.memory.number()
     }
 
     fn kept_memory(&self) -> Result<u64> {

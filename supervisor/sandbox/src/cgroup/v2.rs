@@ -35,6 +35,7 @@ impl Group {
             oom_kills: Knob::read(&path, "memory.events")?,
             refused_forks: Knob::read(&path, "pids.events")?,
             count: Knob::read(&path, "pids.current")?,
+            memory: Knob::read(&path, "memory.current")?,
         };
         delegate(&path, launcher)?;
         let doors = [open_door(&path.join("cgroup.procs"))?];
@@ -114,7 +115,7 @@ impl Groups for Group {
     }
 
     fn memory(&self) -> Result<u64> {
-        Knob::read(&self.path, "memory.current")?.number()
+        self.knobs.memory.number()
     }
 
     fn kept_memory(&self) -> Result<u64> {

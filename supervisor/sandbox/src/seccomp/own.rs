@@ -6,6 +6,7 @@ use seccompiler::{
 
 use super::compile::list;
 use super::frame::{native_only, prologue};
+use super::shorter::shorter;
 use crate::error::{Error, Result};
 
 /// A filter for a process that waits for its children and does nothing else, such as a cell's init, once it has
@@ -25,7 +26,7 @@ pub fn compile_waiting() -> Result<BpfProgram> {
     ];
     let calls = CALLS.into_iter().map(|number| (number, Vec::new())).collect();
     let mut program = prologue();
-    program.extend(list(calls).map_err(|error| Error::layer("compile the filter", error))?);
+    program.extend(shorter(list(calls).map_err(|error| Error::layer("compile the filter", error))?));
     Ok(program)
 }
 

@@ -9,7 +9,8 @@ use crate::bundle::MimeBundle;
 use crate::field::{InvalidRequest, object, other_word, present, string};
 use crate::id::JobId;
 use crate::request::{ExecuteRequest, milliseconds};
-use crate::tools::{self, Tool};
+use crate::tools::{self, Tools};
+use crate::writer::Writer;
 
 /// What a cell is expected to be.
 const SOURCE: &str = "a string of Python source";
@@ -27,9 +28,9 @@ pub struct CellRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// Functions of the client's that the cell may call while it runs, as `tools` of `POST /execute`.
-    #[cfg_attr(feature = "openapi", schema(required = false, max_items = 128))]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tools: Vec<Tool>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<tools::Tool>, required = false, max_items = 128))]
+    #[serde(skip_serializing_if = "Tools::is_empty")]
+    pub tools: Tools,
     /// What is done while another cell of the session runs: `wait` for its end, or `refuse` with 409 `session_busy`.
     #[cfg_attr(feature = "openapi", schema(required = false))]
     #[serde(skip_serializing_if = "Busy::is_wait")]
@@ -175,7 +176,7 @@ impl CellRequest {
         Ok(Self {
             code: source(&"code", raw.code)?,
             timeout_ms: raw.timeout_ms.map(milliseconds).transpose()?,
-            tools: raw.tools.map(tools::parse).transpose()?.unwrap_or_default(),
+            tools: raw.tools.map(|value| tools::parse(Writer::Client, value)).transpose()?.unwrap_or_default(),
             busy: raw.busy.map(Busy::parse).transpose()?.unwrap_or_default(),
         })
     }

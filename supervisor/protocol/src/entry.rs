@@ -122,7 +122,8 @@ fn is_empty(container: &RawValue) -> bool {
 mod tests {
     use super::{Entry, LONGEST_ARGUMENTS, MOST_ARGUMENTS, Nan};
     use crate::json::tests::{bomb, on_a_small_stack};
-    use crate::request::{ExecuteRequest, Writer};
+    use crate::request::ExecuteRequest;
+    use crate::writer::Writer;
 
     fn parse(fields: &str) -> Result<ExecuteRequest, String> {
         let body = format!(r#"{{"script": "x", {fields}}}"#);

@@ -39,6 +39,7 @@ mod session_files;
 mod stats;
 mod tenant;
 mod tools;
+mod writer;
 
 pub use cloister_terms::{DEFAULT_PROFILE, OUT, Package};
 
@@ -65,7 +66,7 @@ pub use packages::{LONGEST_REQUIREMENTS, MOST_REQUIREMENTS, MissingPackage, Miss
 pub use pattern::{MOST_PATTERNS, Part, Pattern, is_hidden};
 pub use profile::{Interpreter, ProfileInfo, Profiles};
 pub use quota::{Amount, QuotaKind, SpentQuota};
-pub use request::{ExecuteRequest, Writer};
+pub use request::ExecuteRequest;
 pub use returns::{LONGEST_MESSAGE, RefusedReturn, Return, Returned, Returns, Taken, ToolFailure};
 pub use session::{
     Interrupted, SessionCell, SessionEnd, SessionInfo, SessionRequest, SessionState, SessionUsage, Sessions,
@@ -73,7 +74,8 @@ pub use session::{
 pub use session_files::{SessionFile, SessionFiles, check_file_path};
 pub use stats::{Cost, ImportedStats, ProfileStats, Restarts, Stats, WarmStats};
 pub use tenant::Tenant;
-pub use tools::{MOST_TOOLS, Tool};
+pub use tools::{MOST_TOOLS, Tool, Tools};
+pub use writer::Writer;
 
 /// The header that carries the job's id, in a request to the supervisor and in every response.
 pub const ID_HEADER: &str = "x-cloister-id";

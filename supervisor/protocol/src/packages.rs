@@ -61,7 +61,8 @@ pub(crate) fn parse(value: &RawValue) -> Result<Vec<String>, InvalidRequest> {
 #[cfg(test)]
 mod tests {
     use crate::json::tests::{bomb, on_a_small_stack};
-    use crate::request::{ExecuteRequest, Writer};
+    use crate::request::ExecuteRequest;
+    use crate::writer::Writer;
 
     fn read(packages: &str) -> Result<Vec<String>, String> {
         let body = format!(r#"{{"script": "x", "packages": {packages}}}"#);

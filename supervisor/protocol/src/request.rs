@@ -10,7 +10,8 @@ use crate::files;
 use crate::json::check;
 use crate::packages;
 use crate::pattern::{self, Pattern};
-use crate::tools::{self, Tool};
+use crate::tools::{self, Tools};
+use crate::writer::Writer;
 
 /// A script to run, and what it is run with.
 #[derive(Debug, Default, Serialize)]
@@ -66,26 +67,13 @@ pub struct ExecuteRequest {
     pub files_out: Vec<Pattern>,
     /// Functions of the client's that the script may call while it runs, `from cloister import tools`: `tools.search(q="…")`. A call
     /// comes as an event of the stream, as a message of `/connect`, or ends the answer with 202.
-    #[cfg_attr(feature = "openapi", schema(required = false, max_items = 128))]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tools: Vec<Tool>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<tools::Tool>, required = false, max_items = 128))]
+    #[serde(skip_serializing_if = "Tools::is_empty")]
+    pub tools: Tools,
     /// `null`: NaN and infinities of the result become `null`. Absent: they are an error, `result_not_json`.
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nan: Option<Nan>,
-}
-
-/// Who wrote a body, which decides a little of what may stand in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writer {
-    /// A client of `POST /execute`.
-    Client,
-    /// An assistant that calls the tool: it may say `code` for `script`, and a script of its need not have a `main()`.
-    Assistant,
-    /// A client that sends it as a message of a conversation, with its `type`.
-    Conversation,
-    /// The gateway, which passes on what it was sent by any of them.
-    Gateway,
 }
 
 /// What a script is expected to be.
@@ -182,7 +170,7 @@ impl ExecuteRequest {
             timeout_ms: raw.timeout_ms.map(milliseconds).transpose()?,
             files: raw.files.map(files::parse).transpose()?.unwrap_or_default(),
             files_out: raw.files_out.map(pattern::parse).transpose()?.unwrap_or_default(),
-            tools: raw.tools.map(tools::parse).transpose()?.unwrap_or_default(),
+            tools: raw.tools.map(|value| tools::parse(writer, value)).transpose()?.unwrap_or_default(),
             nan: raw.nan.map(Nan::parse).transpose()?,
         };
         if request.script.trim().is_empty() {

@@ -1,5 +1,6 @@
 //! Functions of whoever sends a script, which it may call while it runs, as a request names them.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::field::{InvalidRequest, items, present, string, wrong_type};
 use crate::json::check;
+use crate::writer::Writer;
 
 /// How many tools a request may name.
 pub const MOST_TOOLS: usize = 128;
@@ -39,6 +41,42 @@ pub struct Tool {
     pub parameters: Option<Box<RawValue>>,
 }
 
+/// The tools of a request, as the JSON that they were sent as: an array with something in it, or nothing.
+///
+/// Those of a client are checked when its request is parsed. Those that a gateway passes on it has checked, and whoever does not
+/// believe it is told by [`names`](Self::names): in most jobs none is called.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(transparent)]
+pub struct Tools(Option<Box<RawValue>>);
+
+impl Tools {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Their JSON.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        self.0.as_deref().map(RawValue::get)
+    }
+
+    /// Each of them.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`], which names the tool and what was expected: of tools that a gateway passed on and had not checked.
+    pub fn each(&self) -> Result<Vec<Tool>, InvalidRequest> {
+        self.0.as_deref().map(checked).transpose().map(Option::unwrap_or_default)
+    }
+
+    /// What they are called; of tools that are none, nothing.
+    #[must_use]
+    pub fn names(&self) -> HashSet<String> {
+        self.each().unwrap_or_default().into_iter().map(|tool| tool.name).collect()
+    }
+}
+
 /// The fields of a tool before their types are known.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,8 +89,8 @@ struct Raw<'a> {
     parameters: Option<&'a RawValue>,
 }
 
-/// Parses the field `tools`.
-pub(crate) fn parse(value: &RawValue) -> Result<Vec<Tool>, InvalidRequest> {
+/// Parses the field `tools` of what was written by a client, or passed on by a gateway.
+pub(crate) fn parse(writer: Writer, value: &RawValue) -> Result<Tools, InvalidRequest> {
     if !value.get().starts_with('[') {
         return Err(wrong_type("tools", "an array of objects with name, description and parameters", value));
     }
@@ -60,6 +98,13 @@ pub(crate) fn parse(value: &RawValue) -> Result<Vec<Tool>, InvalidRequest> {
         let size = value.get().len();
         return Err(InvalidRequest::new(format!("tools takes {size} bytes, expected at most {LARGEST_TOOLS}")));
     }
+    if writer != Writer::Gateway && checked(value)?.is_empty() {
+        return Ok(Tools::default());
+    }
+    Ok(Tools(Some(value.to_owned())))
+}
+
+fn checked(value: &RawValue) -> Result<Vec<Tool>, InvalidRequest> {
     let tools = items("tools", value, MOST_TOOLS, tool)?;
     let mut names: Vec<_> = tools.iter().map(|tool| tool.name.as_str()).collect();
     names.sort_unstable();
@@ -99,10 +144,27 @@ fn schema_of(field: &dyn Display, value: &RawValue) -> Result<Box<RawValue>, Inv
 #[cfg(test)]
 mod tests {
     use crate::request::ExecuteRequest;
+    use crate::writer::Writer;
 
     fn refusal(tools: &str) -> String {
         let body = format!(r#"{{"script": "x", "tools": {tools}}}"#);
         ExecuteRequest::parse(body.as_bytes()).expect_err("it should be refused").to_string()
+    }
+
+    #[test]
+    fn what_a_gateway_passes_on_is_looked_into_when_something_is_called() {
+        let passed_on = |tools: &str| {
+            let body = format!(r#"{{"script": "x", "tools": {tools}}}"#);
+            ExecuteRequest::parse_from(Writer::Gateway, body.as_bytes()).expect("an array").tools
+        };
+        let tools = passed_on(r#"[{"name": "b"}, {"name":  "a"}]"#);
+        assert_eq!(tools.text(), Some(r#"[{"name": "b"}, {"name":  "a"}]"#));
+        assert_eq!(tools.names(), ["a", "b"].map(str::to_owned).into());
+        for none in ["[1]", r#"[{"name": "a"}, {"name": "a"}]"#, r#"[{"name": "a", "parameters": {"x": 1, "x": 2}}]"#] {
+            assert!(passed_on(none).names().is_empty(), "{none}");
+        }
+        let by_a_client = ExecuteRequest::parse(br#"{"script": "x", "tools": []}"#).expect("none is allowed");
+        assert!(by_a_client.tools.is_empty());
     }
 
     #[test]

@@ -7,10 +7,10 @@
 mod writing;
 
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use cloister_protocol::{Call, Calls as Told, Return, Returned, Tool, event};
+use cloister_protocol::{Call, Calls as Told, Return, Returned, Tools, event};
 use cloister_terms::{Bytes, ToolLimits};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
@@ -37,7 +37,9 @@ const NONE: ToolLimits = ToolLimits { wait: Duration::ZERO, total: Duration::ZER
 /// The calls of one job.
 #[derive(Debug)]
 pub struct Calls {
-    tools: HashSet<String>,
+    tools: Tools,
+    /// What they are called, once something is.
+    names: OnceLock<HashSet<String>>,
     limits: ToolLimits,
     table: Mutex<Table>,
     asked: mpsc::Sender<Vec<u8>>,
@@ -65,17 +67,17 @@ pub struct Untaken {
 impl Calls {
     /// The calls of a job with these tools, and where whoever sent it hears of them: an event a call.
     #[must_use]
-    pub fn new(tools: &[Tool], limits: ToolLimits) -> (Self, mpsc::Receiver<Vec<u8>>) {
+    pub fn new(tools: Tools, limits: ToolLimits) -> (Self, mpsc::Receiver<Vec<u8>>) {
         let (asked, heard) = mpsc::channel(1);
-        let tools = tools.iter().map(|tool| tool.name.clone()).collect();
+        let (names, table) = Default::default();
         let (turned, returned, waits, read, ended) = Default::default();
-        (Self { tools, limits, table: Mutex::default(), asked, turned, returned, waits, read, ended }, heard)
+        (Self { tools, names, limits, table, asked, turned, returned, waits, read, ended }, heard)
     }
 
     /// Those of a job that has no tools.
     #[must_use]
     pub fn none() -> Self {
-        Self::new(&[], NONE).0
+        Self::new(Tools::default(), NONE).0
     }
 
     /// Whether the job has any tools.
@@ -107,7 +109,10 @@ impl Calls {
         let read = move || Call::read(&payload).map(|call| (event::call(&call), call.call, call.tool));
         let read =
             if is_large { tokio::task::spawn_blocking(read).await.expect("reading does not panic") } else { read() };
-        let Some((event, number, _)) = read.filter(|(_, _, tool)| self.tools.contains(tool)) else { return false };
+        let Some((event, number, tool)) = read else { return false };
+        if !self.names().await.contains(&tool) {
+            return false;
+        }
         {
             let mut table = self.lock();
             // It counts them, and one that an exception has kept from being written has taken its number with it.
@@ -124,6 +129,19 @@ impl Calls {
         }
         self.tell(event).await;
         true
+    }
+
+    /// What may be called.
+    async fn names(&self) -> &HashSet<String> {
+        if let Some(names) = self.names.get() {
+            return names;
+        }
+        let is_large = self.tools.text().is_some_and(|text| text.len() >= LARGE);
+        let tools = self.tools.clone();
+        let read = move || tools.names();
+        let names =
+            if is_large { tokio::task::spawn_blocking(read).await.expect("reading does not panic") } else { read() };
+        self.names.get_or_init(|| names)
     }
 
     /// Tells whoever sent it an event. A reader who has left has the job ended; and what a dead job has told waits in front of its last

@@ -30,7 +30,7 @@ impl Conversation {
     /// With whoever sent this request, who hears of each call, and if that is asked for of what is shown.
     #[must_use]
     pub fn new(request: &ExecuteRequest, limits: ToolLimits, shows: bool) -> (Self, mpsc::Receiver<Vec<u8>>) {
-        let (calls, heard) = Calls::new(&request.tools, limits);
+        let (calls, heard) = Calls::new(request.tools.clone(), limits);
         (Self { printed: Printed::default(), calls: Arc::new(calls), shows }, heard)
     }
 }

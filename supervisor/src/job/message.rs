@@ -31,33 +31,32 @@ struct Message<'a> {
     nan: Option<Nan>,
     result_bytes: u64,
     #[serde(flatten)]
-    calls: MayCall,
+    calls: MayCall<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     files: Vec<(PathBuf, usize)>,
 }
 
 /// What a script, or a cell, may call of whoever sent it; nothing if that is nothing.
 #[derive(Serialize)]
-pub struct MayCall {
+pub struct MayCall<'a> {
     /// JSON as text: a runner reads it when a script first asks for a tool, and most never do.
     #[serde(skip_serializing_if = "Option::is_none")]
-    tools: Option<String>,
+    tools: Option<&'a str>,
     /// The largest arguments of a call.
     #[serde(skip_serializing_if = "Option::is_none")]
     tools_bytes: Option<u64>,
     /// How many it may make.
     #[serde(skip_serializing_if = "Option::is_none")]
-    tools_most: Option<u32>,
+    tools_most: Option<u64>,
 }
 
-impl MayCall {
+impl<'a> MayCall<'a> {
     /// What a request names, and how much of it these bounds let be.
     #[must_use]
-    pub fn of(request: &ExecuteRequest, bounds: &Bounds) -> Self {
-        let any = !request.tools.is_empty();
-        let tools = any.then(|| serde_json::to_string(&request.tools).expect("names, text and JSON that was parsed"));
-        let (tools_bytes, tools_most) = (any.then_some(bounds.tools.bytes.0), any.then_some(bounds.tools.most));
-        Self { tools, tools_bytes, tools_most }
+    pub fn of(request: &'a ExecuteRequest, bounds: &Bounds) -> Self {
+        let tools = request.tools.text();
+        let given = |amount| tools.is_some().then_some(amount);
+        Self { tools, tools_bytes: given(bounds.tools.bytes.0), tools_most: given(bounds.tools.most.into()) }
     }
 }
 
@@ -161,7 +160,7 @@ mod tests {
             ),
             (
                 r#"{"script": "x", "tools": [{"name": "a", "description": "d", "parameters": {"type": 1}}]}"#,
-                r#"{"script":"x","result_bytes":7,"tools":"[{\"name\":\"a\",\"description\":\"d\",\"parameters\":{\"type\": 1}}]","tools_bytes":9,"tools_most":0}"#,
+                r#"{"script":"x","result_bytes":7,"tools":"[{\"name\": \"a\", \"description\": \"d\", \"parameters\": {\"type\": 1}}]","tools_bytes":9,"tools_most":0}"#,
             ),
         ] {
             assert_eq!(message(body), expected);

@@ -118,7 +118,7 @@ impl App {
         (number, count): (usize, usize),
         code: String,
     ) -> Result<Option<FailedCell>, Box<Response>> {
-        let cell = CellRequest { code, timeout_ms: None, tools: Vec::new(), busy: Default::default() };
+        let cell = CellRequest { code, timeout_ms: None, tools: Default::default(), busy: Default::default() };
         let body = serde_json::to_vec(&cell).expect("a string");
         let sent = Sent { writer: Writer::Client, session: Some(session), body };
         let answer = self.run(session.beside(), caller, Wish::default(), sent).await?;

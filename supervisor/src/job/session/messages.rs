@@ -14,7 +14,7 @@ struct Cell<'a> {
     code: &'a str,
     result_bytes: u64,
     #[serde(flatten)]
-    calls: MayCall,
+    calls: MayCall<'a>,
 }
 
 /// A cell, with its number.

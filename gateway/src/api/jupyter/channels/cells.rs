@@ -62,7 +62,7 @@ impl Conversation {
         let verdict = if code.trim().is_empty() {
             Verdict::default()
         } else {
-            let cell = CellRequest { code, timeout_ms: None, tools: Vec::new(), busy: Busy::Wait };
+            let cell = CellRequest { code, timeout_ms: None, tools: Default::default(), busy: Busy::Wait };
             let body = serde_json::to_vec(&cell).expect("strings");
             drop(cell);
             let (answer, told) = self.answer(&parent, body).await?;

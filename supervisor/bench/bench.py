@@ -20,6 +20,7 @@ import density
 import neighbours
 import packages
 import prints
+import processors
 import report
 import session_cells
 import tool_calls
@@ -43,6 +44,8 @@ def main():
         return print(report.packages(packages.measure(arguments.rounds, arguments.seconds)))
     if arguments.only_tools:
         return print(report.tools(tool_calls.measure(arguments.rounds)))
+    if arguments.only_processors:
+        return print(report.processors(processors.measure(arguments.rounds, arguments.seconds)))
     if arguments.only_sessions:
         return print(report.sessions(session_cells.measure(arguments.rounds)))
     subjects = [Cloister("warm", warm=True), Cloister("cold", warm=False), Floor(), Predecessor()]
@@ -58,8 +61,8 @@ def main():
         check(subjects)
         allowed = calls.measure(subjects[0], arguments.rounds)
         printed = prints.measure(subjects[:2], arguments.rounds)
-        latencies = sequential(subjects, arguments)
-        paused = sequential(subjects, arguments, PAUSE)
+        latencies, spread = sequential(subjects, arguments)
+        paused, spread_paused = sequential(subjects, arguments, PAUSE)
         rates = throughput([subject for subject in subjects if subject.name != "nsjail"], latencies, arguments)
     finally:
         for subject in started:
@@ -68,6 +71,7 @@ def main():
         "machine": f"{platform.processor() or platform.machine()}, {platform.release()}, Python {platform.python_version()}",
         "sequential": percentiles(latencies),
         "pause_ms": PAUSE,
+        "floor_spread": max(spread, spread_paused),
         "with pauses": percentiles(paused),
         "throughput": rates,
         "allowed calls": allowed,
@@ -75,6 +79,7 @@ def main():
         "density": {} if arguments.without_density else density.measure(arguments.jobs),
         "neighbours": {} if arguments.without_neighbours else noise(arguments),
         "tools": {} if arguments.without_tools else tool_calls.measure(arguments.rounds),
+        "processors": {} if arguments.without_processors else processors.measure(arguments.rounds, arguments.seconds),
         "sessions": {} if arguments.without_sessions else session_cells.measure(arguments.rounds),
         "used": {} if arguments.without_used else used.measure(arguments.used),
     }
@@ -104,6 +109,8 @@ def parse():
     parser.add_argument("--only-tools", action="store_true", help="nothing but that part")
     parser.add_argument("--without-sessions", action="store_true", help="leave out the part about cells of sessions")
     parser.add_argument("--only-sessions", action="store_true", help="nothing but that part")
+    parser.add_argument("--without-processors", action="store_true", help="leave out the part about what a job takes of the processors")
+    parser.add_argument("--only-processors", action="store_true", help="nothing but that part")
     parser.add_argument("--only-neighbours", action="store_true", help="nothing but that part")
     parser.add_argument("--used", type=int, default=200, help="how many requests the part about a mix of import sets has")
     parser.add_argument("--without-used", action="store_true", help="leave that part out")
@@ -142,16 +149,19 @@ def chosen(arguments):
 
 
 def sequential(subjects, arguments, pause=0):
-    """For each workload and subject the round whose median is the median of all rounds, with one client."""
-    measured = {}
+    """For each workload and subject the round whose median is the median of all rounds, with one client; and how much the floor's
+    own differed from round to round, the slowest to the quickest, where that was most."""
+    measured, spread = {}, 1.0
     for name, script in chosen(arguments).items():
         rounds = {subject.name: [] for subject in subjects}
         for _ in range(arguments.rounds):
             for subject in subjects:
                 rounds[subject.name].append(faultless(subject, subject.load(script, 1, arguments.seconds, pause)))
+        floor = [sample.p50 for sample in rounds["floor"]]
+        spread = max(spread, max(floor) / min(floor))
         measured[name] = {subject: sorted(samples, key=lambda sample: sample.p50)[len(samples) // 2] for subject, samples in rounds.items()}
         say(name + (f", {pause} ms between requests" if pause else ""), {subject: f"{sample.p50:.2f} ms" for subject, sample in measured[name].items()})
-    return measured
+    return measured, spread
 
 
 def percentiles(measured):

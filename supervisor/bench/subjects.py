@@ -53,6 +53,18 @@ class Sample:
         return (self.requests - self.failed) / self.seconds
 
 
+def timed(kept, body, pause):
+    """Asks on a connection that is kept, after so many milliseconds: how many it took, the answer, and its text."""
+    time.sleep(pause / 1000)
+    begun = time.perf_counter()
+    kept.request("POST", "/execute", body, {"Content-Type": "application/json"})
+    answer = kept.getresponse()
+    text = answer.read()
+    taken = (time.perf_counter() - begun) * 1000
+    assert answer.status == 200, text
+    return taken, answer, text
+
+
 class Http:
     """A subject that answers POST /execute; wrk is the client, with connections that it keeps."""
 

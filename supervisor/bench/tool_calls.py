@@ -8,11 +8,10 @@ import http.client
 import json
 import subprocess
 import sys
-import time
 from statistics import median
 
 from answerer import ByEvents, ByWebSocket
-from subjects import HERE, Cloister, Sample
+from subjects import HERE, Cloister, Sample, timed
 
 CALLS = 1000
 SCRIPT = """
@@ -108,13 +107,7 @@ def could(address, rounds, pause):
 
 def ask(kept, body, pause):
     """Milliseconds until a job is answered, and of processors' time that it has used itself."""
-    time.sleep(pause / 1000)
-    begun = time.perf_counter()
-    kept.request("POST", "/execute", body, {"Content-Type": "application/json"})
-    answer = kept.getresponse()
-    text = answer.read()
-    taken = (time.perf_counter() - begun) * 1000
-    assert answer.status == 200, text
+    taken, _, text = timed(kept, body, pause)
     return taken, json.loads(text)["usage"]["cpu_ms"]
 
 

@@ -49,7 +49,7 @@ pub struct Sent {
     pub body: Vec<u8>,
 }
 
-/// A request as the supervisor gets it: what it reads was never a stranger's spelling.
+/// A request as the supervisor gets it: written anew, but for JSON that goes on as it was checked (arguments, tools).
 struct Canonical {
     body: Vec<u8>,
     profile: Option<String>,

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 use std::fmt::Display;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::field::{InvalidRequest, items, present, string, wrong_type};
@@ -45,9 +46,14 @@ pub struct Tool {
 ///
 /// Those of a client are checked when its request is parsed. Those that a gateway passes on it has checked, and whoever does not
 /// believe it is told by [`names`](Self::names): in most jobs none is called.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(transparent)]
-pub struct Tools(Option<Box<RawValue>>);
+#[derive(Clone, Debug, Default)]
+pub struct Tools(Option<Arc<RawValue>>);
+
+impl Serialize for Tools {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.as_deref().serialize(serializer)
+    }
+}
 
 impl Tools {
     /// Whether there are none.
@@ -98,10 +104,11 @@ pub(crate) fn parse(writer: Writer, value: &RawValue) -> Result<Tools, InvalidRe
         let size = value.get().len();
         return Err(InvalidRequest::new(format!("tools takes {size} bytes, expected at most {LARGEST_TOOLS}")));
     }
-    if writer != Writer::Gateway && checked(value)?.is_empty() {
-        return Ok(Tools::default());
+    if writer != Writer::Gateway {
+        checked(value)?;
     }
-    Ok(Tools(Some(value.to_owned())))
+    let is_empty = value.get()[1..].trim_start().starts_with(']');
+    Ok(Tools((!is_empty).then(|| value.to_owned().into())))
 }
 
 fn checked(value: &RawValue) -> Result<Vec<Tool>, InvalidRequest> {
@@ -163,8 +170,8 @@ mod tests {
         for none in ["[1]", r#"[{"name": "a"}, {"name": "a"}]"#, r#"[{"name": "a", "parameters": {"x": 1, "x": 2}}]"#] {
             assert!(passed_on(none).names().is_empty(), "{none}");
         }
-        let by_a_client = ExecuteRequest::parse(br#"{"script": "x", "tools": []}"#).expect("none is allowed");
-        assert!(by_a_client.tools.is_empty());
+        let by_a_client = ExecuteRequest::parse(br#"{"script": "x", "tools": [ ]}"#).expect("none is allowed");
+        assert!(by_a_client.tools.is_empty() && passed_on("[\n]").is_empty());
     }
 
     #[test]

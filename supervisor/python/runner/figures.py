@@ -28,8 +28,13 @@ class AggFinder:
         return None
 
 
+def stand_first():
+    """In front of whoever has put himself there meanwhile."""
+    sys.meta_path[:] = [AggFinder, *(finder for finder in sys.meta_path if finder is not AggFinder)]
+
+
 def look_for_figures():
-    sys.meta_path.insert(0, AggFinder)
+    stand_first()
     if AGG in sys_modules:
         from .pictures import change_agg
 

@@ -5,6 +5,8 @@ import sys
 from .captured import OURS, os_exit, os_getpid, os_write
 from .compiled import compile_script, compile_source, may_call_main, no_main, unfenced
 from .ends import end
+from .exit_handlers import judge_exit_handlers
+from .figures import stand_first
 from .main_module import become_main, file_name
 from .receive import put_files
 from .report import Stop, error_frame, frame, result_frame
@@ -14,6 +16,14 @@ from .streams import flush_streams
 EXITED = b"X"
 
 python_excepthook = sys.excepthook
+
+
+def take_for_granted():
+    """What was imported ahead of a request is nothing that a script has done."""
+    global python_excepthook
+    python_excepthook = sys.excepthook
+    stand_first()
+    judge_exit_handlers()
 
 
 def run(request, start, notes):

@@ -95,6 +95,24 @@ def test_what_is_unique_to_a_process_is_renewed():
     assert alone(code) == "None True True True None"
 
 
+def test_what_a_rehearsal_calls_has_code_of_its_own_afterwards_and_nothing_else_has():
+    code = """
+def called(): return [inner(number) for inner in (lambda number: number + 1,) for number in (1, 2)]
+def beside(): return 5
+def same(): return 5
+def fails(): raise ValueError
+unhashable = called.__code__.replace(co_consts=(None, [1]))
+for function in (called, beside, same, fails): function.old = function.__code__
+strange = type(called)(unhashable, {})
+filled, rehearsed = [], []
+zygote.lay_together(lambda: filled.append(1), zygote.all_functions(), lambda: rehearsed.append(called()), (beside,))
+kept = [function.__code__ is function.old for function in (called, beside, same, fails)]
+print(kept, called.__code__ == called.old, rehearsed[-1], len(filled), len(rehearsed) - zygote.ROUNDS, strange.__code__ is unhashable)
+print(zygote.run_through(fails))
+"""
+    assert alone(code).split("\n") == ["[False, False, True, True] True [2, 3] 1 2 True", "set()"]
+
+
 def test_only_what_was_imported_is_exercised(monkeypatch):
     done = []
 

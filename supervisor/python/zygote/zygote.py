@@ -71,7 +71,7 @@ def main():
 
 def fork_all(library, runner, hooks, drawn_from, pools):
     """Put all that was imported in order and fork what the supervisor asks for; what the native half has returned."""
-    runner.judge_exit_handlers()
+    runner.take_for_granted()
     gc.collect()
     # Those of the zygote that this one was forked from are frozen, and not found again.
     drawn_from += random_generators()

@@ -1,7 +1,7 @@
 //! Namespaces that a slot keeps from job to job, because a job can leave nothing in them: those of network and of IPC.
 //!
 //! Making one costs more than most of a cell, and so does its end: `copy_ipcs` in the kernel's `ipc/namespace.c` makes a file
-//! system for each. Two jobs never share one at a time, and one in which something is found is not used again.
+//! system for each. Two jobs never share one at a time, and one in which sockets or objects of System V are found is not used again.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -57,7 +57,7 @@ impl Kept {
     /// Comes back: neither a launcher nor a zygote that it starts later stays where a job is.
     ///
     /// # Errors
-    /// The call that failed.
+    /// The call that failed. This process must end then: it is where a job is, or will be.
     pub fn leave(&self, plan: &Plan) -> Result<()> {
         let [network, ipc] = &self.own;
         if !plan.leaves_out(Layer::NetworkNamespace) {
@@ -92,7 +92,7 @@ impl Kept {
     fn enter_ipc(&mut self, slot: Slot) -> Result<()> {
         if let Some(ipc) = self.ipcs.get(&slot) {
             setns(ipc, CloneFlags::CLONE_NEWIPC).doing(|| "setns the slot's IPC namespace")?;
-            // None can be made; what is made all the same is nobody else's.
+            // None can be made; what is made all the same is nobody else's. Queues of POSIX nobody can count.
             if sys::system_v_objects().doing(|| "count System V objects")? == 0 {
                 return Ok(());
             }

@@ -52,7 +52,7 @@ pub fn restrict(spec: &Spec, read_only: &[&Path], writable: &[&Path]) -> Result<
         for (path, access) in rules(abi, read_only, writable, &spec.path_rules) {
             // A file has no entries, and the kernel refuses a rule that grants what cannot be done to it.
             let of_a_file = access & AccessFs::from_file(abi);
-            if of_a_file.is_empty() && !path.is_dir() {
+            if access.is_empty() || of_a_file.is_empty() && !path.is_dir() {
                 continue;
             }
             let object = PathFd::new(path)?;

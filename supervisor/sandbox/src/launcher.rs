@@ -161,7 +161,7 @@ impl Launcher {
     fn obey(&mut self, wire: &Wire, order: Order, fds: Vec<OwnedFd>) -> Result<()> {
         let (slot, outcome) = match order {
             Order::Cell(slot) => {
-                (slot, self.build_cell(slot).map(|cell| (Notice::Cell(slot), vec![cell.init, cell.files])))
+                (slot, self.build_cell(slot)?.map(|cell| (Notice::Cell(slot), vec![cell.init, cell.files])))
             }
             Order::Start(slot, into, span) => {
                 (slot, self.start((slot, span), into, fds).map(|pidfd| (Notice::Started(slot), vec![pidfd])))
@@ -183,11 +183,12 @@ impl Launcher {
         .doing(|| "answer the supervisor")
     }
 
-    fn build_cell(&mut self, slot: Slot) -> Result<Cell> {
+    /// A cell, or why there is none; and an error of its own where this process could not come back from where the cell is.
+    fn build_cell(&mut self, slot: Slot) -> Result<Result<Cell>> {
         let plan = self.forker.confinement().plan();
         let built = self.kept.enter(plan, slot).and_then(|()| cell::build(plan, &self.cells, slot));
         self.kept.leave(plan)?;
-        built
+        Ok(built)
     }
 
     /// A cold job: forked from here, and an interpreter started in it.

@@ -37,7 +37,9 @@ const NONE: ToolLimits = ToolLimits { wait: Duration::ZERO, total: Duration::ZER
 /// The calls of one job.
 #[derive(Debug)]
 pub struct Calls {
-    tools: Tools,
+    any: bool,
+    /// As they were sent, until the job's end is told.
+    tools: Mutex<Tools>,
     /// What they are called, once something is.
     names: OnceLock<HashSet<String>>,
     limits: ToolLimits,
@@ -69,9 +71,10 @@ impl Calls {
     #[must_use]
     pub fn new(tools: Tools, limits: ToolLimits) -> (Self, mpsc::Receiver<Vec<u8>>) {
         let (asked, heard) = mpsc::channel(1);
+        let (any, tools) = (!tools.is_empty(), Mutex::new(tools));
         let (names, table) = Default::default();
         let (turned, returned, waits, read, ended) = Default::default();
-        (Self { tools, names, limits, table, asked, turned, returned, waits, read, ended }, heard)
+        (Self { any, tools, names, limits, table, asked, turned, returned, waits, read, ended }, heard)
     }
 
     /// Those of a job that has no tools.
@@ -83,7 +86,7 @@ impl Calls {
     /// Whether the job has any tools.
     #[must_use]
     pub fn may_be(&self) -> bool {
-        !self.tools.is_empty()
+        self.any
     }
 
     /// The longest that a call may be, in bytes.
@@ -131,13 +134,22 @@ impl Calls {
         true
     }
 
+    fn given(&self) -> MutexGuard<'_, Tools> {
+        self.tools.lock().expect("nothing panics while it holds this lock")
+    }
+
+    /// All that the job has said is heard: what it was given takes no memory any more, however long its answer is read.
+    pub fn let_go(&self) {
+        *self.given() = Tools::default();
+    }
+
     /// What may be called.
     async fn names(&self) -> &HashSet<String> {
         if let Some(names) = self.names.get() {
             return names;
         }
-        let is_large = self.tools.text().is_some_and(|text| text.len() >= LARGE);
-        let tools = self.tools.clone();
+        let tools = self.given().clone();
+        let is_large = tools.text().is_some_and(|text| text.len() >= LARGE);
         let read = move || tools.names();
         let names =
             if is_large { tokio::task::spawn_blocking(read).await.expect("reading does not panic") } else { read() };

@@ -184,6 +184,7 @@ impl Prepared {
         take_printed();
         let stopped = Stopped { stop, heard: ahead.into_heard(), program: request.entry == Entry::Program };
         calls.end_round(cell.cgroup().cpu().ok());
+        calls.let_go();
         let ran = started.elapsed().saturating_sub(calls.waited());
         let outcome = collect(cell, stopped, (ran, calls), streams, bounds).await?;
         Ok(Outcome { ahead: ahead_of_it, ..outcome })

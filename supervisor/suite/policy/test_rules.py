@@ -38,6 +38,10 @@ landlock.rules = [
 extends = "paths"
 filesystem.read_only = ["-/closed"]
 landlock.rules = ["-/closed", "-/dev/shm", {{ path = "/tmp", access = ["read", "write"] }}]
+
+[profile.shut]
+extends = "paths"
+landlock.rules = [{{ path = "/dev/shm", access = [] }}, {{ path = "/data", access = [] }}, {{ path = "/data/model", access = ["list"] }}]
 """
 
 
@@ -142,3 +146,14 @@ def test_a_profile_that_inherits_takes_away_and_adds(run):
         return [os.path.exists("/closed"), attempt(lambda: open("/dev/shm/x", "w").close()), attempt(lambda: open("/tmp/x", "w").close()), attempt(os.listdir, "/tmp")]
     """, "heir").result
     assert tried == [False, "None", "None", "EACCES"]
+
+
+@pytest.mark.layer("landlock")
+def test_nothing_is_granted_where_a_rule_grants_nothing_or_what_cannot_be(run):
+    """Directories, and a file that would have to be listed."""
+    tried = run("""
+    def main():
+        return [attempt(os.listdir, "/dev/shm"), attempt(open, "/dev/shm/x", "w"), attempt(lambda: open("/data/model").read()), attempt(os.listdir, "/data"),
+                attempt(lambda: open("/tmp/x", "w").close())]
+    """, "shut").result
+    assert tried == ["EACCES"] * 4 + ["None"]

@@ -113,6 +113,7 @@ impl Interpreter {
         drop(running);
         calls.set_ended();
         calls.end_round(self.cell.cgroup().cpu().ok());
+        calls.let_go();
         let time = started.elapsed().saturating_sub(calls.waited());
         Ok(Ran { stop, shown, time, used: self.cell.cgroup().usage()?, ahead })
     }

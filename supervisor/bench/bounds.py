@@ -23,7 +23,7 @@ BOUNDS = {
         "launcher": (0, 60, 8, 30),
         "zygote": (0, 0, 0, 0),
         "init": (1, 105, 5, 55),
-        "job": (1, 950, None, 2900),
+        "job": (1, 950, None, 3000),
     },
     "started": {
         "gateway": (0, 40, 12, 10),

@@ -51,16 +51,14 @@ def main(work=main):
 class Counted:
     """A service whose jobs are counted one by one."""
 
-    def __init__(self):
-        self.service = Service(PROFILES, warm=False)
+    def __init__(self, service=None):
+        self.service = service or Service(PROFILES, warm=False)
 
     def __enter__(self):
         self.service.start()
         try:
             self.settled = 0
-            eventually(lambda: len(self.service.parked()) == 4, within=60)
-            self.rest()
-            self.settled = len(self.service.processes())
+            self.settle()
         except BaseException:
             self.service.stop()
             raise
@@ -68,6 +66,12 @@ class Counted:
 
     def __exit__(self, *_):
         self.service.stop()
+
+    def settle(self):
+        """Wait until all children are parked, and note how many processes there are then."""
+        eventually(lambda: len(self.service.parked()) == 4, within=60)
+        self.rest()
+        self.settled = len(self.service.processes())
 
     def parts(self):
         """The processes that go on from job to job, by part; the launcher's parent is counted with it."""

@@ -56,17 +56,7 @@ class Loaded(Counted):
 
     def __init__(self):
         self.cloister = Cloister("warm", warm=True)
-        self.service = self.cloister.service
-
-    def __enter__(self):
-        self.service.start()
-        try:
-            self.settled = 0
-            self.service.settle()
-        except BaseException:
-            self.service.stop()
-            raise
-        return self
+        super().__init__(self.cloister.service)
 
     def round(self, script, seconds):
         """Of one measurement what each part took a job, in milliseconds, and how much the machine was another's."""

@@ -7,7 +7,7 @@ import select
 
 from .captured import RESULT_FD, RETURNS_FD, json_scan, os_getpid, os_read, os_write
 from .encode import NotJson, dump, encode_result
-from .report import frame, pipe_turn
+from .report import frame, pipe_turn, take_pipe_turn
 
 # As much as a pipe holds.
 AS_A_PIPE_HOLDS = 1 << 16
@@ -90,7 +90,7 @@ class Line:
             raise ValueError(f"tools.{name}(): the arguments are {sum(map(len, given))} bytes of JSON, above the profile's tools.bytes of {self.most}")
         got = []
         try:
-            got.extend(map(pipe_turn.acquire, (True,)))
+            got.extend(map(take_pipe_turn, (True,)))
             if self.number - self.before >= self.most_calls:
                 raise ToolError(f"a job may call tools {self.most_calls} times, which is the profile's tools.most")
             self.number += 1

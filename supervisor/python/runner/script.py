@@ -77,8 +77,7 @@ def value_of(request, notes):
     script, name, files = source_of(request)
     last = last_value(script, name) if request.get("entry") == "auto" else None
     code = last.code if last else compile_script(script, name)
-    if files:
-        put_files(files)
+    put_files(files)
     module = become_main(script, name)
     given = request.get("args", ()), request.get("kwargs", {})
     if not may_call_main(code):

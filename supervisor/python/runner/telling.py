@@ -3,7 +3,7 @@
 import _thread
 
 from .captured import RESULT_FD, os_exit, os_getpid, os_write
-from .report import frame, pipe_turn
+from .report import frame, pipe_turn, take_pipe_turn
 
 # Threads that are in the middle of saying something.
 speaking = set()
@@ -21,7 +21,7 @@ def tell(tag, payload):
         try:
             speaking.add(me)
             if not got:
-                got.extend(map(pipe_turn.acquire, (True,)))
+                got.extend(map(take_pipe_turn, (True,)))
             while sum(written) < len(view):
                 written.extend(map(os_write, (RESULT_FD,), (view[sum(written) :],)))
             speaking.discard(me)

@@ -14,11 +14,12 @@ use nix::unistd::{Pid, sethostname};
 use seccompiler::BpfProgram;
 
 use crate::error::{Context, Error, Result};
+use crate::kept::Kept;
 use crate::overlay::Tree;
 use crate::spec::{Slot, Spec};
 use crate::sys::{self, Forked};
 use crate::weaker::{Layer, Plan};
-use crate::{credentials, kept, root, seccomp};
+use crate::{credentials, root, seccomp};
 
 /// The namespaces that a cell's init is born into. The network namespace is the slot's, inherited
 /// from the launcher's thread, and so is that of IPC where it is kept; the cgroup namespace is the job's own doing, once it is
@@ -49,8 +50,8 @@ impl Plans {
     ///
     /// # Errors
     /// When the filter cannot be compiled.
-    pub(crate) fn new(plan: &Plan, trees: Vec<Tree>) -> Result<Self> {
-        let ipc = if kept::keeps_ipc(plan) { 0 } else { libc::CLONE_NEWIPC };
+    pub(crate) fn new(plan: &Plan, kept: &Kept, trees: Vec<Tree>) -> Result<Self> {
+        let ipc = if kept.keeps_ipc() { 0 } else { libc::CLONE_NEWIPC };
         Ok(Self { trees, waiting: seccomp::compile_waiting()?, namespaces: plan.namespaces(NAMESPACES | ipc) })
     }
 }

@@ -24,10 +24,10 @@ pub struct Kept {
     own: [OwnedFd; 2],
     networks: HashMap<Slot, OwnedFd>,
     ipcs: HashMap<Slot, OwnedFd>,
+    keeps_ipc: bool,
 }
 
-/// Whether the slots' IPC namespaces are kept: where no job can make anything in one.
-pub fn keeps_ipc(plan: &Plan) -> bool {
+fn keeps_ipc(plan: &Plan) -> bool {
     let left_out = [Layer::IpcNamespace, Layer::Seccomp].into_iter().any(|layer| plan.leaves_out(layer));
     let may_make = |call: &i64| plan.syscalls.contains(call) || plan.call_rules.iter().any(|rule| rule.number == *call);
     !(left_out || plan.weaker().recorded || MAKERS.iter().any(may_make))
@@ -38,9 +38,15 @@ impl Kept {
     ///
     /// # Errors
     /// When this process's own cannot be opened.
-    pub fn new() -> Result<Self> {
+    pub fn new(plan: &Plan) -> Result<Self> {
         let own = [open_namespace("net")?, open_namespace("ipc")?];
-        Ok(Self { own, networks: HashMap::new(), ipcs: HashMap::new() })
+        Ok(Self { own, networks: HashMap::new(), ipcs: HashMap::new(), keeps_ipc: keeps_ipc(plan) })
+    }
+
+    /// Whether the slots' IPC namespaces are kept: where no job can make anything in one.
+    #[must_use]
+    pub fn keeps_ipc(&self) -> bool {
+        self.keeps_ipc
     }
 
     /// Goes into the slot's, or into new ones where something is left in them.
@@ -51,7 +57,7 @@ impl Kept {
         if !plan.leaves_out(Layer::NetworkNamespace) {
             self.enter_network(plan.network, slot)?;
         }
-        if keeps_ipc(plan) { self.enter_ipc(slot) } else { Ok(()) }
+        if self.keeps_ipc { self.enter_ipc(slot) } else { Ok(()) }
     }
 
     /// Comes back: neither a launcher nor a zygote that it starts later stays where a job is.
@@ -63,7 +69,7 @@ impl Kept {
         if !plan.leaves_out(Layer::NetworkNamespace) {
             setns(network, CloneFlags::CLONE_NEWNET).doing(|| "setns the own network")?;
         }
-        if !keeps_ipc(plan) {
+        if !self.keeps_ipc {
             return Ok(());
         }
         setns(ipc, CloneFlags::CLONE_NEWIPC).doing(|| "setns the own IPC namespace")

@@ -141,7 +141,8 @@ struct Launcher {
 impl Launcher {
     fn new(spec: Plan, trees: Vec<Tree>, library: Option<Library>) -> Result<Self> {
         let job = Program::new(&spec.command, &program::environment(&spec, &spec.environment))?;
-        let (kept, cells) = (Kept::new()?, cell::Plans::new(&spec, trees)?);
+        let kept = Kept::new(&spec)?;
+        let cells = cell::Plans::new(&spec, &kept, trees)?;
         Ok(Self { forker: Forker::new(spec)?, cells, job, library, kept, is_past_jobs_ids: false })
     }
 

@@ -4,7 +4,7 @@ At rest none of them runs, for one may raise, and nobody is there whom it would 
 begins, an interrupt too: the supervisor interrupts a cell as soon as it has decided on it.
 """
 
-from _signal import SIGINT, default_int_handler, getsignal, raise_signal, valid_signals
+from _signal import SIGINT, SIGURG, default_int_handler, getsignal, raise_signal, valid_signals
 from _signal import signal as set_signal
 
 SIGNALS = sorted(valid_signals())
@@ -31,7 +31,7 @@ class Handlers:
 
     def forget_interrupt(self):
         """One that came too late for its cell is over with it."""
-        self.came = [number for number in self.came if number != SIGINT]
+        self.came = [number for number in self.came if number not in (SIGINT, SIGURG)]
 
     def give_back(self):
         """From now on they are the session's again; what came is theirs, and what they raise is raised."""
@@ -50,5 +50,11 @@ class Handlers:
             raise raised
 
 
-def interrupt_by_default():
+def heed_interrupts():
+    """Have an interrupt raised, and a nudge end the call of the system that an interrupt came just ahead of.
+
+    Python looks for signals between its steps: one that comes behind the last look is not seen before the call that follows is over, and
+    that may sleep. The supervisor nudges what it has interrupted. Where a cell takes the handler away, nudges are ignored: signal(7).
+    """
     set_signal(SIGINT, default_int_handler)
+    set_signal(SIGURG, lambda number, frame: None)

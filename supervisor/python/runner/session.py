@@ -22,7 +22,7 @@ from .drawings import figures_are_shown, show_open_figures
 from .encode import NotJson, dump, encode_result
 from .ends import be_counted, end, flush_c
 from .inbox import Inbox
-from .interrupts import Handlers, interrupt_by_default
+from .interrupts import Handlers, heed_interrupts
 from .leavings import Start, keep_returns
 from .main_module import MAIN_NAMES
 from .receive import put_files
@@ -98,7 +98,7 @@ class Session:
         self.files = SessionFiles(os_getcwd(), self.inbox, self.sources)
         self.checkpoint = Checkpoint(move_wake_pipe())
         speaker[:] = [os_getpid()]
-        interrupt_by_default()
+        heed_interrupts()
         figures_are_shown()
         self.hooks, self.start = Hooks(), Start()
         self.handlers.silence()

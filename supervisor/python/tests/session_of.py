@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from types import SimpleNamespace
 
 LIMIT = 1 << 20
@@ -18,7 +19,7 @@ class Gone(Exception):
 
 class Session:
     def __init__(self, texts, directory, files=(), interpreter=sys.executable, library=None, result_bytes=LIMIT, environment=()):
-        self.directory, self.cells = directory, 0
+        self.directory, self.cells, self.interrupted = directory, 0, False
         wake, self.wake = os.pipe()
         self.said, result = os.pipe()
         returns, self.returns = os.pipe()
@@ -46,13 +47,22 @@ class Session:
         parts = []
         while count:
             # Copies have the pipe, too: its end does not come when an interpreter is gone.
-            ready, _, _ = select.select([self.said, self.pidfd()], [], [], 60)
+            ready = self.ready(60)
             part = os.read(self.said, count) if self.said in ready else b""
             if not part:
                 raise Gone(ready)
             parts.append(part)
             count -= len(part)
         return b"".join(parts)
+
+    def ready(self, seconds):
+        """What can be read, or the end of the interpreter. One that was interrupted is nudged meanwhile, as the supervisor does it."""
+        until, ready = time.monotonic() + seconds, []
+        while not ready and time.monotonic() < until:
+            ready, _, _ = select.select([self.said, self.pidfd()], [], [], 0.02 if self.interrupted else seconds)
+            if self.interrupted and not ready:
+                signal.pidfd_send_signal(self.pidfd(), signal.SIGURG)
+        return ready
 
     def pidfd(self):
         if getattr(self, "watched", (None,))[0] != self.pid:
@@ -68,6 +78,7 @@ class Session:
         while tag in "CM":
             tag, content = self.frame()
         assert tag == "K", (tag, content)
+        self.interrupted = False
         before, self.rest = getattr(self, "rest", {}).get("pid"), json.loads(content)
         # As the supervisor does, which has heard of the new one by now.
         if before not in (None, self.pid, self.rest.get("pid")):
@@ -112,6 +123,7 @@ class Session:
 
     def interrupt(self):
         os.kill(self.pid, signal.SIGINT)
+        self.interrupted = True
 
     def order(self, order, content=b""):
         self.write(order, content)

@@ -260,6 +260,17 @@ def test_an_interrupt_can_be_caught(session):
         session.at_rest()
 
 
+def test_an_interrupt_that_no_call_of_the_system_noticed_is_heeded(session):
+    """As where it comes between the last look for signals and a call that sleeps: here another thread has it."""
+    session.run("import signal, threading, time\nthreading.Thread(target=threading.Event().wait, daemon=True).start()")
+    session.begin("signal.pthread_sigmask(signal.SIG_BLOCK, [2])\nprint('begun')\ntime.sleep(100)")
+    begun(session)
+    session.interrupt()
+    assert session.heard().error["code"] == "interrupted"
+    session.at_rest()
+    assert session.run("signal.pthread_sigmask(signal.SIG_UNBLOCK, [2])\n6").result == 6
+
+
 def test_an_interrupt_at_any_moment_leaves_the_session_whole(session):
     session.run("import asyncio")
     told = set()

@@ -50,6 +50,23 @@ def test_a_cell_may_catch_it_and_go_on(session):
     assert told["result"] == "caught" and session.value("came") == "caught"
 
 
+def test_one_that_no_call_of_the_system_noticed_is_heeded_all_the_same(session):
+    """As where it comes between the last look for signals and a call that sleeps: here another thread has it, and the call goes on."""
+    session.run("kept = 'kept'")
+    told = interrupted(session, """
+        import signal, threading, time
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            print("begun", flush=True)
+            time.sleep(60)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    """, timeout_ms=60_000)
+    assert told["error"]["code"] == "interrupted" and "restored" not in told, told
+    assert session.value("kept") == "kept"
+
+
 def test_one_that_comes_while_nothing_runs_does_nothing(session):
     session.run("x = 1")
     assert session.interrupt() is False

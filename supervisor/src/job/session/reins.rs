@@ -2,9 +2,13 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use rustix::process::{Signal, pidfd_send_signal};
 use tokio::sync::Notify;
+
+/// How often a process is nudged that was interrupted: by `SIGURG`, which whoever does not expect it ignores, `signal(7)`.
+const NUDGE_EVERY: Duration = Duration::from_millis(20);
 
 /// Of one session.
 #[derive(Debug, Default)]
@@ -40,9 +44,20 @@ impl Reins {
         Ok(Running(self))
     }
 
-    /// Completes when the cell that runs has been interrupted.
-    pub async fn interrupted(&self) {
+    /// Completes when the cell that runs has been interrupted and has not heeded that for so long. Until then its process is nudged: an
+    /// interrupt that came just ahead of a call which sleeps is not seen before that is over, `signal(7)`, or cut short by another signal.
+    pub async fn unheeded(&self, wait: Duration) {
         self.interrupted.notified().await;
+        let nudges = async {
+            loop {
+                tokio::time::sleep(NUDGE_EVERY).await;
+                if let Some(process) = &*self.lock() {
+                    // One that is dead needs none.
+                    let _ = pidfd_send_signal(process.as_fd(), Signal::URG);
+                }
+            }
+        };
+        let _ = tokio::time::timeout(wait, nudges).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<OwnedFd>> {

@@ -42,10 +42,6 @@ impl Watched<'_> {
     pub async fn stops(self, said: impl Future<Output = Said>) -> Stop {
         let Self { cell, process, ended, oom, bounds, wall, calls, reins } = self;
         let (cgroup, interrupt_wait) = (cell.cgroup(), bounds.sessions.interrupt_wait);
-        let interrupt = async {
-            reins.interrupted().await;
-            tokio::time::sleep(interrupt_wait).await;
-        };
         tokio::select! {
             biased;
             said = said => match said {
@@ -60,7 +56,7 @@ impl Watched<'_> {
             () = out_of_memory(oom) => Stop::OutOfMemory,
             () = cell.too_many_locks() => Stop::TooManyLocks,
             stop = ends(process, ended) => stop,
-            () = interrupt => Stop::Unheeded(interrupt_wait),
+            () = reins.unheeded(interrupt_wait) => Stop::Unheeded(interrupt_wait),
             never = step_back(cgroup) => match never {},
         }
     }

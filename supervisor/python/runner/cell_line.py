@@ -30,7 +30,7 @@ class CellLine(Line):
         for descriptor in RETURNS_FD, self.ends[0]:
             self.poll.register(descriptor, select.POLLIN)
         self.needed, self.listening, self.before = 0, None, self.number
-        self.begin(most, most_calls)
+        self.begin(most, most_calls, os_getpid())
         put_tools(given, self)
         self.given = given_to(TOOLS)[0]
         self.reading.release()

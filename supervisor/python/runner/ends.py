@@ -7,7 +7,6 @@ the job's handlers, `multiprocessing` joins the job's children, `weakref` calls 
 """
 
 import gc
-import itertools
 import sys
 import types
 from _thread import _count as thread_count
@@ -16,7 +15,7 @@ from _weakref import ref
 from .captured import os_times, sys_modules
 from .exit_handlers import count_exit_handlers, nothing_for_exit_handlers, run_exit_handlers
 from .main_module import MAIN_NAMES
-from .leavings import all_objects, collect_callbacks, count_thread_handlers, leaves_nothing, sys_names
+from .leavings import all_objects, collect_callbacks, count_thread_handlers, leaves_nothing, modules_since, sys_names
 from .streams import call_native, flush_streams
 
 # Captured, for a script may patch them.
@@ -117,9 +116,8 @@ def finalize(start):
 
 def taken_out(start):
     """The script's modules, out of `sys.modules`, the last first."""
-    names = itertools.islice(reversed(sys_modules), max(0, len(sys_modules) - start.modules))
     alive = []
-    for name in [*names, *MAIN_NAMES]:
+    for name in [*modules_since(start), *MAIN_NAMES]:
         module = sys_modules.pop(name, None)
         if isinstance(module, types.ModuleType):
             alive.append(ref(module))

@@ -7,6 +7,7 @@ kinds that go without a sound, nobody can tell whether they went. It errs on the
 """
 
 import gc
+import itertools
 import os
 import sys
 import types
@@ -15,6 +16,7 @@ from _frozen_importlib_external import SourceFileLoader
 
 from .captured import RETURNS_FD, sys_modules
 from .exit_handlers import count_exit_handlers, nothing_for_exit_handlers
+from .given import GIVEN_MODULES
 from .streams import call_native
 
 # Captured, for a script may patch them.
@@ -59,10 +61,18 @@ def count_thread_handlers():
     return len(getattr(sys_modules.get("threading"), "_threading_atexits", ()))
 
 
+def modules_since(start):
+    """The names of the modules that a script has imported, the last first."""
+    names = itertools.islice(reversed(sys_modules), max(0, len(sys_modules) - start.modules))
+    return [name for name in names if name not in GIVEN_MODULES]
+
+
 def leaves_nothing(start):
     """Whether the script has left nothing to be ended, and nothing that could be seen to go. In doubt it has."""
     try:
-        if len(sys_modules) != start.modules or collect_callbacks or collect_debug():
+        if len(sys_modules) != start.modules and (len(sys_modules) < start.modules or modules_since(start)):
+            return False
+        if collect_callbacks or collect_debug():
             return False
         if thread_count() or count_thread_handlers() != start.thread_handlers or not nothing_for_exit_handlers():
             return False

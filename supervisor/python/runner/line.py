@@ -77,9 +77,9 @@ class Line:
         self.listening, self.poll = None, select.poll()
         self.poll.register(RETURNS_FD, select.POLLIN)
 
-    def begin(self, most, most_calls):
+    def begin(self, most, most_calls, owner):
         """From now on this process may ask, so often and with arguments of so many bytes."""
-        self.most, self.most_calls, self.owner = most, most_calls, os_getpid()
+        self.most, self.most_calls, self.owner = most, most_calls, owner
 
     def ask(self, name, args, kwargs, waiting):
         """Send a call. What can be said against it is said before anything leaves."""

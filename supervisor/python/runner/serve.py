@@ -6,8 +6,9 @@ import os
 import select
 import sys
 
-from .captured import LIBRARY_FD, RESULT_FD, RETURNS_FD, load_sessions, os_close, os_exit, os_write, sys_modules
+from .captured import LIBRARY_FD, RESULT_FD, RETURNS_FD, load_sessions, os_close, os_exit, os_getpid, os_write, sys_modules
 from .encode import dump
+from .given import given_calls
 from .figures import look_for_figures
 from .receive import read_standard_input, receive
 from .report import ahead_of_end, done_frame, encode_error, frame, send, tell_wait
@@ -33,7 +34,7 @@ wait_for_request = waiting.poll
 def serve(begun, meanwhile=(), bound=bool):
     """Say that the interpreter is ready, then serve one request and end the process.
 
-    `begun` is called once the request has come and before the script can print anything. `meanwhile` is gone
+    `begun` is called once the request has come and before the script can print anything, and says whether `keep_returns` is done. `meanwhile` is gone
     through step by step for as long as no request has come for the milliseconds that each step tells to wait:
     not where requests are waiting. `bound` is called for a job, and not for a session.
     """
@@ -44,11 +45,11 @@ def serve(begun, meanwhile=(), bound=bool):
             if wait_for_request(calm):
                 break
         request = receive(read_standard_input)
-        begun()
+        kept = begun()
         if request.get("entry") == "session":
             open_session(request)
         bound()
-        prepare_calls(request)
+        prepare_calls(request, kept)
         start = Start()
         report = run(request, start, notes)
         del request
@@ -80,15 +81,14 @@ def open_session(request):
     keep_session(request)
 
 
-def prepare_calls(request):
-    """Let the script call what the request names of its sender's, if it does."""
+def prepare_calls(request, kept):
+    """Let the script call what the request names of its sender's, if it does. Native code may have kept what calls return."""
     if "tools" not in request:
         os_close(RETURNS_FD)
         return
-    from .tools import give_tools
-
-    keep_returns()
-    give_tools(request["tools"], request["tools_bytes"], request["tools_most"])
+    if not kept:
+        keep_returns()
+    given_calls[0], given_calls[1] = request["tools"], os_getpid()
 
 
 def rehearse():
@@ -107,16 +107,16 @@ def rehearse():
 
 
 def rehearse_calls():
-    from .tools import rehearse_tools
+    from .tools import TOOLS_SPECS
 
-    rehearse_tools()
+    prepare_calls({"tools": [*TOOLS_SPECS]}, True)
+    given_calls[0] = None
 
 
 def rehearse_early():
     """What `meanwhile` is at least, for who is ahead of its request: see `serve`."""
     yield SHORTLY
     rehearse()
-    keep_returns()
 
 
 def serve_ahead(cpu_seconds, modules):

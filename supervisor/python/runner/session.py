@@ -173,7 +173,7 @@ class Session:
                 self.hooks.put_on()
                 self.handlers.give_back()
                 if order.get("tools"):
-                    self.line.open_for(order["tools"], order["tools_bytes"], order["tools_most"])
+                    self.line.open_for(*order["tools"])
                 cell = Cell(order["cell"], order["code"], self.flags)
                 self.flags = cell.flags
                 self.sources.append(cell.source)

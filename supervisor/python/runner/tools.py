@@ -1,13 +1,15 @@
 """Functions of whoever sent the script, which it calls: `from cloister import tools`."""
 
 import types
+from _frozen_importlib import ModuleSpec
 
 from .captured import json_scan, sys_modules
+from .given import GIVEN_MODULES, given_calls
 from .line import Line, ToolError, ToolTimeout
 from .texts import clip
 
 
-# Of a cell that is given none, in a session that once was: the tools by name, the line, and the functions that were made.
+# Where none are given, as in a cell of a session that once were: the tools by name, the line, and the functions that were made.
 NONE = {}, None, {}
 
 
@@ -49,8 +51,12 @@ class Tools(types.ModuleType):
 
 
 def given_to(tools):
-    """What was given, which is text until it is first asked for: most jobs that could call do not."""
+    """What was given, which is text until it is first asked for."""
     given = vars(tools).get("__given__", NONE)
+    if given is NONE and given_calls[0] is not None:
+        text, most, most_calls = given_calls[0]
+        LINE.begin(most, most_calls, given_calls[1])
+        given = vars(tools)["__given__"] = [text, LINE, {}]
     if type(given[0]) is str:
         given[0] = {tool["name"]: tool for tool in json_scan(given[0], 0)[0]}
     return given
@@ -95,24 +101,28 @@ PACKAGE, TOOLS = make_package()
 LINE = Line()
 
 
-def give_tools(given, most, most_calls):
-    """Make them there to be imported: JSON, as the request has it."""
-    LINE.begin(most, most_calls)
-    put_tools(given, LINE)
+class ToolsLoader:
+    """Of a job's, which imports what is there already."""
+
+    @staticmethod
+    def create_module(spec):
+        return TOOLS if spec.name == TOOLS.__name__ else PACKAGE
+
+    @staticmethod
+    def exec_module(module):
+        pass
+
+
+TOOLS_SPECS = {name: ModuleSpec(name, ToolsLoader, origin="the request", is_package=name == PACKAGE.__name__) for name in GIVEN_MODULES}
 
 
 def put_tools(given, line):
+    """Make those of a cell there to be imported: JSON, as the request has it."""
     vars(TOOLS)["__given__"] = [given, line, {}]
     sys_modules["cloister"], sys_modules["cloister.tools"] = PACKAGE, TOOLS
 
 
-def rehearse_tools():
-    """Give one that nobody calls, and take it back."""
-    give_tools('[{"name":"rehearsed"}]', 1, 1)
-    take_tools()
-
-
 def take_tools():
-    for name in "cloister", "cloister.tools":
+    for name in GIVEN_MODULES:
         sys_modules.pop(name, None)
     vars(TOOLS).pop("__given__", None)

@@ -183,7 +183,7 @@ def test_pictures_and_frames_are_shown_as_what_they_offer(session):
     assert value["text/html"].startswith("<div>") and value["text/plain"].split() == ["a", "0", "1"]
 
 
-TOOLS = {"tools": '[{"name": "search"}, {"name": "other"}]', "tools_bytes": 1000, "tools_most": 2}
+TOOLS = {"tools": ['[{"name": "search"}, {"name": "other"}]', 1000, 2]}
 
 
 def returning(session):
@@ -201,7 +201,7 @@ def test_tools_are_those_of_the_cell(session):
     assert told.result == ["search", 1, "other", 2]
     assert session.run("other(3)").error["exception"] == "cloister.ToolError"
     assert session.run("from cloister import tools").error["exception"] == "ModuleNotFoundError"
-    only = {**TOOLS, "tools": '[{"name": "search"}]'}
+    only = {"tools": ['[{"name": "search"}]', 1000, 2]}
     assert "names no tool other" in session.run("other(3)", returning(session), **only).error["message"]
     told = session.run("for n in range(3): tools.search(n)", returning(session), **TOOLS)
     assert len(told.calls) == 2 and "2 times" in told.error["message"]

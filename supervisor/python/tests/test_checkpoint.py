@@ -164,7 +164,7 @@ def test_the_loop_of_a_restored_session_works(session):
 
 
 def test_tools_and_threads_of_a_dead_cell_are_over(session):
-    tools = {"tools": '[{"name": "search"}]', "tools_bytes": 1000, "tools_most": 100}
+    tools = {"tools": ['[{"name": "search"}]', 1000, 100]}
     session.begin("from cloister import tools\nimport threading, os\nthreading.Thread(target=lambda: tools.search(1)).start()\ntools.search(2)", **tools)
     while session.frame()[0] != "C":
         pass

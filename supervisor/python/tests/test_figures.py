@@ -14,7 +14,7 @@ HEAD = f"""
 import sys
 def parts():
     import re
-    text = "".join(open({str(RUNNER)!r} + "/" + part + ".py").read() for part in ("imports", "figures", "pictures"))
+    text = "".join(open({str(RUNNER)!r} + "/" + part + ".py").read() for part in ("imports", "given", "figures", "pictures"))
     runner = {{"__name__": "runner", "sys_modules": sys.modules}}
     exec(compile(re.sub(r"(?m)^( *)from [.].*", r"\\1pass", text), "runner", "exec"), runner)
     runner["look_for_figures"]()
@@ -44,7 +44,7 @@ def draw(tmp_path):
 
 
 def test_nothing_is_imported_for_it(draw):
-    assert draw("import json\nassert not [name for name in sys.modules if 'matplotlib' in name]\nassert len([f for f in sys.meta_path if getattr(f, '__name__', '') == 'AggFinder']) == 1") == ([], "")
+    assert draw("import json\nassert not [name for name in sys.modules if 'matplotlib' in name]\nassert len([f for f in sys.meta_path if getattr(f, '__name__', '') == 'OwnFinder']) == 1") == ([], "")
 
 
 @matplotlib

@@ -18,7 +18,7 @@ class Caller:
         monkeypatch.setattr(part, "RETURNS_FD", self.read)
         monkeypatch.setattr(part, "os_write", lambda fd, view: self.sent.extend(bytes(view[:10])) or min(len(view), 10))
         self.line = Line()
-        self.line.begin(1 << 20, 100)
+        self.line.begin(1 << 20, 100, os.getpid())
 
     def answer(self, text):
         body = text.encode()

@@ -3,15 +3,16 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cloister_program::Budget;
 use cloister_protocol::event::EVENT_STREAM;
-use cloister_protocol::{Answer, Busy, ErrorCode, Failure, ID_HEADER, JobId, RETURNS_WITHIN_HEADER, Tenant};
+use cloister_protocol::{
+    Answer, Busy, ErrorCode, ExecuteRequest, Failure, ID_HEADER, JobId, RETURNS_WITHIN_HEADER, Tenant,
+};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue, TRAILER};
 use hyper::{Response, StatusCode};
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::door::answers::{self, AnswerBody, Parts};
@@ -21,14 +22,13 @@ use crate::door::connections::Connection;
 use crate::door::conversations::Conversations;
 use crate::door::engine::Engine;
 use crate::door::job_log::log;
-use crate::door::places::{Place, Unread};
+use crate::door::places::Place;
 use crate::door::response::{Body, boxed, explained, id_value, json, refuse, respond};
 use crate::door::runs::Runs;
 use crate::door::sessions::{Sessions, Turn};
-use crate::door::streamed::Begin;
-use crate::door::{events, streamed, timing};
+use crate::door::streamed::{Came, Heard};
+use crate::door::{events, timing};
 use crate::job::conversation::Conversation;
-use crate::job::outcome::Outcome;
 
 /// What the bodies of all requests may take together, from their first byte to their job's end: as much as the shipped
 /// gateway lets arrive. It is there for a gateway that somebody has taken over.
@@ -149,76 +149,43 @@ impl Requests {
                 Err(failure) => (None, Err(failure)),
                 Ok((runs, layers)) => (layers, runs.run(&request, &Conversation::alone(), &place).await),
             };
-        let rest = since.elapsed().saturating_sub(queued);
-        let mut response = match outcome {
-            Err(error) => {
-                let answer = Answer::Refused { error: &error, id };
-                log(id, Some(&request), &answer, since);
-                let mut response = respond(id, &answer);
-                timing::tell(response.headers_mut(), &answer, queued, rest);
-                response
-            }
-            Ok(outcome) => {
-                // The job is dead: its place is free, and what it left is counted until it was taken.
-                let unread = place.unread(answers::held(&outcome));
-                drop(place);
-                log(id, Some(&request), &outcome.answer(id), since);
-                drop((request, memory));
-                whole(id, outcome, unread, (queued, rest), connection).await
-            }
-        };
+        let mut response = whole(id, Came { outcome, request, place, memory }, (since, queued), connection).await;
         explained(&mut response, layers);
         response
     }
 
-    /// Answers with a stream once there is anything to tell, and as ever if there is not. The rest is done in a task that ends when the
-    /// answer is dropped, so neither job nor deadline depends on how it is read.
+    /// Answers with a stream once there is anything to tell, and as ever if there is not. What is told is told by a task that ends when
+    /// the answer is dropped, so neither job nor deadline depends on how it is read.
     async fn stream(&self, wanted: Wanted, connection: &Arc<Connection>) -> Response<Body> {
         let (id, since, queued) = (wanted.asked.id, wanted.asked.since, wanted.queued);
-        let (teller, body) = events::channel();
-        let (begin, mut begun) = oneshot::channel();
-        let (engine, conversations) = (Arc::clone(&self.engine), Arc::clone(&self.conversations));
-        let mut job = Box::pin(async move {
-            tokio::select! {
-                () = teller.left() => {}
-                () = streamed::run((&engine, &conversations), wanted, begin, &teller) => {}
-            }
-        });
-        // Until there is anything to tell it is done here, as for any other answer: most of what can call has ended by then.
-        let begun = tokio::select! {
-            biased;
-            begun = &mut begun => {
-                self.spawn(job);
-                begun
-            }
-            () = &mut job => begun.await,
+        let (mut heard, layers) = match Heard::begin((&self.engine, &self.conversations), wanted).await {
+            Ok(begun) => begun,
+            Err((error, request)) => return refused(id, &error, &request, (since, queued)),
         };
-        let rest = || since.elapsed().saturating_sub(queued);
-        let (returns_within, layers) = match begun {
-            Ok(Ok((Begin::Stream(returns_within), layers))) => (returns_within, layers),
-            Ok(Ok((Begin::Answer(outcome, unread), layers))) => {
-                let mut response = whole(id, *outcome, unread, (queued, rest()), connection).await;
-                explained(&mut response, layers);
-                return response;
+        // Until there is anything to tell the job runs here, as for any other answer: most of what can call has ended by then.
+        let mut response = match heard.call_or_end().await {
+            Err(came) => whole(id, came, (since, queued), connection).await,
+            Ok(call) => {
+                let (teller, body) = events::channel();
+                let mut response = Response::new(boxed(connection.answer(body)));
+                let headers = response.headers_mut();
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
+                headers.insert(TRAILER, HeaderValue::from_static(timing::TRAILERS));
+                headers.insert(ID_HEADER, id_value(id));
+                timing::tell_start(headers, queued, since.elapsed().saturating_sub(queued));
+                if let Some(within) = heard.returns_within {
+                    let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+                    headers.insert(RETURNS_WITHIN_HEADER, HeaderValue::from(within));
+                }
+                self.spawn(async move {
+                    tokio::select! {
+                        () = teller.left() => {}
+                        () = heard.tell(&teller, call) => {}
+                    }
+                });
+                response
             }
-            Ok(Err(error)) => {
-                let answer = Answer::Refused { error: &error, id };
-                let mut response = respond(id, &answer);
-                timing::tell(response.headers_mut(), &answer, queued, rest());
-                return response;
-            }
-            Err(_) => return refuse(id, ErrorCode::Internal, "the stream's task ended"),
         };
-        let mut response = Response::new(boxed(connection.answer(body)));
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
-        headers.insert(TRAILER, HeaderValue::from_static(timing::TRAILERS));
-        headers.insert(ID_HEADER, id_value(id));
-        timing::tell_start(headers, queued, rest());
-        if let Some(within) = returns_within {
-            let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-            headers.insert(RETURNS_WITHIN_HEADER, HeaderValue::from(within));
-        }
         explained(&mut response, layers);
         response
     }
@@ -234,21 +201,40 @@ impl Requests {
     }
 }
 
-/// An answer that is all there.
-async fn whole(
-    id: JobId,
-    outcome: Outcome,
-    unread: Unread,
-    (queued, rest): (Duration, Duration),
-    connection: &Arc<Connection>,
-) -> Response<Body> {
+/// An answer that is all there, of a job that is over.
+async fn whole(id: JobId, came: Came, times: (Instant, Duration), connection: &Arc<Connection>) -> Response<Body> {
+    let Came { outcome, request, place, memory } = came;
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => return refused(id, &error, &request, times),
+    };
+    let rest = rest_of(times);
+    // The job is dead: its place is free, and what it left is counted until it was taken.
+    let unread = place.unread(answers::held(&outcome));
+    drop(place);
+    log(id, Some(&request), &outcome.answer(id), times.0);
+    drop((request, memory));
     let answer = outcome.answer(id);
     let (mut response, status) = (Response::new(()), answer.status());
     *response.status_mut() = status.try_into().expect("every code has a valid status");
     let headers = response.headers_mut();
-    timing::tell(headers, &answer, queued, rest);
+    timing::tell(headers, &answer, times.1, rest);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ID_HEADER, id_value(id));
     let body = AnswerBody::new(Parts::of(outcome, id).await, unread);
     response.map(|()| boxed(connection.answer(body)))
+}
+
+/// An answer that nothing ran, or that nobody knows what became of it.
+fn refused(id: JobId, error: &Failure, request: &ExecuteRequest, times: (Instant, Duration)) -> Response<Body> {
+    let (answer, rest) = (Answer::Refused { error, id }, rest_of(times));
+    log(id, Some(request), &answer, times.0);
+    let mut response = respond(id, &answer);
+    timing::tell(response.headers_mut(), &answer, times.1, rest);
+    response
+}
+
+/// What has gone by since a request came, but for the time that it had no place.
+fn rest_of((since, queued): (Instant, Duration)) -> Duration {
+    since.elapsed().saturating_sub(queued)
 }

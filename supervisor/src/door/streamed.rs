@@ -1,11 +1,12 @@
-//! A request whose answer is a stream: its job is told of while it runs.
+//! A request whose answer is a stream, or may become one: its job is told of while it runs.
 
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use cloister_protocol::{Answer, ErrorCode, Failure, JobId};
-use tokio::sync::{mpsc, oneshot};
+use cloister_program::Taken;
+use cloister_protocol::{Answer, ErrorCode, ExecuteRequest, Failure, JobId};
+use tokio::sync::mpsc;
 
 use crate::door::answers::{self, Parts};
 use crate::door::asked::{Asked, Wanted};
@@ -13,119 +14,116 @@ use crate::door::conversations::{Conversations, Conversing};
 use crate::door::engine::Engine;
 use crate::door::events::{Reader, Teller};
 use crate::door::job_log::log;
-use crate::door::places::Unread;
+use crate::door::places::Place;
 use crate::door::runs::Runs;
 use crate::door::timing;
 use crate::job::conversation::Conversation;
 use crate::job::outcome::Outcome;
 
-/// What became of a streamed request, with the layers in force if they were asked for; or that its job never began, or was lost
-/// before there was anything to tell of it.
-pub type Begun = Result<(Begin, Option<String>), Failure>;
-
-/// What there is to tell first.
+/// What a request came to, and what it held until then.
 #[derive(Debug)]
-pub enum Begin {
-    /// A stream; and how long each of the job's calls waits for what it returns, if it can make any.
-    Stream(Option<Duration>),
-    /// All of it, of a job whose answer is to be whole and that has called nothing.
-    Answer(Box<Outcome>, Unread),
+pub struct Came {
+    /// What became of its job, or why there was none or nobody knows.
+    pub outcome: Result<Outcome, Failure>,
+    /// What it asked for.
+    pub request: ExecuteRequest,
+    /// Where it ran.
+    pub place: Arc<Place>,
+    /// What its body takes.
+    pub memory: Taken,
 }
 
-/// Runs a request's job, and tells what it prints and calls, and what became of it.
-pub async fn run(
-    (engine, conversations): (&Engine, &Arc<Conversations>),
-    mut wanted: Wanted,
-    mut begin: oneshot::Sender<Begun>,
-    teller: &Teller,
-) {
-    let began = begin_conversation(engine, conversations, &mut wanted).await;
-    let Wanted { asked: Asked { id, whole, since, .. }, request, place, memory, .. } = wanted;
-    let (runs, mut layers, conversation, mut heard, _conversing) = match began {
-        Ok(began) => began,
-        Err(failure) => {
-            log(id, Some(&request), &Answer::Refused { error: &failure, id }, since);
-            let _ = begin.send(Err(failure));
-            return;
-        }
-    };
-    let stream = Begin::Stream(conversation.calls.may_be().then(|| runs.bounds().tools.wait));
-    let (outcome, streamed) = {
-        let mut job = pin!(runs.run(&request, &conversation, &place));
-        // Where the answer is to be whole, the first call makes a stream of it.
-        let first = if whole { call_or_end(&mut job, &mut heard).await } else { Ok(None) };
-        match first {
-            Err(outcome) => (outcome, None),
-            Ok(call) => {
-                let _ = begin.send(Ok((stream, layers.clone())));
-                (begin, layers) = (oneshot::channel().0, None);
-                if let Some(call) = call {
-                    teller.send(call).await;
-                }
-                let mut reader = Reader::new(&conversation.printed, heard, whole);
-                (teller.follow(job, &mut reader).await, Some(reader))
-            }
-        }
-    };
-    let outcome = match outcome {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            drop(place);
-            let answer = Answer::Refused { error: &error, id };
-            log(id, Some(&request), &answer, since);
-            match streamed {
-                Some(reader) => teller.give_up(reader, &answer, timing::trailers(&answer)).await,
-                None => drop(begin.send(Err(error))),
-            }
-            return;
-        }
-    };
-    let unread = place.unread(answers::held(&outcome));
-    drop(place);
-    log(id, Some(&request), &outcome.answer(id), since);
-    let Some(reader) = streamed else {
-        let _ = begin.send(Ok((Begin::Answer(Box::new(outcome), unread), layers)));
-        return;
-    };
-    drop((request, memory));
-    tell_last(teller, reader, outcome, id).await;
+/// A job that runs while this is polled, and that whoever sent it may hear of. Dropping it kills the job, or interrupts the cell.
+pub struct Heard {
+    /// Its id.
+    pub id: JobId,
+    /// How long each of its calls waits for what it returns, if it can make any.
+    pub returns_within: Option<Duration>,
+    since: Instant,
+    whole: bool,
+    conversation: Conversation,
+    heard: mpsc::Receiver<Vec<u8>>,
+    job: Pin<Box<dyn Future<Output = Came> + Send>>,
+    _conversing: Option<Conversing>,
 }
 
-/// What a job calls first, or what it came to.
-async fn call_or_end<T>(
-    job: &mut (impl Future<Output = T> + Unpin),
-    heard: &mut mpsc::Receiver<Vec<u8>>,
-) -> Result<Option<Vec<u8>>, T> {
-    tokio::select! {
-        biased;
-        outcome = job => Err(outcome),
-        call = heard.recv() => Ok(call),
+impl Heard {
+    /// Has a request's sandbox ready, or its turn in a session; with the layers in force if they were asked for.
+    ///
+    /// # Errors
+    /// Why it cannot run.
+    pub async fn begin(
+        (engine, conversations): (&Engine, &Arc<Conversations>),
+        wanted: Wanted,
+    ) -> Result<(Self, Option<String>), (Failure, ExecuteRequest)> {
+        let Wanted {
+            asked: Asked { id, tenant, explain, runtime, whole, since, .. },
+            request,
+            place,
+            turn,
+            memory,
+            ..
+        } = wanted;
+        let (runs, layers) = match Runs::of(engine, (&request, &place, turn), (runtime.as_deref(), explain)).await {
+            Ok(ready) => ready,
+            Err(failure) => return Err((failure, request)),
+        };
+        let tools = runs.bounds().tools;
+        let (conversation, heard) = Conversation::new(&request, tools, !whole);
+        let returns_within = conversation.calls.may_be().then_some(tools.wait);
+        let conversing = returns_within.map(|_| conversations.begin(id, tenant, Arc::clone(&conversation.calls)));
+        if matches!(conversing, Some(None)) {
+            return Err((twice(), request));
+        }
+        let said = conversation.clone();
+        let job = Box::pin(async move {
+            let outcome = runs.run(&request, &said, &place).await;
+            Came { outcome, request, place, memory }
+        });
+        let begun =
+            Self { id, returns_within, since, whole, conversation, heard, job, _conversing: conversing.flatten() };
+        Ok((begun, layers))
     }
-}
 
-/// Tells the rest of what was printed, and then the answer.
-async fn tell_last(teller: &Teller, reader: Reader, outcome: Outcome, id: JobId) {
-    let trailers = timing::trailers(&outcome.answer(id));
-    teller.tell_rest(reader, &outcome.stdout, &outcome.stderr).await;
-    teller.finish(Parts::of(outcome, id).await.into_event(), trailers).await;
-}
+    /// Where the answer is to be whole, what the job calls first, which makes a stream of it, or what it came to; else there is something
+    /// to tell at once.
+    pub async fn call_or_end(&mut self) -> Result<Option<Vec<u8>>, Came> {
+        if !self.whole {
+            return Ok(None);
+        }
+        tokio::select! {
+            biased;
+            came = &mut self.job => Err(came),
+            call = self.heard.recv() => Ok(call),
+        }
+    }
 
-/// What a request has whose job is about to begin: its sandbox, the layers in force if they were asked for, and its conversation, with
-/// where its calls are heard of.
-type Beginning = (Runs, Option<String>, Conversation, mpsc::Receiver<Vec<u8>>, Option<Conversing>);
-
-async fn begin_conversation(
-    engine: &Engine,
-    conversations: &Arc<Conversations>,
-    Wanted { asked: Asked { id, tenant, explain, runtime, whole, .. }, request, place, turn, .. }: &mut Wanted,
-) -> Result<Beginning, Failure> {
-    let (runs, layers) = Runs::of(engine, (request, place, turn.take()), (runtime.as_deref(), *explain)).await?;
-    let (conversation, heard) = Conversation::new(request, runs.bounds().tools, !*whole);
-    let conversing = match conversation.calls.may_be() {
-        true => Some(conversations.begin(*id, *tenant, Arc::clone(&conversation.calls)).ok_or_else(twice)?),
-        false => None,
-    };
-    Ok((runs, layers, conversation, heard, conversing))
+    /// Tells what it prints and calls, after a first call if there was one, and what became of it.
+    pub async fn tell(self, teller: &Teller, first: Option<Vec<u8>>) {
+        let Self { id, since, whole, conversation, heard, job, .. } = self;
+        if let Some(call) = first {
+            teller.send(call).await;
+        }
+        let mut reader = Reader::new(&conversation.printed, heard, whole);
+        let Came { outcome, request, place, memory } = teller.follow(job, &mut reader).await;
+        match outcome {
+            Err(error) => {
+                drop(place);
+                let answer = Answer::Refused { error: &error, id };
+                log(id, Some(&request), &answer, since);
+                teller.give_up(reader, &answer, timing::trailers(&answer)).await;
+            }
+            Ok(outcome) => {
+                let _unread = place.unread(answers::held(&outcome));
+                drop(place);
+                log(id, Some(&request), &outcome.answer(id), since);
+                drop((request, memory));
+                let trailers = timing::trailers(&outcome.answer(id));
+                teller.tell_rest(reader, &outcome.stdout, &outcome.stderr).await;
+                teller.finish(Parts::of(outcome, id).await.into_event(), trailers).await;
+            }
+        }
+    }
 }
 
 fn twice() -> Failure {

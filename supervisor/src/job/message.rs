@@ -39,24 +39,17 @@ struct Message<'a> {
 /// What a script, or a cell, may call of whoever sent it; nothing if that is nothing.
 #[derive(Serialize)]
 pub struct MayCall<'a> {
-    /// JSON as text: a runner reads it when a script first asks for a tool, and most never do.
+    /// JSON as text, for a runner reads it when a script first asks for a tool, and most never do; the largest arguments of a call, in bytes;
+    /// and how many it may make.
     #[serde(skip_serializing_if = "Option::is_none")]
-    tools: Option<&'a str>,
-    /// The largest arguments of a call.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tools_bytes: Option<u64>,
-    /// How many it may make.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tools_most: Option<u64>,
+    tools: Option<(&'a str, u64, u32)>,
 }
 
 impl<'a> MayCall<'a> {
     /// What a request names, and how much of it these bounds let be.
     #[must_use]
     pub fn of(request: &'a ExecuteRequest, bounds: &Bounds) -> Self {
-        let tools = request.tools.text();
-        let given = |amount| tools.is_some().then_some(amount);
-        Self { tools, tools_bytes: given(bounds.tools.bytes.0), tools_most: given(bounds.tools.most.into()) }
+        Self { tools: request.tools.text().map(|tools| (tools, bounds.tools.bytes.0, bounds.tools.most)) }
     }
 }
 
@@ -160,7 +153,7 @@ mod tests {
             ),
             (
                 r#"{"script": "x", "tools": [{"name": "a", "description": "d", "parameters": {"type": 1}}]}"#,
-                r#"{"script":"x","result_bytes":7,"tools":"[{\"name\": \"a\", \"description\": \"d\", \"parameters\": {\"type\": 1}}]","tools_bytes":9,"tools_most":0}"#,
+                r#"{"script":"x","result_bytes":7,"tools":["[{\"name\": \"a\", \"description\": \"d\", \"parameters\": {\"type\": 1}}]",9,0]}"#,
             ),
         ] {
             assert_eq!(message(body), expected);

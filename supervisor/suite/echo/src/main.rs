@@ -6,8 +6,9 @@
 //! `files` (each a path and a size) and `result_bytes`; then the files' content, one behind the other, then the script's
 //! standard input. It writes each file, and sets the time of its last change to a whole second, which is how a file that a
 //! script has not changed is known. To descriptor 3 it writes one report: `R` for a result or `E` for a failure, eight bytes of length,
-//! and JSON. At descriptor 4 a runtime reads what calls of `tools` return, if the request names any (`tools`, JSON as text) that it lets
-//! scripts call; this one has none to call, and closes it, so that no script finds it. It must know two scripts, see `canary`.
+//! and JSON. At descriptor 4 a runtime reads what calls of `tools` return, if the request names any (`tools`: JSON as text, the largest
+//! arguments of a call in bytes, how many calls) that it lets scripts call; this one has none to call, and closes it, so that no script
+//! finds it. It must know two scripts, see `canary`.
 
 mod canary;
 mod sys;

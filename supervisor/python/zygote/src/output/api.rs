@@ -99,6 +99,7 @@ unsafe extern "C" {
     pub fn PyDict_Size(dict: Pointer) -> isize;
     pub fn PyDict_GetItemWithError(dict: Pointer, key: Pointer) -> Pointer;
     pub fn PyLong_AsLong(number: Pointer) -> c_long;
+    pub safe fn PyBool_FromLong(truth: c_long) -> Pointer;
     pub safe fn PyLong_FromLong(number: c_long) -> Pointer;
     pub fn PyLong_FromSsize_t(number: isize) -> Pointer;
     pub fn PyDescr_NewMethod(kind: Pointer, method: *const Method) -> Pointer;

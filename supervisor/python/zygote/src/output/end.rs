@@ -5,17 +5,19 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::output::api::{Pointer, PyLong_FromLong};
+use crate::output::api::{Pointer, PyBool_FromLong, PyLong_FromLong};
 use crate::output::python::{self, Object};
 
 /// The descriptors that the first files of a script have.
 const FIRST: c_int = 4;
 const COUNT: usize = 60;
 
-/// `begin()`: this process is shown by `ps` as a job's, and no more as one that waits for one. prctl(2), `PR_SET_NAME`.
+/// `begin()`: this process is shown by `ps` as a job's, and no more as one that waits for one: prctl(2), `PR_SET_NAME`. What calls of
+/// tools return is kept, as by `keep_returns`, and true is returned.
 pub extern "C" fn begin(_: Pointer, _: Pointer) -> Pointer {
     let _ = nix::sys::prctl::set_name(c"python3");
-    Object::none()
+    note_returns();
+    PyBool_FromLong(1)
 }
 
 /// `be_counted()`: the kernel has counted the CPU time until now, which of a process that runs it else does now and then. times(2).
@@ -39,12 +41,16 @@ static RETURNS: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 
 /// `keep_returns()`: the first is that pipe, no file of the script's and none for what it starts.
 pub extern "C" fn keep_returns(_: Pointer, _: Pointer) -> Pointer {
+    note_returns();
+    Object::none()
+}
+
+fn note_returns() {
     for (noted, name) in RETURNS.iter().zip(name_of(FIRST)) {
         noted.store(name, Relaxed);
     }
     // SAFETY: no pointer is passed.
     unsafe { libc::fcntl(FIRST, libc::F_SETFD, libc::FD_CLOEXEC) };
-    Object::none()
 }
 
 /// The device and inode of an open file, or zeros.

@@ -3,6 +3,7 @@
 import os
 import sys
 
+from .given import given_calls
 from .texts import clip
 
 MOST_PACKAGES = 40
@@ -39,7 +40,7 @@ def missing_module(error):
 
 def of_module(name):
     first, _, rest = name.partition(".")
-    if first == "cloister":
+    if first == "cloister" and given_calls[0] is None and first not in sys.modules:
         return "missing_module", "the request names no tools, which is what a script imports of cloister: they are its field `tools`"
     if first in INSTALLERS:
         return "missing_module", f"{NOT_AT_RUN_TIME}; this profile has {packages()}"

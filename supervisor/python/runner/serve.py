@@ -8,8 +8,8 @@ import sys
 
 from .captured import LIBRARY_FD, RESULT_FD, RETURNS_FD, load_sessions, os_close, os_exit, os_getpid, os_write, sys_modules
 from .encode import dump
-from .given import given_calls
 from .figures import look_for_figures
+from .given import given_calls
 from .receive import read_standard_input, receive
 from .report import ahead_of_end, done_frame, encode_error, frame, send, tell_wait
 from .main_module import MAIN_NAMES, remove_script
@@ -34,9 +34,9 @@ wait_for_request = waiting.poll
 def serve(begun, meanwhile=(), bound=bool):
     """Say that the interpreter is ready, then serve one request and end the process.
 
-    `begun` is called once the request has come and before the script can print anything, and says whether `keep_returns` is done. `meanwhile` is gone
-    through step by step for as long as no request has come for the milliseconds that each step tells to wait:
-    not where requests are waiting. `bound` is called for a job, and not for a session.
+    `begun` is called once the request has come and before the script can print anything, and says whether `keep_returns` is
+    done. `meanwhile` is gone through step by step for as long as no request has come for the milliseconds that each step tells
+    to wait: not where requests are waiting. `bound` is called for a job, and not for a session.
     """
     os_write(RESULT_FD, b"P")
     report, notes = b"", []

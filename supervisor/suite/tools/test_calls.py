@@ -119,7 +119,10 @@ def test_what_the_request_says_of_a_tool_is_its_help(talk):
 
 
 @pytest.mark.parametrize("imports", ["from cloister.tools import add", "from cloister.tools import *", "import cloister.tools; add = cloister.tools.add",
-                                     "import cloister; add = cloister.tools['add']"])
+                                     "import cloister; add = cloister.tools['add']", "import importlib; add = importlib.import_module('cloister.tools').add",
+                                     "import importlib.util, importlib; assert importlib.util.find_spec('cloister.tools').name == 'cloister.tools'\n"
+                                     "import cloister; add = importlib.reload(cloister).tools.add",
+                                     "import sys, cloister.tools; del sys.modules['cloister'], sys.modules['cloister.tools']; from cloister.tools import add"])
 def test_the_ways_to_import_one(talk, imports):
     assert talk.result(f"{imports}\ndef main():\n    return add(1, 2)", {"add": lambda a, b: a + b}) == 3
 
@@ -128,6 +131,11 @@ def test_without_tools_there_is_no_such_module_and_the_descriptor_is_closed(exec
     answer = execute("from cloister import tools\ndef main(): pass")
     assert answer.code == "exception" and answer.error["hint"].startswith("the request names no tools")
     assert execute("import os\ndef main(): return sorted(map(int, os.listdir('/proc/self/fd')))[:-1]").result == [0, 1, 2, 3]
+
+
+def test_with_tools_what_is_not_there_is_told_by_its_name(talk):
+    error = talk.failure("import cloister.other\ndef main(): pass", {"a": None})
+    assert error["hint"].startswith("cloister is there, and has no module cloister.other"), error
 
 
 def test_a_job_with_tools_has_one_descriptor_more(talk):

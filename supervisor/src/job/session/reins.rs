@@ -7,8 +7,9 @@ use std::time::Duration;
 use rustix::process::{Signal, pidfd_send_signal};
 use tokio::sync::Notify;
 
-/// How often a process is nudged that was interrupted: by `SIGURG`, which whoever does not expect it ignores, `signal(7)`.
-const NUDGE_EVERY: Duration = Duration::from_millis(20);
+/// How soon a process is nudged that was interrupted, and then after twice as long, and so on: by `SIGURG`, which whoever does not
+/// expect it ignores, `signal(7)`.
+const NUDGE: Duration = Duration::from_millis(20);
 
 /// Of one session.
 #[derive(Debug, Default)]
@@ -49,8 +50,10 @@ impl Reins {
     pub async fn unheeded(&self, wait: Duration) {
         self.interrupted.notified().await;
         let nudges = async {
+            let mut next = NUDGE;
             loop {
-                tokio::time::sleep(NUDGE_EVERY).await;
+                tokio::time::sleep(next).await;
+                next = next.saturating_mul(2);
                 if let Some(process) = &*self.lock() {
                     // One that is dead needs none.
                     let _ = pidfd_send_signal(process.as_fd(), Signal::URG);

@@ -46,7 +46,11 @@ def load_late(part):
     """Have a part that most jobs do not need, whose text is in `LATE`: a cold start compiles none of them."""
     text = globals()["LATE"].pop(part, None)
     if text is not None:
-        exec(compile(text, "runner", "exec"), globals())
+        try:
+            exec(compile(text, "runner", "exec"), globals())
+        except BaseException:  # of a script's in the middle of it: whoever needs the part next has it whole
+            globals()["LATE"][part] = text
+            raise
 
 
 # Whether the parts of sessions are among the late ones.

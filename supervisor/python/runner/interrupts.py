@@ -22,7 +22,7 @@ class Handlers:
             for _ in range(MOST_TRIES):
                 try:
                     handler = getsignal(number)
-                    if callable(handler) and handler is not self.note:
+                    if callable(handler) and handler is not self.note and handler is not nudged:
                         self.kept[number] = handler
                         set_signal(number, self.note)
                     break
@@ -57,4 +57,8 @@ def heed_interrupts():
     that may sleep. The supervisor nudges what it has interrupted. Where a cell takes the handler away, nudges are ignored: signal(7).
     """
     set_signal(SIGINT, default_int_handler)
-    set_signal(SIGURG, lambda number, frame: None)
+    set_signal(SIGURG, nudged)
+
+
+def nudged(number, frame):
+    pass  # at rest no less, so that it is left where it is

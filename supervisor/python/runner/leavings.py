@@ -16,7 +16,7 @@ from _frozen_importlib_external import SourceFileLoader
 
 from .captured import RETURNS_FD, sys_modules
 from .exit_handlers import count_exit_handlers, nothing_for_exit_handlers
-from .given import GIVEN_MODULES
+from .given import GIVEN_MODULES, given_calls
 from .streams import call_native
 
 # Captured, for a script may patch them.
@@ -62,9 +62,9 @@ def count_thread_handlers():
 
 
 def modules_since(start):
-    """The names of the modules that a script has imported, the last first."""
+    """The names of the modules that a script has imported, the last first. What it is given is no module of its own."""
     names = itertools.islice(reversed(sys_modules), max(0, len(sys_modules) - start.modules))
-    return [name for name in names if name not in GIVEN_MODULES]
+    return [name for name in names if given_calls[0] is None or name not in GIVEN_MODULES]
 
 
 def leaves_nothing(start):

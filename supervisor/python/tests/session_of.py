@@ -56,7 +56,7 @@ class Session:
         return b"".join(parts)
 
     def ready(self, seconds):
-        """What can be read, or the end of the interpreter. One that was interrupted is nudged meanwhile, as the supervisor does it."""
+        """What can be read, or the end of the interpreter. One that was interrupted is nudged meanwhile, as the supervisor nudges."""
         until, ready = time.monotonic() + seconds, []
         while not ready and time.monotonic() < until:
             ready, _, _ = select.select([self.said, self.pidfd()], [], [], 0.02 if self.interrupted else seconds)

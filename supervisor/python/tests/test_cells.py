@@ -271,6 +271,12 @@ def test_an_interrupt_that_no_call_of_the_system_noticed_is_heeded(session):
     assert session.run("signal.pthread_sigmask(signal.SIG_UNBLOCK, [2])\n6").result == 6
 
 
+def test_a_handler_in_native_code_of_the_signal_that_nudges_stays(session):
+    session.run("import faulthandler, os, signal\nkept = open('dump', 'w+')\nfaulthandler.register(signal.SIGURG, kept)")
+    told = session.run("os.kill(os.getpid(), signal.SIGURG)\nkept.seek(0)\nkept.read()")
+    assert "most recent call first" in told.result
+
+
 def test_an_interrupt_at_any_moment_leaves_the_session_whole(session):
     session.run("import asyncio")
     told = set()

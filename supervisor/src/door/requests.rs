@@ -164,7 +164,11 @@ impl Requests {
         };
         // Until there is anything to tell the job runs here, as for any other answer: most of what can call has ended by then.
         let mut response = match heard.call_or_end().await {
-            Err(came) => whole(id, came, (since, queued), connection).await,
+            Err(came) => {
+                // Nobody returns to its calls any more.
+                drop(heard);
+                whole(id, came, (since, queued), connection).await
+            }
             Ok(call) => {
                 let (teller, body) = events::channel();
                 let mut response = Response::new(boxed(connection.answer(body)));

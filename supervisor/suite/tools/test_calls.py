@@ -133,6 +133,36 @@ def test_without_tools_there_is_no_such_module_and_the_descriptor_is_closed(exec
     assert execute("import os\ndef main(): return sorted(map(int, os.listdir('/proc/self/fd')))[:-1]").result == [0, 1, 2, 3]
 
 
+def test_an_import_that_is_cut_short_can_be_made_again(talk):
+    def main():
+        import sys
+
+        def deep(depth):
+            if depth:
+                deep(depth - 1)
+            else:
+                from cloister import tools
+
+        cut_short = 0
+        for depth in range(sys.getrecursionlimit(), 0, -1):
+            try:
+                deep(depth)
+                break
+            except RecursionError:
+                cut_short += 1
+        from cloister import tools
+
+        return [cut_short > 0, tools.add(1, 2)]
+
+    assert talk.result(main, {"add": lambda a, b: a + b}) == [True, 3]
+
+
+def test_a_module_of_the_scripts_by_that_name_is_its_own(execute):
+    module = "class Last:\n    def __del__(self): print('gone')\nkept = Last()"
+    answer = execute("import sys\nsys.path.insert(0, '')\nimport cloister\ndef main(): return cloister.kept is not None", files=[{"path": "cloister.py", "content": module}])
+    assert (answer.result, answer.stdout) == (True, "gone\n")
+
+
 def test_with_tools_what_is_not_there_is_told_by_its_name(talk):
     error = talk.failure("import cloister.other\ndef main(): pass", {"a": None})
     assert error["hint"].startswith("cloister is there, and has no module cloister.other"), error

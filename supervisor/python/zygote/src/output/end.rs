@@ -36,7 +36,8 @@ pub extern "C" fn flush_c(_: Pointer, _: Pointer) -> Pointer {
     Object::none()
 }
 
-/// Which pipe what calls of tools return is read from, as the kernel names it: its device and inode, 0 until it is known.
+/// Which pipe what calls of tools return is read from, as the kernel names it: its device and inode; 0 until a job has begun, or a
+/// rehearsal in a zygote.
 static RETURNS: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 
 /// `keep_returns()`: the first is that pipe, no file of the script's and none for what it starts.

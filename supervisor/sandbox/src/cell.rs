@@ -5,7 +5,7 @@
 //! nothing else. Its end is the end of every process in the cell: `pid_namespaces(7)`.
 
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SigHandler, SigSet, Signal, kill, signal};
@@ -19,11 +19,11 @@ use crate::overlay::Tree;
 use crate::spec::{Slot, Spec};
 use crate::sys::{self, Forked};
 use crate::weaker::{Layer, Plan};
-use crate::{credentials, root, seccomp};
+use crate::{cell_root, credentials, seccomp};
 
 /// The namespaces that a cell's init is born into. The network namespace is the slot's, inherited
-/// from the launcher's thread, and so is that of IPC where it is kept; the cgroup namespace is the job's own doing, once it is
-/// in its cgroup.
+/// from the launcher's thread, and so is that of IPC where it is kept; where the slot's mounts are kept it copies them itself. The cgroup
+/// namespace is the job's own doing, once it is in its cgroup.
 const NAMESPACES: libc::c_int = libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWUTS;
 
 /// A cell that is complete.
@@ -38,7 +38,7 @@ pub struct Cell {
 /// What all cells of a profile are built from, worked out once.
 pub struct Plans {
     /// What they show of the launcher's root.
-    trees: Vec<Tree>,
+    pub trees: Vec<Tree>,
     /// Their init's filter.
     waiting: BpfProgram,
     /// What their init is born into.
@@ -60,11 +60,12 @@ impl Plans {
 ///
 /// # Errors
 /// The step that failed, in the launcher or in the init.
-pub fn build(spec: &Plan, plans: &Plans, slot: Slot) -> Result<Cell> {
+pub fn build(spec: &Plan, plans: &Plans, kept: Option<BorrowedFd<'_>>, slot: Slot) -> Result<Cell> {
+    let namespaces = plans.namespaces & if kept.is_some() { !libc::CLONE_NEWNS } else { !0 };
     let (mut told, tell) = std::io::pipe().doing(|| "pipe")?;
     // SAFETY: a launcher has one thread.
-    match unsafe { sys::clone3(plans.namespaces, None) }.doing(|| "clone3 a cell's init")? {
-        Forked::Child => init(spec, plans, slot, tell),
+    match unsafe { sys::clone3(namespaces, None) }.doing(|| "clone3 a cell's init")? {
+        Forked::Child => init(spec, plans, (kept, slot), tell),
         Forked::Parent { pid, pidfd } => {
             drop(tell);
             let mut said = String::new();
@@ -108,12 +109,15 @@ const COMPLETE: char = '\u{6}';
 /// What the init says in front of a failure for want of something that the host is short of.
 const SHORT: char = '\u{5}';
 
-fn init(spec: &Plan, plans: &Plans, slot: Slot, mut tell: std::io::PipeWriter) -> ! {
+fn init(spec: &Plan, plans: &Plans, (kept, slot): (Option<BorrowedFd<'_>>, Slot), mut tell: std::io::PipeWriter) -> ! {
     let prepared = (|| {
         if !spec.leaves_out(Layer::UtsNamespace) {
             sethostname(&spec.hostname).doing(|| format!("sethostname {}", spec.hostname))?;
         }
-        root::enter_cell_root(spec, &plans.trees, slot)?;
+        match kept {
+            Some(kept) => cell_root::enter_copy_of(kept, spec, &plans.trees, slot)?,
+            None => cell_root::enter_cell_root(spec, &plans.trees, slot)?,
+        }
         // Orphans are reaped by the kernel when nobody asks for them: wait(2), SIGCHLD ignored.
         // SAFETY: SIG_IGN is no function, so there is nothing that could be unsafe in a handler.
         unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.doing(|| "ignore SIGCHLD")?;

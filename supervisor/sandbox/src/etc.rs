@@ -1,8 +1,8 @@
 //! `/etc` as a sandbox has it: a few files that are made up, for programs that look there for what every host has, and
 //! nothing of the host's.
 //!
-//! They are a cell's own, as a lock or a mark on a file that several cells see would be. What a profile shows at one of these
-//! places, or around it, is there instead.
+//! They are a slot's own, of which one cell at a time sees them: a lock or a mark on a file that others see would be theirs too. What a
+//! profile shows at one of these places, or around it, is there instead.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,30 +1,39 @@
-//! Namespaces that a slot keeps from job to job, because a job can leave nothing in them: those of network and of IPC.
+//! Namespaces that a slot keeps from job to job, because a job can leave nothing in them: those of network and of IPC, and that of mounts
+//! which its cells have copies of.
 //!
 //! Making one costs more than most of a cell, and so does its end: `copy_ipcs` in the kernel's `ipc/namespace.c` makes a file
-//! system for each. Two jobs never share one at a time, and one in which sockets or objects of System V are found is not used again.
+//! system for each, and each file system that goes has all processors waited for. Two jobs never share one at a time, and one in which
+//! sockets or objects of System V are found is not used again. What the kept root holds is read-only, and no job ever is in it.
 
 use std::collections::HashMap;
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use cloister_terms::Network;
+use nix::fcntl::{OFlag, openat};
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::stat::Mode;
 
 use crate::error::{Context, Result};
 use crate::forker::open_namespace;
+use crate::overlay::Tree;
 use crate::spec::Slot;
 use crate::weaker::{Layer, Plan};
-use crate::{loopback, sys};
+use crate::{cell_root, loopback, sys};
 
 /// The calls that make something in an IPC namespace, all of which a policy has to name: `ipc_namespaces(7)`.
 const MAKERS: [i64; 4] = [libc::SYS_mq_open, libc::SYS_msgget, libc::SYS_semget, libc::SYS_shmget];
 
 /// The slots' namespaces, made when first needed, and the launcher's own, in which it stays.
 pub struct Kept {
-    own: [OwnedFd; 2],
+    own: [OwnedFd; 3],
     networks: HashMap<Slot, OwnedFd>,
     ipcs: HashMap<Slot, OwnedFd>,
+    roots: HashMap<Slot, OwnedFd>,
     keeps_ipc: bool,
+    keeps_roots: bool,
+    /// Whether this process is among the mounts of a root that it makes.
+    is_away: bool,
 }
 
 fn keeps_ipc(plan: &Plan) -> bool {
@@ -38,9 +47,36 @@ impl Kept {
     ///
     /// # Errors
     /// When this process's own cannot be opened.
-    pub fn new(plan: &Plan) -> Result<Self> {
-        let own = [open_namespace("net")?, open_namespace("ipc")?];
-        Ok(Self { own, networks: HashMap::new(), ipcs: HashMap::new(), keeps_ipc: keeps_ipc(plan) })
+    pub fn new(plan: &Plan, trees: &[Tree]) -> Result<Self> {
+        let own = [open_namespace("net")?, open_namespace("ipc")?, open_namespace("mnt")?];
+        let (networks, ipcs, roots) = Default::default();
+        let (keeps_ipc, keeps_roots) = (keeps_ipc(plan), cell_root::can_be_kept(plan, trees));
+        Ok(Self { own, networks, ipcs, roots, keeps_ipc, keeps_roots, is_away: false })
+    }
+
+    /// The mounts that the slot's cells begin with, if they are kept.
+    ///
+    /// # Errors
+    /// The step that failed. This process may be among them then.
+    pub fn root(&mut self, plan: &Plan, trees: &[Tree], slot: Slot) -> Result<Option<BorrowedFd<'_>>> {
+        if self.keeps_roots && !self.roots.contains_key(&slot) {
+            let path = "/proc/self/ns";
+            let namespaces = std::fs::File::open(path).doing(|| format!("open {path}"))?;
+            unshare(CloneFlags::CLONE_NEWNS).doing(|| "unshare CLONE_NEWNS")?;
+            self.is_away = true;
+            cell_root::enter_kept_root(plan, trees, slot)?;
+            let made = openat(namespaces, "mnt", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+                .doing(|| "open the slot's mounts")?;
+            self.come_back()?;
+            self.roots.insert(slot, made);
+        }
+        Ok(self.roots.get(&slot).map(AsFd::as_fd))
+    }
+
+    fn come_back(&mut self) -> Result<()> {
+        setns(&self.own[2], CloneFlags::CLONE_NEWNS).doing(|| "setns the own mounts")?;
+        self.is_away = false;
+        Ok(())
     }
 
     /// Whether the slots' IPC namespaces are kept: where no job can make anything in one.
@@ -64,8 +100,11 @@ impl Kept {
     ///
     /// # Errors
     /// The call that failed. This process must end then: it is where a job is, or will be.
-    pub fn leave(&self, plan: &Plan) -> Result<()> {
-        let [network, ipc] = &self.own;
+    pub fn leave(&mut self, plan: &Plan) -> Result<()> {
+        if self.is_away {
+            self.come_back()?;
+        }
+        let [network, ipc, _] = &self.own;
         if !plan.leaves_out(Layer::NetworkNamespace) {
             setns(network, CloneFlags::CLONE_NEWNET).doing(|| "setns the own network")?;
         }

@@ -141,7 +141,7 @@ struct Launcher {
 impl Launcher {
     fn new(spec: Plan, trees: Vec<Tree>, library: Option<Library>) -> Result<Self> {
         let job = Program::new(&spec.command, &program::environment(&spec, &spec.environment))?;
-        let kept = Kept::new(&spec)?;
+        let kept = Kept::new(&spec, &trees)?;
         let cells = cell::Plans::new(&spec, &kept, trees)?;
         Ok(Self { forker: Forker::new(spec)?, cells, job, library, kept, is_past_jobs_ids: false })
     }
@@ -187,7 +187,10 @@ impl Launcher {
     /// A cell, or why there is none; and an error of its own where this process could not come back from where the cell is.
     fn build_cell(&mut self, slot: Slot) -> Result<Result<Cell>> {
         let plan = self.forker.confinement().plan();
-        let built = self.kept.enter(plan, slot).and_then(|()| cell::build(plan, &self.cells, slot));
+        let built = self.kept.enter(plan, slot).and_then(|()| {
+            let root = self.kept.root(plan, &self.cells.trees, slot)?;
+            cell::build(plan, &self.cells, root, slot)
+        });
         self.kept.leave(plan)?;
         Ok(built)
     }

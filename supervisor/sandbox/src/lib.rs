@@ -13,6 +13,7 @@
 
 pub mod bpf;
 pub mod cell;
+mod cell_root;
 pub mod cgroup;
 pub mod credentials;
 pub mod devices;

@@ -148,6 +148,11 @@ impl Tree {
         matches!(self.shown, Shown::Directory)
     }
 
+    /// Whether its mount is put nowhere before it is where a job sees it.
+    pub(crate) fn is_made_detached(&self) -> bool {
+        !matches!(self.shown, Shown::File(_))
+    }
+
     /// An overlay of its own for the calling cell, detached. Changes the working directory.
     ///
     /// # Errors

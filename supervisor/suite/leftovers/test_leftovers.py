@@ -69,6 +69,44 @@ def at_rest(service):
     return seen[-1]
 
 
+CLAIMS = """
+import fcntl, os, signal
+PLACES = ["/etc/passwd", "/etc/group", "/etc", "/tmp", "/dev", "/dev/shm", "/dev/null", "/usr", "/proc"]
+
+def attempt(do, *args):
+    try:
+        do(*args)
+        return "done"
+    except OSError as error:
+        return type(error).__name__
+
+def main():
+    told = {}
+    for path in PLACES:
+        try:
+            file = os.open(path, os.O_RDONLY)
+        except PermissionError:
+            continue
+        told[path] = [attempt(fcntl.flock, file, fcntl.LOCK_EX | fcntl.LOCK_NB), attempt(os.utime, path), attempt(os.chmod, path, 0o777),
+                      attempt(os.setxattr, path, "user.left", b"by a job")]
+        if os.path.isdir(path):
+            told[path].append(attempt(os.mkdir, path + "/left"))
+            told[path].append([name for name in os.listdir(path) if name == "left"] if attempt(os.listdir, path) == "done" else None)
+    if os.fork() == 0:
+        os.setsid()
+        signal.pause()
+    return told
+"""
+
+
+def test_what_a_job_claims_of_its_root_is_not_there_for_the_next(start_service):
+    """Cells of a slot have copies of one root. A child is left that holds all files open."""
+    service = start_service(supervisor={"slots": 1})
+    told = [service.client.execute(CLAIMS).result for _ in range(5)]
+    assert all(one == told[0] for one in told), told
+    assert told[0]["/etc/passwd"][0] == "done" and "/tmp" in told[0]
+
+
 def test_jobs_of_every_kind_leave_nothing(start_service):
     service = start_service(supervisor={"slots": 1})
     for script in MIXED:

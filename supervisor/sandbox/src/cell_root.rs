@@ -1,7 +1,7 @@
 //! A cell's root file system, in which a job lives: what all cells of a slot have alike, which is read-only and kept, and in a copy of
 //! that what is the cell's own.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use cloister_terms::Mount;
 use nix::sched::{CloneFlags, setns, unshare};
 
+use crate::devices::NODES;
 use crate::error::{Context, Result};
 use crate::etc;
 use crate::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
@@ -57,15 +58,33 @@ pub(crate) fn can_be_kept(spec: &Plan, trees: &[Tree]) -> bool {
     *spec.weaker() == Weaker::default() && trees.iter().all(Tree::is_made_detached)
 }
 
-/// Moves this mount namespace into the root that a slot's cells begin with, which none of them can change.
+/// Moves this mount namespace into the root that a slot's cells begin with, which none of them can change. Returns what of its own a job
+/// may open.
 ///
 /// # Errors
 /// The step that failed.
-pub(crate) fn enter_kept_root(spec: &Plan, trees: &[Tree], slot: Slot) -> Result<()> {
+pub(crate) fn enter_kept_root(spec: &Plan, trees: &[Tree], slot: Slot) -> Result<Vec<File>> {
     let stage = Path::new(CELL);
     let root = make_cell_root(stage, spec, trees, slot)?;
     mount::restrict_alone(&root, RDONLY)?;
-    mount::pivot_into(stage)
+    mount::pivot_into(stage)?;
+    etc::readable(spec).into_iter().chain(etc::files(spec)).map(open).collect()
+}
+
+/// Opens what a job may open of the slot's own devices, if there are any.
+///
+/// # Errors
+/// What cannot be opened.
+pub(crate) fn open_devices(spec: &Plan, slot: Slot) -> Result<Vec<File>> {
+    if spec.devices.is_none() {
+        return Ok(Vec::new());
+    }
+    let directory = devices_of(spec, slot);
+    NODES.map(|name| directory.join(name)).iter().chain([&directory]).map(|path| open(path)).collect()
+}
+
+fn open(path: &Path) -> Result<File> {
+    File::open(path).doing(|| format!("open {}", path.display()))
 }
 
 /// Moves a cell's init, which is in the launcher's mount namespace, into a copy of the slot's, with all in it that is the cell's own.

@@ -3,18 +3,25 @@
 //!
 //! Making one costs more than most of a cell, and so does its end: `copy_ipcs` in the kernel's `ipc/namespace.c` makes a file
 //! system for each, and each file system that goes has all processors waited for. Two jobs never share one at a time, and one in which
-//! sockets or objects of System V are found is not used again. What the kept root holds is read-only, and no job ever is in it.
+//! sockets or objects of System V are found is not used again. What the kept root holds is read-only, and no job ever is in it. But a lock
+//! on a file outlives its job for as long as the file is on its way between sockets that nobody holds, of which the kernel is rid some
+//! time later: a root with one is not used again, and devices, which cannot be made again, are waited for.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use cloister_terms::Network;
 use nix::fcntl::{OFlag, openat};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::Mode;
 
-use crate::error::{Context, Result};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::error::{Context, Error, Result};
 use crate::forker::open_namespace;
 use crate::overlay::Tree;
 use crate::spec::Slot;
@@ -24,16 +31,28 @@ use crate::{cell_root, loopback, sys};
 /// The calls that make something in an IPC namespace, all of which a policy has to name: `ipc_namespaces(7)`.
 const MAKERS: [i64; 4] = [libc::SYS_mq_open, libc::SYS_msgget, libc::SYS_semget, libc::SYS_shmget];
 
+/// How long the devices of a slot are waited for: the kernel takes milliseconds.
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
+
 /// The slots' namespaces, made when first needed, and the launcher's own, in which it stays.
 pub struct Kept {
     own: [OwnedFd; 3],
     networks: HashMap<Slot, OwnedFd>,
     ipcs: HashMap<Slot, OwnedFd>,
-    roots: HashMap<Slot, OwnedFd>,
+    roots: HashMap<Slot, Root>,
+    /// What of the slots' own devices a job may open.
+    devices: HashMap<Slot, Vec<File>>,
     keeps_ipc: bool,
     keeps_roots: bool,
     /// Whether this process is among the mounts of a root that it makes.
     is_away: bool,
+}
+
+/// What all cells of a slot begin with.
+struct Root {
+    mounts: OwnedFd,
+    /// What of it a job may open.
+    files: Vec<File>,
 }
 
 fn keeps_ipc(plan: &Plan) -> bool {
@@ -49,9 +68,9 @@ impl Kept {
     /// When this process's own cannot be opened.
     pub fn new(plan: &Plan, trees: &[Tree]) -> Result<Self> {
         let own = [open_namespace("net")?, open_namespace("ipc")?, open_namespace("mnt")?];
-        let (networks, ipcs, roots) = Default::default();
+        let (networks, ipcs, roots, devices) = Default::default();
         let (keeps_ipc, keeps_roots) = (keeps_ipc(plan), cell_root::can_be_kept(plan, trees));
-        Ok(Self { own, networks, ipcs, roots, keeps_ipc, keeps_roots, is_away: false })
+        Ok(Self { own, networks, ipcs, roots, devices, keeps_ipc, keeps_roots, is_away: false })
     }
 
     /// The mounts that the slot's cells begin with, if they are kept.
@@ -59,18 +78,37 @@ impl Kept {
     /// # Errors
     /// The step that failed. This process may be among them then.
     pub fn root(&mut self, plan: &Plan, trees: &[Tree], slot: Slot) -> Result<Option<BorrowedFd<'_>>> {
-        if self.keeps_roots && !self.roots.contains_key(&slot) {
+        self.wait_for_devices(plan, slot)?;
+        if !self.keeps_roots {
+            return Ok(None);
+        }
+        if self.roots.get(&slot).is_none_or(|root| any_locked(&root.files)) {
             let path = "/proc/self/ns";
-            let namespaces = std::fs::File::open(path).doing(|| format!("open {path}"))?;
+            let namespaces = File::open(path).doing(|| format!("open {path}"))?;
             unshare(CloneFlags::CLONE_NEWNS).doing(|| "unshare CLONE_NEWNS")?;
             self.is_away = true;
-            cell_root::enter_kept_root(plan, trees, slot)?;
-            let made = openat(namespaces, "mnt", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+            let files = cell_root::enter_kept_root(plan, trees, slot)?;
+            let mounts = openat(namespaces, "mnt", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
                 .doing(|| "open the slot's mounts")?;
             self.come_back()?;
-            self.roots.insert(slot, made);
+            self.roots.insert(slot, Root { mounts, files });
         }
-        Ok(self.roots.get(&slot).map(AsFd::as_fd))
+        Ok(self.roots.get(&slot).map(|root| root.mounts.as_fd()))
+    }
+
+    /// Returns when no job holds a lock on the slot's devices any more.
+    fn wait_for_devices(&mut self, plan: &Plan, slot: Slot) -> Result<()> {
+        let devices = match self.devices.entry(slot) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(cell_root::open_devices(plan, slot)?),
+        };
+        for _ in 0..LONGEST_WAIT.as_millis() {
+            if !any_locked(devices) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Err(Error::Short("a job before holds locks on the slot's devices still".to_owned()))
     }
 
     fn come_back(&mut self) -> Result<()> {
@@ -148,12 +186,20 @@ impl Kept {
     }
 }
 
+/// Whether anybody holds a lock on any of them, `flock(2)`. No job is there that could take one, and those that `fcntl(2)` takes go with
+/// their process.
+fn any_locked(files: &[File]) -> bool {
+    let take = |file, what| flock(file, what).is_ok();
+    !files.iter().all(|file| {
+        take(file, FlockOperation::NonBlockingLockExclusive) && take(file, FlockOperation::NonBlockingUnlock)
+    })
+}
+
 /// Whether there is a Unix socket in this process's network namespace, `proc_net(5)`.
 fn has_sockets() -> Result<bool> {
     let path = "/proc/self/net/unix";
     // The first line is a heading of half as much, and what follows comes with it: seq_read_iter() in fs/seq_file.c.
     let mut listed = [0; 128];
-    let read =
-        std::fs::File::open(path).and_then(|mut file| file.read(&mut listed)).doing(|| format!("read {path}"))?;
+    let read = File::open(path).and_then(|mut file| file.read(&mut listed)).doing(|| format!("read {path}"))?;
     Ok(listed[..read].split_inclusive(|&byte| byte == b'\n').nth(1).is_some())
 }

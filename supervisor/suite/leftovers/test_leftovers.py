@@ -107,6 +107,32 @@ def test_what_a_job_claims_of_its_root_is_not_there_for_the_next(start_service):
     assert told[0]["/etc/passwd"][0] == "done" and "/tmp" in told[0]
 
 
+UNDERWAY = """
+import array, fcntl, os, socket
+
+def main(path):
+    file = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return "met"
+    one, other = socket.socketpair()
+    for end in one, other:
+        end.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [file, one.fileno(), other.fileno()]))])
+    return "locked"
+"""
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "/etc", "/dev/null"])
+def test_a_lock_that_is_on_its_way_between_sockets_is_not_met(start_service, path):
+    """Nobody holds the sockets any more, and the kernel frees what is in them some time after their job has ended."""
+    service = start_service(supervisor={"slots": 1}, policy="[profile.bare]\nextends = \"default\"\nwarm = { parked = 1, imports = [] }\n")
+    # Each begins as soon as the one before has ended.
+    with ThreadPoolExecutor(6) as pool:
+        told = list(pool.map(lambda _: service.client.execute(UNDERWAY, args=[path], profile="bare").result, range(40)))
+    assert told == ["locked"] * 40
+
+
 def test_jobs_of_every_kind_leave_nothing(start_service):
     service = start_service(supervisor={"slots": 1})
     for script in MIXED:

@@ -232,7 +232,7 @@ def test_all_but_the_filter_is_as_in_any_job(policy, learn):
             return {
                 "status": {name: status[name] for name in names},
                 # Not whose devices they are: each has a group's name of its own.
-                "mounts": [[line.split()[3].split("/cloister-")[0], *line.split()[4:6]] for line in open("/proc/self/mountinfo")],
+                "mounts": sorted([line.split()[3].split("/cloister-")[0], *line.split()[4:6]] for line in open("/proc/self/mountinfo")),
                 "interfaces": [line.split(":")[0] for line in open("/proc/net/dev")] if os.path.exists("/proc/net/dev") else None,
                 "limits": [resource.getrlimit(which) for which in range(16)], "descriptors": sorted(os.listdir("/proc/self/fd"), key=int),
                 "host name": os.uname().nodename, "environment": dict(os.environ),

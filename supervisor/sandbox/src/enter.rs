@@ -103,6 +103,9 @@ impl Confinement {
             let writable: Vec<_> = spec.writable().map(|(path, _)| path).collect();
             landlock::restrict(spec, &root::read_only_paths(spec), &writable)?;
         }
+        if !leaves_out(Layer::Rlimits) {
+            limits::apply_to_files(spec)?;
+        }
         self.close_others(library)?;
         // Last, for it refuses nearly all of the calls above.
         match leaves_out(Layer::Seccomp) {

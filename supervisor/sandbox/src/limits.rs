@@ -7,19 +7,32 @@ use crate::spec::Spec;
 use crate::sys;
 use crate::wire::Span;
 
-/// Applies the limits to this process; children inherit them.
+/// Applies the limits to this process, but for that of open files; children inherit them.
 ///
 /// # Errors
 /// The limit that the kernel refused.
 pub fn apply(spec: &Spec, span: Span) -> Result<()> {
-    for bound in spec.rlimits.bounds() {
-        sys::limit(bound.resource, bound.most).doing(|| format!("setrlimit {} to {}", bound.name, bound.most))?;
-    }
+    apply_those(spec, |resource| resource != libc::RLIMIT_NOFILE)?;
     if span == Span::Session {
         return Ok(());
     }
     let seconds = spec.cpu_seconds;
     sys::limit(libc::RLIMIT_CPU, seconds).doing(|| format!("setrlimit RLIMIT_CPU to {seconds}"))
+}
+
+/// Applies the limit of open files. It bounds the numbers that files get, so that a process which still has descriptors of whoever forked
+/// it could open no more, however few those will be that it keeps.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn apply_to_files(spec: &Spec) -> Result<()> {
+    apply_those(spec, |resource| resource == libc::RLIMIT_NOFILE)
+}
+
+fn apply_those(spec: &Spec, applies: impl Fn(libc::__rlimit_resource_t) -> bool) -> Result<()> {
+    spec.rlimits.bounds().into_iter().filter(|bound| applies(bound.resource)).try_for_each(|bound| {
+        sys::limit(bound.resource, bound.most).doing(|| format!("setrlimit {} to {}", bound.name, bound.most))
+    })
 }
 
 /// What programs ask for when they start, and libraries when they are loaded, and remember: how many files they may open

@@ -92,3 +92,12 @@ def test_open_files_are_bounded(execute):
 
     count, why = execute(main).result
     assert why == "EMFILE" and 200 < count < 256
+
+
+def test_open_files_are_a_jobs_own_however_many_run(start_service):
+    """A cold job's process is forked by whoever holds descriptors of all slots, and has them until it is confined."""
+    few = '[profile.few]\nextends = "default"\nwarm = false\nrlimits = { open_files = 24 }\n'
+    service, together = start_service(supervisor={"slots": 8}, policy=few), "import time\ndef main():\n    time.sleep(0.5)\n    return 1"
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: service.client.execute(together, profile="few"), range(16)))
+    assert [answer.body.get("result") for answer in answers] == [1] * 16, [answer.body for answer in answers]

@@ -12,7 +12,7 @@ BOUNDS = {
     "warm": {
         "gateway": (0, 40, 12, 10),
         "supervisor": (0, 160, 20, 20),
-        "launcher": (0, 32, 5, 16),
+        "launcher": (0, 56, 5, 16),
         "zygote": (0, 30, 4, 14),
         "init": (1, 105, 5, 55),
         "job": (1, 205, 8, 920),
@@ -20,7 +20,7 @@ BOUNDS = {
     "cold": {
         "gateway": (0, 40, 12, 10),
         "supervisor": (0, 160, 20, 20),
-        "launcher": (0, 60, 8, 30),
+        "launcher": (0, 84, 8, 30),
         "zygote": (0, 0, 0, 0),
         "init": (1, 105, 5, 55),
         "job": (1, 950, None, 3000),
@@ -28,7 +28,7 @@ BOUNDS = {
     "started": {
         "gateway": (0, 40, 12, 10),
         "supervisor": (0, 160, 20, 20),
-        "launcher": (0, 60, 8, 30),
+        "launcher": (0, 84, 8, 30),
         "zygote": (0, 0, 0, 0),
         "init": (1, 105, 5, 55),
         "job": (2, 10_000, None, 15_500),

@@ -36,8 +36,6 @@ SIZED = frozenset((dict, list, tuple, set, frozenset))
 INERT = SIZED | {types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, types.CellType, SourceFileLoader}
 # Those of a script are among the objects, and are no atoms there: what is only referred to is a class of somebody else's.
 REFERRED = INERT | ATOMS | {type}
-# The descriptor of returns, once it was seen to.
-kept_returns = []
 
 
 class Start:
@@ -90,9 +88,6 @@ def leaves_nothing(start):
 
 def keep_returns():
     """What calls of tools return is read from a descriptor, which is no file of the script's and none for what it starts."""
-    if kept_returns:
-        return
-    kept_returns.append(RETURNS_FD)
     if call_native("keep_returns") is NotImplemented:
         try:
             set_inheritable(RETURNS_FD, False)

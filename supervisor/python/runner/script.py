@@ -6,7 +6,7 @@ from .captured import OURS, os_exit, os_getpid, os_write
 from .compiled import compile_script, compile_source, may_call_main, no_main, unfenced
 from .ends import end
 from .exit_handlers import judge_exit_handlers
-from .figures import stand_first
+from .finder import stand_first
 from .main_module import become_main, file_name
 from .receive import put_files
 from .report import Stop, error_frame, frame, result_frame

@@ -14,7 +14,7 @@ HEAD = f"""
 import sys
 def parts():
     import re
-    text = "".join(open({str(RUNNER)!r} + "/" + part + ".py").read() for part in ("imports", "given", "figures", "pictures"))
+    text = "".join(open({str(RUNNER)!r} + "/" + part + ".py").read() for part in ("imports", "given", "finder", "figures", "pictures"))
     runner = {{"__name__": "runner", "sys_modules": sys.modules}}
     exec(compile(re.sub(r"(?m)^( *)from [.].*", r"\\1pass", text), "runner", "exec"), runner)
     runner["look_for_figures"]()

@@ -1,6 +1,7 @@
 //! A cell's root file system, in which a job lives: what all cells of a slot have alike, which is read-only and kept, and in a copy of
 //! that what is the cell's own.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, chown};
@@ -31,20 +32,12 @@ const CELL: &str = "/cell";
 pub fn enter_cell_root(spec: &Plan, trees: &[Tree], slot: Slot) -> Result<()> {
     let stage = Path::new(CELL);
     let root = make_cell_root(stage, spec, trees, slot)?;
-    for tree in trees {
-        mount::attach(tree.mount()?, &staged(stage, tree.inside()))?;
-    }
+    furnish(stage, own_mounts(spec, trees, slot)?, (spec, slot))?;
     // An overlay shows neither: only the build that tests the canary leaves these out.
     if spec.leaves_out(Layer::HostTree) || spec.leaves_out(Layer::ReadOnlyRuntime) {
         for Mount { inside, .. } in in_order(&shown(spec)) {
             attach_inside(stage, &inside, &mount::copy(&inside)?, inside.is_dir())?;
         }
-    }
-    for (place, mount) in own_mounts(spec, slot)? {
-        mount::attach(mount, &stage.join(place))?;
-    }
-    if let Some(own) = &spec.own_directory {
-        share_tmp(stage, own, slot)?;
     }
     if !spec.leaves_out(Layer::ReadOnlyRoot) {
         mount::restrict_alone(&root, RDONLY)?;
@@ -68,7 +61,8 @@ pub(crate) fn enter_kept_root(spec: &Plan, trees: &[Tree], slot: Slot) -> Result
     let root = make_cell_root(stage, spec, trees, slot)?;
     mount::restrict_alone(&root, RDONLY)?;
     mount::pivot_into(stage)?;
-    etc::readable(spec).into_iter().chain(etc::files(spec)).map(open).collect()
+    let places: BTreeSet<_> = etc::readable(spec).into_iter().chain(etc::files(spec)).collect();
+    places.into_iter().map(open).collect()
 }
 
 /// Opens what a job may open of the slot's own devices, if there are any.
@@ -92,19 +86,19 @@ fn open(path: &Path) -> Result<File> {
 /// # Errors
 /// The step that failed.
 pub(crate) fn enter_copy_of(kept: BorrowedFd<'_>, spec: &Plan, trees: &[Tree], slot: Slot) -> Result<()> {
-    // Made here, where what lies below them can be seen.
-    let trees = trees.iter().map(|tree| Ok((tree.inside(), tree.mount()?))).collect::<Result<Vec<_>>>()?;
-    let own = own_mounts(spec, slot)?;
+    // Made here, where what lies below the trees can be seen.
+    let own = own_mounts(spec, trees, slot)?;
     setns(kept, CloneFlags::CLONE_NEWNS).doing(|| "setns the slot's mounts")?;
     unshare(CloneFlags::CLONE_NEWNS).doing(|| "unshare CLONE_NEWNS")?;
-    let root = Path::new("/");
-    for (place, mount) in trees {
-        mount::attach(mount, place)?;
+    furnish(Path::new("/"), own, (spec, slot))
+}
+
+/// Mounts what is a cell's own in the root that is, or is being made, at `stage`.
+fn furnish(stage: &Path, own: Vec<(&Path, OwnedFd)>, (spec, slot): (&Plan, Slot)) -> Result<()> {
+    for (inside, mount) in own {
+        mount::attach(mount, &staged(stage, inside))?;
     }
-    for (place, mount) in own {
-        mount::attach(mount, &root.join(place))?;
-    }
-    spec.own_directory.as_ref().map_or(Ok(()), |own| share_tmp(root, own, slot))
+    spec.own_directory.as_ref().map_or(Ok(()), |own| share_tmp(stage, own, slot))
 }
 
 /// What all cells of a slot have alike, at `stage`: links, files that are made up, devices, and the places of what is mounted.
@@ -128,15 +122,17 @@ fn make_cell_root(stage: &Path, spec: &Plan, trees: &[Tree], slot: Slot) -> Resu
     Ok(root)
 }
 
-/// The file systems that are a cell's own, detached, and their places in its root.
-fn own_mounts(spec: &Plan, slot: Slot) -> Result<[(&'static str, OwnedFd); 3]> {
+/// The file systems that are a cell's own, detached, and where a job sees them: parents first.
+fn own_mounts<'a>(spec: &Plan, trees: &'a [Tree], slot: Slot) -> Result<Vec<(&'a Path, OwnedFd)>> {
+    let trees = trees.iter().map(|tree| Ok((tree.inside(), tree.mount()?)));
     let writable = NOSUID | NODEV | NOEXEC;
     let proc = if spec.leaves_out(Layer::ProcSubset) { whole_proc() } else { proc_of_processes() };
-    Ok([
-        ("dev/shm", mount::new("tmpfs", &job_tmpfs(spec.shm, slot), writable)?),
-        ("tmp", mount::new("tmpfs", &job_tmpfs(spec.tmp, slot), writable)?),
-        ("proc", proc?),
-    ])
+    let others = [
+        ("/dev/shm", mount::new("tmpfs", &job_tmpfs(spec.shm, slot), writable)?),
+        ("/tmp", mount::new("tmpfs", &job_tmpfs(spec.tmp, slot), writable)?),
+        ("/proc", proc?),
+    ];
+    trees.chain(others.map(|(inside, mount)| Ok((Path::new(inside), mount)))).collect()
 }
 
 /// Has `/tmp` and another directory be two of one file system, so that its bounds are those of both together.

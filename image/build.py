@@ -48,8 +48,8 @@ ABOUT = {
     "supervisor": {
         "title": "Cloister supervisor",
         "description": "Runs Cloister's jobs, each in a sandbox of its own; with the Python that they see, and doctor",
-        "crates": ["cloister-supervisor", "cloister-command", "cloister-zygote"],
-        "programs": ["cloister-supervisor", "cloister"],
+        "crates": ["cloister-supervisor", "cloister-engine", "cloister-command", "cloister-zygote"],
+        "programs": ["cloister-supervisor", "cloister-engine", "cloister"],
         "config": {
             "User": "0:0",
             "Env": ["PATH=/usr/bin"],

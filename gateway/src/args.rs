@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use cloister_program::SOCKET;
 use cloister_program::log::LogFormat;
 use cloister_program::{Completions, Man, Probe};
-use cloister_protocol::SOCKET;
 use ipnet::IpNet;
 
 /// Cloister's door to the network: validates, limits and forwards.

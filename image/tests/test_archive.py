@@ -49,7 +49,7 @@ def test_it_says_what_it_is_and_how_it_is_run(images):
 
 
 def test_there_is_no_program_but_ours_and_the_interpreter_of_jobs(image):
-    ours = {"gateway": {"cloister-gateway"}, "supervisor": {"cloister-supervisor", "cloister"}}[kind(image)]
+    ours = {"gateway": {"cloister-gateway"}, "supervisor": {"cloister-supervisor", "cloister-engine", "cloister"}}[kind(image)]
     entries = image.entries()
     executable = {path for path, entry in entries.items() if entry.isfile() and entry.mode & 0o111 and not path.startswith(PYTHON)}
     assert executable == {LOADER, *(f"usr/bin/{program}" for program in ours)}
@@ -137,7 +137,7 @@ def test_the_same_input_gives_the_same_bytes(images, elsewhere):
     """docs/deploy.md: "bit for bit the same from the same programs, tree and revision"."""
     programs = elsewhere / "programs"
     programs.mkdir()
-    for name in ("cloister", "cloister-supervisor", "cloister-gateway", "libcloister_zygote.so"):
+    for name in ("cloister", "cloister-supervisor", "cloister-engine", "cloister-gateway", "libcloister_zygote.so"):
         # Without its times and modes.
         shutil.copyfile(PROGRAMS / name, programs / name)
         (programs / name).chmod(0o700)

@@ -75,7 +75,9 @@ def status(podman, name):
 def test_neither_has_more_than_it_needs(pod):
     gateway, supervisor = status(pod.podman, "gateway"), status(pod.podman, "supervisor")
     assert set(gateway["Uid"].split()) == {"64510"} and int(gateway["CapEff"], 16) == int(gateway["CapBnd"], 16) == 0
-    assert int(supervisor["CapEff"], 16) == int(supervisor["CapBnd"], 16) == SIX
+    # In a user namespace of its own, where it is none of the container's ids.
+    assert int(supervisor["CapEff"], 16) == int(supervisor["CapBnd"], 16) == SIX and len(set(supervisor["Uid"].split())) == 1
+    assert int(supervisor["Uid"].split()[0]) > 65536
     for told in (gateway, supervisor):
         assert (told["NoNewPrivs"], told["Seccomp"]) == ("1", "2")
     for name in ("gateway", "supervisor"):

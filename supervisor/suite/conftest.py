@@ -19,7 +19,7 @@ import scientific as numeric
 from client import Client
 from host import Host, check_that_nothing_is_left
 from keys import KeyFile
-from service import INSTALLED, POLICY, PROFILES, Service, binary, host_processes, name_of, of_tree, running, standard_library
+from service import INSTALLED, JOBS, POLICY, PROFILES, Service, binary, host_processes, name_of, of_tree, running, standard_library
 
 
 def installed_policy():
@@ -44,7 +44,7 @@ class Installed:
         return dict(host_processes()).get(process)
 
     def job_processes(self):
-        return [pid for pid, uid in host_processes() if self.uid_base < uid < self.uid_base + 8192 and name_of(pid) != "parked"]
+        return [pid for pid, uid in host_processes() if self.uid_base < uid < self.uid_base + JOBS and name_of(pid) != "parked"]
 
     def __getattr__(self, name):
         pytest.skip(f"an installed service has no {name} for the tests to use")

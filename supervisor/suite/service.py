@@ -26,6 +26,8 @@ TREE = os.environ.get("CLOISTER_RUNTIME") or SHIPPED_TREE
 # For a policy of the tests' own: limits that are run into quickly.
 PROFILES = Path(__file__).with_name("profiles.toml").read_text()
 GATEWAY_ID = 64510
+# Of the shipped policy's ids, from its first on: those of launchers and jobs. The last is that of what serves.
+JOBS = 8191
 # An installed service that is tested instead of one of the tests' own.
 INSTALLED = os.environ.get("CLOISTER_URL")
 # Services that the tests have started and not stopped yet.
@@ -188,11 +190,16 @@ class Service:
 
     def job_processes(self):
         """Host processes that run as a job's id, but for the parked ones that wait for a request."""
-        return [pid for pid, uid in host_processes() if self.uid_base < uid < self.uid_base + 8192 and name_of(pid) != "parked"]
+        return [pid for pid, uid in host_processes() if self.uid_base < uid < self.uid_base + JOBS and name_of(pid) != "parked"]
 
     def holding(self):
         """Those of them whose script has said that it runs."""
         return [pid for pid in self.job_processes() if name_of(pid) == "holding"]
+
+    def monitor(self):
+        """What stays root beside the supervisor."""
+        [monitor] = [pid for pid in children(self.supervisor.pid) if command_of(pid)[1:] == ["monitor"]]
+        return monitor
 
     def id_of(self, process):
         """The host id that a process runs as."""
@@ -227,7 +234,7 @@ class Service:
 
     def processes(self):
         """Host processes of any id of this service: jobs, cells, launchers."""
-        return [pid for pid, uid in host_processes() if self.uid_base <= uid < self.uid_base + 8192]
+        return [pid for pid, uid in host_processes() if self.uid_base <= uid < self.uid_base + JOBS]
 
 
 def of_tree(text):
@@ -263,6 +270,15 @@ def name_of(pid):
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return ""
+
+
+def children(pid):
+    """The processes that one has started, by whichever of its threads: proc_pid_task(5)."""
+    return [int(child) for listed in Path(f"/proc/{pid}/task").glob("*/children") for child in listed.read_text().split()]
+
+
+def command_of(pid):
+    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
 
 
 def host_processes():

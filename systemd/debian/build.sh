@@ -43,7 +43,7 @@ for program in cloister cloister-gateway; do
 done
 completions cloister-supervisor "$programs/cloister" completions --program cloister-supervisor
 (cd "$stage" && ls man/*.1) >"$stage/debian/cloister.manpages"
-cp "$programs/libcloister_zygote.so" "$stage/lib"
+cp "$programs/cloister-engine" "$programs/libcloister_zygote.so" "$stage/lib"
 
 # The same archive from the same tree, which takes a while and seldom changes.
 if ! cmp -s "$tree/stamp" "$output/python.stamp"; then

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, State};
 use axum::response::Response;
-use cloister_protocol::{ErrorCode, JobId, READY_PATH};
+use cloister_program::READY_PATH;
+use cloister_protocol::{ErrorCode, JobId};
 
 use crate::api::app::App;
 use crate::api::refusal::{json, refuse, unready};

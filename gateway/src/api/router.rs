@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Extension;
 use axum::routing::{MethodFilter, get, on, post};
-use cloister_protocol::{EXECUTE_PATH, READY_PATH};
+use cloister_program::READY_PATH;
+use cloister_protocol::EXECUTE_PATH;
 
 use crate::admission::caller::Admission;
 use crate::api::app::App;

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
+use cloister_program::READY_PATH;
 use cloister_program::read_whole;
 use cloister_protocol::event::EVENT_STREAM;
 use cloister_protocol::{
     AWAY_HEADER, BUSY_HEADER, Busy, COUNTED_HEADER, EXECUTE_PATH, EXPLAIN_HEADER, ID_HEADER, JobId, KernelCount,
-    OUTCOME_HEADER, PROFILES_PATH, READY_PATH, RETURNS, RETURNS_WITHIN_HEADER, RUNTIME_HEADER, SESSION_HEADER,
-    SESSIONS_PATH, STATS_PATH, Stats, TENANT_HEADER, TIMING_HEADER, Tenant, WHOLE_HEADER,
+    OUTCOME_HEADER, PROFILES_PATH, RETURNS, RETURNS_WITHIN_HEADER, RUNTIME_HEADER, SESSION_HEADER, SESSIONS_PATH,
+    STATS_PATH, Stats, TENANT_HEADER, TIMING_HEADER, Tenant, WHOLE_HEADER,
 };
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER, TE};

@@ -33,7 +33,7 @@ pub(crate) fn check(tables: &Tables, problems: &mut Diagnostics) {
     inside::check(tables, problems);
 }
 
-/// Each slot, each parked child and each session needs an id of its own, and the launchers one. Of sessions that the file does
+/// Each slot, each parked child and each session needs an id of its own, the launchers one, and what serves one. Of sessions that the file does
 /// not speak of there are as many as then have one.
 fn ids(tables: &Tables, problems: &mut Diagnostics) {
     let supervisor = &tables.supervisor;
@@ -43,12 +43,14 @@ fn ids(tables: &Tables, problems: &mut Diagnostics) {
     let parked: u64 = warm.map(|values| u64::from(values.of(profile::WARM_PARKED))).sum();
     let said = supervisor.span(supervisor::SESSIONS);
     let sessions = said.map_or(0, |_| u64::from(supervisor.of(supervisor::SESSIONS)));
-    let needed = slots + parked + sessions + 1;
+    let needed = slots + parked + sessions + 2;
     if needed > count {
         let span =
             supervisor.span(supervisor::UID_COUNT).or_else(|| supervisor.span(supervisor::SLOTS)).unwrap_or(0..0);
         let also = if sessions > 0 { format!(", {sessions} sessions") } else { String::new() };
-        let message = format!("{slots} slots, {parked} parked children{also} and the launchers need {needed} ids");
+        let message = format!(
+            "{slots} slots, {parked} parked children{also}, the launchers and the supervisor need {needed} ids"
+        );
         let problem = Diagnostic::error(span, message, format!("the range has {count}"));
         let sessions = if sessions > 0 { ", sessions" } else { "" };
         problems.push(problem.help(format!("raise uid_count, or lower slots{sessions} or what is parked")));

@@ -86,12 +86,12 @@ impl Policy {
         self.profiles.iter().try_for_each(|(name, profile)| profile.check(name, &self.runtimes))
     }
 
-    /// Each slot, each parked child and each session needs an id of its own, and the launchers one.
+    /// Each slot, each parked child and each session needs an id of its own, the launchers one, and what serves one.
     fn check_ids(&self) -> Result<(), Unsound> {
         let Supervisor { uid_base, uid_count, slots, sessions, .. } = self.supervisor;
         let parked =
             self.profiles.values().filter_map(|profile| profile.warm.as_ref()).map(|warm| u64::from(warm.parked));
-        let needed = u64::from(slots) + u64::from(sessions) + parked.sum::<u64>() + 1;
+        let needed = u64::from(slots) + u64::from(sessions) + parked.sum::<u64>() + 2;
         let (base, count) = (u64::from(uid_base.0), u64::from(uid_count));
         let ids = base..base + count;
         let mut others = READERS.into_iter().chain([NOBODY]);

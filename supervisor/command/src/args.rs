@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use cloister_engine::link::launcher::SUBCOMMAND;
 use cloister_program::{Man, Shell};
-use cloister_supervisor::daemon::args::Common;
-use cloister_supervisor::link::launcher::SUBCOMMAND;
+use cloister_supervisor::args::Common;
 
 use crate::keys::Keys;
 use crate::layer::{Launcher, LayerName};

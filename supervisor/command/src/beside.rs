@@ -2,8 +2,8 @@
 
 use cloister_policy::Policy;
 
-use cloister_supervisor::daemon::claim::{Claim, ClaimError};
-use cloister_supervisor::daemon::needs::slot_count;
+use cloister_supervisor::claim::{Claim, ClaimError};
+use cloister_supervisor::needs::slot_count;
 
 /// Ids for a sandbox of an operator's own, behind those that a supervisor of this policy uses and beside all that are in
 /// use, and the policy with so many slots.

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use caps::{CapSet, Capability};
 use cloister_sandbox::cgroup::{Layout, Version};
-use cloister_supervisor::daemon::confine::KEPT;
-use cloister_supervisor::daemon::id_map::IdMap;
+use cloister_supervisor::confine::KEPT;
+use cloister_supervisor::id_map::IdMap;
 use nix::unistd::{AccessFlags, access};
 
 /// Where all of it is found.
@@ -54,7 +54,7 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// Reads it; before [`confine`](cloister_supervisor::daemon::confine::confine), which adds a filter.
+    /// Reads it; before [`confine`](cloister_supervisor::confine::confine), which adds a filter.
     #[must_use]
     pub fn look() -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();

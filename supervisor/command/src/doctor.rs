@@ -16,11 +16,13 @@ use crate::cause::{self, ANOTHER_HOST, Surroundings, is_filtered};
 use crate::error::Error;
 use crate::layer;
 use crate::policy::for_host;
-use cloister_supervisor::daemon::confine::{self, require_root};
-use cloister_supervisor::daemon::id_map::IdMap;
-use cloister_supervisor::daemon::needs::has_loopback;
-use cloister_supervisor::daemon::{canary, devices, start};
-use cloister_supervisor::link::event_loop::runtime;
+use cloister_engine::daemon::{canary, start};
+use cloister_engine::link::event_loop::runtime;
+use cloister_supervisor::confine::{self, require_root};
+use cloister_supervisor::devices;
+use cloister_supervisor::host::Host;
+use cloister_supervisor::id_map::IdMap;
+use cloister_supervisor::needs::has_loopback;
 
 /// One line of the table.
 struct Row {
@@ -54,7 +56,8 @@ pub fn doctor(arguments: &Doctor) -> Result<ExitCode, Error> {
             confine::confine(has_loopback(&policy))?;
         }
         rows.extend(runtime()?.block_on(async {
-            match start::start(&policy, &claim, &group, devices, guard).await {
+            let started = async { start::start(&policy, Host::own(&claim, &group, devices)?, guard).await };
+            match started.await {
                 Ok(mut engine) => {
                     let attempts = canary::all(&engine.pools()).await;
                     engine.drain().await;

@@ -3,13 +3,13 @@
 use std::io;
 use std::path::PathBuf;
 
+use cloister_engine::daemon::start::StartError;
+use cloister_engine::job::prepare_error::PrepareError;
+use cloister_engine::link::event_loop::NoEventLoop;
+use cloister_engine::link::launcher_error::LauncherError;
 use cloister_program::log::NoJournal;
-use cloister_supervisor::daemon::claim::ClaimError;
-use cloister_supervisor::daemon::confine::{NotConfined, NotRoot};
-use cloister_supervisor::daemon::start::StartError;
-use cloister_supervisor::job::prepare_error::PrepareError;
-use cloister_supervisor::link::event_loop::NoEventLoop;
-use cloister_supervisor::link::launcher_error::LauncherError;
+use cloister_supervisor::claim::ClaimError;
+use cloister_supervisor::confine::{NotConfined, NotRoot};
 
 use crate::policy::NoPolicy;
 

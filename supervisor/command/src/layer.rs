@@ -3,9 +3,9 @@
 //! The supervisor's parts know nothing of it: they start this program as a launcher, with arguments that are its own.
 
 use clap::{Args, ValueEnum};
+use cloister_engine::link::launcher::Guard;
 use cloister_sandbox::launcher::guard_weaker;
 use cloister_sandbox::weaker::{Layer, Weaker};
-use cloister_supervisor::link::launcher::Guard;
 
 /// Arguments of `launcher`: what its sandboxes lack.
 #[derive(Debug, Args)]

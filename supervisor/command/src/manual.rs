@@ -3,7 +3,7 @@
 
 use clap::{Command, CommandFactory};
 use cloister_program::Man;
-use cloister_supervisor::daemon::args::Arguments as Supervisor;
+use cloister_supervisor::args::Arguments as Supervisor;
 
 use crate::args::{Arguments, Completions, Program};
 use crate::said::Said;

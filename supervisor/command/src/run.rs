@@ -13,10 +13,12 @@ use crate::error::Error;
 use crate::layer::{self, LayerName};
 use crate::policy::for_host;
 use crate::script::read;
-use cloister_supervisor::daemon::confine::{self, require_root};
-use cloister_supervisor::daemon::needs::has_loopback;
-use cloister_supervisor::daemon::{devices, start};
-use cloister_supervisor::link::event_loop::runtime;
+use cloister_engine::daemon::start;
+use cloister_engine::link::event_loop::runtime;
+use cloister_supervisor::confine::{self, require_root};
+use cloister_supervisor::devices;
+use cloister_supervisor::host::Host;
+use cloister_supervisor::needs::has_loopback;
 
 /// Runs the script and prints its answer. Exit codes: 0 a result, 1 anything else.
 ///
@@ -51,7 +53,7 @@ pub fn run(arguments: &args::Run) -> Result<ExitCode, Error> {
         false => confine::confine(has_loopback(&policy))?,
     }
     runtime()?.block_on(async {
-        let mut engine = start::start(&policy, &claim, &group, devices, layer::without(without)).await?;
+        let mut engine = start::start(&policy, Host::own(&claim, &group, devices)?, layer::without(without)).await?;
         let id = JobId::random();
         let outcome = async {
             let place = engine.enter(Tenant::default()).await?;

@@ -12,19 +12,19 @@ use std::io::Write;
 mod body;
 #[cfg(feature = "daemon")]
 mod budget;
-#[cfg(feature = "daemon")]
+#[cfg(feature = "root")]
 pub mod log;
 #[cfg(feature = "manual")]
 mod manual;
 mod parse;
-#[cfg(feature = "daemon")]
+#[cfg(feature = "root")]
 mod probe;
 mod replace;
 #[cfg(feature = "daemon")]
 mod stop;
 #[cfg(feature = "daemon")]
 mod thread;
-#[cfg(feature = "daemon")]
+#[cfg(feature = "root")]
 mod trust;
 
 #[cfg(feature = "daemon")]
@@ -34,15 +34,21 @@ pub use budget::{Budget, Taken};
 #[cfg(feature = "manual")]
 pub use manual::{Completions, Man, Shell, completions};
 pub use parse::parse;
-#[cfg(feature = "daemon")]
+#[cfg(feature = "root")]
 pub use probe::Probe;
 pub use replace::replace_file;
 #[cfg(feature = "daemon")]
 pub use stop::Stop;
 #[cfg(feature = "daemon")]
 pub use thread::stand_behind;
-#[cfg(feature = "daemon")]
+#[cfg(feature = "root")]
 pub use trust::{Untrusted, changeable_above, open_policy};
+
+/// Where the supervisor listens and the gateway finds it, unless either is told otherwise.
+pub const SOCKET: &str = "/run/cloister/supervisor.sock";
+
+/// The path that answers 200 when jobs can run, on the gateway's listener and on the supervisor's socket.
+pub const READY_PATH: &str = "/readyz";
 
 /// Prints a program's output. A reader that goes away early, such as `head`, is no failure.
 pub fn print(text: &str) {

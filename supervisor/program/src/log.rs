@@ -31,6 +31,18 @@ pub struct NoJournal(io::Error);
 /// # Errors
 /// When there is no journal to write to.
 pub fn start(format: LogFormat, always: impl FnOnce(Targets) -> Targets) -> Result<(), NoJournal> {
+    begin(None, format, always)
+}
+
+/// The same under another name than the program's own.
+///
+/// # Errors
+/// When there is no journal to write to.
+pub fn start_as(name: &str, format: LogFormat, always: impl FnOnce(Targets) -> Targets) -> Result<(), NoJournal> {
+    begin(Some(name), format, always)
+}
+
+fn begin(name: Option<&str>, format: LogFormat, always: impl FnOnce(Targets) -> Targets) -> Result<(), NoJournal> {
     let asked = std::env::var("CLOISTER_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
     let filter = always(asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO)));
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
@@ -39,6 +51,10 @@ pub fn start(format: LogFormat, always: impl FnOnce(Targets) -> Targets) -> Resu
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
         LogFormat::Journal => {
             let journal = tracing_journald::layer().map_err(NoJournal)?;
+            let journal = match name {
+                Some(name) => journal.with_syslog_identifier(name.to_owned()),
+                None => journal,
+            };
             journal.with_field_prefix(Some("CLOISTER".to_owned())).boxed()
         }
     };

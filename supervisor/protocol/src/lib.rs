@@ -130,9 +130,6 @@ pub const RETURNED: &str = "returned";
 /// and of that apart `wait` for its calls of tools.
 pub const TIMING_HEADER: &str = "server-timing";
 
-/// Where the supervisor listens and the gateway finds it, unless either is told otherwise.
-pub const SOCKET: &str = "/run/cloister/supervisor.sock";
-
 /// The path that runs a job, on the gateway's listener and on the supervisor's socket alike.
 pub const EXECUTE_PATH: &str = "/execute";
 
@@ -156,9 +153,6 @@ pub const EXPORT: &str = "export";
 
 /// What follows it where its cells alone are, without its files.
 pub const CELLS: &str = "cells";
-
-/// The path that answers 200 when jobs can run, on the gateway's listener and on the supervisor's socket.
-pub const READY_PATH: &str = "/readyz";
 
 /// The path that answers with [`Stats`], on the supervisor's socket alone.
 pub const STATS_PATH: &str = "/stats";

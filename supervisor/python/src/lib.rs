@@ -16,9 +16,6 @@ pub const SESSIONS: &str = include_str!(concat!(env!("OUT_DIR"), "/sessions.py")
 /// The Python half of a zygote.
 const ZYGOTE: &str = include_str!(concat!(env!("OUT_DIR"), "/zygote.py"));
 
-/// The file that the native half of a zygote is in.
-pub const ZYGOTE_LIBRARY: &str = "libcloister_zygote.so";
-
 /// Isolated from variables, user and working directory; text is UTF-8; no bytecode is written; the program is an argument.
 const FLAGS: [&str; 5] = ["-I", "-X", "utf8", "-B", "-c"];
 

@@ -37,10 +37,19 @@ pub(crate) const SYSCTLS: &str = "/lower/user";
 /// # Errors
 /// The map that could not be written.
 pub fn map_ids(child: nix::unistd::Pid, range: IdRange) -> Result<()> {
+    map_all(child, &[(crate::spec::Uid(0), range)])
+}
+
+/// Maps a process's ids, of users and groups alike, to several ranges, each from its first id inside up.
+///
+/// # Errors
+/// The map that could not be written.
+pub fn map_all(process: nix::unistd::Pid, ranges: &[(crate::spec::Uid, IdRange)]) -> Result<()> {
+    let line = |(inside, range): &(crate::spec::Uid, IdRange)| format!("{inside} {} {}\n", range.base, range.count);
+    let lines: String = ranges.iter().map(line).collect();
     for map in ["gid_map", "uid_map"] {
-        let path = format!("/proc/{child}/{map}");
-        std::fs::write(&path, format!("0 {} {}\n", range.base, range.count))
-            .doing(|| format!("write {path} (0 {} {})", range.base, range.count))?;
+        let path = format!("/proc/{process}/{map}");
+        std::fs::write(&path, &lines).doing(|| format!("write {path} ({})", lines.trim_end().replace('\n', ", ")))?;
     }
     Ok(())
 }

@@ -2,14 +2,16 @@
 //!
 //! What hangs on an inode is everybody's who can open it: record locks and `flock`, by which a job would reach other jobs
 //! and the host's programs. So no two slots share a node, and none is the host's. They lie in `/dev`, the one place of a
-//! host where nodes are sure to work, below the name of the control group, and live as long as their owner.
+//! host where nodes are sure to work, below the name of the control group, and live as long as their owner. The host's other
+//! accounts have no business with any of them: only root, and who serves the jobs, may pass to them.
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
+use cloister_terms::Uid;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag, mknod};
 
@@ -37,13 +39,17 @@ const PLACE: &str = "/dev/cloister";
 /// How often the place is made again that another, who was the last to leave, has just removed.
 const TRIES: u32 = 100;
 
-/// As many sets of nodes as slots may be numbered, each a directory named after its slot. Removed when dropped.
+/// Where in an owner's directory all sets are.
+const SETS: &str = "slots";
+
+/// As many sets of nodes as slots may be numbered, each a directory named after its slot. Their owner removes them when this is
+/// dropped.
 #[derive(Debug)]
 pub struct Devices {
     directory: PathBuf,
     sets: u32,
-    /// Let go of last, when nothing is left to be taken for another's.
-    _hold: Hold,
+    /// Of their owner. Let go of last, when nothing is left to be taken for another's.
+    hold: Option<Hold>,
 }
 
 /// What jobs have for devices.
@@ -71,12 +77,13 @@ impl Devices {
     }
 
     fn make_in(place: &Path, name: &str, sets: u32) -> Result<Self> {
-        let hold = hold(place, name)?;
+        let (hold, own) = (hold(place, name)?, place.join(name));
         // From here on, whatever fails, the directory goes again.
-        let devices = Self { directory: place.join(name), sets, _hold: hold };
-        empty(&devices.directory)?;
-        // The host's other accounts have no business with any of them.
-        permit(place, 0o700)?;
+        let devices = Self { directory: own.join(SETS), sets, hold: Some(hold) };
+        empty(&own)?;
+        permit(place, 0o711)?;
+        permit(&own, 0o710)?;
+        make_directory(&devices.directory)?;
         open_to_all(&devices.directory)?;
         let nodes = host_nodes()?;
         for number in 0..sets {
@@ -86,6 +93,40 @@ impl Devices {
         let first = devices.directory.join("0").join(NODES[0]);
         fs::File::open(&first).doing(|| format!("open {}", first.display()))?;
         Ok(devices)
+    }
+
+    /// Those that another process has made and owns.
+    #[must_use]
+    pub fn of(directory: PathBuf, sets: u32) -> Self {
+        Self { directory, sets, hold: None }
+    }
+
+    /// Lets another use them beside root.
+    ///
+    /// # Errors
+    /// The call that failed.
+    pub fn let_in(&self, other: Uid) -> Result<()> {
+        let own = self.directory.parent().unwrap_or(&self.directory);
+        chown(own, None, Some(other.0)).doing(|| format!("chown {}", own.display()))
+    }
+
+    /// What keeps others from taking their name, for as long as that is open.
+    #[must_use]
+    pub fn hold(&self) -> Option<BorrowedFd<'_>> {
+        self.hold.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Removes them.
+    ///
+    /// # Errors
+    /// The call that failed.
+    pub fn remove(&self) -> Result<()> {
+        let Some(own) = self.directory.parent() else { return Ok(()) };
+        empty(own)?;
+        fs::remove_dir(own).doing(|| format!("rmdir {}", own.display()))?;
+        // The last to leave; while others are there, this is refused.
+        let _ = own.parent().map(fs::remove_dir);
+        Ok(())
     }
 
     /// The directory of all sets.
@@ -103,16 +144,13 @@ impl Devices {
 
 impl Drop for Devices {
     fn drop(&mut self) {
-        let removed = empty(&self.directory)
-            .and_then(|()| fs::remove_dir(&self.directory).doing(|| format!("rmdir {}", self.directory.display())));
-        // The last to leave; while others are there, this is refused.
-        if let (Ok(()), Some(place)) = (removed, self.directory.parent()) {
-            let _ = fs::remove_dir(place);
+        if self.hold.is_some() {
+            let _ = self.remove();
         }
     }
 }
 
-/// Opens the directory of all sets, which takes the host's root's id, for who then copies its mount.
+/// Opens the directory of all sets, which takes the id of who made them or serves the jobs, for who then copies its mount.
 ///
 /// # Errors
 /// The call that failed.
@@ -193,6 +231,7 @@ mod tests {
     fn each_set_is_of_its_own_and_all_are_gone_with_their_owner() {
         let place = std::env::temp_dir().join(format!("cloister-devices-{}", std::process::id()));
         let group = place.join("group");
+        let sets = group.join("slots");
         fs::create_dir_all(group.join("7/left")).expect("writable");
         let made = Devices::make_in(&place, "group", 2);
         let Ok(devices) = made else {
@@ -201,13 +240,14 @@ mod tests {
             assert!(!place.exists(), "what was begun is gone");
             return;
         };
-        assert_eq!(fs::read_dir(&group).expect("made").count(), 2, "what an earlier life left is gone");
-        let inode = |set: &str| std::os::unix::fs::MetadataExt::ino(&fs::metadata(group.join(set)).expect("made"));
+        assert_eq!(fs::read_dir(&sets).expect("made").count(), 2, "what an earlier life left is gone");
+        let inode = |set: &str| std::os::unix::fs::MetadataExt::ino(&fs::metadata(sets.join(set)).expect("made"));
         assert_ne!(inode("0/null"), inode("1/null"));
-        assert_eq!(devices.directory(), group);
+        assert_eq!(devices.directory(), sets);
+        assert!(!group.join("7").exists());
         let second = Devices::make_in(&place, "group", 1).expect_err("taken").to_string();
         assert!(second.contains("--cgroup"), "{second}");
-        assert!(group.join("1/urandom").exists(), "nothing of a living one's is touched");
+        assert!(sets.join("1/urandom").exists(), "nothing of a living one's is touched");
         drop(devices);
         assert!(!place.exists());
     }

@@ -6,6 +6,7 @@
 //! process of a PID namespace, so its death is the death of every sandbox below it, and it is killed
 //! by the kernel when the supervisor dies.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
@@ -20,12 +21,12 @@ use crate::error::{Context, Error, Result};
 use crate::forker::{Event, FAILED, Forker, Started, fork_plain, report_failure};
 use crate::kept::Kept;
 use crate::library::Library;
-use crate::overlay::{self, Tree};
+use crate::overlay::Tree;
 use crate::program::{self, Program};
 use crate::spec::Slot;
 use crate::sys::{self, Forked};
 use crate::weaker::{Layer, Plan, Weaker};
-use crate::wire::{self, IntoCgroup, Notice, Order, Span, Wire, exactly};
+use crate::wire::{self, Brought, IntoCgroup, Notice, Order, Span, Wire, exactly};
 use crate::{cell, credentials, devices, limits, process_ids, root, zygote_place};
 
 /// The namespaces that a launcher is born into. Not a cgroup namespace: where those bound what was
@@ -64,7 +65,7 @@ pub fn guard_weaker(weaker: Weaker) -> Result<()> {
     }
     // SAFETY: the supervisor passes its control socket as our standard input; nothing else owns it.
     let wire = Wire::from_fd(unsafe { OwnedFd::from_raw_fd(libc::STDIN_FILENO) });
-    let Some((Order::SetUp(spec, ids), fds)) = wire.receive().doing(|| "receive the profile")? else {
+    let Some((Order::SetUp(spec, ids, brought), fds)) = wire.receive().doing(|| "receive the profile")? else {
         return Err(Error::Peer("the supervisor sent no profile".to_owned()));
     };
     let (mut mapped, mut tell_mapped) = io::pipe().doing(|| "pipe")?;
@@ -75,7 +76,8 @@ pub fn guard_weaker(weaker: Weaker) -> Result<()> {
     match forked.inspect_err(|error| tell_failure(&wire, error))? {
         Forked::Child => {
             drop(tell_mapped);
-            let ended = mapped.read_exact(&mut [0]).doing(|| "wait for ids").and_then(|()| run(&wire, spec, fds));
+            let ended =
+                mapped.read_exact(&mut [0]).doing(|| "wait for ids").and_then(|()| run(&wire, spec, (brought, fds)));
             let ended = ended.inspect_err(|error| tell_failure(&wire, error));
             sys::exit_now(i32::from(ended.is_err()));
         }
@@ -95,14 +97,15 @@ fn tell_failure(wire: &Wire, error: &Error) {
     let _ = wire.send(&Notice::failed(None, error), &[]);
 }
 
-fn run(wire: &Wire, spec: Plan, mut fds: Vec<OwnedFd>) -> Result<()> {
+fn run(wire: &Wire, spec: Plan, (brought, fds): (Brought, Vec<OwnedFd>)) -> Result<()> {
     die_with_parent()?;
     wire::announce(wire)?;
-    // Still with the host's root's id, whose files they are.
-    let interpreter = overlay::open_interpreter(&spec);
+    // Still with the id of who started this, who may pass to them.
     let devices = devices::open(&spec)?;
+    let mut fds = fds.into_iter();
     // An interpreter can do without.
-    let library = fds.pop().and_then(|library| Library::copy(library).ok());
+    let library = brought.library.then(|| fds.next()).flatten().and_then(|library| Library::copy(library).ok());
+    let interpreter = brought.interpreter.then(|| fds.next()).flatten().map(File::from);
     credentials::become_namespace_root()?;
     // The change of ids cleared it: prctl(2), PR_SET_PDEATHSIG.
     die_with_parent()?;

@@ -34,12 +34,12 @@ const PROGRAM: &str = "/lower/program/interpreter";
 /// Opens the profile's interpreter as the host has it, if that is for others to run and not to read, so that no
 /// process that runs it can be looked into: `execve(2)`, `PR_SET_DUMPABLE`.
 #[must_use]
-pub fn open_interpreter(spec: &Spec) -> Option<fs::File> {
-    let mut path = PathBuf::from(spec.command.first()?);
+pub fn open_interpreter(interpreter: &Path, mounts: &[Mount]) -> Option<fs::File> {
+    let mut path = interpreter.to_owned();
     // The links lead from place to place as a job sees them.
     for _ in 0..8 {
         let shown = |mount: &&Mount| path.starts_with(&mount.inside);
-        let mount = spec.mounts.iter().filter(shown).max_by_key(|mount| mount.inside.as_os_str().len())?;
+        let mount = mounts.iter().filter(shown).max_by_key(|mount| mount.inside.as_os_str().len())?;
         let host = mount.host.join(path.strip_prefix(&mount.inside).ok()?);
         match fs::read_link(&host) {
             Ok(target) => path = path.parent()?.join(target),

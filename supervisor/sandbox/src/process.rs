@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use cloister_terms::Uid;
+
 use crate::error::{Context, Result};
 
 /// How ready the kernel is to end the processes of a session that runs, where memory is used up: far readier than a
@@ -24,6 +26,20 @@ pub fn number(process: BorrowedFd<'_>) -> Option<u32> {
 pub fn number_inside(number: u32) -> Option<u32> {
     let told = fs::read_to_string(format!("/proc/{number}/status")).ok()?;
     told.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_whitespace().last()?.parse().ok()
+}
+
+/// The process that has started this one, or that has taken it in: `proc_pid_stat(5)`.
+#[must_use]
+pub fn parent(number: u32) -> Option<u32> {
+    let told = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
+    told.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// The host id that a process runs as: `Uid` of `proc_pid_status(5)`.
+#[must_use]
+pub fn owner(number: u32) -> Option<Uid> {
+    let told = fs::read_to_string(format!("/proc/{number}/status")).ok()?;
+    told.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().next()?.parse().ok().map(Uid)
 }
 
 /// Tells the kernel how ready to be to end a process where memory is used up; what it starts inherits that.

@@ -24,9 +24,8 @@ const MOST_FDS: usize = 16;
 /// What the supervisor asks for.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Order {
-    /// First of all: the profile. Carries the library that a cold job's interpreter loads, if it loads one. Answered by
-    /// [`Notice::Ready`].
-    SetUp(Box<Spec>, IdRange),
+    /// First of all: the profile, with what is carried. Answered by [`Notice::Ready`].
+    SetUp(Box<Spec>, IdRange, Brought),
     /// First of all to a zygote: the profile, [as it is inside](Spec::inside). Answered by [`Notice::Ready`].
     Serve(Box<Spec>),
     /// Build a cell for the slot. Answered by [`Notice::Cell`].
@@ -46,6 +45,15 @@ pub enum Order {
     Grow(Vec<String>, u64),
     /// Say that orders are still carried out. Answered by [`Notice::Pong`].
     Ping,
+}
+
+/// What the first order to a launcher carries, in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brought {
+    /// The library that a cold job's interpreter loads.
+    pub library: bool,
+    /// The interpreter, where only root may read it.
+    pub interpreter: bool,
 }
 
 /// What a process is to serve, which bounds the CPU time that the kernel lets it have by itself.

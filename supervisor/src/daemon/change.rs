@@ -6,12 +6,12 @@ use cloister_terms::{Policy, Supervisor};
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::daemon::canary;
-use crate::daemon::needs::{has_loopback, slots_beside, slots_of_sessions};
-use crate::daemon::open_files::open_files;
 use crate::daemon::start::{PARK_TIME, StartError, start_pool};
 use crate::door::engine::Engine;
 use crate::door::in_force::{InForce, Pools};
 use crate::pool::ground::Ground;
+use cloister_supervisor::needs::{has_loopback, slots_beside, slots_of_sessions};
+use cloister_supervisor::open_files::open_files;
 
 /// What a reload did.
 #[derive(Debug)]

@@ -1,15 +1,14 @@
 //! Reload: at each SIGHUP, and where it is asked for at each change, the policy file is read again and put in force, whole or
 //! not at all.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cloister_program::open_policy;
+use cloister_supervisor::powers::{NotRead, Powers};
 use cloister_terms::Policy;
 use tokio::signal::unix::Signal;
 
 use crate::daemon::change::{Reloaded, change};
-use crate::daemon::reader::{NoPolicy, Reader};
 use crate::daemon::start::StartError;
 use crate::daemon::watched::Watched;
 use crate::door::engine::Engine;
@@ -20,7 +19,7 @@ use crate::door::server::Server;
 #[derive(Debug, thiserror::Error)]
 enum ReloadError {
     #[error(transparent)]
-    Policy(#[from] NoPolicy),
+    Policy(#[from] NotRead),
     #[error("reading the policy panicked, which is a bug of ours")]
     Panicked,
     #[error(transparent)]
@@ -31,7 +30,7 @@ impl ReloadError {
     /// For anyone who can reach `/readyz`: what kind of thing is wrong. The log has the rest.
     fn in_public(&self) -> &'static str {
         match self {
-            Self::Policy(why) if why.is_of_the_file() => {
+            Self::Policy(why) if why.is_of_the_file => {
                 "the policy file cannot be read or has mistakes; the supervisor's log tells which"
             }
             Self::Policy(_) | Self::Panicked => "the policy could not be read; the supervisor's log tells why",
@@ -77,9 +76,9 @@ impl Reasons {
 
 /// Reads the file again at each of the reasons, for ever. Those that come while one is dealt with make one more
 /// reload together: a [`Signal`] remembers that it came, not how often.
-pub async fn at_each(mut reasons: Reasons, engine: Arc<Engine>, server: Arc<Server>, source: Source) {
+pub async fn at_each(mut reasons: Reasons, engine: Arc<Engine>, server: Arc<Server>, path: PathBuf) {
     while reasons.next().await.is_some() {
-        server.set_reload(match reload(&engine, &source).await {
+        server.set_reload(match reload(&engine, &path).await {
             Ok(done) => {
                 tell(&done);
                 (!done.needs_restart.is_empty()).then_some(ReloadState::NeedsRestart(done.needs_restart))
@@ -93,36 +92,17 @@ pub async fn at_each(mut reasons: Reasons, engine: Arc<Engine>, server: Arc<Serv
     }
 }
 
-async fn reload(engine: &Engine, source: &Source) -> Result<Reloaded, ReloadError> {
-    tracing::info!(path = %source.path.display(), "reload: reading the policy again");
-    Ok(change(engine, &source.read().await?).await?)
+async fn reload(engine: &Engine, path: &Path) -> Result<Reloaded, ReloadError> {
+    tracing::info!(path = %path.display(), "reload: reading the policy again");
+    let policy = read(&engine.ground().powers).await?;
+    Ok(change(engine, &policy).await?)
 }
 
-/// Where the policy comes from.
-#[derive(Debug)]
-pub struct Source {
-    /// Its file.
-    pub path: PathBuf,
-    /// Who reads it.
-    pub reader: Reader,
-}
-
-impl Source {
-    /// Opens the file and takes in what it comes to beside the event loop: neither a file system that hangs nor a long
-    /// policy keeps a request waiting.
-    async fn read(&self) -> Result<Policy, ReloadError> {
-        let path = self.path.clone();
-        let file = beside(move || Ok(open_policy(&path)?)).await?;
-        let answer = self.reader.read(file, &self.path).await?;
-        beside(move || answer.policy()).await
-    }
-}
-
-/// Does something beside the event loop.
-async fn beside<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, NoPolicy> + Send + 'static,
-) -> Result<T, ReloadError> {
-    Ok(tokio::task::spawn_blocking(work).await.map_err(|_| ReloadError::Panicked)??)
+/// Has the file opened and read by the monitor, and takes in what it comes to, beside the event loop: neither a file system that
+/// hangs nor a long policy keeps a request waiting.
+async fn read(powers: &Arc<Powers>) -> Result<Policy, ReloadError> {
+    let powers = Arc::clone(powers);
+    Ok(tokio::task::spawn_blocking(move || powers.policy()).await.map_err(|_| ReloadError::Panicked)??)
 }
 
 fn tell(done: &Reloaded) {

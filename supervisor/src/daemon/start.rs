@@ -3,14 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloister_sandbox::cgroup::Tree;
-use cloister_sandbox::devices::Devices;
 use cloister_terms::{Policy, Profile};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::daemon::claim::Claim;
-use crate::daemon::needs::{has_loopback, slot_count, slots_of_sessions};
 use crate::door::engine::Engine;
 use crate::door::in_force::{InForce, Pools};
 use crate::job::slots::Slots;
@@ -18,6 +14,8 @@ use crate::link::launcher::Guard;
 use crate::link::launcher_error::LauncherError;
 use crate::pool::Pool;
 use crate::pool::ground::Ground;
+use cloister_supervisor::host::Host;
+use cloister_supervisor::needs::{has_loopback, slot_count, slots_of_sessions};
 
 /// How long a changed profile may take to park its children before a reload is given up.
 pub const PARK_TIME: Duration = Duration::from_secs(60);
@@ -79,27 +77,33 @@ pub enum StartError {
 }
 
 /// Prepares control groups, slots and a launcher for each profile. Nothing is served before that has succeeded for all.
-/// The claim is to outlive what is started, so that nobody else has the ids before nothing runs with them.
+/// What keeps the host's ids is to outlive what is started, so that nobody else has them before nothing runs with them.
 ///
 /// # Errors
 /// The first step that failed.
-pub async fn start(
-    policy: &Policy,
-    claim: &Claim,
-    group: &str,
-    devices: Option<Devices>,
-    guard: Guard,
-) -> Result<Engine, StartError> {
-    let (ids, tree) = (claim.ids(), Arc::new(Tree::create(group)?));
-    tree.delegate_to(ids.base)?;
+pub async fn start(policy: &Policy, host: Host, guard: Guard) -> Result<Engine, StartError> {
+    let Host { ids, tree, devices, library, powers } = host;
+    let tree = Arc::new(tree);
     if slots_of_sessions(policy) > 0 {
         tree.require_freezer()?;
     }
-    let slots = Arc::new(Slots::new(Arc::clone(&tree), ids, devices.as_ref(), slot_count(policy))?);
+    let slots =
+        Arc::new(Slots::new((Arc::clone(&tree), Arc::clone(&powers)), ids, devices.as_ref(), slot_count(policy))?);
     let beside = Arc::new(Semaphore::new(processors()));
     let devices = devices.map(Arc::new);
     let loopback = has_loopback(policy);
-    let ground = Ground { ids, slots, tree, guard, devices, loopback, beside, warmth: Arc::default() };
+    let ground = Ground {
+        ids,
+        slots,
+        tree,
+        guard,
+        devices,
+        loopback,
+        beside,
+        warmth: Arc::default(),
+        library: Arc::new(library),
+        powers,
+    };
     let pools = start_all(policy, &ground).await?;
     let in_force = InForce::new(pools, policy.digest.clone(), policy.supervisor.clone());
     Ok(Engine::new(in_force, ground))

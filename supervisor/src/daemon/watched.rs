@@ -5,9 +5,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -18,14 +16,11 @@ use crate::link::event_loop;
 pub struct Watched(AsyncFd<OwnedFd>);
 
 impl Watched {
-    /// Watches from now on. Asked for on an event loop.
+    /// The watch that there is. Asked for on an event loop.
     ///
     /// # Errors
-    /// What the kernel refuses: watches are counted for each user.
-    pub fn directory_of(file: &Path) -> io::Result<Self> {
-        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        let directory = file.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        inotify::add_watch(&inotify, directory, WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR)?;
+    /// The event loop's refusal.
+    pub fn new(inotify: OwnedFd) -> io::Result<Self> {
         Ok(Self(event_loop::watch(inotify)?))
     }
 

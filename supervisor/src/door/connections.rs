@@ -17,8 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::Sleep;
 
-/// Connections beside those of requests that run or wait: kept ones, and questions.
-pub const SPARE: usize = 256;
+pub use cloister_supervisor::open_files::SPARE;
 
 /// How long a peer may take nothing of what it is sent. The gateway has a shorter patience with its clients.
 const WRITE_TIME: Duration = Duration::from_secs(120);

@@ -20,6 +20,5 @@ pub(crate) mod server;
 pub(crate) mod session_requests;
 pub mod sessions;
 pub(crate) mod shares;
-pub(crate) mod socket;
 pub(crate) mod streamed;
 pub(crate) mod timing;

@@ -1,12 +1,14 @@
 //! The supervisor's door: HTTP/1.1 on a Unix socket, for the gateway and root alone.
 
 use std::convert::Infallible;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use cloister_program::READY_PATH;
 use cloister_protocol::{
-    AWAY_HEADER, EXECUTE_PATH, ErrorCode, JobId, PROFILES_PATH, READY_PATH, RETURNS, SESSIONS_PATH, STATS_PATH,
+    AWAY_HEADER, EXECUTE_PATH, ErrorCode, JobId, PROFILES_PATH, RETURNS, SESSIONS_PATH, STATS_PATH,
 };
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
@@ -134,7 +136,7 @@ impl Server {
 
     /// Checks who is at the other end: `unix(7)`, `SO_PEERCRED`.
     fn admit(&self, stream: &UnixStream) -> Result<(), u32> {
-        let peer = stream.peer_cred().map(|peer| peer.uid()).unwrap_or(u32::MAX);
+        let peer = self.engine.ground().powers.peer(stream.as_fd()).unwrap_or(u32::MAX);
         if peer == 0 || self.peers.contains(&peer) { Ok(()) } else { Err(peer) }
     }
 

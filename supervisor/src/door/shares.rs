@@ -6,8 +6,7 @@ use std::time::Duration;
 use cloister_protocol::Tenant;
 use tokio::sync::oneshot::{self, Receiver, Sender};
 
-/// How many answers may be unread at once while there is room in bytes: each has a connection.
-pub const MOST_UNREAD: u32 = 1024;
+pub use cloister_supervisor::open_files::MOST_UNREAD;
 
 /// The part of what may be unread, in answers and in bytes, that one tenant may hold and still be let in.
 const TENANTS_PART: u64 = 8;

@@ -127,6 +127,14 @@ impl Cell {
         self.inner.as_mut().expect("taken only by drop").0.cgroup.be_freezable(first)
     }
 
+    /// Tells the kernel how ready to be to end a process of it where memory is used up.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn set_order_of_going(&self, process: u32, adjustment: i16) -> cloister_sandbox::Result<()> {
+        self.slots.powers.set_order_of_going(process, adjustment)
+    }
+
     /// From now on what is used is counted from nothing. The CPU time that was used until now.
     ///
     /// # Errors

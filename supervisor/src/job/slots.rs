@@ -15,6 +15,7 @@ use cloister_sandbox::Context;
 use cloister_sandbox::cgroup::{SlotCgroup, Tree};
 use cloister_sandbox::devices::Devices;
 use cloister_sandbox::spec::{IdRange, Slot};
+use cloister_supervisor::powers::Powers;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::job::locks::LockWatch;
@@ -38,6 +39,8 @@ pub struct Slots {
     pub locks: LockWatch,
     // Last, so that the slots' groups are gone when the tree is removed.
     tree: Arc<Tree>,
+    /// Who does what takes root.
+    pub powers: Arc<Powers>,
 }
 
 #[derive(Debug, Default)]
@@ -97,7 +100,7 @@ impl Slots {
     /// # Errors
     /// The group that could not be made.
     pub fn new(
-        tree: Arc<Tree>,
+        (tree, powers): (Arc<Tree>, Arc<Powers>),
         ids: IdRange,
         devices: Option<&Devices>,
         number: u32,
@@ -106,7 +109,7 @@ impl Slots {
         let permits = Arc::new(Semaphore::new(0));
         let of_ids = ids.count.saturating_sub(1);
         let numbers = devices.map_or(of_ids, |devices| devices.sets().min(of_ids));
-        let slots = Self { stock: Mutex::default(), permits, ids, numbers, locks, tree };
+        let slots = Self { stock: Mutex::default(), permits, ids, numbers, locks, tree, powers };
         slots.resize(number)?;
         Ok(slots)
     }

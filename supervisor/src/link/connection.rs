@@ -1,7 +1,7 @@
 //! A wire to a launcher or a zygote: gives it orders and hands its answers to those who wait for them.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,12 +36,7 @@ impl Connection {
     ///
     /// # Errors
     /// What the other end could not do.
-    pub async fn open(
-        wire: Wire,
-        first: &Order,
-        carried: Option<BorrowedFd<'_>>,
-        within: Duration,
-    ) -> Result<Self, LauncherError> {
+    pub async fn open(wire: Wire, first: &Order, carried: &[OwnedFd], within: Duration) -> Result<Self, LauncherError> {
         rustix::io::ioctl_fionbio(&wire, true).map_err(io::Error::from)?;
         let (wire, replies) = (Arc::new(watch(wire)?), Arc::<Replies>::default());
         let holds = Holds::default();

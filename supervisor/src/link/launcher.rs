@@ -1,11 +1,11 @@
 //! The supervisor's handle on a launcher and on the zygotes that it starts.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::process::Stdio;
 use std::time::Duration;
 
 use cloister_sandbox::spec::{IdRange, Spec};
-use cloister_sandbox::wire::{Order, Wire};
+use cloister_sandbox::wire::{Brought, Order, Wire};
 use tokio::process::{Child, Command};
 
 use crate::link::connection::Connection;
@@ -34,6 +34,15 @@ impl Guard {
     }
 }
 
+/// What a launcher is started with.
+#[derive(Debug, Default)]
+pub struct Brings {
+    /// What its cold jobs load.
+    pub library: Option<OwnedFd>,
+    /// The interpreter, where only root may read it.
+    pub interpreter: Option<OwnedFd>,
+}
+
 /// How long a launcher may take to confine itself.
 const LAUNCHER_TIME: Duration = Duration::from_secs(30);
 
@@ -53,7 +62,7 @@ pub struct Launcher {
 
 impl Launcher {
     /// Starts a launcher and waits until it is confined. `adopt` is given the process id before
-    /// anything is started below it; `library` is what its cold jobs load.
+    /// anything is started below it.
     ///
     /// # Errors
     /// What the launcher could not do.
@@ -61,7 +70,7 @@ impl Launcher {
         guard: &Guard,
         spec: Spec,
         ids: IdRange,
-        library: Option<BorrowedFd<'_>>,
+        brings: Brings,
         adopt: impl FnOnce(u32) -> cloister_sandbox::Result<()>,
     ) -> Result<Self, LauncherError> {
         let (ours, theirs) = Wire::pair()?;
@@ -75,7 +84,11 @@ impl Launcher {
             .spawn()?;
         let pid = guard.id().ok_or(LauncherError::Dead)?;
         adopt(pid)?;
-        let connection = Connection::open(ours, &Order::SetUp(Box::new(spec), ids), library, LAUNCHER_TIME).await?;
+        let Brings { library, interpreter } = brings;
+        let brought = Brought { library: library.is_some(), interpreter: interpreter.is_some() };
+        let fds: Vec<_> = [library, interpreter].into_iter().flatten().collect();
+        let first = Order::SetUp(Box::new(spec), ids, brought);
+        let connection = Connection::open(ours, &first, &fds, LAUNCHER_TIME).await?;
         Ok(Self { connection, pid, _guard: guard })
     }
 
@@ -131,7 +144,7 @@ pub async fn grow(
 /// Waits until the zygote at the other end has imported what it should.
 async fn imported(ours: Wire, spec: Spec, within: Duration) -> Result<Connection, LauncherError> {
     let serve = Order::Serve(Box::new(spec.inside()));
-    Connection::open(ours, &serve, None, within).await.map_err(|error| match error {
+    Connection::open(ours, &serve, &[], within).await.map_err(|error| match error {
         LauncherError::Dead | LauncherError::Io(_) => {
             LauncherError::Refused("the interpreter ended while it imported".to_owned())
         }

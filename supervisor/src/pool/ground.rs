@@ -5,6 +5,8 @@ use std::sync::Arc;
 use cloister_sandbox::cgroup::Tree;
 use cloister_sandbox::devices::Devices;
 use cloister_sandbox::spec::IdRange;
+use cloister_supervisor::library::Library;
+use cloister_supervisor::powers::Powers;
 use tokio::sync::Semaphore;
 
 use crate::job::slots::Slots;
@@ -30,4 +32,8 @@ pub struct Ground {
     pub beside: Arc<Semaphore>,
     /// What is kept for what scripts are seen to import.
     pub warmth: Arc<Warmth>,
+    /// The native library of interpreters.
+    pub library: Arc<Library>,
+    /// Who does what takes root. Last, for what was made goes with it.
+    pub powers: Arc<Powers>,
 }

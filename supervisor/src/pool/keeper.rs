@@ -1,20 +1,20 @@
 //! Keeps what the jobs of a profile are forked from: its launcher, and its zygote if it has one. Whatever of these dies
 //! is started again when next needed; a zygote whose time is up goes on until another is there.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use cloister_python::ZYGOTE_LIBRARY;
 use cloister_sandbox::cgroup::Tree;
 use cloister_sandbox::spec::{IdRange, Spec};
+use cloister_supervisor::library::Library;
+use cloister_supervisor::powers::Powers;
 use cloister_terms::Warm;
 
 use crate::job::interpreter;
 use crate::link::connection::Connection;
 use crate::link::forkers::Forkers;
-use crate::link::launcher::{Guard, Launcher};
+use crate::link::launcher::{Brings, Guard, Launcher};
 use crate::link::launcher_error::LauncherError;
 use crate::pool::ground::Ground;
 use crate::pool::tally::{Counts, Gone, Tally};
@@ -30,7 +30,9 @@ pub struct Keeper {
     /// What the zygote imports and how long it is kept, where there is one.
     warm: Option<Warm>,
     /// Whether cold jobs load the native library too.
-    library: bool,
+    cold_load: bool,
+    library: Arc<Library>,
+    powers: Arc<Powers>,
     /// Held for moments only.
     current: Mutex<Current>,
     /// Held by whoever starts what is not there, which may take long.
@@ -49,15 +51,17 @@ struct Current {
 impl Keeper {
     /// Nothing is started yet.
     #[must_use]
-    pub fn new(profile: &str, spec: &Arc<Spec>, ground: &Ground, warm: Option<&Warm>, library: bool) -> Self {
+    pub fn new(profile: &str, spec: &Arc<Spec>, ground: &Ground, warm: Option<&Warm>, cold_load: bool) -> Self {
         Self {
             profile: profile.to_owned(),
             spec: Arc::clone(spec),
             ids: ground.ids,
             tree: Arc::clone(&ground.tree),
+            powers: Arc::clone(&ground.powers),
             guard: ground.guard.clone(),
             warm: warm.cloned(),
-            library,
+            cold_load,
+            library: Arc::clone(&ground.library),
             current: Mutex::default(),
             starts: tokio::sync::Mutex::default(),
             tally: Tally::default(),
@@ -80,11 +84,12 @@ impl Keeper {
         let launcher = match self.launcher() {
             Some(launcher) => launcher,
             None => {
-                let adopt = |pid| self.tree.adopt_launcher(pid);
+                let adopt = |pid| self.powers.adopt(&self.tree, pid);
+                let interpreter = self.powers.interpreter(&self.spec)?;
                 // A cold job can do without.
-                let library = if self.library { open_library().ok() } else { None };
-                let library = library.as_ref().map(AsFd::as_fd);
-                let launcher = Launcher::start(&self.guard, (*self.spec).clone(), self.ids, library, adopt).await?;
+                let library = if self.cold_load { self.library.open().ok() } else { None };
+                let brings = Brings { library, interpreter };
+                let launcher = Launcher::start(&self.guard, (*self.spec).clone(), self.ids, brings, adopt).await?;
                 let launcher = Arc::new(launcher);
                 tracing::info!(profile = self.profile, pid = launcher.pid(), "launcher ready");
                 self.current().launcher = Some(Arc::clone(&launcher));
@@ -190,7 +195,7 @@ impl Keeper {
     }
 
     async fn start_zygote(&self, launcher: &Launcher, warm: &Warm) -> Result<Connection, LauncherError> {
-        let library = open_library()?;
+        let library = self.library.open()?;
         let interpreter = self.spec.command.first().expect("a command is never empty");
         let command = interpreter::zygote_command(interpreter, warm);
         let (spec, began) = ((*self.spec).clone(), Instant::now());
@@ -210,15 +215,4 @@ impl Keeper {
         }
         current
     }
-}
-
-/// The native library of interpreters lies beside this program, or where a package puts it.
-fn open_library() -> std::io::Result<OwnedFd> {
-    let beside = std::env::current_exe()?.with_file_name(ZYGOTE_LIBRARY);
-    let packaged = PathBuf::from("/usr/lib/cloister").join(ZYGOTE_LIBRARY);
-    let found = std::fs::File::open(&beside).or_else(|_| std::fs::File::open(&packaged));
-    found.map(OwnedFd::from).map_err(|error| {
-        let places = format!("neither {} nor {} can be opened: {error}", beside.display(), packaged.display());
-        std::io::Error::new(error.kind(), places)
-    })
 }

@@ -10,9 +10,6 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 pub const MOST: usize = 32;
 pub const PARKED: u32 = 2;
 
-/// How many children of these are parked at most.
-pub const MOST_PARKED: u32 = 64;
-
 /// How much more one has to be wanted than the one whose place it takes.
 const MORE: f64 = 2.0;
 

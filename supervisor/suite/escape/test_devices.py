@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from client import eventually
-from service import REPOSITORY
+from service import JOBS, REPOSITORY
 
 PLACE = Path("/dev/cloister")
 
@@ -110,21 +110,28 @@ def test_a_jobs_devices_work_and_cannot_be_changed(attempt):
     assert said["named"] == ["0", "1", "2"] and sorted(said["mounts"]) == ["/dev", "/dev/shm"], said
 
 
+def place_of(service):
+    return PLACE / service.cgroup / "slots"
+
+
 def sets(service):
-    place = PLACE / service.cgroup
+    place = place_of(service)
     return sorted(int(entry.name) for entry in place.iterdir()) if place.exists() else []
 
 
 def inodes(service):
-    return [(set_, name, (PLACE / service.cgroup / str(set_) / name).stat().st_ino) for set_ in sets(service) for name in FREE]
+    return [(set_, name, (place_of(service) / str(set_) / name).stat().st_ino) for set_ in sets(service) for name in FREE]
 
 
 def test_each_slot_has_nodes_of_its_own_which_only_root_can_change(start_service):
     service = start_service(supervisor={"slots": 2})
     found = inodes(service)
     assert len({inode for _, _, inode in found}) == len(found) > 5 * 64
-    assert (PLACE.stat().st_uid, stat.S_IMODE(PLACE.stat().st_mode)) == (0, 0o700)
-    for path in (PLACE / service.cgroup, PLACE / service.cgroup / "0", PLACE / service.cgroup / "0/shm"):
+    assert (PLACE.stat().st_uid, stat.S_IMODE(PLACE.stat().st_mode)) == (0, 0o711)
+    # None of the host's other accounts passes here.
+    own, engine = (PLACE / service.cgroup).stat(), service.uid_base + JOBS
+    assert (own.st_uid, own.st_gid, stat.S_IMODE(own.st_mode)) == (0, engine, 0o710)
+    for path in (place_of(service), place_of(service) / "0", place_of(service) / "0/shm"):
         of = path.stat()
         assert (of.st_uid, stat.S_IMODE(of.st_mode)) == (0, 0o755), path
     service.end_daemons()
@@ -137,11 +144,11 @@ def test_what_a_killed_one_left_is_gone_with_the_next(start_service):
     service.supervisor.kill()
     service.supervisor.wait()
     assert sets(service) == before
-    (PLACE / service.cgroup / "0/null").unlink()
+    (place_of(service) / "0/null").unlink()
     service.write_policy("", {"slots": 1})
     service.start_supervisor()
     service.wait_until_ready()
-    assert 0 < len(sets(service)) < len(before) and (PLACE / service.cgroup / "0/null").is_char_device()
+    assert 0 < len(sets(service)) < len(before) and (place_of(service) / "0/null").is_char_device()
     assert service.client.execute("def main(): return open('/dev/null').read()").result == ""
 
 

@@ -97,7 +97,7 @@ def test_every_mount_is_read_only_but_the_jobs_own(attempt):
         if "ro" not in options:
             writable.add(point)
         # Of the host's /dev, the slot's own part alone.
-        assert "devtmpfs" not in after.split() or (point == "/dev" and re.fullmatch(r"/cloister/[\w-]+/\d+", before.split()[3])), line
+        assert "devtmpfs" not in after.split() or (point == "/dev" and re.fullmatch(r"/cloister/[\w-]+/slots/\d+", before.split()[3])), line
     assert writable == {"/tmp", "/dev/shm", "/proc"}
 
 

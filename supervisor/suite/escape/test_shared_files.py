@@ -82,7 +82,7 @@ def test_no_mount_tells_of_the_host(attempt):
         before, after = line.split(" - ")
         root, point, (kind, source) = before.split()[3], before.split()[4], after.split()[:2]
         # The devices lie where the host has its own: what is seen is the service's name and the slot's number.
-        devices = point == "/dev" and re.fullmatch(r"/cloister/[\w-]+/\d+", root)
+        devices = point == "/dev" and re.fullmatch(r"/cloister/[\w-]+/slots/\d+", root)
         assert kind in ("tmpfs", "overlay", "proc") or (kind == "devtmpfs" and devices), line
         assert root in ("/", "/interpreter") or devices, line
         assert source in ("none", "devtmpfs", "udev"), line

@@ -12,15 +12,14 @@ import httpx
 import pytest
 
 from client import eventually
-from service import POLICY, binary
+from service import POLICY, binary, children
 
 READER = 0x6FFFFFFF
 
 
 def readers(service):
     """Processes that read a policy for this service's supervisor."""
-    children = Path(f"/proc/{service.supervisor.pid}/task/{service.supervisor.pid}/children").read_text().split()
-    return [int(child) for child in children if of(child, "Uid").split()[0] == str(READER)]
+    return [child for child in children(service.monitor()) if of(child, "Uid").split()[0] == str(READER)]
 
 
 def of(pid, field):
@@ -138,7 +137,8 @@ def test_policies_made_to_hurt_are_refused(start_service):
 
 def start_with(reader, tmp_path):
     """Start a supervisor beside which the operator's program is this one."""
-    shutil.copy(binary("cloister-supervisor"), tmp_path)
+    for program in ("cloister-supervisor", "cloister-engine"):
+        shutil.copy(binary(program), tmp_path)
     if reader:
         shutil.copy(reader, tmp_path / "cloister")
     policy = tmp_path / "policy.toml"

@@ -81,7 +81,7 @@ def test_a_socket_of_the_host_is_shown_to_no_job(write):
 
 
 @pytest.mark.parametrize("old, new, said", [
-    ("uid_count = 8192", "uid_count = 2", "256 sessions and the launchers need 262 ids"),
+    ("uid_count = 8192", "uid_count = 2", "256 sessions, the launchers and the supervisor need 263 ids"),
     ('memory = "512MiB"', 'memory = "512"', "a size needs a unit"),
     ("/var/lib/cloister/python/usr:/usr", "/nonexistent/usr:/usr", "does not exist on this host"),
     ("/var/lib/cloister/python/usr:/usr", "/etc:/usr", "host's secrets"),

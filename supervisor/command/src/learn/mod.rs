@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use cloister_policy::{Policy, Profile};
 use cloister_protocol::{Answer, ExecuteRequest, JobId};
-use cloister_sandbox::cgroup::Tree;
 
 use crate::args;
 use crate::beside::stand_beside;
@@ -26,19 +25,20 @@ use crate::learn::recorder::Recorder;
 use crate::learn::snippet::Snippet;
 use crate::policy::for_host;
 use crate::script::read;
-use cloister_supervisor::daemon::confine::require_root;
-use cloister_supervisor::daemon::devices;
-use cloister_supervisor::daemon::needs::id_range;
-use cloister_supervisor::job::bounds::Bounds;
-use cloister_supervisor::job::conversation::Conversation;
-use cloister_supervisor::job::outcome::Outcome;
-use cloister_supervisor::job::prepare_error::PrepareError;
-use cloister_supervisor::job::prepared::{Begun, START_TIME};
-use cloister_supervisor::job::slots::Slots;
-use cloister_supervisor::link::event_loop::runtime;
-use cloister_supervisor::link::forkers::Forkers;
-use cloister_supervisor::link::launcher::Launcher;
-use cloister_supervisor::pool::profile;
+use cloister_engine::job::bounds::Bounds;
+use cloister_engine::job::conversation::Conversation;
+use cloister_engine::job::outcome::Outcome;
+use cloister_engine::job::prepare_error::PrepareError;
+use cloister_engine::job::prepared::{Begun, START_TIME};
+use cloister_engine::job::slots::Slots;
+use cloister_engine::link::event_loop::runtime;
+use cloister_engine::link::forkers::Forkers;
+use cloister_engine::link::launcher::{Brings, Launcher};
+use cloister_engine::pool::profile;
+use cloister_supervisor::claim::Claim;
+use cloister_supervisor::confine::require_root;
+use cloister_supervisor::devices;
+use cloister_supervisor::host::Host;
 
 /// The exit code when the script came to no result, so that what is printed may lack what comes after.
 const UNFINISHED: u8 = 3;
@@ -61,12 +61,12 @@ pub fn learn(arguments: &args::Learn) -> Result<ExitCode, Error> {
     policy.profiles.retain(|profile, _| profile == name);
     // A warm interpreter has imported before it is confined, and what it did for that would be missing.
     policy.profiles.values_mut().for_each(|profile| profile.warm = None);
-    let _claim = stand_beside(&mut policy, 1)?;
+    let claim = stand_beside(&mut policy, 1)?;
     let Some(profile) = policy.profiles.get(name) else {
         return Err(Error::NoProfile { name: name.to_owned(), known });
     };
     let request = ExecuteRequest { script: read(&arguments.script)?, ..ExecuteRequest::default() };
-    let (outcome, recorder) = runtime()?.block_on(record(&policy, profile, &request))?;
+    let (outcome, recorder) = runtime()?.block_on(record(&policy, &claim, profile, &request))?;
     eprintln!("{}", String::from_utf8_lossy(&answer(&outcome)));
     let seen = std::mem::take(&mut *recorder.seen());
     let script = match arguments.script.file_name() {
@@ -79,7 +79,12 @@ pub fn learn(arguments: &args::Learn) -> Result<ExitCode, Error> {
 }
 
 /// Runs the script in a sandbox that differs from the profile's in its filter alone.
-async fn record(policy: &Policy, of: &Profile, request: &ExecuteRequest) -> Result<(Outcome, Arc<Recorder>), Error> {
+async fn record(
+    policy: &Policy,
+    claim: &Claim,
+    of: &Profile,
+    request: &ExecuteRequest,
+) -> Result<(Outcome, Arc<Recorder>), Error> {
     let group = format!("cloister-learn-{}", std::process::id());
     let devices = devices::make(policy, &group)?;
     let spec = profile::spec(policy, of, devices.as_ref());
@@ -89,12 +94,12 @@ async fn record(policy: &Policy, of: &Profile, request: &ExecuteRequest) -> Resu
     if size > bounds.script_bytes {
         return Err(Error::LongScript { size, profile: of.name.clone(), most: bounds.script_bytes });
     }
-    let tree = Arc::new(Tree::create(&group)?);
-    let ids = id_range(policy);
-    tree.delegate_to(ids.base)?;
-    let slots = Arc::new(Slots::new(Arc::clone(&tree), ids, devices.as_ref(), 1)?);
-    let adopt = |pid| tree.adopt_launcher(pid);
-    let launcher = Launcher::start(&layer::recorded(), spec.clone(), ids, None, adopt).await?;
+    let Host { ids, tree, devices, powers, library: _ } = Host::own(claim, &group, devices)?;
+    let tree = Arc::new(tree);
+    let slots = Arc::new(Slots::new((Arc::clone(&tree), Arc::clone(&powers)), ids, devices.as_ref(), 1)?);
+    let adopt = |pid| powers.adopt(&tree, pid);
+    let brings = Brings { library: None, interpreter: powers.interpreter(&spec)? };
+    let launcher = Launcher::start(&layer::recorded(), spec.clone(), ids, brings, adopt).await?;
     let forkers = Forkers::cold(Arc::new(launcher));
     let lease = slots.lease().await;
     let begun = Begun::new(&forkers, &spec, profile::limits(of), lease, &slots).await;

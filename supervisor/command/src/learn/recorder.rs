@@ -17,8 +17,8 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use tokio::io::unix::AsyncFd;
 
 use super::judge::{Judge, Judgement};
-use cloister_supervisor::job::denial::plain;
-use cloister_supervisor::link::event_loop::watch;
+use cloister_engine::job::denial::plain;
+use cloister_engine::link::event_loop::watch;
 
 /// How many calls are answered before others have a turn, the job's deadline for one.
 const AT_A_STRETCH: usize = 32;

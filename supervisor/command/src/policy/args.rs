@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use cloister_supervisor::daemon::args::INSTALLED;
-use cloister_supervisor::daemon::reader::RESOLVE;
+use cloister_supervisor::args::INSTALLED;
+use cloister_supervisor::reader::RESOLVE;
 
 /// Arguments of `policy`.
 #[derive(Debug, Args)]

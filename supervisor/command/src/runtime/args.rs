@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use cloister_policy::{Bytes, is_module, parse_size};
-use cloister_supervisor::daemon::args::INSTALLED;
+use cloister_supervisor::args::INSTALLED;
 
 /// Arguments of `runtime`.
 #[derive(Debug, Args)]

@@ -11,7 +11,7 @@ use cloister_policy::packages::{
     Base, BuildId, LOCK, Lock, MANIFEST, Manifest, PACKAGES, Packaged, at_fault, build_id,
 };
 use cloister_policy::{Bytes, Checked};
-use cloister_supervisor::daemon::reader::reader;
+use cloister_supervisor::reader::reader;
 use serde_json::{Value as Json, json};
 
 use super::error::{Doing, Error};

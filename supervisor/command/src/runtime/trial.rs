@@ -7,16 +7,18 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use cloister_engine::daemon::start;
+use cloister_engine::door::engine::Engine;
+use cloister_engine::link::event_loop::runtime;
+use cloister_engine::link::launcher::Guard;
 use cloister_policy::packages::Module;
 use cloister_policy::{Bytes, Children, DEFAULT_PROFILE, Mount, Policy, Profile, Warm};
 use cloister_program::log::{self, LogFormat};
 use cloister_protocol::{ExecuteRequest, Tenant};
-use cloister_supervisor::daemon::confine::{self, require_root};
-use cloister_supervisor::daemon::needs::has_loopback;
-use cloister_supervisor::daemon::{devices, start};
-use cloister_supervisor::door::engine::Engine;
-use cloister_supervisor::link::event_loop::runtime;
-use cloister_supervisor::link::launcher::Guard;
+use cloister_supervisor::confine::{self, require_root};
+use cloister_supervisor::devices;
+use cloister_supervisor::host::Host;
+use cloister_supervisor::needs::has_loopback;
 use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 
@@ -93,7 +95,7 @@ pub fn imports(arguments: &args::Imports) -> Result<Vec<Module>, crate::error::E
     let devices = devices::make(&policy, &group)?;
     confine::confine(has_loopback(&policy))?;
     runtime()?.block_on(async {
-        let engine = start::start(&policy, &claim, &group, devices, Guard::default()).await?;
+        let engine = start::start(&policy, Host::own(&claim, &group, devices)?, Guard::default()).await?;
         let mut tried = Vec::new();
         for module in &arguments.modules {
             tried.push((module.clone(), one(&engine, module).await));

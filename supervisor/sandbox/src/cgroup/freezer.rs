@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::group::{attach, end_processes, write};
+use super::doors::Doors;
+use super::group::{end_processes, let_in, write};
 use super::knob::Knob;
 use super::mounts::Version;
 use crate::error::{Context, Result};
@@ -31,9 +32,9 @@ impl Freezer {
     }
 
     /// Has a process held by it, and so what that starts; in version 2 it is, where it is in the slot's group.
-    pub(super) fn take_in(&self, process: u32) -> Result<()> {
+    pub(super) fn take_in(&self, process: u32, doors: &Doors) -> Result<()> {
         match self.version {
-            Version::V1 => attach(&self.group, process),
+            Version::V1 => let_in(doors.open(&self.group.join("cgroup.procs"))?, process),
             Version::V2 => Ok(()),
         }
     }

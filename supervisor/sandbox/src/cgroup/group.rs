@@ -1,7 +1,7 @@
 //! One group, of either version: making it, writing to its files, ending what is in it, removing it.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
@@ -99,14 +99,33 @@ pub(crate) fn has(group: &Path, file: &str) -> bool {
     fs::metadata(group.join(file)).is_ok_and(|metadata| metadata.mode() != 0)
 }
 
+/// Puts a process into a group by the file that was opened for it.
+pub(crate) fn let_in(door: OwnedFd, pid: u32) -> Result<()> {
+    fs::File::from(door).write_all(pid.to_string().as_bytes()).doing(|| format!("write {pid} to cgroup.procs"))
+}
+
+/// Hands a group to whom it is to serve, with those of these files that it has.
+pub(crate) fn hand_over(group: &Path, files: &[&str], to: Uid) -> Result<()> {
+    let files = files.iter().map(|file| group.join(file)).filter(|file| file.exists());
+    files.chain([group.to_owned()]).try_for_each(|path| hand_over_file(&path, to))
+}
+
+/// Hands a file of a group over.
+pub(crate) fn hand_over_file(path: &Path, to: Uid) -> Result<()> {
+    chown(path, Some(to.0), Some(to.0)).doing(|| format!("chown {} to {to}", path.display()))
+}
+
 /// Hands the file by which processes enter a group to a launcher's root.
 pub(crate) fn delegate(group: &Path, uid: Uid) -> Result<()> {
     let procs = group.join("cgroup.procs");
     chown(&procs, Some(uid.0), None).doing(|| format!("chown {} to {uid}", procs.display()))
 }
 
-/// Opens a file by which a process enters a group.
-pub(crate) fn open_door(path: &Path) -> Result<OwnedFd> {
+/// Opens a file by which processes enter a group.
+///
+/// # Errors
+/// The call that failed.
+pub fn open_door(path: &Path) -> Result<OwnedFd> {
     fs::File::options().write(true).open(path).map(OwnedFd::from).doing(|| format!("open {}", path.display()))
 }
 

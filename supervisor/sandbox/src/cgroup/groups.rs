@@ -71,6 +71,9 @@ pub(super) trait Groups: Debug + Send + Sync {
     /// Tells of the OOM killer, once for each time that it strikes; version 1 only.
     fn oom(&self) -> Option<&OwnedFd>;
 
+    /// Takes in a process that is in another group.
+    fn take_in(&self, process: u32) -> Result<()>;
+
     /// The same groups made anew, with counters that start from nothing.
     fn renew(&self) -> Result<Box<dyn Groups>>;
 

@@ -2,6 +2,7 @@
 //! same to everybody who sees the hierarchy, in whatever mount namespace. It ends with its holder, however that ends.
 
 use std::fs::{self, File};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -12,7 +13,13 @@ use crate::error::{Context, Error, Result};
 
 /// A directory that is this process's own for as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Hold(#[allow(dead_code)] Flock<File>);
+pub(crate) struct Hold(Flock<File>);
+
+impl AsFd for Hold {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 impl Hold {
     /// Makes the directory if it is not there, and takes it.

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::delegation;
 use super::mounts::{Mount, Version, mounts, own_group};
 use crate::error::{Context, Error, Result};
@@ -12,7 +14,7 @@ use crate::error::{Context, Error, Result};
 const NEEDED: [&str; 3] = ["memory", "pids", "cpu"];
 
 /// Where groups of our own are made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Layout {
     /// This process's group in each controller's hierarchy; some may share one.
     V1 {

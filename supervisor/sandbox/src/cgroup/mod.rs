@@ -4,6 +4,7 @@
 //! are supported. Only the supervisor touches these files; a job sees none of them.
 
 mod delegation;
+mod doors;
 mod freezer;
 mod group;
 mod groups;
@@ -17,7 +18,9 @@ mod tree;
 mod v1;
 mod v2;
 
+pub use doors::Doors;
 pub(crate) use group::make;
+pub use group::open_door;
 pub use groups::{Limits, Usage};
 pub(crate) use hold::Hold;
 pub use hold::describe;

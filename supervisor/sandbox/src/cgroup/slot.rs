@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use cloister_terms::Uid;
 
+use super::doors::Doors;
 use super::freezer::Freezer;
 use super::group::end_processes;
 use super::groups::{Groups, Limits, Usage};
@@ -30,20 +31,19 @@ pub struct SlotCgroup {
     /// Where version 1 would stop what is in it, if this host can.
     pub(super) freezers: Option<PathBuf>,
     pub(super) freezer: Option<Freezer>,
+    pub(super) doors_of_freezer: Doors,
 }
 
 /// Which part of its share a job is left with that has run for long.
 const STEP_BACK: u32 = 10;
 
 impl SlotCgroup {
-    pub(super) fn create(layout: &Layout, name: &str, launcher: Uid) -> Result<Self> {
+    pub(super) fn create(layout: &Layout, doors: &Doors, name: &str, launcher: Uid) -> Result<Self> {
         let groups: Box<dyn Groups> = match layout {
-            Layout::V1 { memory, pids, cpu, cpuacct, .. } => Box::new(v1::Groups::create(v1::Paths {
-                memory: memory.join(name),
-                pids: pids.join(name),
-                cpu: cpu.join(name),
-                cpuacct: cpuacct.join(name),
-            })?),
+            Layout::V1 { memory, pids, cpu, cpuacct, .. } => {
+                let [memory, pids, cpu, cpuacct] = [memory, pids, cpu, cpuacct].map(|group| group.join(name));
+                Box::new(v1::Groups::create(v1::Paths { memory, pids, cpu, cpuacct }, doors.clone())?)
+            }
             Layout::V2 { base, .. } => Box::new(v2::Group::create(base.join(name), launcher)?),
         };
         let freezers = match layout {
@@ -51,7 +51,8 @@ impl SlotCgroup {
             Layout::V2 { .. } => None,
         };
         let (steps_back, at_reset) = (AtomicBool::new(false), Usage::default());
-        Ok(Self { groups, limits: None, steps_back, at_reset, freezers, freezer: None })
+        let doors_of_freezer = doors.clone();
+        Ok(Self { groups, limits: None, steps_back, at_reset, freezers, freezer: None, doors_of_freezer })
     }
 
     /// Sets the limits and starts counting from zero. The group must be empty.

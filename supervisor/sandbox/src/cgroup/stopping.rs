@@ -1,7 +1,6 @@
 //! A slot's group whose processes can be stopped.
 
 use super::freezer::Freezer;
-use super::group::attach;
 use super::slot::SlotCgroup;
 use crate::error::{Error, Result};
 
@@ -11,7 +10,8 @@ impl SlotCgroup {
     /// # Errors
     /// When this host cannot, or the file that could not be written.
     pub fn be_freezable(&mut self, first: u32) -> Result<()> {
-        self.make_freezer()?.take_in(first)
+        let doors = self.doors_of_freezer.clone();
+        self.make_freezer()?.take_in(first, &doors)
     }
 
     /// Takes in a process that is stopped in another group, and what it starts from now on. It stays stopped: in the middle of a fork
@@ -21,10 +21,11 @@ impl SlotCgroup {
     /// # Errors
     /// The file that could not be written.
     pub fn take_in_stopped(&mut self, process: u32) -> Result<()> {
+        let doors = self.doors_of_freezer.clone();
         let freezer = self.make_freezer()?;
         freezer.set(true)?;
-        freezer.take_in(process)?;
-        self.groups.all().into_iter().try_for_each(|group| attach(group, process))
+        freezer.take_in(process, &doors)?;
+        self.groups.take_in(process)
     }
 
     fn make_freezer(&mut self) -> Result<&Freezer> {

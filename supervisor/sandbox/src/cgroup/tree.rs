@@ -1,12 +1,16 @@
 //! Cloister's own part of the hierarchies: the groups of its launchers and of its slots.
 
-use std::path::PathBuf;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Component, Path, PathBuf};
 
 use cloister_terms::Uid;
 
 use super::delegation;
+use super::doors::Doors;
 use super::freezer::end_stopped;
-use super::group::{attach, delegate, enable_controllers, make, remove_below, remove_tree, write};
+use super::group::{
+    attach, delegate, enable_controllers, hand_over, hand_over_file, make, remove_below, remove_tree, write,
+};
 use super::hold::Hold;
 use super::layout::Layout;
 use super::mounts::Version;
@@ -14,17 +18,24 @@ use super::slot::SlotCgroup;
 use crate::error::{Error, Result};
 use crate::spec::Slot;
 
-/// Cloister's own part of the hierarchies, removed again when dropped. It has one living owner.
+/// Cloister's own part of the hierarchies. It has one living owner, who removes it when this is dropped.
 #[derive(Debug)]
 pub struct Tree {
     layout: Layout,
     name: String,
-    /// Let go of last, when nothing is left to be taken for another's.
-    _hold: Hold,
+    doors: Doors,
+    /// Of its owner. Let go of last, when nothing is left to be taken for another's.
+    hold: Option<Hold>,
 }
 
 /// The group in which launchers and zygotes live.
 const LAUNCHERS: &str = "launchers";
+
+/// Files of version 2 by which the owner of a group rules those below it, beside the group itself.
+const HANDED_OVER: &[&str] = &["cgroup.procs", "cgroup.subtree_control", "memory.max"];
+
+/// The names of files by which processes enter a group.
+const DOORS: [&str; 2] = ["cgroup.procs", "tasks"];
 
 /// Which part of a container's memory is this process's at most.
 const OURS_OF_MEMORY: u64 = 4;
@@ -51,7 +62,8 @@ impl Tree {
         }
         let mounts = layout.mounts();
         let first = mounts.first().expect("every layout has a hierarchy").join(name);
-        let tree = Self { layout, name: name.to_owned(), _hold: Hold::take(&first)? };
+        let hold = Some(Hold::take(&first)?);
+        let tree = Self { layout, name: name.to_owned(), doors: Doors::own(), hold };
         tree.end_stopped();
         for directory in tree.directories() {
             // The directory that the lock is on stays what it is.
@@ -68,6 +80,46 @@ impl Tree {
             }
         }
         Ok(tree)
+    }
+
+    /// One that another process has made and owns.
+    #[must_use]
+    pub fn of(layout: Layout, name: String, doors: Doors) -> Self {
+        Self { layout, name, doors, hold: None }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// What keeps others from taking its name, for as long as that is open.
+    #[must_use]
+    pub fn hold(&self) -> Option<BorrowedFd<'_>> {
+        self.hold.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Lets another make groups in it, and bound their memory and its own: one that is not root.
+    ///
+    /// # Errors
+    /// The file whose owner could not be changed.
+    pub fn hand_over(&self, to: Uid) -> Result<()> {
+        self.directories().iter().try_for_each(|group| hand_over(group, HANDED_OVER, to))?;
+        match &self.layout {
+            Layout::V2 { base, delegated: true } => hand_over_file(&delegation::leaf(base).join("memory.max"), to),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a path is that of a file by which processes enter a group of it.
+    #[must_use]
+    pub fn has_door(&self, path: &Path) -> bool {
+        let is_door = path.file_name().is_some_and(|name| DOORS.iter().any(|door| name == *door));
+        let group = path.parent().filter(|_| is_door);
+        let plain = |group: &Path| group.components().all(|part| matches!(part, Component::Normal(_)));
+        let below = |tree: &PathBuf| group.and_then(|group| group.strip_prefix(tree).ok()).is_some_and(plain);
+        self.directories().iter().any(below)
     }
 
     /// Which version is used.
@@ -134,7 +186,7 @@ impl Tree {
     /// # Errors
     /// The step that failed.
     pub fn slot(&self, slot: Slot, launcher: Uid) -> Result<SlotCgroup> {
-        SlotCgroup::create(&self.layout, &format!("{}/slot-{}", self.name, slot.0), launcher)
+        SlotCgroup::create(&self.layout, &self.doors, &format!("{}/slot-{}", self.name, slot.0), launcher)
     }
 
     /// Ends every process in the tree and removes its directories.
@@ -152,6 +204,7 @@ impl Tree {
         }
     }
 
+    /// Its directory in each hierarchy.
     fn directories(&self) -> Vec<PathBuf> {
         self.layout.mounts().into_iter().map(|mount| mount.join(&self.name)).collect()
     }
@@ -159,6 +212,8 @@ impl Tree {
 
 impl Drop for Tree {
     fn drop(&mut self) {
-        let _ = self.remove();
+        if self.hold.is_some() {
+            let _ = self.remove();
+        }
     }
 }

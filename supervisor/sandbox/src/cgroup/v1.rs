@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::group::{make, open_door, remove_tree, write};
+use super::doors::Doors;
+use super::group::{let_in, make, remove_tree, write};
 use super::groups::{self, CPU_PERIOD, Knobs, Limits, quota, swap_is_not_counted};
 use super::knob::Knob;
 use crate::error::{Context, Result};
@@ -32,13 +33,14 @@ pub(super) struct Paths {
 #[derive(Debug)]
 pub(super) struct Groups {
     paths: Paths,
+    opener: Doors,
     doors: Vec<OwnedFd>,
     knobs: Knobs,
     oom: OwnedFd,
 }
 
 impl Groups {
-    pub(super) fn create(paths: Paths) -> Result<Self> {
+    pub(super) fn create(paths: Paths, opener: Doors) -> Result<Self> {
         let all = paths.all();
         all.iter().copied().try_for_each(make)?;
         let knobs = Knobs {
@@ -49,9 +51,9 @@ impl Groups {
             count: Knob::read(&paths.pids, "pids.current")?,
             memory: Knob::read(&paths.memory, "memory.usage_in_bytes")?,
         };
-        let doors = all.iter().map(|group| open_door(&group.join("tasks"))).collect::<Result<_>>()?;
+        let doors = all.iter().map(|group| opener.open(&group.join("tasks"))).collect::<Result<_>>()?;
         let oom = register_oom_event(&paths.memory)?;
-        Ok(Self { paths, doors, knobs, oom })
+        Ok(Self { paths, opener, doors, knobs, oom })
     }
 }
 
@@ -89,9 +91,14 @@ impl groups::Groups for Groups {
         Some(&self.oom)
     }
 
+    fn take_in(&self, process: u32) -> Result<()> {
+        let doors = self.all().into_iter().map(|group| self.opener.open(&group.join("cgroup.procs")));
+        doors.into_iter().try_for_each(|door| let_in(door?, process))
+    }
+
     fn renew(&self) -> Result<Box<dyn groups::Groups>> {
         self.all().into_iter().try_for_each(remove_tree)?;
-        Ok(Box::new(Self::create(self.paths.clone())?))
+        Ok(Box::new(Self::create(self.paths.clone(), self.opener.clone())?))
     }
 
     fn limit(&self, limits: Limits) -> Result<()> {

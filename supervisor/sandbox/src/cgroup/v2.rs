@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cloister_terms::Uid;
 
-use super::group::{delegate, has, make, open_directory, open_door, remove_tree, write};
+use super::group::{attach, delegate, has, make, open_directory, open_door, remove_tree, write};
 use super::groups::{CPU_PERIOD, Groups, Knobs, Limits, quota, swap_is_not_counted};
 use super::knob::Knob;
 use crate::error::Result;
@@ -67,6 +67,10 @@ impl Groups for Group {
 
     fn oom(&self) -> Option<&OwnedFd> {
         None
+    }
+
+    fn take_in(&self, process: u32) -> Result<()> {
+        attach(&self.path, process)
     }
 
     fn renew(&self) -> Result<Box<dyn Groups>> {

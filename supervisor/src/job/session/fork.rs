@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloister_protocol::{Checkpoint as Rest, ErrorCode, Failure, JobId};
-use cloister_sandbox::process::{self, FIRST_TO_GO};
+use cloister_sandbox::process::FIRST_TO_GO;
 use cloister_sandbox::wire::Span;
 use serde::Serialize;
 use tokio::io::AsyncWriteExt;
@@ -202,7 +202,7 @@ impl Interpreter {
     /// Wakes a branch, which then is at rest in its turn.
     async fn come_to_be(&mut self, until: Instant) -> Result<(), Not> {
         let woken = async {
-            process::set_order_of_going(self.number, FIRST_TO_GO).ok()?;
+            self.cell.set_order_of_going(self.number, FIRST_TO_GO).ok()?;
             self.wake.write_all(&[1]).await.ok()
         };
         // It is not there, or nothing of it reads.

@@ -92,7 +92,7 @@ impl Interpreter {
         let Pipes { stdin: mut wake, stdout, stderr, result, returns, unread } = pipes;
         let number = process::number(process.get_ref().as_fd()).ok_or(NotReady::Ended)?;
         cell.be_freezable(number)?;
-        process::set_order_of_going(number, FIRST_TO_GO)?;
+        cell.set_order_of_going(number, FIRST_TO_GO)?;
         let message = encode(request, &bounds, cell.begin(request));
         let mut reports = BufReader::with_capacity(REPORT, result);
         let begun = async { tokio::join!(read_opening(&mut reports), feed_all(&mut wake, &message, request)).0 };
@@ -232,7 +232,7 @@ impl Interpreter {
         let process = hold(number)?;
         // What is held has that number, and is in the group: it was not another's meanwhile.
         let still = self.cell.cgroup().processes().is_ok_and(|all| all.contains(&number));
-        if !still || !is_it(&number) || process::set_order_of_going(number, LAST_TO_GO).is_err() {
+        if !still || !is_it(&number) || self.cell.set_order_of_going(number, LAST_TO_GO).is_err() {
             return None;
         }
         Some(Checkpoint { process, number })

@@ -1,7 +1,7 @@
 //! A session goes on from its checkpoint: what a cell that cost it its process has left is ended, and the copy from before it is woken.
 
 use cloister_protocol::Checkpoint as Rest;
-use cloister_sandbox::process::{self, FIRST_TO_GO};
+use cloister_sandbox::process::FIRST_TO_GO;
 use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 
@@ -29,7 +29,7 @@ impl Interpreter {
         let Checkpoint { process, number } = checkpoint;
         (self.process, self.number, self.ended) = (process, number, None);
         let woken = async {
-            process::set_order_of_going(number, FIRST_TO_GO).ok()?;
+            self.cell.set_order_of_going(number, FIRST_TO_GO).ok()?;
             self.wake.write_all(&[1]).await.ok()?;
             read_rest(&mut self.reports, self.bounds.result_bytes).await
         };

@@ -2,10 +2,10 @@
 
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use listenfd::ListenFd;
-use tokio::net::UnixListener;
 
 /// The socket that was handed over at the start, if one was: `sd_listen_fds(3)`. Who may connect to it is the service
 /// manager's to say (the unit's `SocketGroup`); who has connected is checked as ever.
@@ -13,9 +13,7 @@ use tokio::net::UnixListener;
 /// # Errors
 /// When what was handed over is no listening Unix stream socket.
 pub fn passed() -> io::Result<Option<UnixListener>> {
-    let Some(listener) = ListenFd::from_env().take_unix_listener(0)? else { return Ok(None) };
-    listener.set_nonblocking(true)?;
-    UnixListener::from_std(listener).map(Some)
+    ListenFd::from_env().take_unix_listener(0)
 }
 
 /// Listens on `path`, in place of a socket that an earlier life left. Only root and the group of the
@@ -27,7 +25,7 @@ pub fn listen(path: &Path, peers: &[u32]) -> io::Result<UnixListener> {
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory)?;
     }
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+    if UnixStream::connect(path).is_ok() {
         return Err(io::Error::new(io::ErrorKind::AddrInUse, "another supervisor serves this socket; stop it first"));
     }
     match std::fs::remove_file(path) {

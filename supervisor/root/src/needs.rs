@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use cloister_sandbox::spec::IdRange;
 use cloister_terms::{Network, Policy, Profile, Warm};
 
-use crate::pool::warmth::MOST_PARKED;
+/// How many children of what scripts import most are parked beside those of the policy, at most.
+pub const MOST_PARKED: u32 = 64;
 
 /// The host ids of a policy's launchers: root's, and one for each slot.
 #[must_use]

@@ -4,9 +4,13 @@ use cloister_terms::Policy;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::daemon::needs::{slot_count, slots_beside, slots_of_sessions};
-use crate::door::connections::SPARE;
-use crate::door::shares::MOST_UNREAD;
+use crate::needs::{slot_count, slots_beside, slots_of_sessions};
+
+/// Connections beside those of requests that run or wait: kept ones, and questions.
+pub const SPARE: usize = 256;
+
+/// How many answers may be unread at once while there is room in bytes: each has a connection.
+pub const MOST_UNREAD: u32 = 1024;
 
 /// Why this process may not have as many open files as it needs.
 #[derive(Debug, thiserror::Error)]

@@ -7,8 +7,6 @@ use clap::{Args, Parser, Subcommand};
 use cloister_program::Probe;
 use cloister_program::log::LogFormat;
 
-use crate::link::launcher::SUBCOMMAND;
-
 /// Where the policy is looked for.
 pub const INSTALLED: &str = "/etc/cloister/policy.toml";
 
@@ -37,9 +35,9 @@ pub enum Command {
     Serve(Serve),
     /// Ask the one that serves here whether jobs can run, and say so: exit code 0 if they can, 1 if not.
     Probe(Ask),
-    /// The guard of a launcher; started by the other.
-    #[command(name = SUBCOMMAND, hide = true)]
-    Launcher,
+    /// What stays root beside the other, which starts it.
+    #[command(hide = true)]
+    Monitor,
 }
 
 /// What every subcommand takes.
@@ -50,14 +48,14 @@ pub struct Common {
     pub policy: PathBuf,
 }
 
-/// Arguments of `serve`.
+/// Arguments of `serve`, for both programs that serve.
 #[derive(Debug, Args)]
 pub struct Serve {
     /// The policy.
     #[command(flatten)]
     pub common: Common,
     /// The Unix socket to listen on, unless one is passed by socket activation (`LISTEN_FDS`).
-    #[arg(long, value_name = "PATH", default_value = cloister_protocol::SOCKET)]
+    #[arg(long, value_name = "PATH", default_value = cloister_program::SOCKET)]
     pub socket: PathBuf,
     /// An account or host uid, beside root, that may use the socket; the group of the same number owns it.
     #[arg(long, value_name = "USER", value_parser = uid)]
@@ -86,7 +84,7 @@ pub struct Serve {
 #[derive(Debug, Args)]
 pub struct Ask {
     /// The Unix socket on which it serves.
-    #[arg(long, value_name = "PATH", default_value = cloister_protocol::SOCKET)]
+    #[arg(long, value_name = "PATH", default_value = cloister_program::SOCKET)]
     pub socket: PathBuf,
     /// What is asked.
     #[command(flatten)]

@@ -7,6 +7,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -16,7 +17,7 @@ use cloister_terms::LEAST_ON_HOST;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 
-use crate::daemon::id_map::IdMap;
+use crate::id_map::IdMap;
 
 /// Where ids are claimed.
 const FILE: &str = "/run/cloister/ids";
@@ -29,7 +30,7 @@ const END: u32 = 0x8000_0000;
 #[derive(Debug)]
 pub struct Claim {
     ids: IdRange,
-    _file: File,
+    file: File,
 }
 
 /// Why there is no claim.
@@ -91,6 +92,12 @@ impl Claim {
         self.ids
     }
 
+    /// What holds the claim, in the process that has made it: it has to stay open there.
+    #[must_use]
+    pub fn hold(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
     fn first_free_in(file: &Path, from: u32, count: u32) -> Result<Self, ClaimError> {
         // Who begins above the end may go on to the last id that there is.
         let end = if from < END { END } else { u32::MAX };
@@ -113,7 +120,7 @@ impl Claim {
         let file = open(path)?;
         loop {
             match fcntl(&file, FcntlArg::F_SETLK(&lock(ids))) {
-                Ok(_) => return Ok(Self { ids, _file: file }),
+                Ok(_) => return Ok(Self { ids, file }),
                 Err(Errno::EACCES | Errno::EAGAIN) => {}
                 Err(errno) => return Err(io::Error::from(errno).into()),
             }

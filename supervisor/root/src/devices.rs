@@ -3,7 +3,7 @@
 use cloister_sandbox::devices::{Devices, Made};
 use cloister_terms::Policy;
 
-use crate::daemon::needs::{slot_count, slots_beside, slots_of_sessions};
+use crate::needs::{slot_count, slots_beside, slots_of_sessions};
 
 /// Sets beside those of twice the slots, which a reload may need for a while: for slots that are lost.
 const SPARE: u32 = 64;

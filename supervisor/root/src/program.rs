@@ -2,8 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// Where a package puts them.
+const PACKAGED: &str = "/usr/lib/cloister";
 
 /// A program as it was when it was opened: one that takes its place, as with an upgrade, is not run by who is not of its
 /// version.
@@ -18,15 +21,28 @@ pub struct NoProgram {
     error: io::Error,
 }
 
+impl From<Program> for OwnedFd {
+    fn from(program: Program) -> Self {
+        program.0.into()
+    }
+}
+
 impl Program {
-    /// The one of this name, beside this process's own.
+    /// The one of this name, beside this process's own, or where a package puts what nobody calls by himself.
     ///
     /// # Errors
     /// When it cannot be opened.
     pub fn beside(name: &str) -> Result<Self, NoProgram> {
         let own = std::env::current_exe().map_err(|error| NoProgram { program: name.into(), error })?;
         let program = own.with_file_name(name);
-        File::open(&program).map(Self).map_err(|error| NoProgram { program, error })
+        let found = File::open(&program).or_else(|error| File::open(Path::new(PACKAGED).join(name)).map_err(|_| error));
+        found.map(Self).map_err(|error| NoProgram { program, error })
+    }
+
+    /// It, open for reading.
+    #[must_use]
+    pub fn file(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 
     /// A path by which it is run, also by who may not go where it lies.

@@ -44,7 +44,7 @@ fn session_count(tables: &Tables) -> u32 {
     }
     let warm = tables.profiles.values().filter(|values| values.of(key::WARM));
     let others = warm.fold(values.of(supervisor::SLOTS), |sum, values| sum.saturating_add(values.of(key::WARM_PARKED)));
-    let left = values.of(supervisor::UID_COUNT).saturating_sub(others.saturating_add(1));
+    let left = values.of(supervisor::UID_COUNT).saturating_sub(others.saturating_add(2));
     sessions.min(left)
 }
 

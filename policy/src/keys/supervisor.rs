@@ -52,7 +52,7 @@ SUPERVISOR of Supervisor {
         small(2, 65_536),
         "8192",
         More::Neither,
-        "Ids in that range. Used are one for the launchers, one for each slot, one for each parked child and one for each session.",
+        "Ids in that range. Used are one for the launchers, one for what serves, one for each slot, one for each parked child and one for each session.",
     );
     LANDLOCK_MIN_ABI: u32 = key(
         "landlock_min_abi",

@@ -42,9 +42,9 @@ fn sessions_that_nobody_spoke_of_need_no_more_ids_than_there_are() {
         policy.supervisor.sessions
     };
     assert_eq!(sessions("slots = 20"), 256);
-    assert_eq!(sessions("slots = 20\nuid_count = 100"), 100 - 20 - 7 - 1);
-    assert_eq!(sessions("slots = 20\nuid_count = 28"), 0);
-    assert_eq!(sessions("slots = 20\nuid_count = 100\nsessions = 72"), 72);
+    assert_eq!(sessions("slots = 20\nuid_count = 100"), 100 - 20 - 7 - 2);
+    assert_eq!(sessions("slots = 20\nuid_count = 29"), 0);
+    assert_eq!(sessions("slots = 20\nuid_count = 100\nsessions = 71"), 71);
 }
 
 #[test]

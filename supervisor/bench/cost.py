@@ -12,7 +12,7 @@ from pathlib import Path
 
 import counting
 from client import eventually
-from service import Service
+from service import JOBS, Service
 
 # The three ways to start a job, each a profile of the same service.
 PROFILES = """
@@ -115,7 +115,7 @@ class Counted:
                 row = {part: changed(before[part], now) for part, now in self.living(ends, parts).items()}
                 row |= {part: Counter() for part in ("init", "job")}
                 for user, cost in ends.new():
-                    if self.service.uid_base <= user < self.service.uid_base + 8192:
+                    if self.service.uid_base <= user < self.service.uid_base + JOBS:
                         row["init" if user == self.service.uid_base else "job"].update({**cost, "processes": 1})
                 rows.append(row)
         return rows

@@ -15,6 +15,7 @@ from statistics import mean, median
 
 import counting
 from cost import Counted, Kernel, changed
+from service import JOBS
 from subjects import Cloister, timed
 from workloads import COUNTED
 
@@ -76,7 +77,7 @@ class Loaded(Counted):
             row = {part: changed(before[part], now)["cpu_ns"] / 1e6 for part, now in self.living(ends, parts).items()}
             row |= {"init": 0, "job": 0, "kernel's threads": max(0, spent - kernel_share * elapsed) / 1e6}
             for user, cost in ends.new():
-                if self.service.uid_base <= user < self.service.uid_base + 8192:
+                if self.service.uid_base <= user < self.service.uid_base + JOBS:
                     row["init" if user == self.service.uid_base else "job"] += cost["cpu_ns"] / 1e6
         jobs = sample.requests - sample.failed
         assert jobs and not sample.failed, f"{sample.failed} of {sample.requests} requests failed"

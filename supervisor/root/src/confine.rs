@@ -9,9 +9,9 @@ use cloister_sandbox::seccomp;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 
-/// Capabilities that remain: to map ids into launchers' namespaces, to end processes of other ids, to
-/// write to control groups whoever owns them (some hosts mount them writable for nobody) and to read
-/// what jobs leave whatever its modes, to hand the socket and the control groups' doors over, and to drop the rest.
+/// Capabilities that remain, to root for its start and to the engine in its user namespace: to map ids into namespaces, to end processes of
+/// other ids, to write to control groups whoever owns them (some hosts mount them writable for nobody) and to read
+/// what jobs leave whatever its modes, to hand the socket and the control groups over, and to drop the rest.
 pub const KEPT: [Capability; 6] = [
     Capability::CAP_CHOWN,
     Capability::CAP_DAC_OVERRIDE,
@@ -20,6 +20,11 @@ pub const KEPT: [Capability; 6] = [
     Capability::CAP_SETUID,
     Capability::CAP_SETPCAP,
 ];
+
+/// Of these, what remains to the monitor: to remove groups whoever owns them, to end what is in them, and to map ids and start
+/// the policy's reader.
+pub const KEPT_BY_MONITOR: [Capability; 4] =
+    [Capability::CAP_DAC_OVERRIDE, Capability::CAP_KILL, Capability::CAP_SETGID, Capability::CAP_SETUID];
 
 /// Why this process is not confined.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +78,15 @@ pub fn give_up(loopback: bool) -> Result<(), NotConfined> {
     if loopback && !has_no_network() {
         unshare(CloneFlags::CLONE_NEWNET)?;
     }
-    let kept = KEPT.into_iter().collect();
+    Ok(keep(&KEPT)?)
+}
+
+/// Gives up every capability but these, for good.
+///
+/// # Errors
+/// The set that the kernel would not change.
+pub fn keep(kept: &[Capability]) -> Result<(), CapsError> {
+    let kept = kept.iter().copied().collect();
     for given_up in caps::all().difference(&kept) {
         // One that the bounding set lacks already is no loss, and one this kernel lacks cannot be had.
         if caps::has_cap(None, CapSet::Bounding, *given_up).unwrap_or(false) {
@@ -84,7 +97,7 @@ pub fn give_up(loopback: bool) -> Result<(), NotConfined> {
     caps::clear(None, CapSet::Inheritable)?;
     let held = caps::read(None, CapSet::Permitted)?.intersection(&kept).copied().collect();
     caps::set(None, CapSet::Effective, &held)?;
-    Ok(caps::set(None, CapSet::Permitted, &held)?)
+    caps::set(None, CapSet::Permitted, &held)
 }
 
 /// Sandboxes need root to begin with.

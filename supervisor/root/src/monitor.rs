@@ -23,6 +23,7 @@ use nix::unistd::{Pid, getppid};
 use serde::{Deserialize, Serialize};
 
 use crate::asked::{Asked, Shown, Told};
+use crate::confine::{self, KEPT_BY_MONITOR};
 use crate::powers::peer_of;
 use crate::reader::{NoPolicy, Reader, taken_in};
 
@@ -49,6 +50,7 @@ pub fn run() -> ExitCode {
 }
 
 fn serve(connection: OwnedFd) -> Result<()> {
+    confine::keep(&KEPT_BY_MONITOR).map_err(|error| Error::Peer(format!("give up capabilities: {error}")))?;
     let wire = Wire::from_fd(connection);
     let Some((watch, carried)) = wire.receive::<Watch>().doing(|| "hear what to watch over")? else { return Ok(()) };
     let [policies, answer] = exactly(carried)?;

@@ -3,8 +3,9 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
-use cloister_sandbox::cgroup::{Doors, Tree};
+use cloister_sandbox::cgroup::{Doors, Tree, open_door};
 use cloister_sandbox::spec::Spec;
 use cloister_sandbox::wire::exactly;
 use cloister_sandbox::{Context, Error, Result, overlay, process};
@@ -13,7 +14,7 @@ use nix::sys::socket::{getsockopt, sockopt};
 use rustix::io::Errno;
 
 use crate::asked::{Asked, Shown, Told};
-use crate::door::Line;
+use crate::line::Line;
 use crate::reader::{NoPolicy, taken_in};
 
 /// Who does it.
@@ -99,15 +100,12 @@ fn unexpected(told: &Told) -> Error {
 impl Powers {
     /// By whom files are opened by which processes enter groups.
     #[must_use]
-    pub fn doors(powers: &std::sync::Arc<Self>) -> Doors {
-        let powers = std::sync::Arc::clone(powers);
-        match &*powers {
-            Self::Own => Doors::own(),
-            Self::Monitor(_) => Doors::by(move |path| match &*powers {
-                Self::Monitor(monitor) => monitor.open_door(path),
-                Self::Own => cloister_sandbox::cgroup::open_door(path),
-            }),
-        }
+    pub fn doors(powers: &Arc<Self>) -> Doors {
+        let powers = Arc::clone(powers);
+        Doors::by(move |path| match &*powers {
+            Self::Own => open_door(path),
+            Self::Monitor(monitor) => monitor.open_door(path),
+        })
     }
 
     /// Has the policy's file read again. Takes its time: not for an event loop.

@@ -28,8 +28,8 @@ use crate::begin::{Made, VARIABLE, hand_on};
 use crate::claim::{Claim, ClaimError};
 use crate::confine::{self, NotConfined, NotRoot, require_root};
 use crate::devices;
-use crate::door::Line;
 use crate::library::Library;
+use crate::line::Line;
 use crate::monitor::Watch;
 use crate::needs::{has_loopback, id_range};
 use crate::open_files::{TooFewFiles, allow_open_files};
@@ -169,61 +169,62 @@ impl All {
 
     /// Comes back only with what kept it from that.
     fn become_engine(self, arguments: &Serve, program: &Program) -> Result<Infallible, Failed> {
-        let ((ids, engine), devices) = (self.ids(), self.devices.as_ref());
         let own = |error: cloister_sandbox::Error| io::Error::other(error.to_string());
-        self.tree
-            .hand_over(engine)
-            .and_then(|()| self.tree.delegate_to(ids.base))
-            .map_err(own)
-            .step("hand the control groups over")?;
-        devices.map_or(Ok(()), |devices| devices.let_in(engine)).map_err(own).step("hand the device nodes over")?;
-        let answer = self.answer.file().step("keep the policy")?;
-        let nodes = devices.map(|devices| (devices.directory().to_owned(), devices.sets()));
-        let watch = Watch {
-            policy: std::path::absolute(&arguments.common.policy).step("find the policy")?,
+        let (ids, engine) = self.ids();
+        self.hand_over(ids, engine).map_err(own).step("hand over what was made")?;
+        let answer = OwnedFd::from(self.answer.file().step("keep the policy")?);
+        let watch = self.watch(arguments).step("find the policy")?;
+        let (lines, life) = start_monitor(&watch, answer.try_clone().step("keep the policy")?)?;
+        let monitor = Line::new(lines[0].try_clone().step("keep a connection")?);
+        let library = Library::find();
+        let begun = enter_own_namespace(&monitor).and_then(|()| {
+            let made = self.made(watch, [&answer, &lines[0], &lines[1], &life], &library);
+            let text = made.and_then(|made| made.file()).step("hand on what was made")?;
+            execute(program, text.as_raw_fd())
+        });
+        // This process is root no more, and so cannot remove it.
+        begun.inspect_err(|_| _ = monitor.ask(&Asked::End, None::<OwnedFd>))
+    }
+
+    fn hand_over(&self, ids: IdRange, engine: Uid) -> cloister_sandbox::Result<()> {
+        self.tree.hand_over(engine)?;
+        self.tree.delegate_to(ids.base)?;
+        self.devices.as_ref().map_or(Ok(()), |devices| devices.let_in(engine))
+    }
+
+    /// What the monitor is to watch over.
+    fn watch(&self, arguments: &Serve) -> io::Result<Watch> {
+        let (ids, engine) = self.ids();
+        Ok(Watch {
+            policy: std::path::absolute(&arguments.common.policy)?,
             group: arguments.cgroup.clone(),
             layout: self.tree.layout().clone(),
             ids,
             engine,
-            devices: nodes.clone(),
+            devices: self.devices.as_ref().map(|devices| (devices.directory().to_owned(), devices.sets())),
             socket: self.owns_socket.then(|| arguments.socket.clone()),
-        };
-        let (lines, life) = start_monitor(&watch, answer.try_clone().step("keep the policy")?.into())?;
-        let line = Line::new(lines[0].try_clone().step("keep a connection")?);
-        let library = Library::find();
-        enter_own_namespace(&line)?;
+        })
+    }
+
+    /// What the engine begins with, all that is open of it left open.
+    fn made(&self, watch: Watch, [answer, line, policies, life]: [&OwnedFd; 4], library: &Library) -> io::Result<Made> {
         // What nobody else may take stays taken for as long as the process that has taken it is there.
-        let holds = [Some(self.claim.hold()), self.tree.hold(), devices.and_then(Devices::hold)];
-        let made = Made {
-            ids,
+        let holds = [Some(self.claim.hold()), self.tree.hold(), self.devices.as_ref().and_then(Devices::hold)];
+        Ok(Made {
+            ids: watch.ids,
             group: watch.group,
             layout: watch.layout,
-            devices: nodes,
+            devices: watch.devices,
             owns_socket: self.owns_socket,
-            listener: hand_on(self.listener.as_fd()).step("hand the socket on")?,
-            watched: self
-                .watched
-                .as_ref()
-                .map(|watched| hand_on(watched.as_fd()))
-                .transpose()
-                .step("hand the watch on")?,
-            manager: self
-                .manager
-                .as_ref()
-                .map(|manager| hand_on(manager.as_fd()))
-                .transpose()
-                .step("hand the manager on")?,
-            library: library.file().map(hand_on).transpose().step("hand the library on")?,
-            answer: hand_on(answer.as_fd()).step("hand the policy on")?,
-            lines: [
-                hand_on(lines[0].as_fd()).step("hand a connection on")?,
-                hand_on(lines[1].as_fd()).step("hand a connection on")?,
-            ],
-            life: hand_on(life.as_fd()).step("hand a connection on")?,
-            holds: holds.into_iter().flatten().map(hand_on).collect::<Result<_, _>>().step("hand locks on")?,
-        };
-        let text = made.file().step("hand over what was made")?;
-        execute(program, text.as_raw_fd())
+            listener: hand_on(self.listener.as_fd())?,
+            watched: self.watched.as_ref().map(|watched| hand_on(watched.as_fd())).transpose()?,
+            manager: self.manager.as_ref().map(|manager| hand_on(manager.as_fd())).transpose()?,
+            library: library.file().map(hand_on).transpose()?,
+            answer: hand_on(answer.as_fd())?,
+            lines: [hand_on(line.as_fd())?, hand_on(policies.as_fd())?],
+            life: hand_on(life.as_fd())?,
+            holds: holds.into_iter().flatten().map(hand_on).collect::<Result<_, _>>()?,
+        })
     }
 }
 

@@ -5,6 +5,7 @@ import ctypes
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -15,11 +16,13 @@ from pathlib import Path
 import pytest
 
 from client import eventually
-from service import JOBS, children, host_processes
+from service import JOBS, POLICY, binary, children, host_processes
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PIDFD_GETFD = 438
 SIX = 0b111100011
+# Of a start that comes to nothing.
+GROUP = f"cloister-{os.getpid()}"
 
 
 def status(pid):
@@ -49,7 +52,7 @@ def test_what_serves_is_nobody_on_the_host_and_one_process_stays_root(own_servic
     ids = dict(host_processes())
     assert [pid for pid in below(service.supervisor.pid) if ids.get(pid) == 0] == [service.monitor()]
     told = status(service.monitor())
-    assert int(told["CapEff"], 16) == int(told["CapBnd"], 16) & SIX and (told["NoNewPrivs"], told["Seccomp"]) == ("1", "2")
+    assert int(told["CapEff"], 16) == int(told["CapBnd"], 16) == 0b011100010 and (told["NoNewPrivs"], told["Seccomp"]) == ("1", "2")
 
 
 # What a program does that has taken the engine over: with its id and all the power that there is in its user namespace.
@@ -157,6 +160,23 @@ def test_the_monitor_does_nothing_that_the_policy_does_not_name(own_service):
     # Its ids are what they are: user_namespaces(7), a map is written once.
     assert refused("MapIds", "Policy") and refused("End", line=1)
     assert service.client.execute("def main(): return 7").result == 7
+
+
+def test_an_engine_begins_with_what_a_supervisor_has_made(tmp_path):
+    for environment in ({}, {"CLOISTER_BEGIN": "0"}, {"CLOISTER_BEGIN": "x"}):
+        ran = subprocess.run([binary("cloister-engine"), "serve"], capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL)
+        assert ran.returncode == 1 and "cloister-supervisor" in ran.stderr and "panicked" not in ran.stderr, ran
+    # Nor a supervisor without one.
+    for program in ("cloister-supervisor", "cloister"):
+        shutil.copy(binary(program), tmp_path)
+    tmp_path.chmod(0o700)
+    ran = subprocess.run([tmp_path / "cloister-supervisor", "serve", "--policy", POLICY, "--socket", tmp_path / "s"], capture_output=True, text=True)
+    assert ran.returncode == 1 and "cloister-engine, which has to lie beside" in ran.stderr, ran
+    (tmp_path / "cloister-engine").write_bytes(b"no program")
+    ran = subprocess.run([tmp_path / "cloister-supervisor", "serve", "--policy", POLICY, "--socket", tmp_path / "s", "--cgroup", GROUP, "--beside"],
+                         capture_output=True, text=True)
+    assert ran.returncode == 1 and "start the engine: " in ran.stderr, ran
+    assert not (tmp_path / "s").exists() and not Path("/dev/cloister", GROUP).exists()
 
 
 def start_again(service):

@@ -1,6 +1,8 @@
 //! Cloister's own part of the hierarchies: the groups of its launchers and of its slots.
 
+use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use cloister_terms::Uid;
@@ -15,7 +17,7 @@ use super::hold::Hold;
 use super::layout::Layout;
 use super::mounts::Version;
 use super::slot::SlotCgroup;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::spec::Slot;
 
 /// Cloister's own part of the hierarchies. It has one living owner, who removes it when this is dropped.
@@ -107,7 +109,13 @@ impl Tree {
     pub fn hand_over(&self, to: Uid) -> Result<()> {
         self.directories().iter().try_for_each(|group| hand_over(group, HANDED_OVER, to))?;
         match &self.layout {
-            Layout::V2 { base, delegated: true } => hand_over_file(&delegation::leaf(base).join("memory.max"), to),
+            Layout::V2 { base, delegated: true } => {
+                let leaf = delegation::leaf(base);
+                // To be passed, whatever the mask.
+                fs::set_permissions(&leaf, fs::Permissions::from_mode(0o711))
+                    .doing(|| format!("chmod {}", leaf.display()))?;
+                hand_over_file(&leaf.join("memory.max"), to)
+            }
             _ => Ok(()),
         }
     }

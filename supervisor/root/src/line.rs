@@ -1,4 +1,4 @@
-//! What tells the engine of the end of the monitor, and the monitor of that of the engine: a connection that nobody else has.
+//! A connection to the monitor, at the end of who asks: nobody else has it.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Mutex;

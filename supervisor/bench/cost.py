@@ -75,10 +75,11 @@ class Counted:
 
     def parts(self):
         """The processes that go on from job to job, by part; the launcher's parent is counted with it."""
-        guards = children(self.service.supervisor.pid)
+        monitor = self.service.monitor()
+        guards = [child for child in children(self.service.supervisor.pid) if child != monitor]
         launchers = [child for guard in guards for child in children(guard)]
         zygotes = [child for launcher in launchers for child in children(launcher) if child in self.service.zygotes()]
-        return {"gateway": [self.service.gateway.pid], "supervisor": [self.service.supervisor.pid], "launcher": guards + launchers, "zygote": zygotes}
+        return {"gateway": [self.service.gateway.pid], "supervisor": [self.service.supervisor.pid, monitor], "launcher": guards + launchers, "zygote": zygotes}
 
     def everyone(self):
         return [self.service.gateway.pid, self.service.supervisor.pid, *children(self.service.supervisor.pid), *self.service.processes()]

@@ -57,8 +57,8 @@ def test_the_texts_need_nothing_beside_them(runner_text, sessions_text):
             assert not (isinstance(node, ast.ImportFrom) and node.level), ast.unparse(node)
 
 
-def test_the_supervisor_holds_these_texts(runner_text, sessions_text):
+def test_the_engine_holds_these_texts(runner_text, sessions_text):
     if not os.environ.get("CLOISTER_BIN"):
         pytest.skip("CLOISTER_BIN does not say where the programs are")
-    program = (Path(os.environ["CLOISTER_BIN"]) / "cloister-supervisor").read_bytes()
+    program = (Path(os.environ["CLOISTER_BIN"]) / "cloister-engine").read_bytes()
     assert runner_text.encode() in program and sessions_text.encode() in program, "what is tested here is not what is run; build it again"

@@ -107,17 +107,18 @@ impl Begin {
         let mut text = Vec::new();
         File::from(own(told)?).read_to_end(&mut text)?;
         let made: Made = serde_json::from_slice(&text).map_err(io::Error::from)?;
-        let policy = taken_in(own(made.answer)?)?;
         let holds = made.holds.into_iter().map(own).collect::<io::Result<_>>()?;
         let [line, policies] = made.lines;
         let powers = Powers::Monitor(Monitor::new([own(line)?, own(policies)?], holds));
+        let answer = own(made.answer)?;
         let devices = made.devices.map(|(directory, sets)| Devices::of(directory, sets));
         let library = Library::of(made.library.map(own).transpose()?);
         let tree = |doors| Tree::of(made.layout, made.group, doors);
         let host = Host::of_engine(made.ids, tree, devices, library, powers);
+        // From here on what was made is removed, whatever comes.
         Ok(Self {
             host,
-            policy,
+            policy: taken_in(answer)?,
             listener: own(made.listener)?.into(),
             owns_socket: made.owns_socket,
             watched: made.watched.map(own).transpose()?,

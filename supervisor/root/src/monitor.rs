@@ -60,7 +60,11 @@ fn serve(connection: OwnedFd) -> Result<()> {
     monitor.remember(&taken_in(answer).map_err(|error| Error::Peer(error.to_string()))?);
     let policies = Wire::from_fd(policies);
     std::thread::scope(|scope| {
-        scope.spawn(|| answer_each(&policies, |asked, _| monitor.read(asked)));
+        scope.spawn(|| {
+            answer_each(&policies, |asked, _| monitor.read(asked));
+            // The engine would wait for ever. It ends with this process.
+            std::process::exit(1)
+        });
         answer_each(&wire, |asked, carried| monitor.act(asked, carried));
         // A policy that is being read is nobody's any more.
         monitor.reader.give_up();
@@ -71,14 +75,29 @@ fn serve(connection: OwnedFd) -> Result<()> {
 /// Answers until the other end is closed, or was served for the last time.
 fn answer_each(wire: &Wire, mut act: impl FnMut(Asked, Vec<OwnedFd>) -> Result<Done>) {
     while let Ok(Some((asked, carried))) = wire.receive::<Asked>() {
-        let is_last = matches!(asked, Asked::End);
-        let (told, fds) = act(asked, carried).unwrap_or_else(|error| (Told::Failed(error.to_string()), None));
+        let ends = matches!(asked, Asked::End);
+        let done = act(asked, carried);
+        let is_last = ends && done.is_ok();
+        let (told, fds) = done.unwrap_or_else(|error| (Told::Failed(error.to_string()), None));
         let fds: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
         if wire.send(&told, &fds).is_err() || is_last {
             return;
         }
     }
 }
+
+/// As much of a text as a message can hold however it is written.
+fn clipped(mut text: String) -> String {
+    if text.len() > MOST_WORDS {
+        let end = (0..=MOST_WORDS).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push_str("\n... and more: `cloister policy check` tells all of it");
+    }
+    text
+}
+
+/// How much of what is wrong with a policy is told, in bytes: each may take six in a message.
+const MOST_WORDS: usize = 24 * 1024;
 
 /// What came of it, and what is carried.
 type Done = (Told, Option<OwnedFd>);
@@ -166,7 +185,7 @@ impl Monitor {
         };
         Ok(match read() {
             Ok(answer) => (Told::Done, Some(answer)),
-            Err(why) => (Told::NoPolicy(why.to_string(), why.is_of_the_file()), None),
+            Err(why) => (Told::NoPolicy(clipped(why.to_string()), why.is_of_the_file()), None),
         })
     }
 

@@ -62,3 +62,18 @@ pub fn allow_open_files(policy: &Policy) -> Result<(), TooFewFiles> {
     }
     allow(needed.max(hard)).map_err(|error| TooFewFiles::Refused { needed, hard, error })
 }
+
+/// Allows as many processes as can be had: by what the kernel counts, all jobs are below this process's account, which is none's
+/// that it spares. Jobs are bounded one by one.
+pub fn allow_processes() {
+    let all = setrlimit(Resource::RLIMIT_NPROC, libc::RLIM_INFINITY, libc::RLIM_INFINITY);
+    if let (Err(_), Ok((_, hard))) = (all, getrlimit(Resource::RLIMIT_NPROC)) {
+        let _ = setrlimit(Resource::RLIMIT_NPROC, hard, hard);
+        if hard != libc::RLIM_INFINITY {
+            tracing::warn!(
+                hard,
+                "all jobs together may have so many processes: raise LimitNPROC of the unit, or the limit of whoever starts this"
+            );
+        }
+    }
+}

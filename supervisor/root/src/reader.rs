@@ -12,6 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -93,6 +94,8 @@ pub struct Reader {
     program: Program,
     /// Held while one is read.
     turn: Mutex<()>,
+    /// Whether none is to be read any more.
+    is_over: AtomicBool,
     /// The process that reads now.
     now: Mutex<Option<OwnedFd>>,
 }
@@ -103,7 +106,12 @@ impl Reader {
     /// # Errors
     /// When it cannot be opened.
     pub fn find() -> Result<Self, NoPolicy> {
-        Ok(Self { program: Program::beside(PROGRAM)?, turn: Mutex::default(), now: Mutex::default() })
+        Ok(Self {
+            program: Program::beside(PROGRAM)?,
+            turn: Mutex::default(),
+            is_over: AtomicBool::default(),
+            now: Mutex::default(),
+        })
     }
 
     /// Has a policy read, and waits for that.
@@ -121,6 +129,9 @@ impl Reader {
         let mut child = Started(child.spawn().map_err(|error| NoPolicy::Unstarted(error, reader))?);
         let process = pidfd_open(Pid::from_child(&child.0), PidfdFlags::empty()).map_err(io::Error::from)?;
         *self.now() = process.try_clone().ok();
+        if self.is_over.load(Ordering::SeqCst) {
+            return Err(NoPolicy::TooSlow);
+        }
         let said = child.all(until).and_then(|said| is_ready(&process, until).map(|()| said));
         *self.now() = None;
         let ([answer, words], ended) = (said?, child.0.wait()?);
@@ -136,6 +147,7 @@ impl Reader {
 
     /// Ends what reads, if something does, and waits until it is gone.
     pub(crate) fn give_up(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
         if let Some(process) = self.now().take() {
             let _ = pidfd_send_signal(process, Signal::KILL);
         }

@@ -13,10 +13,10 @@ use std::process::{Command, Stdio};
 use cloister_program::log::{self, NoJournal};
 use cloister_program::open_policy;
 use cloister_sandbox::cgroup::Tree;
-use cloister_sandbox::credentials;
 use cloister_sandbox::devices::Devices;
 use cloister_sandbox::spec::{IdRange, Uid};
 use cloister_sandbox::wire::Wire;
+use cloister_sandbox::{credentials, sys};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{SigSet, Signal};
@@ -32,7 +32,7 @@ use crate::library::Library;
 use crate::line::Line;
 use crate::monitor::Watch;
 use crate::needs::{has_loopback, id_range};
-use crate::open_files::{TooFewFiles, allow_open_files};
+use crate::open_files::{TooFewFiles, allow_open_files, allow_processes};
 use crate::program::{NoProgram, Program};
 use crate::reader::{Answer, NoPolicy, Reader};
 use crate::{manager, socket};
@@ -88,10 +88,14 @@ pub enum ServeError {
 pub fn serve(arguments: &Serve) -> Result<Infallible, ServeError> {
     log::start(arguments.log_format, |filter| filter)?;
     require_root()?;
+    // What whoever started this has left open is nobody's below, nor are his keys.
+    sys::close_on_exec_from(3).map_err(|error| ServeError::Engine("close what is open", error))?;
+    credentials::leave_keyrings()?;
     let (reader, engine, path) = (Reader::find()?, Program::beside(ENGINE)?, &arguments.common.policy);
     let answer = reader.read(open_policy(path).map_err(NoPolicy::from)?, path)?;
     let policy = answer.policy()?;
     allow_open_files(&policy)?;
+    allow_processes();
     // From here on something is there to be removed: who asks for an end is heard by the engine.
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
     signals.thread_block().map_err(|error| ServeError::Engine("hold signals back", error.into()))?;
@@ -108,15 +112,22 @@ pub fn serve(arguments: &Serve) -> Result<Infallible, ServeError> {
     let owns_socket = passed.is_none();
     let listener =
         passed.map_or_else(|| socket::listen(&arguments.socket, &arguments.gateway_uid), Ok).map_err(failed)?;
+    let socket = Socket(owns_socket.then(|| arguments.socket.clone()));
     let claim = take_claim(arguments, id_range(&policy))?;
     let tree = Tree::create(&arguments.cgroup)?;
     let made = All { claim, tree, devices, listener, owns_socket, watched, manager, answer };
-    made.become_engine(arguments, &engine).map_err(|(step, error)| {
-        if owns_socket {
-            let _ = std::fs::remove_file(&arguments.socket);
-        }
-        ServeError::Engine(step, error)
-    })
+    let failed = made.become_engine(arguments, &engine);
+    drop(socket);
+    failed.map_err(|(step, error)| ServeError::Engine(step, error))
+}
+
+/// A socket of our own, which goes with a start that comes to nothing.
+struct Socket(Option<PathBuf>);
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _ = self.0.as_ref().map(std::fs::remove_file);
+    }
 }
 
 /// The policy's ids, or the first behind them that nobody has where this supervisor is to live beside others.
@@ -202,7 +213,7 @@ impl All {
             ids,
             engine,
             devices: self.devices.as_ref().map(|devices| (devices.directory().to_owned(), devices.sets())),
-            socket: self.owns_socket.then(|| arguments.socket.clone()),
+            socket: self.owns_socket.then(|| std::path::absolute(&arguments.socket)).transpose()?,
         })
     }
 

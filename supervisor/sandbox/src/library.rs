@@ -3,8 +3,9 @@
 //! It is a copy in memory, sealed: a job maps it under no name of the host's, and no inode of the host's hangs on it.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
@@ -32,7 +33,12 @@ impl Library {
         // Not to be run as a program, which Linux knows since 6.3 and some hosts insist on: sysctl vm.memfd_noexec.
         let made = memfd_create(c"cloister", flags | MemfdFlags::NOEXEC_SEAL);
         let mut copy = File::from(made.or_else(|_| memfd_create(c"cloister", flags)).doing(doing)?);
-        io::copy(&mut File::from(library), &mut copy).doing(doing)?;
+        // Others read what is open here at the same time, from a place that is theirs too.
+        let library = File::from(library);
+        let size = library.metadata().doing(doing)?.len();
+        let mut all = vec![0; usize::try_from(size).map_err(io::Error::other).doing(doing)?];
+        library.read_exact_at(&mut all, 0).doing(doing)?;
+        copy.write_all(&all).doing(doing)?;
         fcntl_add_seals(&copy, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)
             .doing(doing)?;
         rustix::io::fcntl_dupfd_cloexec(&copy, FROM).doing(doing).map(Self)

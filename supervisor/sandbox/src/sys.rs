@@ -177,6 +177,18 @@ pub fn set_domain_name(name: &str) -> io::Result<()> {
     if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Has every descriptor from this number on closed by the next `execve(2)`: `close_range(2)`.
+///
+/// # Errors
+/// The kernel's errno.
+pub fn close_on_exec_from(first: RawFd) -> io::Result<()> {
+    let first = libc::c_uint::try_from(first).map_err(io::Error::other)?;
+    let flags = libc::c_int::try_from(libc::CLOSE_RANGE_CLOEXEC).expect("a small number");
+    // SAFETY: nothing is closed, only marked.
+    let returned = unsafe { libc::close_range(first, libc::c_uint::MAX, flags) };
+    if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Puts `from` at the number `to`, left open across exec: `dup2(2)`.
 ///
 /// # Errors

@@ -73,6 +73,8 @@ pub fn memory(group: &Path) -> Option<u64> {
 pub fn settle(group: &Path) -> Result<()> {
     let leaf = leaf(group);
     make(&leaf)?;
+    // What an earlier life was bounded by is not this one's; there may be no such file yet.
+    let _ = fs::write(leaf.join("memory.max"), "max");
     for pid in listed_in(group)?.lines().filter_map(|line| line.parse::<u32>().ok()) {
         // One that has ended meanwhile is in nobody's way; one that stays is found when controllers are enabled.
         match attach(&leaf, pid) {

@@ -83,6 +83,7 @@ impl Freezer {
 pub(super) fn end_stopped(groups: &Path) {
     let groups = fs::read_dir(groups).into_iter().flatten().flatten().map(|entry| entry.path());
     for group in groups.filter(|group| group.is_dir()) {
+        end_stopped(&group);
         end_processes(&group);
         let _ = fs::write(group.join("freezer.state"), "THAWED");
     }

@@ -70,9 +70,17 @@ pub fn compile_supervisor(loopback: bool) -> Result<BpfProgram> {
         let others = families.iter().map(other).collect::<Result<Vec<_>, _>>()?;
         Ok((number, vec![SeccompRule::new(others)?]))
     };
+    // By which bytes come out of a terminal as if they had been typed: `ioctl_tty(2)`.
+    let typing = || {
+        let rule = |request: u64| {
+            SeccompRule::new(vec![SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, request)?])
+        };
+        Ok((libc::SYS_ioctl, vec![rule(libc::TIOCSTI)?, rule(libc::TIOCLINUX)?]))
+    };
     let rules: BpfProgram = [libc::SYS_socket, libc::SYS_socketpair]
         .map(not_unix)
         .into_iter()
+        .chain([typing()])
         .chain(NEVER.map(|number| Ok((number, Vec::new()))))
         .collect::<Result<_, seccompiler::BackendError>>()
         .and_then(|rules| {
@@ -113,5 +121,8 @@ mod tests {
         // The kernel reads 32 bits of it.
         assert!(!refuses(&supervisor, libc::SYS_socket, family(libc::AF_UNIX as u64 | 1 << 40)));
         assert!(!refuses(&supervisor, libc::SYS_socket, UNKNOWN));
+        let request = |request| [Some(0), Some(request), None, None, None, None];
+        assert!(refuses(&supervisor, libc::SYS_ioctl, request(libc::TIOCSTI | 1 << 40)));
+        assert!(!refuses(&supervisor, libc::SYS_ioctl, request(libc::FIONBIO)));
     }
 }

@@ -37,7 +37,7 @@ PYTEST := $(VENV)/bin/python -B -m pytest -q -o cache_dir=$(abspath $(TARGET))/p
 # Files side by side: each service has names, ids and ports of its own, and waits for most of its time.
 SUITE := $(PYTEST) --numprocesses 2 --dist loadfile supervisor/suite
 # Of the suite what is about the daemons, their sockets and the policy file, however interpreters are started.
-EITHER_WAY := page gateway jupyter runtimes spec policy/test_check.py policy/test_learn.py warm/test_everywhere.py warm/test_sets.py warm/test_started.py warm/test_warm_is_cold.py \
+EITHER_WAY := escape/test_engine.py page gateway jupyter runtimes spec policy/test_check.py policy/test_learn.py warm/test_everywhere.py warm/test_sets.py warm/test_started.py warm/test_warm_is_cold.py \
 	$(addprefix tools/test_,call_attacks.py clock.py connect.py http2.py returns.py tenants.py) \
 	$(addprefix contract/test_,http.py manuals.py request.py stream.py) \
 	$(addprefix sessions/test_,cell_accounts.py cell_calls.py export.py nodes.py session_ends.py session_files.py turns.py) \

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # A room names those below it, and what is in it; never one above.
 ROOMS = {
+    "supervisor/root/src": ["serve", "monitor", "begin", "host", "powers", "line", "library", "reader", "open_files", "devices", "needs", "claim", "confine", "args", "asked", "manager", "socket", "program", "id_map"],
     "supervisor/src": ["daemon", "door", "pool", "job", "link"],
     "gateway/src": ["serve", "privileges", "listen", "api", "admission", "usage", "keys", "upstream", "needs", "systemd", "going", "watch", "args", "metrics", "error"],
     "policy/src": ["text", "load", "packages", "check", "build", "read", "keys", "seccomp", "danger", "diagnostic", "units", "suggest"],

@@ -10,6 +10,7 @@ CELLS = bool(os.environ.get("CLOISTER_CELLS"))
 
 # Tests of what jobs alone have, and why cells have it not.
 OF_JOBS = {
+    "test_engine.py": "what serves is the same for both",
     "test_left_files.py": "cells return no files: those of a session are fetched",
     "test_descriptors_are_four_pipes_and_lead_nowhere": "a session has two pipes more, and no input",
     "test_the_other_ends_are_the_jobs_own_loss": "a session has no input",

@@ -123,12 +123,12 @@ def execute(address, script):
 def test_a_daemon_that_dies_ends_the_other(serve, address, name, other):
     process = serve(address)
     wait_until_serving(process)
-    # The kernel keeps 15 characters of a process's name.
-    pids = daemons(process)
-    os.kill(pids[f"cloister-{name}"[:15]], signal.SIGKILL)
+    # What was started as the supervisor has become what serves; the kernel keeps 15 characters of a process's name.
+    names, pids = {"supervisor": "cloister-engine", "gateway": "cloister-gateway"[:15]}, daemons(process)
+    os.kill(pids[names[name]], signal.SIGKILL)
     assert process.wait(60) == 1
     assert f"cloister: the {name} ended by itself (SIGKILL)" in process.output()
-    assert not Path(f"/proc/{pids[f'cloister-{other}'[:15]]}").exists()
+    assert not Path(f"/proc/{pids[names[other]]}").exists()
     # The next one at this address removes what a killed one left.
     wait_until_serving(serve(address))
 

@@ -10,6 +10,7 @@ use cloister_program::Stop;
 use cloister_program::log::{self, NoJournal};
 use cloister_supervisor::args::Serve;
 use cloister_supervisor::{Begin, NotBegun};
+use nix::sys::prctl;
 use nix::sys::signal::SigSet;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,6 +67,8 @@ pub enum ServeError {
 /// What kept it from starting.
 pub fn serve(arguments: &Serve) -> Result<ExitCode, ServeError> {
     let begin = Begin::take()?;
+    // Started by a descriptor, it has the number of that for a name: execveat(2).
+    prctl::set_name(c"cloister-engine").map_err(io::Error::from)?;
     log::start_as("cloister-supervisor", arguments.log_format, |filter| filter)?;
     cloister_sandbox::sys::give_back_large_blocks();
     let runtime = runtime()?;

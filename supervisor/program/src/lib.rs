@@ -12,6 +12,7 @@ use std::io::Write;
 mod body;
 #[cfg(feature = "daemon")]
 mod budget;
+mod clip;
 #[cfg(feature = "root")]
 pub mod log;
 #[cfg(feature = "manual")]
@@ -31,6 +32,7 @@ mod trust;
 pub use body::{ReadError, read_whole};
 #[cfg(feature = "daemon")]
 pub use budget::{Budget, Taken};
+pub use clip::clipped;
 #[cfg(feature = "manual")]
 pub use manual::{Completions, Man, Shell, completions};
 pub use parse::parse;

@@ -1,6 +1,6 @@
 //! A connection to the monitor, at the end of who asks: nobody else has it.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Mutex;
 
 use cloister_sandbox::wire::Wire;
@@ -21,9 +21,9 @@ impl Line {
     ///
     /// # Errors
     /// When the monitor is gone.
-    pub(crate) fn ask(&self, asked: &Asked, carried: Option<impl AsFd>) -> Result<(Told, Vec<OwnedFd>)> {
+    pub(crate) fn ask(&self, asked: &Asked, carried: Option<BorrowedFd<'_>>) -> Result<(Told, Vec<OwnedFd>)> {
         let wire = self.0.lock().expect("nothing panics while it holds this lock");
-        let carried: Vec<_> = carried.iter().map(|fd| fd.as_fd().as_raw_fd()).collect();
+        let carried: Vec<_> = carried.iter().map(AsRawFd::as_raw_fd).collect();
         wire.send(asked, &carried).doing(|| "ask the monitor")?;
         let told = wire.receive().doing(|| "hear the monitor")?;
         told.ok_or_else(|| Error::Peer("the monitor, which does what takes root, has ended".to_owned()))

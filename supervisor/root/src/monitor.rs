@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
-use cloister_program::open_policy;
+use cloister_program::{clipped, open_policy};
 use cloister_sandbox::cgroup::{Doors, Layout, Tree, Version, open_door};
 use cloister_sandbox::devices::Devices;
 use cloister_sandbox::process::{self, FIRST_TO_GO, LAST_TO_GO};
@@ -56,7 +56,8 @@ fn serve(connection: OwnedFd) -> Result<()> {
     let [policies, answer] = exactly(carried)?;
     let tree = Tree::of(watch.layout.clone(), watch.group.clone(), Doors::own());
     let reader = Reader::find().map_err(|error| Error::Peer(error.to_string()))?;
-    let monitor = Monitor { watch, tree, parent: getppid(), reader, shown: Mutex::default() };
+    let devices = watch.devices.clone().map(|(directory, sets)| Devices::of(directory, sets));
+    let monitor = Monitor { watch, tree, devices, parent: getppid(), reader, shown: Mutex::default() };
     monitor.remember(&taken_in(answer).map_err(|error| Error::Peer(error.to_string()))?);
     let policies = Wire::from_fd(policies);
     std::thread::scope(|scope| {
@@ -86,16 +87,6 @@ fn answer_each(wire: &Wire, mut act: impl FnMut(Asked, Vec<OwnedFd>) -> Result<D
     }
 }
 
-/// As much of a text as a message can hold however it is written.
-fn clipped(mut text: String) -> String {
-    if text.len() > MOST_WORDS {
-        let end = (0..=MOST_WORDS).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        text.truncate(end);
-        text.push_str("\n... and more: `cloister policy check` tells all of it");
-    }
-    text
-}
-
 /// How much of what is wrong with a policy is told, in bytes: each may take six in a message.
 const MOST_WORDS: usize = 24 * 1024;
 
@@ -105,6 +96,7 @@ type Done = (Told, Option<OwnedFd>);
 struct Monitor {
     watch: Watch,
     tree: Tree,
+    devices: Option<Devices>,
     /// The engine, which has started this.
     parent: Pid,
     reader: Reader,
@@ -185,7 +177,7 @@ impl Monitor {
         };
         Ok(match read() {
             Ok(answer) => (Told::Done, Some(answer)),
-            Err(why) => (Told::NoPolicy(clipped(why.to_string()), why.is_of_the_file()), None),
+            Err(why) => (Told::NoPolicy(clipped(&why.to_string(), MOST_WORDS), why.is_of_the_file()), None),
         })
     }
 
@@ -205,7 +197,7 @@ impl Monitor {
     fn end(&self) {
         self.reader.give_up();
         let groups = self.tree.remove();
-        let nodes = self.watch.devices.as_ref().map(|(directory, sets)| Devices::of(directory.clone(), *sets).remove());
+        let nodes = self.devices.as_ref().map(Devices::remove);
         for error in [Some(groups), nodes].into_iter().flatten().filter_map(Result::err) {
             eprintln!("cloister-supervisor: what was made is not removed: {error}");
         }

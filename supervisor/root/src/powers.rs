@@ -11,7 +11,6 @@ use cloister_sandbox::wire::exactly;
 use cloister_sandbox::{Context, Error, Result, overlay, process};
 use cloister_terms::Policy;
 use nix::sys::socket::{getsockopt, sockopt};
-use rustix::io::Errno;
 
 use crate::asked::{Asked, Shown, Told};
 use crate::line::Line;
@@ -115,7 +114,7 @@ impl Powers {
     pub fn policy(&self) -> std::result::Result<Policy, NotRead> {
         let Self::Monitor(monitor) = self else { return Err(NotRead::nobody()) };
         let failed = |error: Error| NotRead { why: format!("read the policy: {error}"), is_of_the_file: false };
-        match monitor.policies.ask(&Asked::Policy, None::<BorrowedFd<'_>>).map_err(failed)? {
+        match monitor.policies.ask(&Asked::Policy, None).map_err(failed)? {
             (Told::Done, fds) => {
                 let [answer] = exactly(fds).map_err(failed)?;
                 Ok(taken_in(answer)?)
@@ -181,7 +180,7 @@ impl Powers {
         match (process::set_order_of_going(process, adjustment), self) {
             // That of a process that was started is root's, and not its own: proc(5), "PR_SET_DUMPABLE".
             (Err(Error::Kernel { errno, .. }), Self::Monitor(monitor))
-                if errno.raw_os_error() == Some(Errno::ACCESS.raw_os_error()) =>
+                if errno.raw_os_error() == Some(libc::EACCES) =>
             {
                 monitor.done(&Asked::OrderOfGoing(process, adjustment), None).map(drop)
             }

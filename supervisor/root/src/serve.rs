@@ -26,7 +26,7 @@ use crate::args::Serve;
 use crate::asked::Asked;
 use crate::begin::{Made, VARIABLE, hand_on};
 use crate::claim::{Claim, ClaimError};
-use crate::confine::{self, NotConfined, NotRoot, require_root};
+use crate::confine::{self, KEPT, NotConfined, NotRoot, require_root};
 use crate::devices;
 use crate::library::Library;
 use crate::line::Line;
@@ -78,7 +78,7 @@ pub enum ServeError {
     Claim(#[from] ClaimError),
     /// It cannot give up being root.
     #[error("{0}: {1}")]
-    Engine(&'static str, io::Error),
+    Engine(&'static str, Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Makes what the engine needs, and becomes it: comes back only with what kept it from that.
@@ -89,7 +89,7 @@ pub fn serve(arguments: &Serve) -> Result<Infallible, ServeError> {
     log::start(arguments.log_format, |filter| filter)?;
     require_root()?;
     // What whoever started this has left open is nobody's below, nor are his keys.
-    sys::close_on_exec_from(3).map_err(|error| ServeError::Engine("close what is open", error))?;
+    sys::close_on_exec_from(3).step("close what is open")?;
     credentials::leave_keyrings()?;
     let (reader, engine, path) = (Reader::find()?, Program::beside(ENGINE)?, &arguments.common.policy);
     let answer = reader.read(open_policy(path).map_err(NoPolicy::from)?, path)?;
@@ -98,7 +98,7 @@ pub fn serve(arguments: &Serve) -> Result<Infallible, ServeError> {
     allow_processes();
     // From here on something is there to be removed: who asks for an end is heard by the engine.
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
-    signals.thread_block().map_err(|error| ServeError::Engine("hold signals back", error.into()))?;
+    signals.thread_block().map_err(io::Error::from).step("hold signals back")?;
     let watched = arguments.reload_on_change.then(|| watch(path)).transpose();
     let watched = watched.map_err(|error| ServeError::Watch(path.clone(), error))?;
     let manager = manager::connect().unwrap_or_else(|error| {
@@ -109,16 +109,14 @@ pub fn serve(arguments: &Serve) -> Result<Infallible, ServeError> {
     confine::confine(has_loopback(&policy))?;
     let failed = |error| ServeError::Socket(arguments.socket.clone(), error);
     let passed = socket::passed().map_err(failed)?;
-    let owns_socket = passed.is_none();
+    let is_own = passed.is_none();
     let listener =
         passed.map_or_else(|| socket::listen(&arguments.socket, &arguments.gateway_uid), Ok).map_err(failed)?;
-    let socket = Socket(owns_socket.then(|| arguments.socket.clone()));
+    let socket = Socket(is_own.then(|| arguments.socket.clone()));
     let claim = take_claim(arguments, id_range(&policy))?;
     let tree = Tree::create(&arguments.cgroup)?;
-    let made = All { claim, tree, devices, listener, owns_socket, watched, manager, answer };
-    let failed = made.become_engine(arguments, &engine);
-    drop(socket);
-    failed.map_err(|(step, error)| ServeError::Engine(step, error))
+    let made = All { claim, tree, devices, listener, socket, watched, manager, answer };
+    made.become_engine(arguments, &engine)
 }
 
 /// A socket of our own, which goes with a start that comes to nothing.
@@ -151,23 +149,20 @@ struct All {
     tree: Tree,
     devices: Option<Devices>,
     listener: UnixListener,
-    owns_socket: bool,
+    socket: Socket,
     watched: Option<OwnedFd>,
     manager: Option<UnixDatagram>,
     answer: Answer,
 }
 
-/// What was being done, and what the kernel said.
-type Failed = (&'static str, io::Error);
-
 /// Names a step that failed.
 trait Step<T> {
-    fn step(self, name: &'static str) -> Result<T, Failed>;
+    fn step(self, name: &'static str) -> Result<T, ServeError>;
 }
 
-impl<T, E: Into<io::Error>> Step<T> for Result<T, E> {
-    fn step(self, name: &'static str) -> Result<T, Failed> {
-        self.map_err(|error| (name, error.into()))
+impl<T, E: Into<Box<dyn std::error::Error + Send + Sync>>> Step<T> for Result<T, E> {
+    fn step(self, name: &'static str) -> Result<T, ServeError> {
+        self.map_err(|error| ServeError::Engine(name, error.into()))
     }
 }
 
@@ -179,10 +174,9 @@ impl All {
     }
 
     /// Comes back only with what kept it from that.
-    fn become_engine(self, arguments: &Serve, program: &Program) -> Result<Infallible, Failed> {
-        let own = |error: cloister_sandbox::Error| io::Error::other(error.to_string());
+    fn become_engine(self, arguments: &Serve, program: &Program) -> Result<Infallible, ServeError> {
         let (ids, engine) = self.ids();
-        self.hand_over(ids, engine).map_err(own).step("hand over what was made")?;
+        self.hand_over(ids, engine).step("hand over what was made")?;
         let answer = OwnedFd::from(self.answer.file().step("keep the policy")?);
         let watch = self.watch(arguments).step("find the policy")?;
         let (lines, life) = start_monitor(&watch, answer.try_clone().step("keep the policy")?)?;
@@ -194,7 +188,7 @@ impl All {
             execute(program, text.as_raw_fd())
         });
         // This process is root no more, and so cannot remove it.
-        begun.inspect_err(|_| _ = monitor.ask(&Asked::End, None::<OwnedFd>))
+        begun.inspect_err(|_| _ = monitor.ask(&Asked::End, None))
     }
 
     fn hand_over(&self, ids: IdRange, engine: Uid) -> cloister_sandbox::Result<()> {
@@ -213,7 +207,7 @@ impl All {
             ids,
             engine,
             devices: self.devices.as_ref().map(|devices| (devices.directory().to_owned(), devices.sets())),
-            socket: self.owns_socket.then(|| std::path::absolute(&arguments.socket)).transpose()?,
+            socket: self.socket.0.as_ref().map(std::path::absolute).transpose()?,
         })
     }
 
@@ -226,7 +220,7 @@ impl All {
             group: watch.group,
             layout: watch.layout,
             devices: watch.devices,
-            owns_socket: self.owns_socket,
+            owns_socket: self.socket.0.is_some(),
             listener: hand_on(self.listener.as_fd())?,
             watched: self.watched.as_ref().map(|watched| hand_on(watched.as_fd())).transpose()?,
             manager: self.manager.as_ref().map(|manager| hand_on(manager.as_fd())).transpose()?,
@@ -240,11 +234,10 @@ impl All {
 }
 
 /// Starts what stays root, with its connections to this process, and what ends with it.
-fn start_monitor(watch: &Watch, answer: OwnedFd) -> Result<([OwnedFd; 2], OwnedFd), Failed> {
-    let own = |error: cloister_sandbox::Error| io::Error::other(error.to_string());
+fn start_monitor(watch: &Watch, answer: OwnedFd) -> Result<([OwnedFd; 2], OwnedFd), ServeError> {
     let step = "start what stays root";
-    let (line, its_line) = Wire::pair().map_err(own).step(step)?;
-    let (policies, its_policies) = Wire::pair().map_err(own).step(step)?;
+    let (line, its_line) = Wire::pair().step(step)?;
+    let (policies, its_policies) = Wire::pair().step(step)?;
     let (life, its_life) = io::pipe().step(step)?;
     let mut monitor = Command::new("/proc/self/exe");
     monitor.arg0("cloister-supervisor").arg(MONITOR).env_clear().current_dir("/").process_group(0);
@@ -255,17 +248,16 @@ fn start_monitor(watch: &Watch, answer: OwnedFd) -> Result<([OwnedFd; 2], OwnedF
 }
 
 /// Makes this process root of a user namespace that has few ids, and of nothing else: `user_namespaces(7)`.
-fn enter_own_namespace(line: &Line) -> Result<(), Failed> {
+fn enter_own_namespace(line: &Line) -> Result<(), ServeError> {
     let step = "give up being root";
-    let own = |error: cloister_sandbox::Error| io::Error::other(error.to_string());
-    unshare(CloneFlags::CLONE_NEWUSER).step(step)?;
-    line.ask(&Asked::MapIds, None::<OwnedFd>).map_err(own).step(step)?;
-    credentials::become_namespace_root().map_err(own).step(step)?;
-    confine::give_up(false).map_err(|error| io::Error::other(error.to_string())).step(step)
+    unshare(CloneFlags::CLONE_NEWUSER).map_err(io::Error::from).step(step)?;
+    line.ask(&Asked::MapIds, None).step(step)?;
+    credentials::become_namespace_root().step(step)?;
+    confine::keep(&KEPT).step(step)
 }
 
 /// Becomes the program, with this one's arguments and environment. Signals that are held back stay so.
-fn execute(program: &Program, begin: i32) -> Result<Infallible, Failed> {
+fn execute(program: &Program, begin: i32) -> Result<Infallible, ServeError> {
     let step = "start the engine";
     let text = |text: Vec<u8>| CString::new(text).map_err(io::Error::from);
     let arguments = std::env::args_os().skip(1).map(OsStringExt::into_vec);

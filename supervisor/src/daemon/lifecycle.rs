@@ -85,9 +85,9 @@ pub fn serve(arguments: &Serve) -> Result<ExitCode, ServeError> {
         let listener = UnixListener::from_std(begin.listener)?;
         let start = start::start(&begin.policy, begin.host, Guard::default());
         let manager = Arc::new(Manager::new(begin.manager));
-        let place = Place { listener, owns_socket: begin.owns_socket, manager };
+        let at = Listening { listener, owns_socket: begin.owns_socket, manager };
         tokio::select! {
-            served = run(arguments, start, place, (reasons, stop)) => served,
+            served = run(arguments, start, at, (reasons, stop)) => served,
             () = ended(begin.life) => Err(ServeError::Alone),
         }
     })
@@ -101,7 +101,7 @@ async fn ended(life: OwnedFd) {
 }
 
 /// Where it is served.
-struct Place {
+struct Listening {
     listener: UnixListener,
     /// Whether nobody else holds that for the next life.
     owns_socket: bool,
@@ -111,7 +111,7 @@ struct Place {
 async fn run(
     arguments: &Serve,
     start: impl Future<Output = Result<Engine, StartError>>,
-    Place { listener, owns_socket, manager }: Place,
+    Listening { listener, owns_socket, manager }: Listening,
     (reasons, mut stop): (Reasons, Stop),
 ) -> Result<ExitCode, ServeError> {
     let engine = tokio::select! {

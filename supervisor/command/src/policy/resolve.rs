@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use cloister_policy::{Checked, Policy, PolicyError};
+use cloister_program::clipped;
 use cloister_sandbox::seccomp;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
@@ -54,7 +55,7 @@ pub fn resolve(name: &Path) -> Said {
     match read(name).map(|policy| serde_json::to_string(&policy)) {
         Ok(Ok(json)) => Said { out: json, error: String::new(), code: WELL },
         Ok(Err(error)) => Said::problem(format!("error: write the policy {}: {error}", name.display())),
-        Err(error) => Said::problem(clipped(&error.to_string())),
+        Err(error) => Said::problem(clipped(&error.to_string(), MOST_TOLD)),
     }
 }
 
@@ -80,23 +81,14 @@ fn confine() -> Result<(), NotConfined> {
     Ok(seccomp::apply(&seccomp::compile_supervisor(false)?)?)
 }
 
-/// As much of a text as is told.
-fn clipped(text: &str) -> String {
-    if text.len() <= MOST_TOLD {
-        return text.to_owned();
-    }
-    let end = (0..=MOST_TOLD).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    format!("{}\n... and more: `cloister policy check` tells all of it", &text[..end])
-}
-
 #[cfg(test)]
 mod tests {
     use super::{MOST_TOLD, clipped};
 
     #[test]
     fn what_is_told_has_an_end() {
-        assert_eq!(clipped("short"), "short");
-        let told = clipped(&"ä".repeat(MOST_TOLD));
+        assert_eq!(clipped("short", MOST_TOLD), "short");
+        let told = clipped(&"ä".repeat(MOST_TOLD), MOST_TOLD);
         assert!(told.len() < MOST_TOLD + 100 && told.ends_with("tells all of it"));
     }
 }

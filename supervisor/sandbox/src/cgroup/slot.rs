@@ -28,10 +28,9 @@ pub struct SlotCgroup {
     /// Whether its share is that of one that runs for long.
     steps_back: AtomicBool,
     at_reset: Usage,
-    /// Where version 1 would stop what is in it, if this host can.
-    pub(super) freezers: Option<PathBuf>,
+    /// Where version 1 would stop what is in it, if this host can, and by whom processes are let in there.
+    pub(super) freezers: Option<(PathBuf, Doors)>,
     pub(super) freezer: Option<Freezer>,
-    pub(super) doors_of_freezer: Doors,
 }
 
 /// Which part of its share a job is left with that has run for long.
@@ -47,12 +46,11 @@ impl SlotCgroup {
             Layout::V2 { base, .. } => Box::new(v2::Group::create(base.join(name), launcher)?),
         };
         let freezers = match layout {
-            Layout::V1 { freezer, .. } => freezer.as_ref().map(|freezer| freezer.join(name)),
+            Layout::V1 { freezer, .. } => freezer.as_ref().map(|freezer| (freezer.join(name), doors.clone())),
             Layout::V2 { .. } => None,
         };
         let (steps_back, at_reset) = (AtomicBool::new(false), Usage::default());
-        let doors_of_freezer = doors.clone();
-        Ok(Self { groups, limits: None, steps_back, at_reset, freezers, freezer: None, doors_of_freezer })
+        Ok(Self { groups, limits: None, steps_back, at_reset, freezers, freezer: None })
     }
 
     /// Sets the limits and starts counting from zero. The group must be empty.

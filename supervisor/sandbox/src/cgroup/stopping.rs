@@ -10,8 +10,7 @@ impl SlotCgroup {
     /// # Errors
     /// When this host cannot, or the file that could not be written.
     pub fn be_freezable(&mut self, first: u32) -> Result<()> {
-        let doors = self.doors_of_freezer.clone();
-        self.make_freezer()?.take_in(first, &doors)
+        self.make_freezer()?.take_in(first)
     }
 
     /// Takes in a process that is stopped in another group, and what it starts from now on. It stays stopped: in the middle of a fork
@@ -21,10 +20,9 @@ impl SlotCgroup {
     /// # Errors
     /// The file that could not be written.
     pub fn take_in_stopped(&mut self, process: u32) -> Result<()> {
-        let doors = self.doors_of_freezer.clone();
         let freezer = self.make_freezer()?;
         freezer.set(true)?;
-        freezer.take_in(process, &doors)?;
+        freezer.take_in(process)?;
         self.groups.take_in(process)
     }
 
@@ -33,7 +31,7 @@ impl SlotCgroup {
         self.freezer = None;
         Ok(self.freezer.insert(match (self.groups.directory(), &self.freezers) {
             (Some(_), _) => Freezer::v2(self.groups.counted().to_owned()),
-            (None, Some(group)) => Freezer::v1(group.clone())?,
+            (None, Some((group, doors))) => Freezer::v1(group.clone(), doors.clone())?,
             (None, None) => return Err(Error::layer("stop a session", "version 1 has no freezer here; boot with it")),
         }))
     }

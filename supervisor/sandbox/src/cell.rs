@@ -4,10 +4,13 @@
 //! what the job orphans and otherwise sleeps, with no capability and a filter that lets it do
 //! nothing else. Its end is the end of every process in the cell: `pid_namespaces(7)`.
 
-use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{SigHandler, SigSet, Signal, kill, signal};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, sethostname};
@@ -16,14 +19,14 @@ use seccompiler::BpfProgram;
 use crate::error::{Context, Error, Result};
 use crate::kept::Kept;
 use crate::overlay::Tree;
+use crate::slot_namespaces::{Found, Namespaces};
 use crate::spec::{Slot, Spec};
 use crate::sys::{self, Forked};
 use crate::weaker::{Layer, Plan};
 use crate::{cell_root, credentials, seccomp};
 
-/// The namespaces that a cell's init is born into. The network namespace is the slot's, inherited
-/// from the launcher's thread, and so is that of IPC where it is kept; where the slot's mounts are kept it copies them itself. The cgroup
-/// namespace is the job's own doing, once it is in its cgroup.
+/// The namespaces that a cell's init is born into. It goes into the slot's own of network and users, and into that of IPC where it
+/// is kept; where the slot's mounts are kept it copies them. The cgroup namespace is the job's own doing, once it is in its cgroup.
 const NAMESPACES: libc::c_int = libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWUTS;
 
 /// A cell that is complete.
@@ -33,6 +36,8 @@ pub struct Cell {
     /// The root of its own file system on which the job's files are. It outlives the cell, and so, until it is
     /// closed, do the files and the memory that they take.
     pub files: OwnedFd,
+    /// What its init has found of a job before.
+    pub found: Found,
 }
 
 /// What all cells of a profile are built from, worked out once.
@@ -56,26 +61,65 @@ impl Plans {
     }
 }
 
+/// Where an init finds the pipe by which it tells of itself; behind it lie its slot's [`Namespaces`]. A launcher puts both there, and whatever
+/// else it has open no init has a copy of: there are some for each slot, and to close them would take longer than all else.
+const TELL: RawFd = 5;
+
+/// The first number that is none of an init's.
+const FIRST_OTHER: RawFd = TELL + 1 + Namespaces::MOST;
+
+/// Takes the numbers at which descriptors are put for an init, so that nothing else comes to lie there.
+///
+/// # Errors
+/// The call that failed.
+///
+/// # Safety
+/// Nothing in this process owns a descriptor from 5 to 9.
+pub(crate) unsafe fn reserve_numbers() -> Result<()> {
+    (TELL..FIRST_OTHER).try_for_each(|number| {
+        // SAFETY: as the caller vouches.
+        unsafe { sys::place_fd_until_exec(libc::STDERR_FILENO, number) }.doing(|| format!("dup3 to {number}"))
+    })
+}
+
 /// Builds a cell. Nothing of a job has run in it yet.
 ///
 /// # Errors
 /// The step that failed, in the launcher or in the init.
-pub fn build(spec: &Plan, plans: &Plans, kept: Option<BorrowedFd<'_>>, slot: Slot) -> Result<Cell> {
-    let namespaces = plans.namespaces & if kept.is_some() { !libc::CLONE_NEWNS } else { !0 };
+///
+/// # Safety
+/// The process has one thread, and has reserved the numbers that an init's descriptors have.
+pub(crate) unsafe fn build(spec: &Plan, plans: &Plans, namespaces: &Namespaces<'_>, slot: Slot) -> Result<Cell> {
+    let born_into = plans.namespaces & if namespaces.has_mounts() { !libc::CLONE_NEWNS } else { !0 };
     let (mut told, tell) = std::io::pipe().doing(|| "pipe")?;
-    // SAFETY: a launcher has one thread.
-    match unsafe { sys::clone3(namespaces, None) }.doing(|| "clone3 a cell's init")? {
-        Forked::Child => init(spec, plans, (kept, slot), tell),
+    let put = |from: RawFd, to| {
+        // SAFETY: the number is reserved.
+        unsafe { sys::place_fd_until_exec(from, to) }.doing(|| format!("dup3 to {to}"))
+    };
+    put(tell.as_raw_fd(), TELL)?;
+    namespaces.put((TELL + 1).., put)?;
+    // SAFETY: as the caller vouches. The descriptors are both processes' until the init has a table of its own, and neither opens or
+    // closes one before.
+    match unsafe { sys::clone3(born_into | libc::CLONE_FILES, None) }.doing(|| "clone3 a cell's init")? {
+        Forked::Child => init(spec, plans, namespaces, slot),
         Forked::Parent { pid, pidfd } => {
-            drop(tell);
-            let mut said = String::new();
-            told.read_to_string(&mut said).doing(|| "read from a cell's init")?;
-            let opened = match said.strip_prefix(COMPLETE) {
-                Some("") => open_files(spec, pid),
-                failure => Err(failed(failure.unwrap_or(&said))),
-            };
+            let said = has_said_something(&told, &pidfd).and_then(|()| {
+                drop(tell);
+                put(libc::STDERR_FILENO, TELL)?;
+                let mut said = String::new();
+                told.read_to_string(&mut said).doing(|| "read from a cell's init")?;
+                Ok(said)
+            });
+            let opened = said.and_then(|said| {
+                let (found, said) =
+                    said.strip_prefix(IN_IPC).map_or((Found::Nothing, &*said), |rest| (Found::InIpc, rest));
+                match said.strip_prefix(COMPLETE) {
+                    Some("") => Ok((open_files(spec, pid)?, found)),
+                    failure => Err(Error::told("build a cell", failure.unwrap_or(said))),
+                }
+            });
             match opened {
-                Ok(files) => Ok(Cell { init: pidfd, files }),
+                Ok((files, found)) => Ok(Cell { init: pidfd, files, found }),
                 Err(error) => {
                     let _ = kill(pid, Signal::SIGKILL);
                     Err(error)
@@ -85,11 +129,14 @@ pub fn build(spec: &Plan, plans: &Plans, kept: Option<BorrowedFd<'_>>, slot: Slo
     }
 }
 
-/// What an init said that did not become one.
-fn failed(said: &str) -> Error {
-    match said.strip_prefix(SHORT) {
-        Some(why) => Error::Short(format!("build a cell: {why}")),
-        None => Error::Peer(format!("build a cell: {said}")),
+/// Waits until an init has said something, which it does not before its descriptors are its own, or has ended.
+fn has_said_something(told: &PipeReader, init: &OwnedFd) -> Result<()> {
+    loop {
+        let mut waited = [told.as_fd(), init.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        match poll(&mut waited, PollTimeout::NONE) {
+            Err(Errno::EINTR) => {}
+            result => return result.map(drop).doing(|| "poll"),
+        }
     }
 }
 
@@ -106,15 +153,24 @@ fn open_files(spec: &Spec, init: Pid) -> Result<OwnedFd> {
 /// init is confined too.
 const COMPLETE: char = '\u{6}';
 
-/// What the init says in front of a failure for want of something that the host is short of.
-const SHORT: char = '\u{5}';
+/// What it says in front of that where it has found something in the slot's IPC namespace.
+const IN_IPC: char = '\u{7}';
 
-fn init(spec: &Plan, plans: &Plans, (kept, slot): (Option<BorrowedFd<'_>>, Slot), mut tell: std::io::PipeWriter) -> ! {
-    let prepared = (|| {
+fn init(spec: &Plan, plans: &Plans, namespaces: &Namespaces<'_>, slot: Slot) -> ! {
+    // SAFETY: nothing that owns one of the others is used or dropped in this process.
+    let own = unsafe { sys::close_from_alone(FIRST_OTHER) }.doing(|| "close_range");
+    // SAFETY: the launcher has put it there for this process.
+    let mut tell = unsafe { PipeWriter::from_raw_fd(TELL) };
+    // SAFETY: as above.
+    let namespaces = unsafe { namespaces.from((TELL + 1)..) };
+    let prepared = own.and_then(|()| {
+        if namespaces.enter(spec)? == Found::InIpc {
+            write!(tell, "{IN_IPC}").doing(|| "tell the launcher")?;
+        }
         if !spec.leaves_out(Layer::UtsNamespace) {
             sethostname(&spec.hostname).doing(|| format!("sethostname {}", spec.hostname))?;
         }
-        match kept {
+        match namespaces.mounts {
             Some(kept) => cell_root::enter_copy_of(kept, spec, &plans.trees, slot)?,
             None => cell_root::enter_cell_root(spec, &plans.trees, slot)?,
         }
@@ -123,12 +179,16 @@ fn init(spec: &Plan, plans: &Plans, (kept, slot): (Option<BorrowedFd<'_>>, Slot)
         unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.doing(|| "ignore SIGCHLD")?;
         SigSet::empty().thread_set_mask().doing(|| "unblock signals")?;
         write!(tell, "{COMPLETE}").doing(|| "tell the launcher")
-    })();
+    });
     let confined = prepared.and_then(|()| {
+        // Whoever joins the cell finds it by way of this process.
+        if let Some(users) = namespaces.users {
+            setns(users, CloneFlags::CLONE_NEWUSER).doing(|| "setns the slot's user namespace")?;
+        }
         // SAFETY: what owned a descriptor is never used again, but for the pipe's, which is put where it stays.
         unsafe { sys::place_fd(tell.as_raw_fd(), 0) }.doing(|| "dup2 to 0")?;
         // SAFETY: as above.
-        tell = unsafe { std::io::PipeWriter::from_raw_fd(0) };
+        tell = unsafe { PipeWriter::from_raw_fd(0) };
         // SAFETY: as above.
         unsafe { sys::close_from(1) }.doing(|| "close_range")?;
         credentials::lay_down_capabilities()?;
@@ -138,8 +198,7 @@ fn init(spec: &Plan, plans: &Plans, (kept, slot): (Option<BorrowedFd<'_>>, Slot)
         seccomp::apply(&plans.waiting)
     });
     if let Err(error) = confined {
-        let mark = if error.is_shortage() { SHORT.to_string() } else { String::new() };
-        let _ = write!(tell, "{mark}{error}");
+        let _ = tell.write_all(error.to_tell().as_bytes());
         sys::exit_now(1);
     }
     // The filter still lets this be closed; so the launcher hears of a cell that is confined, or of why it is not.

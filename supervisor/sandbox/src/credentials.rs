@@ -3,15 +3,11 @@
 //! See `credentials(7)`, `user_namespaces(7)` and `capabilities(7)`. What is here prepares a namespace (`map_ids`,
 //! `become_namespace_root`) or takes away from the process that calls it; nothing gives a job a power.
 
-use std::fs::File;
-use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use caps::{CapSet, Capability};
-use nix::fcntl::{OFlag, openat};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl;
-use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
 use crate::error::{Context, Error, Result};
@@ -27,10 +23,6 @@ const SECUREBITS_LOCKED: libc::c_ulong = (libc::SECBIT_NOROOT
     | libc::SECBIT_KEEP_CAPS_LOCKED
     | libc::SECBIT_NO_CAP_AMBIENT_RAISE
     | libc::SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED) as libc::c_ulong;
-
-/// Where the launcher's root has an empty directory for the kernel settings of user namespaces, which a zygote's
-/// confinement of its jobs needs and its `/proc` lacks.
-pub(crate) const SYSCTLS: &str = "/lower/user";
 
 /// Maps a child's ids from 0 up to `range`, from outside its user namespace.
 ///
@@ -61,26 +53,17 @@ pub fn map_all(process: nix::unistd::Pid, ranges: &[(crate::spec::Uid, IdRange)]
 pub fn become_namespace_root() -> Result<()> {
     setgroups(&[]).doing(|| "setgroups to none")?;
     become_id(0)?;
-    // The change of uid made /proc/self root's; this namespace's own files are needed again.
-    prctl::set_dumpable(true).doing(|| "prctl PR_SET_DUMPABLE 1")
+    stay_seen()
 }
 
-/// Takes the slot's id and shuts it in a user namespace that maps this id alone.
-///
-/// The namespace owns none of the job's other namespaces (they belong to the launcher's), so that
-/// even a full capability set in it would have power over nothing. Root does not exist in it.
+/// Goes into the slot's user namespace, which its cell's init is in, and takes the job's id there.
 ///
 /// # Errors
 /// The call that failed.
-pub fn enter_own_user_namespace(slot: Slot) -> Result<()> {
-    take_id(slot)?;
-    unshare(CloneFlags::CLONE_NEWUSER).doing(|| "unshare CLONE_NEWUSER")?;
-    let map = format!("{JOB_ID} {} 1\n", slot.id());
-    for (file, content) in [("setgroups", "deny"), ("gid_map", &map), ("uid_map", &map)] {
-        let path = format!("/proc/self/{file}");
-        std::fs::write(&path, content).doing(|| format!("write {path} ({})", content.trim()))?;
-    }
-    Ok(())
+pub fn enter_user_namespace(init: impl AsFd) -> Result<()> {
+    setns(init, CloneFlags::CLONE_NEWUSER).doing(|| "setns the slot's user namespace")?;
+    become_id(JOB_ID)?;
+    stay_seen()
 }
 
 /// Takes the slot's id, and stays where it is.
@@ -89,29 +72,7 @@ pub fn enter_own_user_namespace(slot: Slot) -> Result<()> {
 /// The call that failed.
 pub fn take_id(slot: Slot) -> Result<()> {
     become_id(slot.id())?;
-    // The change of uid made /proc/self root's; this process's own files are needed again.
-    prctl::set_dumpable(true).doing(|| "prctl PR_SET_DUMPABLE 1")
-}
-
-/// Allows no further user namespace below this process's own: `/proc/sys/user`, `namespaces(7)`.
-///
-/// `sysctls` is that directory, opened while a whole `/proc` was in sight.
-///
-/// # Errors
-/// The call that failed.
-pub fn forbid_user_namespaces(sysctls: impl AsFd) -> Result<()> {
-    let file = openat(sysctls, "max_user_namespaces", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
-        .doing(|| "open /proc/sys/user/max_user_namespaces")?;
-    File::from(file).write_all(b"0").doing(|| "write 0 to /proc/sys/user/max_user_namespaces")
-}
-
-/// Opens `/proc/sys/user` for [`forbid_user_namespaces`]: as `/proc` has it, or where a zygote has it instead.
-///
-/// # Errors
-/// The call that failed.
-pub fn open_user_sysctls() -> Result<OwnedFd> {
-    let open = |path| nix::fcntl::open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
-    open("/proc/sys/user").or_else(|_| open(SYSCTLS)).doing(|| "open /proc/sys/user")
+    stay_seen()
 }
 
 /// The capabilities that this kernel knows of: what [`drop_capabilities`] takes out of the bounding set.
@@ -172,6 +133,11 @@ pub fn leave_keyrings() -> Result<()> {
         Err(errno) if errno.raw_os_error() == Some(libc::ENOSYS) => Ok(()),
         result => result.doing(|| "keyctl KEYCTL_JOIN_SESSION_KEYRING"),
     }
+}
+
+/// The change of uid made `/proc/self` root's; this process's own files are needed again.
+fn stay_seen() -> Result<()> {
+    prctl::set_dumpable(true).doing(|| "prctl PR_SET_DUMPABLE 1")
 }
 
 fn become_id(id: u32) -> Result<()> {

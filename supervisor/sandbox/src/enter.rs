@@ -3,7 +3,7 @@
 //!
 //! The order matters: each step needs a power that a later one takes away.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use caps::Capability;
@@ -24,7 +24,6 @@ pub struct Confinement {
     plan: Plan,
     filter: BpfProgram,
     capabilities: Vec<Capability>,
-    user_sysctls: OwnedFd,
 }
 
 /// The descriptors of a job, at these numbers: standard input, output, error, the result pipe and the pipe of what its calls of
@@ -32,16 +31,15 @@ pub struct Confinement {
 pub type JobFds = [OwnedFd; 5];
 
 impl Confinement {
-    /// Compiles the filter and opens what a job cannot reach later. Needs a whole `/proc` in sight.
+    /// Compiles the filter.
     ///
     /// # Errors
     /// The step that failed.
     pub fn prepare(plan: Plan) -> Result<Self> {
         let compile = if plan.weaker().recorded { seccomp::compile_recorded } else { seccomp::compile };
         let filter = compile(&plan)?;
-        let user_sysctls = credentials::open_user_sysctls()?;
         let capabilities = credentials::known_capabilities();
-        Ok(Self { plan, filter, capabilities, user_sysctls })
+        Ok(Self { plan, filter, capabilities })
     }
 
     /// The profile, as it is carried out.
@@ -77,16 +75,13 @@ impl Confinement {
 
         let alone = !leaves_out(Layer::UserNamespace);
         if alone {
-            credentials::enter_own_user_namespace(slot)?;
+            credentials::enter_user_namespace(cell)?;
         } else {
             credentials::take_id(slot)?;
         }
         // As the job, which may not go everywhere that its launcher may.
         make_directory(&spec.out)?;
         go_to(spec, &spec.working_directory)?;
-        if alone && !leaves_out(Layer::UsernsLimit) {
-            credentials::forbid_user_namespaces(self.user_sysctls.as_fd())?;
-        }
         credentials::leave_keyrings()?;
         if alone && !leaves_out(Layer::Capabilities) {
             credentials::drop_capabilities(&self.capabilities)?;

@@ -2,6 +2,9 @@
 
 use std::fmt::Display;
 
+/// What is said in front of a failure for want of something that the host is short of.
+const SHORT: &str = "\u{5}";
+
 /// A step that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -65,6 +68,20 @@ impl Error {
             Self::Layer { errno, .. } => errno.is_some_and(is_short),
             Self::Short(_) => true,
             Self::SharedGroup(_) | Self::Peer(_) => false,
+        }
+    }
+
+    /// What another process is told of it, in which [`Error::told`] finds it.
+    pub(crate) fn to_tell(&self) -> String {
+        let mark = if self.is_shortage() { SHORT } else { "" };
+        format!("{mark}{self}")
+    }
+
+    /// What failed in another process, by what that has said of it.
+    pub(crate) fn told(doing: impl Display, said: &str) -> Self {
+        match said.strip_prefix(SHORT) {
+            Some(why) => Self::Short(format!("{doing}: {why}")),
+            None => Self::Peer(format!("{doing}: {said}")),
         }
     }
 

@@ -1,5 +1,5 @@
-//! Namespaces that a slot keeps from job to job, because a job can leave nothing in them: those of network and of IPC, and that of mounts
-//! which its cells have copies of.
+//! Namespaces that a slot keeps from job to job, because a job can leave nothing in them: those of users, network and IPC, and that of
+//! mounts which its cells have copies of.
 //!
 //! Making one costs more than most of a cell, and so does its end: `copy_ipcs` in the kernel's `ipc/namespace.c` makes a file
 //! system for each, and each file system that goes has all processors waited for. Two jobs never share one at a time, and one in which
@@ -10,8 +10,8 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::File;
-use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -24,9 +24,10 @@ use rustix::fs::{FlockOperation, flock};
 use crate::error::{Context, Error, Result};
 use crate::forker::open_namespace;
 use crate::overlay::Tree;
+use crate::slot_namespaces::Namespaces;
 use crate::spec::Slot;
 use crate::weaker::{Layer, Plan};
-use crate::{cell_root, loopback, sys};
+use crate::{cell_root, user_namespace};
 
 /// The calls that make something in an IPC namespace, all of which a policy has to name: `ipc_namespaces(7)`.
 const MAKERS: [i64; 4] = [libc::SYS_mq_open, libc::SYS_msgget, libc::SYS_semget, libc::SYS_shmget];
@@ -36,16 +37,24 @@ const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
 /// The slots' namespaces, made when first needed, and the launcher's own, in which it stays.
 pub struct Kept {
-    own: [OwnedFd; 3],
-    networks: HashMap<Slot, OwnedFd>,
+    own: [(OwnedFd, CloneFlags); 3],
+    users: HashMap<Slot, OwnedFd>,
+    networks: HashMap<Slot, Quiet>,
     ipcs: HashMap<Slot, OwnedFd>,
     roots: HashMap<Slot, Root>,
     /// What of the slots' own devices a job may open.
     devices: HashMap<Slot, Vec<File>>,
     keeps_ipc: bool,
     keeps_roots: bool,
-    /// Whether this process is among the mounts of a root that it makes.
+    /// Whether this process is in one that it makes.
     is_away: bool,
+}
+
+/// A network namespace with no interface.
+struct Quiet {
+    network: OwnedFd,
+    /// The list of its Unix sockets, `proc_net(5)`.
+    sockets: File,
 }
 
 /// What all cells of a slot begin with.
@@ -67,33 +76,86 @@ impl Kept {
     /// # Errors
     /// When this process's own cannot be opened.
     pub fn new(plan: &Plan, trees: &[Tree]) -> Result<Self> {
-        let own = [open_namespace("net")?, open_namespace("ipc")?, open_namespace("mnt")?];
-        let (networks, ipcs, roots, devices) = Default::default();
+        let own = [
+            (open_namespace("net")?, CloneFlags::CLONE_NEWNET),
+            (open_namespace("ipc")?, CloneFlags::CLONE_NEWIPC),
+            (open_namespace("mnt")?, CloneFlags::CLONE_NEWNS),
+        ];
+        let (users, networks, ipcs, roots, devices) = Default::default();
         let (keeps_ipc, keeps_roots) = (keeps_ipc(plan), cell_root::can_be_kept(plan, trees));
-        Ok(Self { own, networks, ipcs, roots, devices, keeps_ipc, keeps_roots, is_away: false })
+        Ok(Self { own, users, networks, ipcs, roots, devices, keeps_ipc, keeps_roots, is_away: false })
     }
 
-    /// The mounts that the slot's cells begin with, if they are kept.
+    /// Whether the slots' IPC namespaces are kept: where no job can make anything in one.
+    #[must_use]
+    pub fn keeps_ipc(&self) -> bool {
+        self.keeps_ipc
+    }
+
+    /// The slot's, those that are not there yet or not fit to be used again made anew.
     ///
     /// # Errors
-    /// The step that failed. This process may be among them then.
-    pub fn root(&mut self, plan: &Plan, trees: &[Tree], slot: Slot) -> Result<Option<BorrowedFd<'_>>> {
-        self.wait_for_devices(plan, slot)?;
-        if !self.keeps_roots {
-            return Ok(None);
+    /// The step that failed. This process may be in one of them then.
+    ///
+    /// # Safety
+    /// The process has one thread.
+    pub unsafe fn namespaces(&mut self, plan: &Plan, trees: &[Tree], slot: Slot) -> Result<Namespaces<'_>> {
+        if !plan.leaves_out(Layer::UserNamespace) && !self.users.contains_key(&slot) {
+            // SAFETY: as the caller vouches.
+            let users = unsafe { user_namespace::make(slot, !plan.leaves_out(Layer::UsernsLimit)) }?;
+            self.users.insert(slot, users);
         }
-        if self.roots.get(&slot).is_none_or(|root| any_locked(&root.files)) {
-            let path = "/proc/self/ns";
-            let namespaces = File::open(path).doing(|| format!("open {path}"))?;
-            unshare(CloneFlags::CLONE_NEWNS).doing(|| "unshare CLONE_NEWNS")?;
-            self.is_away = true;
+        if !plan.leaves_out(Layer::NetworkNamespace) && plan.network != Network::Loopback {
+            self.have_network(slot)?;
+        }
+        if self.keeps_ipc && !self.ipcs.contains_key(&slot) {
+            let ipc = self.make(CloneFlags::CLONE_NEWIPC, || open_namespace("ipc"))?;
+            self.ipcs.insert(slot, ipc);
+        }
+        self.wait_for_devices(plan, slot)?;
+        if self.keeps_roots {
+            self.have_root(plan, trees, slot)?;
+        }
+        Ok(Namespaces {
+            users: self.users.get(&slot).map(AsFd::as_fd),
+            mounts: self.roots.get(&slot).map(|root| root.mounts.as_fd()),
+            network: self.networks.get(&slot).map(|quiet| quiet.network.as_fd()),
+            ipc: self.ipcs.get(&slot).map(AsFd::as_fd),
+        })
+    }
+
+    fn have_network(&mut self, slot: Slot) -> Result<()> {
+        // Sockets that were sent over one another are held by no process and outlive their job until
+        // the kernel sweeps: `net/unix/garbage.c`. Their names could be a message to the next.
+        if let Some(quiet) = self.networks.get(&slot)
+            && !quiet.has_sockets()?
+        {
+            return Ok(());
+        }
+        let quiet = self.make(CloneFlags::CLONE_NEWNET, Quiet::open)?;
+        self.networks.insert(slot, quiet);
+        Ok(())
+    }
+
+    fn have_root(&mut self, plan: &Plan, trees: &[Tree], slot: Slot) -> Result<()> {
+        if self.roots.get(&slot).is_some_and(|root| !any_locked(&root.files)) {
+            return Ok(());
+        }
+        let path = "/proc/self/ns";
+        let namespaces = File::open(path).doing(|| format!("open {path}"))?;
+        let root = self.make(CloneFlags::CLONE_NEWNS, || {
             let files = cell_root::enter_kept_root(plan, trees, slot)?;
             let mounts = openat(namespaces, "mnt", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
                 .doing(|| "open the slot's mounts")?;
-            self.come_back()?;
-            self.roots.insert(slot, Root { mounts, files });
-        }
-        Ok(self.roots.get(&slot).map(|root| root.mounts.as_fd()))
+            Ok(Root { mounts, files })
+        })?;
+        self.roots.insert(slot, root);
+        Ok(())
+    }
+
+    /// Has the slot's next cell be in another IPC namespace.
+    pub fn forget_ipc(&mut self, slot: Slot) {
+        self.ipcs.remove(&slot);
     }
 
     /// Returns when no job holds a lock on the slot's devices any more.
@@ -113,78 +175,48 @@ impl Kept {
         Err(Error::Short("a job before holds locks on the slot's devices still".to_owned()))
     }
 
-    fn come_back(&mut self) -> Result<()> {
-        setns(&self.own[2], CloneFlags::CLONE_NEWNS).doing(|| "setns the own mounts")?;
+    /// Makes a namespace and what is to be there, and comes back.
+    fn make<T>(&mut self, kind: CloneFlags, furnish: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.is_away = true;
+        unshare(kind).doing(|| format!("unshare {kind:?}"))?;
+        let made = furnish()?;
+        self.come_back(kind)?;
         self.is_away = false;
-        Ok(())
+        Ok(made)
     }
 
-    /// Whether the slots' IPC namespaces are kept: where no job can make anything in one.
-    #[must_use]
-    pub fn keeps_ipc(&self) -> bool {
-        self.keeps_ipc
+    fn come_back(&self, kinds: CloneFlags) -> Result<()> {
+        let of_kinds = self.own.iter().filter(|(_, kind)| kinds.contains(*kind));
+        of_kinds.into_iter().try_for_each(|(own, kind)| setns(own, *kind).doing(|| format!("setns the own {kind:?}")))
     }
 
-    /// Goes into the slot's, or into new ones where something is left in them.
-    ///
-    /// # Errors
-    /// The call that failed. This process may be in one of them then.
-    pub fn enter(&mut self, plan: &Plan, slot: Slot) -> Result<()> {
-        if !plan.leaves_out(Layer::NetworkNamespace) {
-            self.enter_network(plan.network, slot)?;
-        }
-        if self.keeps_ipc { self.enter_ipc(slot) } else { Ok(()) }
-    }
-
-    /// Comes back: neither a launcher nor a zygote that it starts later stays where a job is.
+    /// Comes back from where something failed: neither a launcher nor a zygote that it starts later stays where a job is.
     ///
     /// # Errors
     /// The call that failed. This process must end then: it is where a job is, or will be.
-    pub fn leave(&mut self, plan: &Plan) -> Result<()> {
+    pub fn leave(&mut self) -> Result<()> {
         if self.is_away {
-            self.come_back()?;
+            self.come_back(CloneFlags::all())?;
+            self.is_away = false;
         }
-        let [network, ipc, _] = &self.own;
-        if !plan.leaves_out(Layer::NetworkNamespace) {
-            setns(network, CloneFlags::CLONE_NEWNET).doing(|| "setns the own network")?;
-        }
-        if !self.keeps_ipc {
-            return Ok(());
-        }
-        setns(ipc, CloneFlags::CLONE_NEWIPC).doing(|| "setns the own IPC namespace")
-    }
-
-    fn enter_network(&mut self, network: Network, slot: Slot) -> Result<()> {
-        if network == Network::Loopback {
-            // What a job leaves behind in one with an interface, such as ports that linger, is the next one's
-            // to find, so that each gets a new one.
-            unshare(CloneFlags::CLONE_NEWNET).doing(|| "unshare CLONE_NEWNET")?;
-            return loopback::bring_up();
-        }
-        if let Some(network) = self.networks.get(&slot) {
-            setns(network, CloneFlags::CLONE_NEWNET).doing(|| "setns the slot's network")?;
-            // Sockets that were sent over one another are held by no process and outlive their job until
-            // the kernel sweeps: `net/unix/garbage.c`. Their names could be a message to the next.
-            if !has_sockets()? {
-                return Ok(());
-            }
-        }
-        unshare(CloneFlags::CLONE_NEWNET).doing(|| "unshare CLONE_NEWNET")?;
-        self.networks.insert(slot, open_namespace("net")?);
         Ok(())
     }
+}
 
-    fn enter_ipc(&mut self, slot: Slot) -> Result<()> {
-        if let Some(ipc) = self.ipcs.get(&slot) {
-            setns(ipc, CloneFlags::CLONE_NEWIPC).doing(|| "setns the slot's IPC namespace")?;
-            // None can be made; what is made all the same is nobody else's. Queues of POSIX nobody can count.
-            if sys::system_v_objects().doing(|| "count System V objects")? == 0 {
-                return Ok(());
-            }
-        }
-        unshare(CloneFlags::CLONE_NEWIPC).doing(|| "unshare CLONE_NEWIPC")?;
-        self.ipcs.insert(slot, open_namespace("ipc")?);
-        Ok(())
+impl Quiet {
+    /// That which this process is in.
+    fn open() -> Result<Self> {
+        let path = "/proc/self/net/unix";
+        let sockets = File::open(path).doing(|| format!("open {path}"))?;
+        Ok(Self { network: open_namespace("net")?, sockets })
+    }
+
+    /// Whether there is a Unix socket in it.
+    fn has_sockets(&self) -> Result<bool> {
+        // The first line is a heading of half as much, and what follows comes with it: seq_read_iter() in fs/seq_file.c.
+        let mut listed = [0; 128];
+        let read = self.sockets.read_at(&mut listed, 0).doing(|| "read the slot's Unix sockets")?;
+        Ok(listed[..read].split_inclusive(|&byte| byte == b'\n').nth(1).is_some())
     }
 }
 
@@ -195,13 +227,4 @@ fn any_locked(files: &[File]) -> bool {
     !files.iter().all(|file| {
         take(file, FlockOperation::NonBlockingLockExclusive) && take(file, FlockOperation::NonBlockingUnlock)
     })
-}
-
-/// Whether there is a Unix socket in this process's network namespace, `proc_net(5)`.
-fn has_sockets() -> Result<bool> {
-    let path = "/proc/self/net/unix";
-    // The first line is a heading of half as much, and what follows comes with it: seq_read_iter() in fs/seq_file.c.
-    let mut listed = [0; 128];
-    let read = File::open(path).and_then(|mut file| file.read(&mut listed)).doing(|| format!("read {path}"))?;
-    Ok(listed[..read].split_inclusive(|&byte| byte == b'\n').nth(1).is_some())
 }

@@ -23,6 +23,7 @@ use crate::kept::Kept;
 use crate::library::Library;
 use crate::overlay::Tree;
 use crate::program::{self, Program};
+use crate::slot_namespaces::Found;
 use crate::spec::Slot;
 use crate::sys::{self, Forked};
 use crate::weaker::{Layer, Plan, Weaker};
@@ -63,6 +64,8 @@ pub fn guard_weaker(weaker: Weaker) -> Result<()> {
         // SAFETY: at the start of a process only 0, 1 and 2 are open.
         unsafe { sys::place_fd(libc::STDERR_FILENO, number) }.doing(|| format!("dup2 to {number}"))?;
     }
+    // SAFETY: as above.
+    unsafe { cell::reserve_numbers() }?;
     // SAFETY: the supervisor passes its control socket as our standard input; nothing else owns it.
     let wire = Wire::from_fd(unsafe { OwnedFd::from_raw_fd(libc::STDIN_FILENO) });
     let Some((Order::SetUp(spec, ids, brought), fds)) = wire.receive().doing(|| "receive the profile")? else {
@@ -190,11 +193,13 @@ impl Launcher {
     /// A cell, or why there is none; and an error of its own where this process could not come back from where the cell is.
     fn build_cell(&mut self, slot: Slot) -> Result<Result<Cell>> {
         let plan = self.forker.confinement().plan();
-        let built = self.kept.enter(plan, slot).and_then(|()| {
-            let root = self.kept.root(plan, &self.cells.trees, slot)?;
-            cell::build(plan, &self.cells, root, slot)
-        });
-        self.kept.leave(plan)?;
+        // SAFETY: a launcher has one thread, and `guard` has reserved the numbers.
+        let built = unsafe { self.kept.namespaces(plan, &self.cells.trees, slot) }
+            .and_then(|namespaces| unsafe { cell::build(plan, &self.cells, &namespaces, slot) });
+        self.kept.leave()?;
+        if built.as_ref().is_ok_and(|cell| cell.found == Found::InIpc) {
+            self.kept.forget_ipc(slot);
+        }
         Ok(built)
     }
 

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use cloister_terms::Mount;
 
-use crate::credentials::SYSCTLS;
 use crate::devices::{LINKS, NODES, SHM};
 use crate::error::{Context, Error, Result};
 use crate::etc;
@@ -51,7 +50,7 @@ pub fn enter_launcher_root(spec: &Plan, interpreter: Option<fs::File>, devices: 
     let stage = staging_directory()?;
     let root = mount::new("tmpfs", &small_tmpfs(256), NOSUID | NODEV)?;
     mount::attach(&root, stage)?;
-    for directory in ["proc", "dev", "tmp", "cell", &EMPTY[1..], &SYSCTLS[1..]] {
+    for directory in ["proc", "dev", "tmp", "cell", &EMPTY[1..]] {
         make_directory(&stage.join(directory))?;
     }
     let mut aside = Vec::new();

@@ -120,6 +120,20 @@ pub unsafe fn close_from(first: RawFd) -> io::Result<()> {
     if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// The same in a table of descriptors of this process's own, which is a copy of one that it shares with others, and of which nothing is
+/// copied that would be closed: `CLOSE_RANGE_UNSHARE`.
+///
+/// # Errors
+/// The kernel's errno.
+///
+/// # Safety
+/// No object that owns such a descriptor is used or dropped afterwards in this process.
+pub unsafe fn close_from_alone(first: RawFd) -> io::Result<()> {
+    // SAFETY: the caller vouches that nothing here owns these descriptors any more.
+    let returned = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_UNSHARE) };
+    if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Sets and locks the securebits: `prctl(2)`, `PR_SET_SECUREBITS`.
 ///
 /// # Errors
@@ -199,6 +213,19 @@ pub fn close_on_exec_from(first: RawFd) -> io::Result<()> {
 pub unsafe fn place_fd(from: RawFd, to: RawFd) -> io::Result<()> {
     // SAFETY: both are numbers; the caller vouches for the one that is overwritten.
     let returned = unsafe { libc::dup2(from, to) };
+    if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Puts `from` at the number `to`, closed by the next exec: `dup3(2)`.
+///
+/// # Errors
+/// The kernel's errno.
+///
+/// # Safety
+/// As for [`place_fd`].
+pub unsafe fn place_fd_until_exec(from: RawFd, to: RawFd) -> io::Result<()> {
+    // SAFETY: as for `place_fd`.
+    let returned = unsafe { libc::dup3(from, to, libc::O_CLOEXEC) };
     if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 

@@ -9,7 +9,6 @@ use std::path::Path;
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::chdir;
 
-use crate::credentials::SYSCTLS;
 use crate::error::{Context, Result};
 use crate::mount::{self, NODEV, NOEXEC, NOSUID};
 use crate::root;
@@ -24,7 +23,6 @@ const SIZE: &str = "16m";
 /// The step that failed.
 pub(crate) fn enter(spec: &Spec) -> Result<()> {
     own_files()?;
-    mount::attach(mount::copy(Path::new("/proc/sys/user"))?, Path::new(SYSCTLS))?;
     // Its settings and counters are the host's: what an import finds out there, jobs would know.
     mount::attach(root::proc_of_processes()?, Path::new("/proc"))?;
     go_to_work(spec)

@@ -107,6 +107,38 @@ def test_what_a_job_claims_of_its_root_is_not_there_for_the_next(start_service):
     assert told[0]["/etc/passwd"][0] == "done" and "/tmp" in told[0]
 
 
+OF_USERS = """
+import os
+
+FILES = ["uid_map", "gid_map", "setgroups", "projid_map"]
+
+def attempt(name, text):
+    try:
+        with open("/proc/self/" + name, "w") as file:
+            file.write(text)
+        return "done"
+    except OSError as error:
+        return type(error).__name__
+
+def main():
+    read = {name: open("/proc/self/" + name).read() for name in FILES}
+    return read, [attempt(name, text) for name in FILES for text in ("0 0 1", "1000 0 1", "allow")], os.getresuid(), os.getgroups()
+"""
+
+
+def test_what_a_job_claims_of_its_user_namespace_is_not_there_for_the_next(start_service):
+    """Jobs of a slot are in one, one after the other."""
+    service = start_service(warm=False, supervisor={"slots": 1})
+    told = [service.client.execute(OF_USERS).result for _ in range(5)]
+    assert all(one == told[0] for one in told), told
+    files, attempts, ids, groups = told[0]
+    assert files["uid_map"].split()[::2] == ["1000", "1"] and files["setgroups"] == "deny\n" and files["projid_map"] == ""
+    assert set(attempts) == {"PermissionError"} and ids == [1000] * 3 and groups == []
+    kept = namespace_of_a_job(service, "user")
+    assert kept == namespace_of_a_job(service, "user")
+    assert kept not in {os.readlink(f"/proc/{process}/ns/user") for process in ("self", service.supervisor.pid)}
+
+
 UNDERWAY = """
 import array, fcntl, os, socket
 
@@ -198,12 +230,12 @@ def test_descriptors_do_not_pile_up(start_service, script):
     eventually(lambda: count() <= before)
 
 
-def ipc_namespace(service, meanwhile=lambda process: None):
+def namespace_of_a_job(service, kind, meanwhile=lambda process: None):
     """That of the next job, while which runs something is done."""
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(service.client.execute, "import time\ndef main(): time.sleep(2)")
         [process, *_] = eventually(service.job_processes)
-        seen = os.readlink(f"/proc/{process}/ns/ipc")
+        seen = os.readlink(f"/proc/{process}/ns/{kind}")
         meanwhile(process)
         assert asked.result().status == 200
     service.settle()
@@ -212,12 +244,12 @@ def ipc_namespace(service, meanwhile=lambda process: None):
 
 def test_an_ipc_namespace_in_which_something_is_left_is_no_other_jobs(start_service):
     service = start_service(warm=False, supervisor={"slots": 1})
-    kept = ipc_namespace(service)
-    assert ipc_namespace(service) == kept != os.readlink("/proc/self/ns/ipc")
+    kept = namespace_of_a_job(service, "ipc")
+    assert namespace_of_a_job(service, "ipc") == kept != os.readlink("/proc/self/ns/ipc")
     for made in ("-Q", "-S1", "-M4096"):
-        ipc_namespace(service, lambda process: subprocess.run(["nsenter", f"--ipc=/proc/{process}/ns/ipc", "ipcmk", made], check=True, capture_output=True))
-        before, kept = kept, ipc_namespace(service)
-        assert kept != before, made
+        used = namespace_of_a_job(service, "ipc", lambda process: subprocess.run(["nsenter", f"--ipc=/proc/{process}/ns/ipc", "ipcmk", made], check=True, capture_output=True))
+        assert namespace_of_a_job(service, "ipc") != used, made
+        assert namespace_of_a_job(service, "ipc") == namespace_of_a_job(service, "ipc"), made
 
 
 def test_where_jobs_may_make_something_in_an_ipc_namespace_each_has_its_own(start_service):

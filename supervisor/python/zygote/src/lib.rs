@@ -16,6 +16,8 @@ mod output;
 use std::ffi::c_int;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+use chacha20::ChaCha12Rng;
+use chacha20::rand_core::{Rng, SeedableRng};
 use cloister_sandbox::forker::{Event, Forker, Started};
 use cloister_sandbox::limits;
 use cloister_sandbox::sys::{Forked, exit_now};
@@ -131,6 +133,8 @@ fn serve(wire: &Wire, around: Around) -> Result<c_int> {
     let plan = Plan::whole(*spec);
     limits::allow_files()?;
     let mut forker = Forker::new(plan)?;
+    // What the processor can do is found out here, and not by each child.
+    random()?.fill_bytes(&mut [0; 64]);
     wire.send(&Notice::Holds(growth::holds()), &[]).doing(|| "tell the supervisor")?;
     wire.send(&Notice::Ready, &[]).doing(|| "tell the supervisor")?;
     loop {
@@ -204,19 +208,24 @@ fn fork(around: Around) -> Result<Forked> {
     }
 }
 
-/// Fills the states of random number generators anew: `getrandom(2)`.
+/// Fills the states of random number generators anew, each child's from a seed of its own.
 fn randomise(around: Around) -> Result<()> {
+    let mut random = random()?;
     for number in 0..around.random_count {
         // SAFETY: as the caller of the start vouched: so many pairs lie there.
         let pair = unsafe { around.random.add(number) };
         // SAFETY: as above, and nothing writes to them.
         let [address, length] = unsafe { pair.read() };
         // SAFETY: as above: the memory is there, may hold anything, and this process has one thread.
-        let mut state = unsafe { std::slice::from_raw_parts_mut(address as *mut u8, length) };
-        while !state.is_empty() {
-            let filled = rustix::rand::getrandom(&mut *state, GetRandomFlags::empty()).doing(|| "getrandom")?;
-            state = &mut state[filled..];
-        }
+        random.fill_bytes(unsafe { std::slice::from_raw_parts_mut(address as *mut u8, length) });
     }
     Ok(())
+}
+
+/// A stream of random bytes whose seed is the kernel's: `getrandom(2)`, which takes ten times as long for as many.
+fn random() -> Result<ChaCha12Rng> {
+    let mut seed = [0; 32];
+    // As much is given at once: getrandom(2).
+    rustix::rand::getrandom(&mut seed, GetRandomFlags::empty()).doing(|| "getrandom")?;
+    Ok(ChaCha12Rng::from_seed(seed))
 }

@@ -53,7 +53,7 @@ pub struct Kept {
 /// A network namespace with no interface.
 struct Quiet {
     network: OwnedFd,
-    /// The list of its Unix sockets, `proc_net(5)`.
+    /// How many sockets there are in it, `proc_net(5)`: the list of them takes seven times as long, and has those of Unix alone.
     sockets: File,
 }
 
@@ -206,17 +206,16 @@ impl Kept {
 impl Quiet {
     /// That which this process is in.
     fn open() -> Result<Self> {
-        let path = "/proc/self/net/unix";
+        let path = "/proc/self/net/sockstat";
         let sockets = File::open(path).doing(|| format!("open {path}"))?;
         Ok(Self { network: open_namespace("net")?, sockets })
     }
 
-    /// Whether there is a Unix socket in it.
+    /// Whether there is a socket in it.
     fn has_sockets(&self) -> Result<bool> {
-        // The first line is a heading of half as much, and what follows comes with it: seq_read_iter() in fs/seq_file.c.
-        let mut listed = [0; 128];
-        let read = self.sockets.read_at(&mut listed, 0).doing(|| "read the slot's Unix sockets")?;
-        Ok(listed[..read].split_inclusive(|&byte| byte == b'\n').nth(1).is_some())
+        let mut told = [0; 64];
+        let read = self.sockets.read_at(&mut told, 0).doing(|| "read how many sockets the slot's network has")?;
+        Ok(!told[..read].starts_with(b"sockets: used 0\n"))
     }
 }
 

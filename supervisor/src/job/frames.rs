@@ -8,6 +8,8 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use serde::Serialize;
 use tokio::io::unix::AsyncFd;
 
+use crate::link::event_loop::watch_to_write;
+
 /// Writes frames. One whose writing is given up midway is gone on with in front of the next.
 #[derive(Debug)]
 pub struct FrameWriter {
@@ -18,9 +20,11 @@ pub struct FrameWriter {
 
 impl FrameWriter {
     /// Into this pipe, or socket, which does not block.
-    #[must_use]
-    pub fn new(to: AsyncFd<OwnedFd>) -> Self {
-        Self { to, frame: Vec::new(), written: 0 }
+    ///
+    /// # Errors
+    /// The event loop's refusal.
+    pub fn new(to: OwnedFd) -> io::Result<Self> {
+        Ok(Self { to: watch_to_write(to, false)?, frame: Vec::new(), written: 0 })
     }
 
     /// Writes what is left of the last frame, and all of this one. May be dropped at any time.

@@ -2,6 +2,7 @@
 //! behind the other, and the script's own input.
 
 use std::iter::once;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use cloister_protocol::{Entry, ExecuteRequest, InputFile, Nan};
@@ -70,18 +71,42 @@ pub fn encode(request: &ExecuteRequest, bounds: &Bounds, directory: &Path) -> Ve
     })
 }
 
-/// Writes all of it, and closes the pipe.
-pub async fn feed(mut stdin: pipe::Sender, message: &[u8], request: &ExecuteRequest) {
-    feed_all(&mut stdin, message, request).await;
+/// Writes all of it, and closes the pipe, which does not block. In most cases there is room for it, and the event loop need not hear of it.
+pub async fn feed(stdin: OwnedFd, message: &[u8], request: &ExecuteRequest) {
+    let mut parts = parts(message, request);
+    let rest = parts.find_map(|part| Some(written_at_once(&stdin, part)).filter(|rest| !rest.is_empty()));
+    // A script need not read its input; the pipe breaking then is no failure.
+    if let Some(rest) = rest
+        && let Ok(mut stdin) = pipe::Sender::from_owned_fd_unchecked(stdin)
+    {
+        write(&mut stdin, once(rest).chain(parts)).await;
+    }
 }
 
 /// Writes all of it.
 pub async fn feed_all(stdin: &mut pipe::Sender, message: &[u8], request: &ExecuteRequest) {
-    // A script need not read its input; the pipe breaking then is no failure.
+    write(stdin, parts(message, request)).await;
+}
+
+fn parts<'a>(message: &'a [u8], request: &'a ExecuteRequest) -> impl Iterator<Item = &'a [u8]> {
     let input = request.stdin.as_deref().unwrap_or_default().as_bytes();
-    for part in once(message).chain(request.files.iter().map(InputFile::bytes)).chain(once(input)) {
+    once(message).chain(request.files.iter().map(InputFile::bytes)).chain(once(input))
+}
+
+async fn write(stdin: &mut pipe::Sender, parts: impl Iterator<Item = &[u8]>) {
+    for part in parts {
         let _ = stdin.write_all(part).await;
     }
+}
+
+/// What is left of it once the pipe takes no more.
+fn written_at_once<'a>(stdin: &OwnedFd, mut part: &'a [u8]) -> &'a [u8] {
+    while !part.is_empty()
+        && let Ok(written) = rustix::io::write(stdin, part)
+    {
+        part = &part[written..];
+    }
+    part
 }
 
 #[cfg(test)]

@@ -67,11 +67,11 @@ pub struct Begun {
 /// Our ends of a job's pipes.
 #[derive(Debug)]
 pub(super) struct Pipes {
-    pub(super) stdin: pipe::Sender,
+    pub(super) stdin: OwnedFd,
     pub(super) stdout: pipe::Receiver,
     pub(super) stderr: pipe::Receiver,
     pub(super) result: pipe::Receiver,
-    pub(super) returns: AsyncFd<OwnedFd>,
+    pub(super) returns: OwnedFd,
     /// The other end of that, of a session: what a dead cell has not read is nobody's.
     pub(super) unread: Option<OwnedFd>,
 }
@@ -183,7 +183,9 @@ impl Prepared {
         };
         take_printed();
         let stopped = Stopped { stop, heard: ahead.into_heard(), program: request.entry == Entry::Program };
-        calls.end_round(cell.cgroup().cpu().ok());
+        if calls.may_be() {
+            calls.end_round(cell.cgroup().cpu().ok());
+        }
         calls.let_go();
         let ran = started.elapsed().saturating_sub(calls.waited());
         let outcome = collect(cell, stopped, (ran, calls), streams, bounds).await?;
@@ -205,7 +207,6 @@ impl Pipes {
             Span::Session => pipe_with(PipeFlags::CLOEXEC)?,
         };
         ioctl_fionbio(&stdin, true)?;
-        let stdin = pipe::Sender::from_owned_fd_unchecked(stdin)?;
         let (stdout, stdout_theirs) = receiver(pipe_to_open())?;
         let (stderr, stderr_theirs) = receiver(pipe_to_open())?;
         // Nobody has a reason to open these by a path.
@@ -223,7 +224,7 @@ impl Pipes {
             result: result_theirs,
             returns: returns_theirs,
         };
-        Ok((Self { stdin, stdout, stderr, result, returns: watch(returns)?, unread }, theirs))
+        Ok((Self { stdin, stdout, stderr, result, returns, unread }, theirs))
     }
 }
 
@@ -260,9 +261,11 @@ async fn begin((cell, span): (&Cell, Span), fds: JobFds) -> Result<(OwnedFd, one
 }
 
 /// Writes what its calls of tools come to, to a job that can make any.
-async fn answer(calls: &Calls, returns: AsyncFd<OwnedFd>) {
-    if calls.may_be() {
-        calls.write_to(&mut FrameWriter::new(returns)).await;
+async fn answer(calls: &Calls, returns: OwnedFd) {
+    if calls.may_be()
+        && let Ok(mut returns) = FrameWriter::new(returns)
+    {
+        calls.write_to(&mut returns).await;
     }
 }
 

@@ -74,7 +74,7 @@ impl Running<'_> {
         let cgroup = self.cell.cgroup();
         let mut orphaned = false;
         let mut deadline = pin!(used_up(self.wall, self.calls, cgroup));
-        let mut cpu_time = pin!(cpu_time_used_up(cgroup, self.bounds));
+        let mut cpu_time = pin!(cpu_time_used_up(cgroup, self.bounds, Ok(Duration::ZERO)));
         let mut memory = pin!(out_of_memory(self.oom));
         let mut locks = pin!(self.cell.too_many_locks());
         let mut long = pin!(step_back(cgroup));
@@ -138,12 +138,17 @@ async fn last_words(report: impl Future<Output = Said>) -> Option<Said> {
     tokio::time::timeout(AFTERMATH, report).await.ok().filter(|said| !matches!(said, Said::Nothing))
 }
 
-/// Ends when the group has used its CPU time. Looks again only when it could have, at full speed.
-pub(super) async fn cpu_time_used_up(cgroup: &SlotCgroup, bounds: &Bounds) {
-    while let Ok(used) = cgroup.cpu() {
+/// Ends when the group has used its CPU time, of which so much is used by now. Looks again only when it could have, at full speed.
+pub(super) async fn cpu_time_used_up(
+    cgroup: &SlotCgroup,
+    bounds: &Bounds,
+    mut by_now: cloister_sandbox::Result<Duration>,
+) {
+    while let Ok(used) = by_now {
         let Some(left) = bounds.cpu.checked_sub(used).filter(|left| !left.is_zero()) else { return };
         let soonest = left.mul_f64(1000.0 / f64::from(bounds.millicpus));
         tokio::time::sleep(soonest.max(Duration::from_millis(1))).await;
+        by_now = cgroup.cpu();
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
 use crate::link::activity::Activity;
-use crate::link::event_loop::watch;
+use crate::link::event_loop::watch_to_write;
 use crate::link::job_fds::JobFds;
 use crate::link::launcher_error::LauncherError;
 use crate::link::replies::{Replies, Reply};
@@ -38,7 +38,7 @@ impl Connection {
     /// What the other end could not do.
     pub async fn open(wire: Wire, first: &Order, carried: &[OwnedFd], within: Duration) -> Result<Self, LauncherError> {
         rustix::io::ioctl_fionbio(&wire, true).map_err(io::Error::from)?;
-        let (wire, replies) = (Arc::new(watch(wire)?), Arc::<Replies>::default());
+        let (wire, replies) = (Arc::new(watch_to_write(wire, true)?), Arc::<Replies>::default());
         let holds = Holds::default();
         let mut connection = Self { wire, replies, process: None, activity: None, holds, reader: None };
         // One that has failed before it was sent this has still said why.

@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
+use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdRegisterError};
 use tokio::runtime::{Builder, Runtime};
 
@@ -33,7 +34,8 @@ pub fn runtime() -> Result<Runtime, NoEventLoop> {
         .map_err(NoEventLoop)
 }
 
-/// Registers an owned descriptor with the event loop.
+/// Registers an owned descriptor with the event loop, which is to tell when it can be read. One that can be written to as well would be told
+/// of for nothing.
 ///
 /// # Errors
 /// The event loop's refusal.
@@ -41,12 +43,25 @@ pub fn watch<T: AsFd + AsRawFd>(owner: T) -> io::Result<AsyncFd<T>> {
     watch_or_return(owner).map_err(|(_, error)| error)
 }
 
-/// The same; the owner comes back with a refusal.
+/// The same, when it can be written to, or with `reads` when it can be read too.
+///
+/// # Errors
+/// The event loop's refusal.
+pub fn watch_to_write<T: AsFd + AsRawFd>(owner: T, reads: bool) -> io::Result<AsyncFd<T>> {
+    let interest = if reads { Interest::READABLE | Interest::WRITABLE } else { Interest::WRITABLE };
+    register(owner, interest).map_err(|(_, error)| error)
+}
+
+/// As [`watch`]; the owner comes back with a refusal.
 ///
 /// # Errors
 /// The owner, and the event loop's refusal.
 pub fn watch_or_return<T: AsFd + AsRawFd>(owner: T) -> Result<AsyncFd<T>, (T, io::Error)> {
-    // SAFETY: every owner that this program registers (a pidfd, an eventfd, a socket) keeps one
+    register(owner, Interest::READABLE)
+}
+
+fn register<T: AsFd + AsRawFd>(owner: T, interest: Interest) -> Result<AsyncFd<T>, (T, io::Error)> {
+    // SAFETY: every owner that this program registers (a pidfd, an eventfd, a pipe, a socket) keeps one
     // descriptor open from its making to its drop and always answers with that one.
-    unsafe { AsyncFd::register(owner) }.map_err(AsyncFdRegisterError::into_parts)
+    unsafe { AsyncFd::register_with_interest(owner, interest) }.map_err(AsyncFdRegisterError::into_parts)
 }

@@ -109,11 +109,16 @@ pub(super) trait Groups: Debug + Send + Sync {
 
     /// What was used since the groups were made.
     fn usage(&self) -> Result<Usage> {
+        Ok(Usage { memory_peak: Bytes(self.knobs().peak.number()?), ..self.counts()? })
+    }
+
+    /// The same without the peak of memory, which is no count.
+    fn counts(&self) -> Result<Usage> {
         let knobs = self.knobs();
         let oom_kills = knobs.oom_kills.field("oom_kill")?;
         Ok(Usage {
             cpu: self.cpu()?,
-            memory_peak: Bytes(knobs.peak.number()?),
+            memory_peak: Bytes(0),
             oom_kills,
             own_ooms: if oom_kills == 0 { 0 } else { self.own_ooms(oom_kills)? },
             forks_refused: knobs.refused_forks.field("max")?,

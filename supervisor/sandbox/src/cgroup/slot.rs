@@ -134,7 +134,7 @@ impl SlotCgroup {
     /// The file that could not be read or written.
     pub fn restart_count(&mut self) -> Result<Duration> {
         self.groups.reset_peak()?;
-        let now = self.groups.usage()?;
+        let now = self.groups.counts()?;
         let before = now.cpu.saturating_sub(self.at_reset.cpu);
         self.at_reset = now;
         Ok(before)

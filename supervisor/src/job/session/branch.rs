@@ -1,9 +1,11 @@
 //! A copy of a session's process, on its way to be one of its own.
 
+use std::io;
 use std::sync::Arc;
 
 use cloister_protocol::{Checkpoint as Rest, ErrorCode, Failure, JobId};
 use tokio::io::BufReader;
+use tokio::net::unix::pipe;
 
 use crate::job::cell::Cell;
 use crate::job::frames::FrameWriter;
@@ -45,10 +47,14 @@ pub(super) fn killed(message: &str) -> Failure {
 
 impl Interpreter {
     /// The interpreter that it is of then.
-    pub(super) fn branch(&self, Copied { cell, pipes, process, of: (session, reins) }: Copied) -> Self {
-        let Pipes { stdin: wake, stdout, stderr, result, returns, unread } = pipes;
+    ///
+    /// # Errors
+    /// The event loop's refusal of a pipe.
+    pub(super) fn branch(&self, Copied { cell, pipes, process, of: (session, reins) }: Copied) -> io::Result<Self> {
+        let Pipes { stdin, stdout, stderr, result, returns, unread } = pipes;
         let Checkpoint { process, number } = process;
-        Self {
+        let (wake, line) = (pipe::Sender::from_owned_fd_unchecked(stdin)?, FrameWriter::new(returns)?);
+        Ok(Self {
             session,
             cell,
             process,
@@ -58,7 +64,7 @@ impl Interpreter {
             wake,
             output: [Arc::new(stdout), Arc::new(stderr)],
             reports: BufReader::with_capacity(REPORT, result),
-            line: FrameWriter::new(returns),
+            line,
             unread: unread.expect("a session's pipes have it"),
             checkpoint: None,
             rest: Rest::default(),
@@ -67,6 +73,6 @@ impl Interpreter {
             bounds: self.bounds,
             rules: Arc::clone(&self.rules),
             reins,
-        }
+        })
     }
 }

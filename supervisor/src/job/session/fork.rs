@@ -184,7 +184,10 @@ impl Interpreter {
         let until = Instant::now() + SETTLING;
         let (mut opened, mut spent) = (Vec::with_capacity(begun.len()), Duration::ZERO);
         for begun in begun {
-            let mut branch = self.branch(begun);
+            let mut branch = match self.branch(begun) {
+                Ok(branch) => branch,
+                Err(error) => return (Err(killed(&format!("the session is not forked: {error}"))), spent),
+            };
             let came = branch.come_to_be(until).await;
             spent += branch.cpu();
             match came {

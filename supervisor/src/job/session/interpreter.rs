@@ -89,7 +89,8 @@ impl Interpreter {
         reins: Arc<Reins>,
     ) -> Result<Result<Self, Failure>, PrepareError> {
         let Prepared { mut cell, pipes, process, ended, .. } = prepared;
-        let Pipes { stdin: mut wake, stdout, stderr, result, returns, unread } = pipes;
+        let Pipes { stdin, stdout, stderr, result, returns, unread } = pipes;
+        let (mut wake, line) = (pipe::Sender::from_owned_fd_unchecked(stdin)?, FrameWriter::new(returns)?);
         let number = process::number(process.get_ref().as_fd()).ok_or(NotReady::Ended)?;
         cell.be_freezable(number)?;
         cell.set_order_of_going(number, FIRST_TO_GO)?;
@@ -110,7 +111,7 @@ impl Interpreter {
             wake,
             output: [Arc::new(stdout), Arc::new(stderr)],
             reports,
-            line: FrameWriter::new(returns),
+            line,
             unread: unread.expect("a session's pipes have it"),
             checkpoint: None,
             rest: Rest::default(),

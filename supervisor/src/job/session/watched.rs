@@ -52,7 +52,7 @@ impl Watched<'_> {
                 UsedUp::Wall => Stop::WallTime(wall),
                 UsedUp::Calls => Stop::CallTime(calls.total()),
             },
-            () = cpu_time_used_up(cgroup, bounds) => Stop::CpuTime,
+            () = cpu_time_used_up(cgroup, bounds, cgroup.cpu()) => Stop::CpuTime,
             () = out_of_memory(oom) => Stop::OutOfMemory,
             () = cell.too_many_locks() => Stop::TooManyLocks,
             stop = ends(process, ended) => stop,
@@ -80,7 +80,7 @@ async fn ends(process: &AsyncFd<OwnedFd>, ended: &mut Option<Receiver<End>>) -> 
 /// cell's.
 pub async fn stopped_between(cell: &Cell, bounds: &Bounds) {
     tokio::select! {
-        () = cpu_time_used_up(cell.cgroup(), bounds) => {}
+        () = cpu_time_used_up(cell.cgroup(), bounds, cell.cgroup().cpu()) => {}
         () = cell.too_many_locks() => {}
         never = step_back(cell.cgroup()) => match never {},
     }

@@ -14,6 +14,7 @@ use seccompiler::BpfProgram;
 
 use crate::error::{Context, Result};
 use crate::library::{Library, NUMBER};
+use crate::seccomp::Halves;
 use crate::spec::{Slot, Spec};
 use crate::weaker::{Layer, Plan};
 use crate::wire::Span;
@@ -22,8 +23,21 @@ use crate::{credentials, landlock, limits, root, seccomp, sys};
 /// A profile's confinement, worked out once and applied to every job of it.
 pub struct Confinement {
     plan: Plan,
-    filter: BpfProgram,
+    filter: Filter,
     capabilities: Vec<Capability>,
+}
+
+/// The filter of its jobs.
+enum Filter {
+    /// As one, which asks a recorder.
+    Recorded(BpfProgram),
+    /// In two, of which the first may be in force by now.
+    Halves {
+        /// Both.
+        halves: Halves,
+        /// Whether the first is.
+        is_ahead: bool,
+    },
 }
 
 /// The descriptors of a job, at these numbers: standard input, output, error, the result pipe and the pipe of what its calls of
@@ -31,13 +45,16 @@ pub struct Confinement {
 pub type JobFds = [OwnedFd; 5];
 
 impl Confinement {
-    /// Compiles the filter.
+    /// Compiles the filter, and finds out what capabilities there are.
     ///
     /// # Errors
     /// The step that failed.
     pub fn prepare(plan: Plan) -> Result<Self> {
-        let compile = if plan.weaker().recorded { seccomp::compile_recorded } else { seccomp::compile };
-        let filter = compile(&plan)?;
+        let filter = if plan.weaker().recorded {
+            Filter::Recorded(seccomp::compile_recorded(&plan)?)
+        } else {
+            Filter::Halves { halves: Halves::new(&plan)?, is_ahead: false }
+        };
         let capabilities = credentials::known_capabilities();
         Ok(Self { plan, filter, capabilities })
     }
@@ -103,11 +120,35 @@ impl Confinement {
         }
         self.close_others(library)?;
         // Last, for it refuses nearly all of the calls above.
-        match leaves_out(Layer::Seccomp) {
-            true => Ok(()),
-            false if spec.weaker().recorded => seccomp::apply_recorded(&self.filter),
-            false => seccomp::apply(&self.filter),
+        self.apply_filter()
+    }
+
+    fn apply_filter(&self) -> Result<()> {
+        match &self.filter {
+            _ if self.plan.leaves_out(Layer::Seccomp) => Ok(()),
+            Filter::Recorded(whole) => seccomp::apply_recorded(whole),
+            Filter::Halves { halves, is_ahead } => {
+                if !is_ahead {
+                    halves.apply_ahead()?;
+                }
+                halves.apply_last()
+            }
         }
+    }
+
+    /// Puts of the filter in force what a job has in common with this process, from which it is forked.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn begin(&mut self) -> Result<()> {
+        match &mut self.filter {
+            Filter::Halves { halves, is_ahead } if !self.plan.leaves_out(Layer::Seccomp) => {
+                halves.apply_ahead()?;
+                *is_ahead = true;
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Closes all but a job's descriptors, and the library's if there is one, which is put in its place.

@@ -90,6 +90,14 @@ impl Forker {
         &self.confinement
     }
 
+    /// Puts of the jobs' filter in force what they have in common with this process, which runs nothing of theirs.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn confine_ahead(&mut self) -> Result<()> {
+        self.confinement.begin()
+    }
+
     /// Waits for an order or for the end of a child; a child's end first.
     ///
     /// # Errors

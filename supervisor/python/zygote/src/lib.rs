@@ -133,6 +133,7 @@ fn serve(wire: &Wire, around: Around) -> Result<c_int> {
     let plan = Plan::whole(*spec);
     limits::allow_files()?;
     let mut forker = Forker::new(plan)?;
+    forker.confine_ahead()?;
     // What the processor can do is found out here, and not by each child.
     random()?.fill_bytes(&mut [0; 64]);
     wire.send(&Notice::Holds(growth::holds()), &[]).doing(|| "tell the supervisor")?;

@@ -3,7 +3,7 @@
 use cloister_terms::Action;
 use seccompiler::{BackendError, BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
-use super::frame::{not_there, prologue};
+use super::frame::{NEWEST, not_there, prologue};
 use super::shorter::shorter;
 use super::ways::Calls;
 use super::{answered, rules, search_tree};
@@ -26,12 +26,19 @@ pub(super) const LONGEST: usize = 4096;
 /// # Errors
 /// When this is no x86-64, or the program would be too long for the kernel.
 pub fn compile(spec: &Spec) -> Result<BpfProgram> {
+    program(spec, |_| true, |_| false)
+}
+
+/// The same for some calls; others are let pass, and what is neither is refused.
+pub(super) fn program(spec: &Spec, is_of: impl Fn(&i64) -> bool, passes: impl Fn(&i64) -> bool) -> Result<BpfProgram> {
     let failed = |error| Error::layer("compile the filter", error);
     let mut rest = BpfProgram::new();
-    for rule in spec.call_rules.iter().filter(|rule| rule.action != Action::Allow) {
+    for rule in spec.call_rules.iter().filter(|rule| rule.action != Action::Allow && is_of(&rule.number)) {
         rest.extend(rules::block(rule, spec.network).map_err(failed)?);
     }
-    rest.extend(rules::allowed(spec).and_then(list).map_err(failed)?);
+    let mut calls = rules::allowed(spec).map_err(failed)?;
+    calls.retain(|number, _| is_of(number));
+    rest.extend(list(calls, (0..=i64::from(NEWEST)).filter(passes)).map_err(failed)?);
     let mut program = prologue();
     program.extend(shorter(rest));
     if program.len() > LONGEST {
@@ -42,15 +49,18 @@ pub fn compile(spec: &Spec) -> Result<BpfProgram> {
     Ok(program)
 }
 
-/// The program that allows these calls and refuses all others.
-pub(super) fn list(calls: Calls) -> Result<BpfProgram, BackendError> {
+/// The program that allows these calls, lets those pass, and refuses all others.
+pub(super) fn list(calls: Calls, passing: impl Iterator<Item = i64>) -> Result<BpfProgram, BackendError> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     if arch != TargetArch::x86_64 {
         return Err(BackendError::InvalidTargetArch(std::env::consts::ARCH.to_owned()));
     }
     let (plain, conditional): (Calls, Calls) = calls.into_iter().partition(|(_, ways)| ways.is_empty());
-    let plain = plain.into_keys().filter_map(|number| Some((u32::try_from(number).ok()?, answered::action(number))));
-    let mut program = search_tree::answer(&plain.collect());
+    let plain = plain.into_keys().map(|number| (number, answered::action(number)));
+    let answers = plain.chain(passing.map(|number| (number, libc::SECCOMP_RET_ALLOW)));
+    let mut program = search_tree::answer(
+        &answers.filter_map(|(number, action)| Some((u32::try_from(number).ok()?, action))).collect(),
+    );
     program.extend(not_there(conditional.keys().filter_map(|&number| u32::try_from(number).ok())));
     let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     program.extend(SeccompFilter::new(conditional, refuse, SeccompAction::Allow, arch).and_then(BpfProgram::try_from)?);

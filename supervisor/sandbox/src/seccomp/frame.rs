@@ -20,7 +20,7 @@ const X32: u32 = 0x4000_0000;
 
 /// The newest call this filter knows of (`listns`, Linux 6.19); beyond it a program gets what an
 /// older kernel would say.
-const NEWEST: u32 = 470;
+pub(super) const NEWEST: u32 = 470;
 
 /// What an older kernel says of a call that it does not have.
 const NO_SUCH_CALL: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();

@@ -26,7 +26,8 @@ pub fn compile_waiting() -> Result<BpfProgram> {
     ];
     let calls = CALLS.into_iter().map(|number| (number, Vec::new())).collect();
     let mut program = prologue();
-    program.extend(shorter(list(calls).map_err(|error| Error::layer("compile the filter", error))?));
+    program
+        .extend(shorter(list(calls, std::iter::empty()).map_err(|error| Error::layer("compile the filter", error))?));
     Ok(program)
 }
 

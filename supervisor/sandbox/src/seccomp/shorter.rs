@@ -150,13 +150,14 @@ fn without(program: &[sock_filter], idle: &[bool]) -> BpfProgram {
 
 #[cfg(test)]
 mod tests {
-    use cloister_terms::{Action, CallRule, Comparison, Condition, Network};
+    use cloister_terms::Network;
     use seccompiler::{BpfProgram, SeccompRule};
 
     use super::super::arguments::conditions;
     use super::super::compile::list;
     use super::super::frame::prologue;
     use super::super::rules::block;
+    use super::super::sampled::{Values, rules};
     use super::super::ways::Calls;
     use super::shorter;
     use crate::bpf::returned;
@@ -170,64 +171,22 @@ mod tests {
         (0..470).filter(|number| number % 9 != 1).map(|number| (number, rules(number))).collect()
     }
 
-    /// Rules of a profile's own, of each kind that stands in front of the list.
-    fn rules(network: Network) -> BpfProgram {
-        let when = |argument, narrow, comparison, value| Condition { argument, narrow, comparison, value };
-        let rule = |number, when, action| CallRule { number, when, action };
-        let rules = [
-            rule(libc::SYS_write, vec![when(2, false, Comparison::More, 4096)], Action::Errno(28)),
-            rule(
-                libc::SYS_write,
-                vec![when(0, true, Comparison::Equal, 1), when(2, false, Comparison::AtMost, 1 << 33)],
-                Action::Log,
-            ),
-            rule(libc::SYS_ioctl, vec![when(1, false, Comparison::EqualIn(0xff00), 0x5400)], Action::Kill),
-            rule(libc::SYS_ioctl, vec![when(0, true, Comparison::Less, 3)], Action::Log),
-            rule(libc::SYS_getpid, Vec::new(), Action::Errno(1)),
-            rule(libc::SYS_fcntl, vec![when(2, false, Comparison::NotEqual, 7)], Action::Log),
-        ];
-        rules.iter().flat_map(|rule| block(rule, network).expect("compiles")).collect()
-    }
-
-    /// What arguments are compared with in a program, and what lies near that.
-    fn values(program: &BpfProgram) -> Vec<u64> {
-        let near = |step: &seccompiler::sock_filter| {
-            let k = u64::from(step.k);
-            [k, k.wrapping_add(1), k.wrapping_sub(1), !k, k << 32, k | 1 << 40]
-        };
-        let mut values: Vec<u64> = program.iter().flat_map(near).collect();
-        values.sort_unstable();
-        values.dedup();
-        values
-    }
-
     #[test]
     fn a_shorter_filter_answers_every_call_as_the_longer_one_does() {
         for network in [Network::None, Network::Loopback] {
-            let long = [rules(network), list(calls(network)).expect("compiles")].concat();
+            let rules: BpfProgram = rules().iter().flat_map(|rule| block(rule, network).expect("compiles")).collect();
+            let long = [rules, list(calls(network), std::iter::empty()).expect("compiles")].concat();
             let short = shorter(long.clone());
             assert!(3 * short.len() < 2 * long.len(), "{} of {} instructions", short.len(), long.len());
             assert!(shorter(short.clone()) == short, "nothing is left to do");
-            let values = values(&long);
+            let mut values = Values::of(&long);
             let (long, short) = ([prologue(), long].concat(), [prologue(), short].concat());
-            let mut drawn = 1_u64;
-            let mut draw = |most: usize| {
-                drawn = drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                usize::try_from(drawn >> 33).expect("31 bits") % most
-            };
             for number in 0..480 {
-                let has_rule = [libc::SYS_write, libc::SYS_getpid].contains(&number);
+                let has_rule = [libc::SYS_write, libc::SYS_getppid].contains(&number);
                 let asks = has_rule || !conditions(number, network).expect("conditions").is_empty();
-                for &value in values.iter().take(if asks { values.len() } else { 3 }) {
-                    for argument in 0..6 {
-                        let mut mixed = [0_u64; 6].map(|_| values[draw(values.len())]);
-                        mixed[argument] = value;
-                        let alone = std::array::from_fn(|at| if at == argument { value } else { 0 });
-                        for arguments in [mixed, alone] {
-                            let of = |program| returned(program, number, arguments.map(Some)).expect("all is known");
-                            assert_eq!(of(&short), of(&long), "{number} {arguments:?}");
-                        }
-                    }
+                for arguments in values.arguments(asks) {
+                    let of = |program| returned(program, number, arguments.map(Some)).expect("all is known");
+                    assert_eq!(of(&short), of(&long), "{number} {arguments:?}");
                 }
             }
         }

@@ -90,7 +90,7 @@ pub(crate) unsafe fn reserve_numbers() -> Result<()> {
 /// # Safety
 /// The process has one thread, and has reserved the numbers that an init's descriptors have.
 pub(crate) unsafe fn build(spec: &Plan, plans: &Plans, namespaces: &Namespaces<'_>, slot: Slot) -> Result<Cell> {
-    let born_into = plans.namespaces & if namespaces.has_mounts() { !libc::CLONE_NEWNS } else { !0 };
+    let born_into = plans.namespaces & if namespaces.mounts.is_some() { !libc::CLONE_NEWNS } else { !0 };
     let (mut told, tell) = std::io::pipe().doing(|| "pipe")?;
     let put = |from: RawFd, to| {
         // SAFETY: the number is reserved.

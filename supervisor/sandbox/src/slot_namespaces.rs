@@ -34,12 +34,6 @@ impl Namespaces<'_> {
     /// How many there are at most.
     pub const MOST: RawFd = 4;
 
-    /// Whether a cell's mounts begin as a copy of the slot's.
-    #[must_use]
-    pub fn has_mounts(&self) -> bool {
-        self.mounts.is_some()
-    }
-
     /// Has each put at the next of these numbers.
     ///
     /// # Errors

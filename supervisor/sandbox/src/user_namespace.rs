@@ -12,8 +12,9 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
+use crate::credentials::map_all;
 use crate::error::{Context, Error, Result};
-use crate::spec::{JOB_ID, Slot};
+use crate::spec::{IdRange, JOB_ID, Slot, Uid};
 use crate::sys::{self, Forked, exit_now};
 
 /// What bounds the namespaces below one, written by who is in it: `/proc/sys/user`, `namespaces(7)`.
@@ -65,11 +66,9 @@ fn from_outside(there: Pid, slot: Slot, mut told: PipeReader) -> Result<OwnedFd>
     if !said.is_empty() {
         return Err(Error::told("make a user namespace", &said));
     }
-    let map = format!("{JOB_ID} {} 1\n", slot.id());
-    for (file, content) in [("setgroups", "deny"), ("gid_map", &map), ("uid_map", &map)] {
-        let path = format!("/proc/{there}/{file}");
-        fs::write(&path, content).doing(|| format!("write {path} ({})", content.trim()))?;
-    }
+    let path = format!("/proc/{there}/setgroups");
+    fs::write(&path, "deny").doing(|| format!("write {path} (deny)"))?;
+    map_all(there, &[(Uid(JOB_ID), IdRange { base: Uid(slot.id()), count: 1 })])?;
     let path = format!("/proc/{there}/ns/user");
     File::open(&path).map(OwnedFd::from).doing(|| format!("open {path}"))
 }

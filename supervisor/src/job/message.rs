@@ -75,11 +75,11 @@ pub fn encode(request: &ExecuteRequest, bounds: &Bounds, directory: &Path) -> Ve
 pub async fn feed(stdin: OwnedFd, message: &[u8], request: &ExecuteRequest) {
     let mut parts = parts(message, request);
     let rest = parts.find_map(|part| Some(written_at_once(&stdin, part)).filter(|rest| !rest.is_empty()));
-    // A script need not read its input; the pipe breaking then is no failure.
-    if let Some(rest) = rest
-        && let Ok(mut stdin) = pipe::Sender::from_owned_fd_unchecked(stdin)
-    {
-        write(&mut stdin, once(rest).chain(parts)).await;
+    let Some(rest) = rest else { return };
+    match pipe::Sender::from_owned_fd_unchecked(stdin) {
+        // A script need not read its input; the pipe breaking then is no failure.
+        Ok(mut stdin) => write(&mut stdin, once(rest).chain(parts)).await,
+        Err(error) => tracing::error!(%error, "a job is not handed all of its request"),
     }
 }
 

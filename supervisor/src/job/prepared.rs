@@ -150,7 +150,7 @@ impl Prepared {
     /// the job.
     ///
     /// # Errors
-    /// When the job's control group can no longer be read, or its launcher died.
+    /// When the job's control group can no longer be read, the event loop takes no more, or its launcher died.
     pub async fn run(
         self,
         request: &ExecuteRequest,
@@ -160,6 +160,8 @@ impl Prepared {
         let Self { mut cell, pipes, process, ended, oom } = self;
         let Pipes { stdin, stdout, stderr, result, returns, unread: _ } = pipes;
         let Conversation { printed, calls, .. } = conversation;
+        // Ahead of the request: what calls return is never lost for want of a way to the job.
+        let returns = calls.may_be().then(|| FrameWriter::new(returns)).transpose()?;
         let mut result = BufReader::with_capacity(REPORT, result);
         let ahead = Ahead::default();
         let streams = Streams::new([stdout, stderr].map(Arc::new), bounds, printed);
@@ -261,10 +263,8 @@ async fn begin((cell, span): (&Cell, Span), fds: JobFds) -> Result<(OwnedFd, one
 }
 
 /// Writes what its calls of tools come to, to a job that can make any.
-async fn answer(calls: &Calls, returns: OwnedFd) {
-    if calls.may_be()
-        && let Ok(mut returns) = FrameWriter::new(returns)
-    {
+async fn answer(calls: &Calls, returns: Option<FrameWriter>) {
+    if let Some(mut returns) = returns {
         calls.write_to(&mut returns).await;
     }
 }

@@ -232,6 +232,7 @@ def test_descriptors_do_not_pile_up(start_service, script):
 
 def namespace_of_a_job(service, kind, meanwhile=lambda process: None):
     """That of the next job, while which runs something is done."""
+    service.settle()  # what is seen is not the one before, which was answered ahead of its process's end
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(service.client.execute, "import time\ndef main(): time.sleep(2)")
         [process, *_] = eventually(service.job_processes)

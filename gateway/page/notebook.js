@@ -94,9 +94,10 @@ async function work() {
 async function runOne(cell) {
   cell.begin();
   say("running", `${cell.title}: running…`);
-  let answer;
+  let answer, id;
   try {
     if (!session.id) await open();
+    ({ id } = session);
     answer = JSON.parse(await session.run(cell.code, (kind, data) => cell.output.told(kind, data)));
   } catch (error) {
     const { code, reason, message } = error;
@@ -107,8 +108,8 @@ async function runOne(cell) {
   const word = cell.show(answer);
   say(error ? "bad" : "good", `${cell.title}: ${word.toLowerCase()}${error ? `, ${error.message.slice(0, MOST_SAID)}` : ""}`);
   if (error?.code === "unauthorized") $("key").focus();
-  if (restored === false) over(ENDS.crashed);
-  else if (error && isOver(error)) over(ENDS[error.reason] ?? error.message);
+  if (restored === false) over(id, ENDS.crashed);
+  else if (error && isOver(error)) over(id, ENDS[error.reason] ?? error.message);
   return !error;
 }
 
@@ -118,8 +119,9 @@ async function open() {
   tell();
 }
 
-// The session is no more, and the next cell begins another.
-function over(why) {
+// The session is no more, and the next cell begins another, if none has begun one.
+function over(ended, why) {
+  if (session.id && session.id !== ended) return;
   session.id = null;
   complain(`The session is over: ${why}. The next cell begins a new one, in which nothing is known of this one.`);
   tell();
@@ -135,7 +137,7 @@ async function attempt(what, act) {
   try {
     return await act();
   } catch (error) {
-    if (error.code === "session_ended") over(ENDS[error.reason] ?? error.message);
+    if (error.code === "session_ended") over(error.session, ENDS[error.reason] ?? error.message);
     else complain(`${what}: ${error.message}`);
     if (error.code === "unauthorized") $("key").focus();
     return null;
@@ -143,7 +145,9 @@ async function attempt(what, act) {
 }
 
 async function list() {
-  const told = session.id ? await attempt("The files could not be listed", () => session.files()) : null;
+  const { id } = session;
+  const told = id ? await attempt("The files could not be listed", () => session.files()) : null;
+  if (session.id !== id && session.id) return;
   const { files = [], more = 0 } = told ?? {};
   $("files").replaceChildren(...files.map(fileOf));
   $("no-files").hidden = files.length > 0;
@@ -186,10 +190,11 @@ async function upload(files) {
 async function renew() {
   complain("");
   for (const cell of waiting.splice(0)) cell.say("", "Not run");
-  if (session.id) await attempt("The session could not be closed", () => session.close());
   for (const cell of cells) if (cell !== running) cell.forget();
   say("good", "The next cell begins a new session");
+  const closed = session.id ? attempt("The session could not be closed", () => session.close()) : null;
   tell();
+  await closed;
   await list();
 }
 

@@ -2,31 +2,39 @@
 
 import { ask } from "./ask.js";
 
-// What the node says instead of doing it.
+// What the node says instead of doing it, of the session that was asked for.
 export class Refusal extends Error {
-  constructor({ code, message, reason }) {
+  constructor({ code, message, reason }, session) {
     super(message);
-    [this.code, this.reason] = [code, reason];
+    [this.code, this.reason, this.session] = [code, reason, session];
   }
 }
 
 export class Session {
   #key;
+  #opening = null;
 
   // `key()` is the key that the node is asked with; `id` that of a session that is there, or null.
   constructor(key, id = null) {
     [this.#key, this.id] = [key, id];
   }
 
+  // One, however many ask for it meanwhile.
   async open(profile) {
     const body = JSON.stringify(profile ? { profile } : {});
-    this.id = (await (await this.#ask("POST", "sessions", body, "application/json")).json()).session;
+    this.#opening ??= this.#ask("POST", "sessions", body, "application/json").then((response) => response.json());
+    try {
+      this.id = (await this.#opening).session;
+    } finally {
+      this.#opening = null;
+    }
   }
 
+  // Another may be opened before this one's end is told.
   async close() {
-    const { id } = this;
+    const told = this.#ask("DELETE", `sessions/${this.id}`);
     this.id = null;
-    await this.#ask("DELETE", `sessions/${id}`);
+    await told;
   }
 
   // The text of the answer to a cell; `told` hears what it prints and shows meanwhile.
@@ -59,11 +67,12 @@ export class Session {
   }
 
   async #ask(method, path, body, type) {
+    const { id } = this;
     const headers = type ? { "Content-Type": type } : {};
     if (this.#key()) headers.Authorization = `Bearer ${this.#key()}`;
     const response = await fetch(path, { method, headers, body, cache: "no-store", redirect: "error" });
     if (response.ok) return response;
-    throw new Refusal((await response.json()).error);
+    throw new Refusal((await response.json()).error, id);
   }
 }
 

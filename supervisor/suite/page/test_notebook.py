@@ -143,44 +143,6 @@ def test_files_go_up_and_down_and_are_deleted(notebook):
     expect(notebook.output(1)).to_have_text("False")
 
 
-def test_a_session_that_is_over_is_told_and_another_begins(notebook, client):
-    notebook.run(1, "x = 1; open('seen', 'w').close()")
-    # Behind a cell it asks for the files, and would hear of the end by that.
-    expect(notebook.tab.locator("#files")).to_contain_text("seen")
-    [session] = client.http.get("/sessions").json()["sessions"]
-    expect(notebook.session).to_have_text(f"Session {session['session']}")
-    client.http.delete(f"/sessions/{session['session']}")
-    notebook.run(2, "x", "Refused")
-    expect(notebook.problem).to_contain_text("The session is over: it was closed.")
-    notebook.run(2, "x", "Failed")
-    expect(notebook.output(2)).to_contain_text("NameError")
-    expect(notebook.problem).to_have_text("")
-    expect(notebook.cell(1).locator(".count")).to_have_text("")
-    notebook.new.click()
-    expect(notebook.session).to_have_text("")
-    eventually(lambda: not client.http.get("/sessions").json()["sessions"], within=120)
-
-
-def test_a_new_session_ends_what_runs_in_the_one_before(notebook):
-    notebook.code(1).fill("x = 1\nprint('begun', flush=True)\nwhile True: pass")
-    notebook.code(1).press("Control+Enter")
-    expect(notebook.output(1)).to_contain_text("begun")
-    notebook.new.click()
-    expect(notebook.interrupt).to_have_attribute("aria-disabled", "true")
-    expect(notebook.state(1)).not_to_have_text("Running…")
-    notebook.run(2, "x", "Failed")
-    expect(notebook.output(2)).to_contain_text("NameError")
-
-
-def test_cells_and_their_session_outlive_a_reload(notebook):
-    notebook.run(1, "x = 'kept'")
-    notebook.code(2).fill("x")
-    notebook.tab.reload()
-    expect(notebook.code(1)).to_have_value("x = 'kept'")
-    notebook.run(2, "x")
-    expect(notebook.output(2)).to_have_text("'kept'")
-
-
 def test_a_cell_can_be_deleted_and_the_focus_is_not_lost(notebook):
     notebook.code(1).fill("1")
     notebook.code(2).fill("2")

@@ -10,7 +10,7 @@ from another is there already then. So each name is one thing in all of them.
 
 Descriptors: 0 request, the content of its files, then the script's standard input; 1 and 2 output; 3 the result pipe;
 4 what calls of tools return, closed where the request has no tools; 5 the native library, closed once it is loaded, where
-the interpreter is not forked.
+the interpreter is not forked; 6 this program's code, closed once it is read, where it was compiled before.
 Arguments: none, or where the interpreter is started ahead of its request "ahead", the limit on CPU time in seconds that
 the job is to have, and the modules to import.
 """

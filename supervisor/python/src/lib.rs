@@ -19,6 +19,15 @@ const ZYGOTE: &str = include_str!(concat!(env!("OUT_DIR"), "/zygote.py"));
 /// Isolated from variables, user and working directory; text is UTF-8; no bytecode is written; the program is an argument.
 const FLAGS: [&str; 5] = ["-I", "-X", "utf8", "-B", "-c"];
 
+/// Which argument of [`job_command`] and [`ahead_command`] is the runner's text.
+pub const PROGRAM: usize = 1 + FLAGS.len();
+
+/// What has an interpreter compile the runner, whose text is the next argument, and write its code to standard output.
+pub const COMPILE: &str = include_str!("../compile.py");
+
+/// What runs the runner from its code, which is open at the first number behind that of the native library.
+pub const LOAD: &str = include_str!("../load.py");
+
 /// The command of an interpreter that serves one request, which it waits for.
 #[must_use]
 pub fn job_command(interpreter: &str) -> Vec<String> {
@@ -48,7 +57,7 @@ fn command(interpreter: &str, program: &[&str]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RUNNER, SESSIONS, ZYGOTE, ahead_command, job_command, zygote_command};
+    use super::{PROGRAM, RUNNER, SESSIONS, ZYGOTE, ahead_command, job_command, zygote_command};
 
     /// `execve(2)`: MAX_ARG_STRLEN.
     const LONGEST_ARGUMENT: usize = 128 << 10;
@@ -74,6 +83,7 @@ mod tests {
                 && RUNNER.contains("\ndef dump(")
         );
         assert!(SESSIONS.starts_with("LATE.update({\n") && SESSIONS.contains("\ndef keep_session("));
+        assert_eq!(job_command("python").get(PROGRAM).map(String::as_str), Some(RUNNER));
         for text in [RUNNER, SESSIONS, ZYGOTE] {
             assert!(!text.contains("from ."), "parts that import from one another");
             assert!(text.len() < LONGEST_ARGUMENT && !text.contains('\0'));

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 
 use crate::enter::{Confinement, JobFds, place_fds};
 use crate::error::{Context, Result};
-use crate::library::Library;
+use crate::handed::Handed;
 use crate::spec::Slot;
 use crate::sys::{self, Forked};
 use crate::weaker::Plan;
@@ -155,23 +155,25 @@ impl Forker {
         self.leaders.insert(leader);
     }
 
-    /// Tells the supervisor of every job that has ended.
+    /// Tells the supervisor of every job that has ended; returns which other children have. Among these are the inits of
+    /// cells, which the supervisor watches through their pidfds.
     ///
     /// # Errors
     /// The call that failed.
-    pub fn reap(&mut self, wire: &Wire) -> Result<()> {
+    pub fn reap(&mut self, wire: &Wire) -> Result<Vec<(Pid, End)>> {
+        let mut others = Vec::new();
         while self.child_ended.read_signal().doing(|| "read signalfd")?.is_some() {}
         loop {
             let (pid, end) = match self.next_end() {
                 Ok(WaitStatus::Exited(pid, code)) => (pid, End::Code(code)),
                 Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, End::Signal(signal as i32)),
-                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
+                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(others),
                 Ok(_) => continue,
                 Err(errno) => return Err(errno).doing(|| "waitpid"),
             };
-            // Others are the inits of cells, which the supervisor watches through their pidfds.
-            if let Some(slot) = self.jobs.remove(&pid) {
-                wire.send(&Notice::Exited(slot, end), &[]).doing(|| "tell of a job's end")?;
+            match self.jobs.remove(&pid) {
+                Some(slot) => wire.send(&Notice::Exited(slot, end), &[]).doing(|| "tell of a job's end")?,
+                None => others.push((pid, end)),
             }
         }
     }
@@ -193,16 +195,16 @@ impl Forker {
 }
 
 impl NewJob {
-    /// Makes this process the job: its descriptors, with the library's if it is to load one, its cgroup, its
+    /// Makes this process the job: its descriptors, with what its interpreter is handed, its cgroup, its
     /// confinement. On an error the supervisor has been told and the process must end.
     ///
     /// # Errors
     /// The step that failed.
-    pub fn take(self, confinement: &Confinement, library: Option<&Library>) -> Result<()> {
+    pub fn take(self, confinement: &Confinement, handed: Option<Handed<'_>>) -> Result<()> {
         let confined = place_fds(self.fds)
             .and_then(|()| walk_in(&self.doors))
             .and_then(|()| SigSet::empty().thread_set_mask().doing(|| "unblock signals"))
-            .and_then(|()| confinement.enter(self.slot, &self.cell, library));
+            .and_then(|()| confinement.enter(self.slot, &self.cell, handed));
         // Its number may be another's by now: all from 5 up were closed.
         std::mem::forget((self.cell, self.doors));
         if let Err(error) = &confined {

@@ -17,10 +17,11 @@ use nix::sys::wait::waitpid;
 use nix::unistd::sethostname;
 
 use crate::cell::Cell;
+use crate::compiled::Compiled;
 use crate::error::{Context, Error, Result};
 use crate::forker::{Event, FAILED, Forker, Started, fork_plain, report_failure};
+use crate::handed::{Handed, Sealed};
 use crate::kept::Kept;
-use crate::library::Library;
 use crate::overlay::Tree;
 use crate::program::{self, Program};
 use crate::slot_namespaces::Found;
@@ -107,7 +108,7 @@ fn run(wire: &Wire, spec: Plan, (brought, fds): (Brought, Vec<OwnedFd>)) -> Resu
     let devices = devices::open(&spec)?;
     let mut fds = fds.into_iter();
     // An interpreter can do without.
-    let library = brought.library.then(|| fds.next()).flatten().and_then(|library| Library::copy(library).ok());
+    let library = brought.library.then(|| fds.next()).flatten().and_then(|library| Sealed::copy(library).ok());
     let interpreter = brought.interpreter.then(|| fds.next()).flatten().map(File::from);
     credentials::become_namespace_root()?;
     // The change of ids cleared it: prctl(2), PR_SET_PDEATHSIG.
@@ -138,25 +139,33 @@ struct Launcher {
     cells: cell::Plans,
     job: Program,
     /// What a cold job's interpreter loads.
-    library: Option<Library>,
+    library: Option<Sealed>,
+    /// Its program once it has been compiled, for jobs that are handed a library as well.
+    compiled: Option<Compiled>,
     kept: Kept,
     /// Whether the ids of processes from here on are none that jobs commonly have.
     is_past_jobs_ids: bool,
 }
 
 impl Launcher {
-    fn new(spec: Plan, trees: Vec<Tree>, library: Option<Library>) -> Result<Self> {
-        let job = Program::new(&spec.command, &program::environment(&spec, &spec.environment))?;
+    fn new(spec: Plan, trees: Vec<Tree>, library: Option<Sealed>) -> Result<Self> {
+        let environment = program::environment(&spec, &spec.environment);
+        let job = Program::new(&spec.command, &environment)?;
+        let compiled = if library.is_some() { Compiled::new(&spec, &environment)? } else { None };
         let kept = Kept::new(&spec, &trees)?;
         let cells = cell::Plans::new(&spec, &kept, trees)?;
-        Ok(Self { forker: Forker::new(spec)?, cells, job, library, kept, is_past_jobs_ids: false })
+        Ok(Self { forker: Forker::new(spec)?, cells, job, library, compiled, kept, is_past_jobs_ids: false })
     }
 
     /// Carries out orders until the supervisor closes its end.
     fn serve(&mut self, wire: &Wire) -> Result<()> {
         loop {
             match self.forker.wait(wire)? {
-                Event::Child => self.forker.reap(wire)?,
+                Event::Child => {
+                    for (pid, end) in self.forker.reap(wire)? {
+                        self.compiled.as_mut().map_or(Ok(()), |compiled| compiled.has_ended(pid, end))?;
+                    }
+                }
                 Event::Order => match wire.receive().doing(|| "receive an order")? {
                     Some((order, fds)) => self.obey(wire, order, fds)?,
                     None => return Ok(()),
@@ -207,11 +216,23 @@ impl Launcher {
     fn start(&mut self, slot: (Slot, Span), into: IntoCgroup, fds: Vec<OwnedFd>) -> Result<OwnedFd> {
         // SAFETY: a launcher has one thread.
         match self.forker.start(slot, into, fds, |cgroup| unsafe { fork_plain(cgroup) })? {
-            Started::Parent(pidfd) => Ok(pidfd),
+            Started::Parent(pidfd) => {
+                if let Some(compiled) = &mut self.compiled {
+                    // Where it is short of something, the next job asks again, and this one has all that it needs.
+                    // SAFETY: as above; the first descriptors are what a zygote's child replaces too.
+                    let _ = unsafe { compiled.job_started(self.forker.confinement().plan()) };
+                }
+                Ok(pidfd)
+            }
             Started::Job(place) => {
-                heed_signals();
-                if place.take(self.forker.confinement(), self.library.as_ref()).is_ok() {
-                    report_failure(FAILED, &self.job.exec());
+                sys::heed_signals();
+                let (program, code) = match self.compiled.as_ref().and_then(Compiled::program) {
+                    Some((program, code)) => (program, Some(code)),
+                    None => (&self.job, None),
+                };
+                let handed = self.library.as_ref().map(|library| Handed { library, code });
+                if place.take(self.forker.confinement(), handed).is_ok() {
+                    report_failure(FAILED, &program.exec());
                 }
                 sys::exit_now(127)
             }
@@ -235,7 +256,7 @@ impl Launcher {
             let _ = wire.send(&Notice::failed(None, error), &[]);
         }
         if let Ok(Forked::Child) = forked {
-            heed_signals();
+            sys::heed_signals();
             let placed = SigSet::empty().thread_set_mask().doing(|| "unblock signals").and_then(|()| {
                 wire::announce(&wire)?;
                 zygote_place::enter(self.forker.confinement().plan())?;
@@ -259,11 +280,4 @@ impl Launcher {
         }
         Ok(())
     }
-}
-
-/// Gives every signal its usual effect. What is ignored stays so across `execve(2)`: `SIGINT` among them when a shell
-/// started the supervisor in the background, and Python would then raise no `KeyboardInterrupt` for it.
-fn heed_signals() {
-    // SIGKILL and SIGSTOP are refused, and have no other effect anyway.
-    (1..=sys::LAST_SIGNAL).for_each(sys::heed_signal);
 }

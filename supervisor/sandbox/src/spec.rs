@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct Spec {
     /// The interpreter's arguments, its absolute path inside the sandbox first.
     pub command: Vec<String>,
+    /// How what the interpreter runs can be compiled once for many.
+    pub compiler: Option<Compiler>,
     /// The interpreter's whole environment, `NAME=value`.
     pub environment: Vec<String>,
     /// Host paths shown read-only.
@@ -69,6 +71,17 @@ impl Spec {
         self.devices = None;
         self
     }
+}
+
+/// How an interpreter compiles its program, and is started with what came of that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compiler {
+    /// Which of the command's arguments is the program's text.
+    pub program: usize,
+    /// What stands in front of the text to have it compiled: the code is what it writes to its standard output.
+    pub compile: String,
+    /// What stands in the text's place where its code is open at [`CODE`](crate::handed::CODE), which it closes.
+    pub load: String,
 }
 
 /// Bounds of a tmpfs.

@@ -243,6 +243,13 @@ pub fn heed_signal(number: libc::c_int) {
     };
 }
 
+/// Gives every signal its usual effect. What is ignored stays so across `execve(2)`: `SIGINT` among them when a shell
+/// started the supervisor in the background, and Python would then raise no `KeyboardInterrupt` for it.
+pub fn heed_signals() {
+    // SIGKILL and SIGSTOP are refused, and have no other effect anyway.
+    (1..=LAST_SIGNAL).for_each(heed_signal);
+}
+
 /// Ends this process at once, running no destructor and no handler: `_exit(2)`.
 pub fn exit_now(code: libc::c_int) -> ! {
     // SAFETY: does not return and touches no memory.

@@ -5,6 +5,7 @@
 //! [`report`](crate::job::report) reads it.
 
 use cloister_python as python;
+use cloister_sandbox::spec::Compiler;
 use cloister_terms::{Runner, Runtime, Warm};
 
 /// What is said to, and of, the scripts of a runtime.
@@ -72,6 +73,19 @@ pub fn command(runtime: &Runtime, ahead: Option<(&Warm, u64)>) -> Vec<String> {
         (Runner::Own, _) => vec![interpreter.into_owned()],
         (Runner::Python, None) => python::job_command(&interpreter),
         (Runner::Python, Some((warm, cpu_seconds))) => python::ahead_command(&interpreter, cpu_seconds, &warm.imports),
+    }
+}
+
+/// How the program of an interpreter's command is compiled once for many.
+#[must_use]
+pub fn compiler(runtime: &Runtime) -> Option<Compiler> {
+    match runtime.runner {
+        Runner::Own => None,
+        Runner::Python => Some(Compiler {
+            program: python::PROGRAM,
+            compile: python::COMPILE.to_owned(),
+            load: python::LOAD.to_owned(),
+        }),
     }
 }
 

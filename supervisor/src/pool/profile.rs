@@ -26,6 +26,7 @@ pub fn spec(policy: &Policy, profile: &Profile, devices: Option<&Devices>) -> Sp
     let place = place(&profile.working_directory, &mounts);
     Spec {
         command: interpreter::command(runtime, ahead),
+        compiler: interpreter::compiler(runtime),
         environment: environment(runtime, profile),
         out: place.files.join(OUT),
         own_directory: place.own,

@@ -140,7 +140,7 @@ fn serve(wire: &Wire, around: Around) -> Result<c_int> {
     wire.send(&Notice::Ready, &[]).doing(|| "tell the supervisor")?;
     loop {
         match forker.wait(wire)? {
-            Event::Child => forker.reap(wire)?,
+            Event::Child => drop(forker.reap(wire)?),
             Event::Order => match wire.receive().doing(|| "receive an order")? {
                 None => return Ok(DONE),
                 Some((Order::Ping, _)) => wire.send(&Notice::Pong, &[]).doing(|| "answer the supervisor")?,

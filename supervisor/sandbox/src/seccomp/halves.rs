@@ -150,6 +150,7 @@ mod tests {
         };
         Spec {
             command: Vec::new(),
+            compiler: None,
             environment: Vec::new(),
             mounts: Vec::new(),
             links: Vec::new(),

@@ -11,7 +11,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::handed::{Sealed, Unsealed};
 use crate::program::Program;
 use crate::sys::{self, Forked};
@@ -21,6 +21,8 @@ use crate::{limits, zygote_place};
 
 /// Seconds of CPU time that it may take, of which it takes a hundredth.
 const CPU_SECONDS: u64 = 10;
+
+const NOT_COMPILED: &str = "cold starts compile the runner each for itself";
 
 /// A profile's program and its code.
 pub(crate) struct Compiled {
@@ -100,7 +102,7 @@ impl Compiled {
                     Ok(()) => self.compiler.exec(),
                     Err(error) => error.to_string(),
                 };
-                eprintln!("the runner is not compiled ahead of cold starts: {why}");
+                eprintln!("{NOT_COMPILED}: {why}");
                 sys::exit_now(127);
             }
         }
@@ -108,19 +110,26 @@ impl Compiled {
     }
 
     /// A child of the launcher's has ended.
-    ///
-    /// # Errors
-    /// The call that failed, of which no job is the worse.
-    pub fn has_ended(&mut self, ended: Pid, end: End) -> Result<()> {
-        match std::mem::replace(&mut self.code, Code::Never) {
-            Code::Coming(pid, code) if pid == ended => {
-                if end == End::Code(0) && !code.is_empty()? {
-                    self.code = Code::There(code.seal()?);
+    pub fn has_ended(&mut self, ended: Pid, end: End) {
+        self.code = match std::mem::replace(&mut self.code, Code::Never) {
+            Code::Coming(pid, code) if pid == ended => match whole(code, end) {
+                Ok(code) => Code::There(code),
+                Err(why) => {
+                    eprintln!("{NOT_COMPILED}: {why}");
+                    Code::Never
                 }
-            }
-            other => self.code = other,
-        }
-        Ok(())
+            },
+            other => other,
+        };
+    }
+}
+
+/// The code, of a compiler that has ended so.
+fn whole(code: Unsealed, end: End) -> Result<Sealed> {
+    match end {
+        End::Code(0) if !code.is_empty()? => code.seal(),
+        End::Code(code) => Err(Error::Peer(format!("its compiler ended with {code}"))),
+        End::Signal(signal) => Err(Error::Peer(format!("its compiler was ended by signal {signal}"))),
     }
 }
 

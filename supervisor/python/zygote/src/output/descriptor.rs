@@ -28,7 +28,11 @@ impl Descriptor {
         }
         let mut rest = bytes;
         while !rest.is_empty() {
-            rest = &rest[self.write_some(&rest[..piece(rest)])?..];
+            let (mut piece, behind) = rest.split_at(piece(rest));
+            while !piece.is_empty() {
+                piece = &piece[self.write_some(piece)?..];
+            }
+            rest = behind;
         }
         Some(())
     }
@@ -64,8 +68,15 @@ fn piece(bytes: &[u8]) -> usize {
     }
     let end = |at: usize| at + 1;
     let lines = bytes[..PIECE].iter().rposition(|&byte| byte == b'\n').map(end);
-    let longer = || bytes[PIECE..].iter().position(|&byte| byte == b'\n').map(|at| PIECE + end(at));
+    let longer = || first_newline(&bytes[PIECE..]).map(|at| PIECE + end(at));
     lines.or_else(longer).unwrap_or(bytes.len())
+}
+
+/// The C library's, which looks at many bytes at once: a line can be as long as a job's memory.
+fn first_newline(bytes: &[u8]) -> Option<usize> {
+    // SAFETY: it looks at so many bytes from there, which are these.
+    let found = unsafe { libc::memchr(bytes.as_ptr().cast(), c_int::from(b'\n'), bytes.len()) };
+    (!found.is_null()).then(|| found.addr() - bytes.as_ptr().addr())
 }
 
 /// Puts what C has printed by now in front. What is in lines C has written already: see [`by_lines`].

@@ -22,6 +22,9 @@ const session = new Session(() => $("key").value.trim(), kept.session ?? null);
 const cells = [];
 const waiting = [];
 let running = null;
+// How often a new session was asked for, and the files were.
+let renewals = 0;
+let listings = 0;
 
 const on = {
   run(cell, goOn) {
@@ -83,8 +86,10 @@ async function work() {
   $("interrupt").setAttribute("aria-disabled", "false");
   while (waiting.length) {
     running = waiting.shift();
+    const before = renewals;
     const isWell = await runOne(running);
-    if (!isWell) for (const cell of waiting.splice(0)) cell.say("", "Not run");
+    // What waits for a new session by now was not meant for after it.
+    if (!isWell && renewals === before) for (const cell of waiting.splice(0)) cell.say("", "Not run");
   }
   running = null;
   $("interrupt").setAttribute("aria-disabled", "true");
@@ -96,7 +101,9 @@ async function runOne(cell) {
   say("running", `${cell.title}: running…`);
   let answer, id;
   try {
+    const before = renewals;
     if (!session.id) await open();
+    if (renewals !== before) throw new Refusal({ code: "session_ended", reason: "closed", message: "a new session was asked for before the cell began" });
     ({ id } = session);
     answer = JSON.parse(await session.run(cell.code, (kind, data) => cell.output.told(kind, data)));
   } catch (error) {
@@ -121,7 +128,7 @@ async function open() {
 
 // The session is no more, and the next cell begins another, if none has begun one.
 function over(ended, why) {
-  if (session.id && session.id !== ended) return;
+  if (session.isOpening || session.id && session.id !== ended) return;
   session.id = null;
   complain(`The session is over: ${why}. The next cell begins a new one, in which nothing is known of this one.`);
   tell();
@@ -145,9 +152,10 @@ async function attempt(what, act) {
 }
 
 async function list() {
+  const turn = listings += 1;
   const { id } = session;
   const told = id ? await attempt("The files could not be listed", () => session.files()) : null;
-  if (session.id !== id && session.id) return;
+  if (turn !== listings || told && session.id !== id) return;
   const { files = [], more = 0 } = told ?? {};
   $("files").replaceChildren(...files.map(fileOf));
   $("no-files").hidden = files.length > 0;
@@ -176,8 +184,10 @@ function download(name, content) {
 
 async function upload(files) {
   await attempt("The files could not be uploaded", async () => {
+    const before = renewals;
     if (!session.id) await open();
     for (const file of files) {
+      if (renewals !== before) throw new Error(`a new session was asked for before ${file.name}`);
       say("running", `Uploading ${file.name}…`);
       await session.put(file.name, file);
     }
@@ -188,14 +198,15 @@ async function upload(files) {
 }
 
 async function renew() {
+  renewals += 1;
   complain("");
   for (const cell of waiting.splice(0)) cell.say("", "Not run");
   for (const cell of cells) if (cell !== running) cell.forget();
   say("good", "The next cell begins a new session");
-  const closed = session.id ? attempt("The session could not be closed", () => session.close()) : null;
+  const closed = attempt("The session could not be closed", () => session.close());
   tell();
-  await closed;
   await list();
+  await closed;
 }
 
 async function interrupt() {

@@ -30,8 +30,14 @@ export class Session {
     }
   }
 
-  // Another may be opened before this one's end is told.
+  get isOpening() {
+    return this.#opening !== null;
+  }
+
+  // One that is still being opened as well. Another may be opened before this one's end is told.
   async close() {
+    if (this.isOpening) await this.#opening.catch(() => {});
+    if (!this.id) return;
     const told = this.#ask("DELETE", `sessions/${this.id}`);
     this.id = null;
     await told;

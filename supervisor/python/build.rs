@@ -3,7 +3,7 @@
 //! The order is that of `runner/parts`. What a part imports from others has to stand in front of it, and is left out:
 //! in the text it is there already, and what is for readers alone. The parts of `runner/late` are in it as strings, in `LATE`, in front of the last part:
 //! who imports from one of them, in a function or in another such part, has it compiled by that, for what most jobs do not
-//! need would cost each cold start its compilation. Those of `runner/sessions` are strings likewise, in a text of their own.
+//! need would cost each start with the text its compilation. Those of `runner/sessions` are strings likewise, in a text of their own.
 
 use std::path::{Path, PathBuf};
 
@@ -65,7 +65,7 @@ fn alone(folder: &Path, part: &str, early: &[&str], late: &[&str]) -> String {
     text
 }
 
-/// A part without its comments, documentation and empty lines: an interpreter reads all of it for each cold start, and an
+/// A part without its comments, documentation and empty lines: an interpreter reads all of it where it is not compiled before, and an
 /// argument has room for so much (`execve(2)`).
 fn without_words(text: &str) -> String {
     let (mut kept, mut in_string, mut is_kept, mut opened) = (String::new(), false, true, true);

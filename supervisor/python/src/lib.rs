@@ -23,10 +23,18 @@ const FLAGS: [&str; 5] = ["-I", "-X", "utf8", "-B", "-c"];
 pub const PROGRAM: usize = 1 + FLAGS.len();
 
 /// What has an interpreter compile the runner, whose text is the next argument, and write its code to standard output.
-pub const COMPILE: &str = include_str!("../compile.py");
+const COMPILE: &str = include_str!("../compile.py");
 
 /// What runs the runner from its code, which is open at the first number behind that of the native library.
 pub const LOAD: &str = include_str!("../load.py");
+
+/// The command of an interpreter that compiles the runner, but for its last argument, the text: without what packages have each
+/// interpreter run (`-S`), for it serves nobody.
+#[must_use]
+pub fn compile_command(interpreter: &str) -> Vec<String> {
+    let program = [&["-S"], &FLAGS[..], &[COMPILE]].concat();
+    [interpreter].into_iter().chain(program).map(str::to_owned).collect()
+}
 
 /// The command of an interpreter that serves one request, which it waits for.
 #[must_use]

@@ -1,10 +1,11 @@
 //! The program of cold jobs' interpreters as the code that one of them has compiled it to: the same for all, and several
 //! milliseconds of each start else.
 //!
-//! An interpreter that serves nobody compiles it, where zygotes run and as confined as they are, once a second job has
-//! started; until then, and where it cannot be had, jobs are started with the text. No stranger's byte is there before the
-//! code is sealed.
+//! An interpreter that serves nobody compiles it, in a place like a zygote's and without a capability, once a second job has
+//! started; until then, and where it cannot be had, jobs are started with the text. No stranger's byte is in that process or
+//! in its mounts, and it loads no packages.
 
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::sys::resource::{Resource, setrlimit};
@@ -12,17 +13,15 @@ use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
 
 use crate::error::{Context, Error, Result};
-use crate::handed::{Sealed, Unsealed};
 use crate::program::Program;
+use crate::sealed::{Sealed, Unsealed};
 use crate::sys::{self, Forked};
 use crate::weaker::Plan;
 use crate::wire::End;
-use crate::{limits, zygote_place};
+use crate::{credentials, limits, zygote_place};
 
 /// Seconds of CPU time that it may take, of which it takes a hundredth.
 const CPU_SECONDS: u64 = 10;
-
-const NOT_COMPILED: &str = "cold starts compile the runner each for itself";
 
 /// A profile's program and its code.
 pub(crate) struct Compiled {
@@ -50,21 +49,17 @@ impl Compiled {
     /// When there is a NUL in any of it.
     pub fn new(plan: &Plan, environment: &[String]) -> Result<Option<Self>> {
         let Some(compiler) = &plan.compiler else { return Ok(None) };
-        let with = |in_place: &[&String]| {
-            let (before, text) = plan.command.split_at(compiler.program);
-            let behind = text.iter().skip(1);
-            before.iter().chain(in_place.iter().copied()).chain(behind).cloned().collect::<Vec<_>>()
-        };
-        let text = plan.command.get(compiler.program).into_iter();
-        let compile: Vec<_> = [&compiler.compile].into_iter().chain(text).collect();
+        let (mut compile, mut load) = (compiler.compile.clone(), plan.command.clone());
+        let Some(text) = load.get_mut(compiler.program) else { return Ok(None) };
+        compile.push(std::mem::replace(text, compiler.load.clone()));
         Ok(Some(Self {
-            compiler: Program::new(&with(&compile), environment)?,
-            load: Program::new(&with(&[&compiler.load]), environment)?,
+            compiler: Program::new(&compile, environment)?,
+            load: Program::new(&load, environment)?,
             code: Code::Unasked,
         }))
     }
 
-    /// The program to start, with its code at [`CODE`](crate::handed::CODE), if it is there.
+    /// The program to start, with its code at [`CODE`](crate::sealed::CODE), if it is there.
     pub fn program(&self) -> Option<(&Program, &Sealed)> {
         match &self.code {
             Code::There(code) => Some((&self.load, code)),
@@ -102,7 +97,7 @@ impl Compiled {
                     Ok(()) => self.compiler.exec(),
                     Err(error) => error.to_string(),
                 };
-                eprintln!("{NOT_COMPILED}: {why}");
+                say(&why);
                 sys::exit_now(127);
             }
         }
@@ -115,7 +110,7 @@ impl Compiled {
             Code::Coming(pid, code) if pid == ended => match whole(code, end) {
                 Ok(code) => Code::There(code),
                 Err(why) => {
-                    eprintln!("{NOT_COMPILED}: {why}");
+                    say(&why.to_string());
                     Code::Never
                 }
             },
@@ -128,9 +123,18 @@ impl Compiled {
 fn whole(code: Unsealed, end: End) -> Result<Sealed> {
     match end {
         End::Code(0) if !code.is_empty()? => code.seal(),
-        End::Code(code) => Err(Error::Peer(format!("its compiler ended with {code}"))),
+        End::Code(0) => Err(Error::Peer("its compiler wrote nothing".to_owned())),
+        End::Code(status) => Err(Error::Peer(format!("its compiler ended with {status}"))),
         End::Signal(signal) => Err(Error::Peer(format!("its compiler was ended by signal {signal}"))),
     }
+}
+
+/// Tells the operator, in the supervisor's log, why there is no code; nobody may be there to read it.
+fn say(why: &str) {
+    let _ = writeln!(
+        io::stderr(),
+        "cloister-supervisor: cold starts of a profile compile the runner each for itself: {why}"
+    );
 }
 
 /// Goes where a zygote would be, with the code as standard output.
@@ -142,5 +146,6 @@ unsafe fn enter(plan: &Plan, code: &Unsealed) -> Result<()> {
     // SAFETY: as above. Nothing is read.
     unsafe { sys::place_fd(libc::STDERR_FILENO, libc::STDIN_FILENO) }.doing(|| "dup2 to 0")?;
     setrlimit(Resource::RLIMIT_CPU, CPU_SECONDS, CPU_SECONDS).doing(|| "setrlimit RLIMIT_CPU")?;
-    limits::anticipate(plan)
+    limits::anticipate(plan)?;
+    credentials::drop_capabilities(&credentials::known_capabilities())
 }

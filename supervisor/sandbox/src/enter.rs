@@ -13,7 +13,7 @@ use nix::unistd::{chdir, setsid};
 use seccompiler::BpfProgram;
 
 use crate::error::{Context, Result};
-use crate::handed::{Handed, LIBRARY};
+use crate::sealed::{LIBRARY, ToLoad};
 use crate::seccomp::Halves;
 use crate::spec::{Slot, Spec};
 use crate::weaker::{Layer, Plan};
@@ -66,11 +66,11 @@ impl Confinement {
     }
 
     /// Confines this process as the slot's job in the given cell. On success it has descriptors 0 to
-    /// 4 and no others, but for what an interpreter is handed.
+    /// 4 and no others, but for what an interpreter loads.
     ///
     /// # Errors
     /// The step that failed; the process must then end, for it is half confined.
-    pub fn enter(&self, (slot, span): (Slot, Span), cell: &OwnedFd, handed: Option<Handed<'_>>) -> Result<()> {
+    pub fn enter(&self, (slot, span): (Slot, Span), cell: &OwnedFd, to_load: Option<ToLoad<'_>>) -> Result<()> {
         let spec = &self.plan;
         let leaves_out = |layer| spec.leaves_out(layer);
 
@@ -118,7 +118,7 @@ impl Confinement {
         if !leaves_out(Layer::Rlimits) {
             limits::apply_to_files(spec)?;
         }
-        self.close_others(handed)?;
+        self.close_others(to_load)?;
         // Last, for it refuses nearly all of the calls above.
         self.apply_filter()
     }
@@ -151,12 +151,12 @@ impl Confinement {
         Ok(())
     }
 
-    /// Closes all but a job's descriptors, and what its interpreter is handed, which is put in its place.
-    fn close_others(&self, handed: Option<Handed<'_>>) -> Result<()> {
-        let first = handed.map_or(Ok(LIBRARY), |handed| {
+    /// Closes all but a job's descriptors, and what its interpreter loads, which is put in its place.
+    fn close_others(&self, to_load: Option<ToLoad<'_>>) -> Result<()> {
+        let first = to_load.map_or(Ok(LIBRARY), |to_load| {
             // SAFETY: the objects that own descriptors but the first five are not used after this in the process, which
             // execs.
-            unsafe { handed.place() }.doing(|| "dup2 what an interpreter is handed")
+            unsafe { to_load.place() }.doing(|| "dup2 what an interpreter loads")
         })?;
         if !self.plan.leaves_out(Layer::Descriptors) {
             // SAFETY: as above, or the process runs an interpreter that never heard of them.

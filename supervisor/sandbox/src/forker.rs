@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 
 use crate::enter::{Confinement, JobFds, place_fds};
 use crate::error::{Context, Result};
-use crate::handed::Handed;
+use crate::sealed::ToLoad;
 use crate::spec::Slot;
 use crate::sys::{self, Forked};
 use crate::weaker::Plan;
@@ -195,16 +195,16 @@ impl Forker {
 }
 
 impl NewJob {
-    /// Makes this process the job: its descriptors, with what its interpreter is handed, its cgroup, its
+    /// Makes this process the job: its descriptors, with what its interpreter loads, its cgroup, its
     /// confinement. On an error the supervisor has been told and the process must end.
     ///
     /// # Errors
     /// The step that failed.
-    pub fn take(self, confinement: &Confinement, handed: Option<Handed<'_>>) -> Result<()> {
+    pub fn take(self, confinement: &Confinement, to_load: Option<ToLoad<'_>>) -> Result<()> {
         let confined = place_fds(self.fds)
             .and_then(|()| walk_in(&self.doors))
             .and_then(|()| SigSet::empty().thread_set_mask().doing(|| "unblock signals"))
-            .and_then(|()| confinement.enter(self.slot, &self.cell, handed));
+            .and_then(|()| confinement.enter(self.slot, &self.cell, to_load));
         // Its number may be another's by now: all from 5 up were closed.
         std::mem::forget((self.cell, self.doors));
         if let Err(error) = &confined {

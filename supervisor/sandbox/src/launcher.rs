@@ -20,10 +20,10 @@ use crate::cell::Cell;
 use crate::compiled::Compiled;
 use crate::error::{Context, Error, Result};
 use crate::forker::{Event, FAILED, Forker, Started, fork_plain, report_failure};
-use crate::handed::{Handed, Sealed};
 use crate::kept::Kept;
 use crate::overlay::Tree;
 use crate::program::{self, Program};
+use crate::sealed::{Sealed, ToLoad};
 use crate::slot_namespaces::Found;
 use crate::spec::Slot;
 use crate::sys::{self, Forked};
@@ -140,7 +140,7 @@ struct Launcher {
     job: Program,
     /// What a cold job's interpreter loads.
     library: Option<Sealed>,
-    /// Its program once it has been compiled, for jobs that are handed a library as well.
+    /// Its program once it has been compiled, for jobs that load a library as well.
     compiled: Option<Compiled>,
     kept: Kept,
     /// Whether the ids of processes from here on are none that jobs commonly have.
@@ -232,8 +232,8 @@ impl Launcher {
                     Some((program, code)) => (program, Some(code)),
                     None => (&self.job, None),
                 };
-                let handed = self.library.as_ref().map(|library| Handed { library, code });
-                if place.take(self.forker.confinement(), handed).is_ok() {
+                let to_load = self.library.as_ref().map(|library| ToLoad { library, code });
+                if place.take(self.forker.confinement(), to_load).is_ok() {
                     report_failure(FAILED, &program.exec());
                 }
                 sys::exit_now(127)

@@ -1,6 +1,6 @@
-//! What the interpreters of cold jobs are handed when they start, before anything of a stranger's is in them.
+//! What the interpreters of cold jobs load when they start, before anything of a stranger's is in them.
 //!
-//! Each is a copy in memory, sealed: a job has it under no name of the host's, and no inode of the host's hangs on it.
+//! It lies in memory, sealed: a job has it under no name of the host's, and no inode of the host's hangs on it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -47,7 +47,7 @@ impl Unsealed {
     /// The call that failed.
     pub fn seal(self) -> Result<Sealed> {
         fcntl_add_seals(&self.0, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)
-            .doing(|| "seal what interpreters are handed")?;
+            .doing(|| "seal what interpreters load")?;
         rustix::io::fcntl_dupfd_cloexec(&self.0, FROM).doing(|| "fcntl F_DUPFD_CLOEXEC").map(Sealed)
     }
 
@@ -84,16 +84,16 @@ impl Sealed {
     }
 }
 
-/// What one interpreter is handed.
+/// What one interpreter loads.
 #[derive(Clone, Copy, Debug)]
-pub struct Handed<'a> {
-    /// The library that it loads.
+pub struct ToLoad<'a> {
+    /// Its library.
     pub library: &'a Sealed,
-    /// Its program, if that has been compiled.
+    /// The code of its program, if that has been compiled.
     pub code: Option<&'a Sealed>,
 }
 
-impl Handed<'_> {
+impl ToLoad<'_> {
     /// Puts it where the interpreter that this process is about to become will look for it; returns the number behind it.
     ///
     /// # Errors

@@ -78,9 +78,10 @@ impl Spec {
 pub struct Compiler {
     /// Which of the command's arguments is the program's text.
     pub program: usize,
-    /// What stands in front of the text to have it compiled: the code is what it writes to its standard output.
-    pub compile: String,
-    /// What stands in the text's place where its code is open at [`CODE`](crate::handed::CODE), which it closes.
+    /// The command that compiles the text, which is its last argument and not in here: what it writes to its standard output is
+    /// the code.
+    pub compile: Vec<String>,
+    /// What stands in the text's place where its code is open at [`CODE`](crate::sealed::CODE), which it closes.
     pub load: String,
 }
 

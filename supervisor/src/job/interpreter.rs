@@ -83,7 +83,7 @@ pub fn compiler(runtime: &Runtime) -> Option<Compiler> {
         Runner::Own => None,
         Runner::Python => Some(Compiler {
             program: python::PROGRAM,
-            compile: python::COMPILE.to_owned(),
+            compile: python::compile_command(&runtime.interpreter.to_string_lossy()),
             load: python::LOAD.to_owned(),
         }),
     }
@@ -106,9 +106,10 @@ mod tests {
     use std::path::PathBuf;
     use std::time::Duration;
 
+    use cloister_sandbox::sealed::CODE;
     use cloister_terms::{Children, Runner, Runtime, Warm};
 
-    use super::{command, language};
+    use super::{command, compiler, language};
 
     fn runtime(runner: Runner) -> Runtime {
         Runtime {
@@ -131,6 +132,13 @@ mod tests {
         let python = runtime(Runner::Python);
         assert_eq!(command(&python, None).first().map(String::as_str), Some("/usr/bin/it"));
         assert!(command(&python, Some((&warm, 7))).ends_with(&["ahead", "7", "numpy"].map(str::to_owned)));
+    }
+
+    #[test]
+    fn the_code_is_read_where_a_launcher_puts_it() {
+        let load = compiler(&runtime(Runner::Python)).expect("Python compiles").load;
+        let numbers: Vec<_> = load.lines().filter_map(|line| line.strip_prefix("CODE_FD = ")).collect();
+        assert_eq!(numbers, [CODE.to_string()]);
     }
 
     #[test]

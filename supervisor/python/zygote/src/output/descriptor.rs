@@ -28,6 +28,7 @@ impl Descriptor {
         }
         let mut rest = bytes;
         while !rest.is_empty() {
+            // To its end before the next is looked for: that of a long line would be sought anew behind each part that a pipe takes.
             let (mut piece, behind) = rest.split_at(piece(rest));
             while !piece.is_empty() {
                 piece = &piece[self.write_some(piece)?..];

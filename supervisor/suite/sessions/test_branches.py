@@ -374,10 +374,26 @@ def test_whether_a_descriptor_of_all_branches_blocks_is_nothing_to_the_superviso
         assert branch.interrupt()
 
 
+SAYS_ON = """
+import select
+begun, begin = os.pipe()
+for _ in range(15):
+    if not os.fork():
+        os.write(begin, b"1")
+        while True: os.write(keep, bytes(1 << 16))
+said = 0
+while said < 15: said += len(os.read(begun, 15))
+# All wait until somebody reads.
+while select.select([], [keep], [], 0)[1]: pass
+print("here", flush=True)
+time.sleep(600)
+"""
+
+
 def test_what_others_go_on_saying_in_the_place_of_a_session_ends_it(session, open_session):
     session.run("import os, time; keep = os.dup(3)")
     branch = branch_of(session)
-    with branch.stream("for _ in range(4): os.fork()\nprint('here', flush=True)\nwhile True: os.write(keep, bytes(1 << 16))") as events:
+    with branch.stream(SAYS_ON) as events:
         next(iter(events))
         session.run("os._exit(1)")
         assert open_session().value("1 + 1") == 2

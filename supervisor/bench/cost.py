@@ -4,6 +4,7 @@ A job is counted from rest to rest, alone, so that what it costs before its requ
 preparation) and after its answer (teardown) is in it: each job is replaced by the next. The client is left out.
 """
 
+import os
 import threading
 import time
 from collections import Counter, defaultdict
@@ -84,6 +85,13 @@ class Counted:
     def everyone(self):
         return [self.service.gateway.pid, self.service.supervisor.pid, *children(self.service.supervisor.pid), *self.service.processes()]
 
+    def tasks(self):
+        """The part that each task of the service belongs to, by its number: of processes, and of threads that they have still."""
+        part_of = {process: part for part, processes in self.parts().items() for process in processes}
+        part_of |= {process: "init" if self.service.id_of(process) == self.service.uid_base else "job"
+                    for process in self.everyone() if process not in part_of}
+        return {task: part for process, part in part_of.items() for task in tasks(process)}
+
     def rest(self):
         """Wait until no job is left, all children are parked again, and nobody uses a processor."""
         seen, since = None, time.monotonic()
@@ -127,12 +135,9 @@ class Counted:
 
     def calls(self, script, way, jobs):
         """For each job and part how often it made each system call, by number."""
-        parts, rows = self.parts(), []
-        part_of = {process: part for part, processes in parts.items() for process in processes}
-        part_of |= {process: "init" if self.service.id_of(process) == self.service.uid_base else "job"
-                    for process in self.everyone() if process not in part_of}
         self.rest()
-        with closing(counting.Calls(self.everyone())) as calls:
+        part_of, rows = self.tasks(), []
+        with closing(counting.Calls(part_of)) as calls:
             for _ in range(jobs):
                 self.ask(script, way)
                 self.rest()
@@ -193,6 +198,10 @@ def children(process):
         return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
     except OSError:
         return []
+
+
+def tasks(process):
+    return [int(task) for task in os.listdir(f"/proc/{process}/task")]
 
 
 def clock(process):

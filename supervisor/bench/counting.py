@@ -114,12 +114,12 @@ def attributes(content):
 
 
 class Calls:
-    """Records the system calls of some processes and of all that descend from them: Documentation/trace/events.rst."""
+    """Records the system calls of some tasks and of all that descend from them: Documentation/trace/events.rst."""
 
     EVENTS = ("raw_syscalls/sys_enter", "sched/sched_process_fork", "sched/sched_process_exec")
     LINE = re.compile(r"-(\d+) +\[\d+\].*?: (?:sys_enter: NR (-?\d+)|sched_process_fork: .*child_pid=(\d+)|(sched_process_exec): )")
 
-    def __init__(self, processes):
+    def __init__(self, tasks):
         self.tracefs = detached("tracefs")
         self.name, self.pipe = f"instances/cloister-{os.getpid()}", None
         try:
@@ -128,8 +128,7 @@ class Calls:
             self.pipe = os.open(f"{self.name}/trace_pipe", os.O_RDONLY | os.O_NONBLOCK, dir_fd=self.tracefs)
             self.write("buffer_size_kb", "8192")
             self.write("options/event-fork", "1")
-            tasks = [task for process in processes for task in os.listdir(f"/proc/{process}/task")]
-            self.write("set_event_pid", " ".join(tasks))
+            self.write("set_event_pid", " ".join(str(task) for task in tasks))
             for event in self.EVENTS:
                 self.write(f"events/{event}/enable", "1")
         except OSError as error:

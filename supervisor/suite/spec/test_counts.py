@@ -3,6 +3,7 @@
 Counts, not times: the median of a few jobs, each counted alone. What is above its bound is named, with both figures.
 """
 
+import os
 import sys
 from pathlib import Path
 from statistics import median
@@ -63,6 +64,14 @@ def test_system_calls(counted, way):
     over = above(figures, "system_calls", way)
     assert not over, "\n".join(over)
     assert figures["job"] > 50 and figures["init"] > 10, f"they were not seen: {figures}"
+
+
+def test_threads_are_counted_with_their_process(counted):
+    counted.ask("def main():\n    return 'x' * 300_000", "warm")  # read by a thread, which the supervisor keeps for a while
+    threads = os.listdir(f"/proc/{counted.service.supervisor.pid}/task")
+    assert len(threads) > 1
+    part_of = counted.tasks()
+    assert {part_of.get(int(thread)) for thread in threads} == {"supervisor"}
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -60,7 +60,8 @@ build: tools ## Build the programs
 
 leave-out: tools
 	@echo "== build of what can leave out layers, for tests of the canary"
-	cargo build -p cloister-command -p cloister-zygote --features cloister-command/leave-out,cloister-zygote/leave-out $(CARGO_OPTIONS)
+	# The whole workspace, so that what `make unit` has built is taken: a choice of crates would have others of their features.
+	cargo build --workspace --features cloister-command/leave-out,cloister-zygote/leave-out $(CARGO_OPTIONS)
 	mkdir -p $(TARGET)/leave-out
 	# What has not changed since is the same file by another name, which nothing can be moved onto.
 	rm -f $(TARGET)/leave-out/*

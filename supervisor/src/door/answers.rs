@@ -145,7 +145,7 @@ impl Parts {
 pub struct AnswerBody {
     next: Option<Bytes>,
     parts: Parts,
-    /// How long it is, of one that is a single piece.
+    /// How long it is as a whole, where that is known beforehand.
     exact: Option<u64>,
     unread: Option<Unread>,
 }
@@ -163,7 +163,7 @@ impl AnswerBody {
     #[must_use]
     pub fn new(mut parts: Parts, unread: Unread) -> Self {
         let next = parts.next_piece();
-        let exact = parts.is_empty().then(|| next.as_ref().map_or(0, |piece| piece.len() as u64));
+        let exact = parts.left().map(|left| left + next.as_ref().map_or(0, |piece| piece.len() as u64));
         Self { next, parts, exact, unread: Some(unread) }
     }
 }

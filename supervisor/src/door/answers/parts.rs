@@ -1,6 +1,7 @@
 //! The parts that an answer is made of, written a piece at a time.
 
 use std::collections::VecDeque;
+use std::io::{self, Write};
 
 use cloister_protocol::event;
 use hyper::body::Bytes;
@@ -51,10 +52,16 @@ impl Parts {
         self.parts.push_back(part);
     }
 
-    /// Whether all of it was taken.
+    /// How many bytes are left, unless so much of it is text that it would take long to know what that becomes.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.parts.is_empty()
+    pub fn left(&self) -> Option<u64> {
+        let texts =
+            self.parts.iter().map(|part| if let Part::Text(text) = part { text.len() } else { 0 }).sum::<usize>();
+        let length = |part: &Part| match part {
+            Part::Json(json) | Part::Result(json) => json.len() as u64,
+            Part::Text(text) => length_quoted(text) - 2,
+        };
+        (texts <= PIECE).then(|| self.parts.iter().map(length).sum())
     }
 
     /// What comes next, if anything does.
@@ -82,13 +89,38 @@ impl Parts {
                 }
                 Part::Text(text) => {
                     let some = text.split_to(whole_characters(text, room.div_ceil(MOST_ESCAPED)));
-                    let some = std::str::from_utf8(&some).expect("cut between characters");
-                    let quoted = serde_json::to_string(some).expect("text has a form in JSON");
+                    let quoted = text_of(&as_text(&some));
                     piece.extend_from_slice(&quoted.as_bytes()[1..quoted.len() - 1]);
                 }
             }
         }
         (!piece.is_empty()).then(|| piece.into())
+    }
+}
+
+/// Text that is cut between characters only.
+fn as_text(text: &[u8]) -> &str {
+    std::str::from_utf8(text).expect("cut between characters")
+}
+
+/// How long text is as JSON, in its quotation marks.
+fn length_quoted(text: &[u8]) -> u64 {
+    let mut counted = Counted(0);
+    serde_json::to_writer(&mut counted, as_text(text)).expect("text has a form in JSON");
+    counted.0
+}
+
+/// Counts what is written to it.
+struct Counted(u64);
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

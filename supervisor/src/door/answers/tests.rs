@@ -73,11 +73,24 @@ fn outcomes() -> Vec<Outcome> {
 
 fn whole(mut parts: Parts) -> String {
     let mut all = Vec::new();
+    let mut left = parts.left();
     while let Some(piece) = parts.next_piece() {
+        let now = parts.left();
+        assert!(left.is_none_or(|left| now == Some(left - piece.len() as u64)), "{left:?}, {now:?}, {}", piece.len());
+        left = now;
         assert!(piece.len() <= 2 * super::parts::PIECE, "{}", piece.len());
         all.extend_from_slice(&piece);
     }
+    assert_eq!(left, Some(0));
     String::from_utf8(all).expect("UTF-8")
+}
+
+#[tokio::test]
+async fn how_long_an_answer_is_is_known_but_of_much_text() {
+    for outcome in outcomes() {
+        let text = outcome.stdout.len() + outcome.stderr.len();
+        assert_eq!(Parts::of(outcome, JobId::random()).await.left().is_none(), text > super::parts::PIECE);
+    }
 }
 
 #[tokio::test]

@@ -125,13 +125,15 @@ class Session:
                 ends = ()
                 self.be_branch(own)
                 return
-            tell(b"R", dump(said))
+            tag, told = b"R", dump(said)
         except Exception as error:
             if not speaks():
                 os_exit(1)
             why = "files of the session are not copied" if isinstance(error, NotCopied) else type(error).__name__
-            tell(b"E", encode_error({"code": "exception", "message": f"the session is not forked: {why}: {error}"}))
+            tag, told = b"E", encode_error({"code": "exception", "message": f"the session is not forked: {why}: {error}"})
+        # Before that is said, for behind it all is stopped.
         let_go(ends)
+        tell(tag, told)
 
     def be_branch(self, own):
         """In a copy, which reads and writes what it was given: go on as a session of its own, with its files."""

@@ -33,8 +33,8 @@ pub enum TooFewFiles {
 }
 
 /// What a slot takes at most: eleven files of its cgroup, the file system of what is in it, and seven of a job and its connection, or
-/// eleven of a session.
-const FILES_A_SLOT: u64 = 23;
+/// sixteen of a session.
+const FILES_A_SLOT: u64 = 28;
 
 /// What everything else takes: launchers, zygotes, the event loop, connections whose answers are not read yet, and spare ones.
 const FILES_BESIDE: u64 = 512 + MOST_UNREAD as u64 + SPARE as u64;

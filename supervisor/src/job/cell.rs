@@ -12,6 +12,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 use tokio::sync::oneshot;
 
 use crate::job::bounds::Bounds;
+use crate::job::handed::Handed;
 use crate::job::life::{Life, all_dead, give_back, kill};
 use crate::job::output_files::{JobFiles, Left};
 use crate::job::prepare_error::PrepareError;
@@ -30,6 +31,8 @@ pub struct Cell {
     slots: Arc<Slots>,
     /// Of the whole cell, and so of all parts of it.
     residue: Arc<Residue>,
+    /// What it was handed by way of another part.
+    handed: Option<Handed>,
     /// Kept until all is dead: the process that forked a job is the one that can tell of its end.
     forkers: Forkers,
 }
@@ -47,7 +50,12 @@ impl Cell {
             return Err(error);
         }
         let (slots, forkers, residue) = (Arc::clone(&self.slots), self.forkers.clone(), Arc::clone(&self.residue));
-        Ok(Self { inner: Some((lease, Life::Group)), files: None, slots, residue, forkers })
+        Ok(Self { inner: Some((lease, Life::Group)), files: None, slots, residue, handed: None, forkers })
+    }
+
+    /// Notes what is on its way to it: it takes room until nobody has that any more.
+    pub fn is_handed(&mut self, handed: Handed) {
+        self.handed = Some(handed);
     }
 
     /// Takes in a process that is stopped, the only one in it, and leaves it so.
@@ -92,6 +100,7 @@ impl Cell {
                 files: Some(files),
                 slots: Arc::clone(slots),
                 residue: Arc::default(),
+                handed: None,
                 forkers: forkers.clone(),
             }),
             Err((init, error)) => {
@@ -220,7 +229,7 @@ impl Drop for Cell {
         let Some(parts) = self.inner.take() else { return };
         kill(&parts.0, &parts.1);
         let (slots, forkers) = (Arc::clone(&self.slots), self.forkers.clone());
-        let (files, residue) = (self.files.take(), Arc::clone(&self.residue));
+        let (files, handed, residue) = (self.files.take(), self.handed.take(), Arc::clone(&self.residue));
         tokio::spawn(async move {
             all_dead(&parts, &forkers).await;
             sweep();
@@ -228,7 +237,7 @@ impl Drop for Cell {
             if let Some(files) = files {
                 let _ = tokio::task::spawn_blocking(|| drop(files)).await;
             }
-            give_back(&slots, parts, &residue).await;
+            give_back(&slots, parts, handed.as_ref(), &residue).await;
         });
     }
 }

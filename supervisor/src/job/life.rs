@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustix::process::{Signal, pidfd_send_signal};
 use tokio::io::unix::AsyncFd;
 
+use crate::job::handed::Handed;
 use crate::job::processes::{dead, end_all_but};
 use crate::job::residue::Residue;
 use crate::job::slots::{Lease, Slots};
@@ -31,8 +32,14 @@ pub(super) fn kill(lease: &Lease, life: &Life) {
 /// Which part of its limit may be charged to a slot's group that nothing is in before it is asked what that is.
 const UNASKED: u64 = 8;
 
-/// A slot is used again only when its control group is seen to be empty, and nothing is charged to it that others still have.
-pub(super) async fn give_back(slots: &Arc<Slots>, (lease, life): (Lease, Life), residue: &Arc<Residue>) {
+/// A slot is used again only when its control group is seen to be empty, and others have nothing that is charged to it or was handed to
+/// what was in it.
+pub(super) async fn give_back(
+    slots: &Arc<Slots>,
+    (lease, life): (Lease, Life),
+    handed: Option<&Handed>,
+    residue: &Arc<Residue>,
+) {
     let cgroup = &lease.cgroup;
     let is_charged = match life {
         Life::Init(_) => {
@@ -41,7 +48,7 @@ pub(super) async fn give_back(slots: &Arc<Slots>, (lease, life): (Lease, Life), 
         }
         Life::Group => true,
     };
-    if cgroup.is_empty() && (!is_charged || residue.drained(cgroup).await) {
+    if cgroup.is_empty() && (!is_charged || residue.drained(cgroup, handed).await) {
         slots.release(lease);
     } else {
         slots.lose(lease);

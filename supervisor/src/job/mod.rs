@@ -10,6 +10,7 @@ pub(crate) mod clock;
 pub mod conversation;
 pub mod denial;
 pub(crate) mod frames;
+mod handed;
 pub(crate) mod input_files;
 pub mod interpreter;
 mod life;

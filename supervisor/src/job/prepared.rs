@@ -196,6 +196,12 @@ impl Prepared {
 }
 
 impl Pipes {
+    /// All of ours: what is written to first.
+    pub(super) fn ends(&self) -> [BorrowedFd<'_>; 5] {
+        let Self { stdin, stdout, stderr, result, returns, .. } = self;
+        [returns.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd(), result.as_fd()]
+    }
+
     pub(super) fn new(span: Span) -> io::Result<(Self, JobFds)> {
         let receiver = |pair: io::Result<(OwnedFd, OwnedFd)>| -> io::Result<_> {
             let (ours, theirs) = pair?;

@@ -1,10 +1,13 @@
-//! What parts of a cell leave behind: memory that others of the cell still have is charged to their groups for as long as that is so.
+//! What parts of a cell leave behind: memory that others of the cell still have is charged to their groups for as long as that is so, and
+//! what they were handed is there for as long as others have it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use cloister_sandbox::cgroup::SlotCgroup;
 use tokio::sync::Notify;
+
+use crate::job::handed::Handed;
 
 /// What may be charged to a group that is used again: the kernel's own count is that far behind on a host of many processors.
 const NEGLIGIBLE: u64 = 4 << 20;
@@ -36,7 +39,7 @@ impl Residue {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// How many of them there are whose groups nobody can have for that.
+    /// How many of them there are whose groups nobody can have for that, or of which others have what they were handed.
     #[must_use]
     pub fn parts(&self) -> usize {
         self.parts.load(Ordering::Relaxed)
@@ -53,9 +56,9 @@ impl Residue {
         self.look_again();
     }
 
-    /// Waits until next to nothing is charged to the group of a part that is over, which counts meanwhile. Whether it came to that: not
-    /// where it goes on although all of the cell is gone.
-    pub(super) async fn drained(&self, cgroup: &SlotCgroup) -> bool {
+    /// Waits until next to nothing is charged to the group of a part that is over and nobody has what it was handed. It counts meanwhile.
+    /// Whether it came to that: not where it goes on although all of the cell is gone.
+    pub(super) async fn drained(&self, cgroup: &SlotCgroup, handed: Option<&Handed>) -> bool {
         let (mut noted, mut since) = (0, None);
         self.parts.fetch_add(1, Ordering::Relaxed);
         let mut looks = 0_u32;
@@ -66,7 +69,7 @@ impl Residue {
                 kept = cgroup.kept_memory();
             }
             // What cannot be seen is not taken for nothing.
-            if kept.as_ref().is_ok_and(|kept| *kept <= NEGLIGIBLE) {
+            if kept.as_ref().is_ok_and(|kept| *kept <= NEGLIGIBLE) && handed.is_none_or(Handed::is_let_go) {
                 break true;
             }
             let kept = kept.unwrap_or(noted);

@@ -482,7 +482,7 @@ def test_who_leaves_or_closes_during_a_fork_leaves_nothing(start_service):
     for closes in (False, True):
         session = Session(service.client)
         session.run("data = bytearray(8 << 20)")
-        body = json.dumps({"count": 20}).encode()
+        body = json.dumps({"count": 60}).encode()
         head = f"POST {session.path}/fork HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         with socket.create_connection((host, int(port)), timeout=60) as connection:
             connection.sendall(head.encode() + body)
@@ -535,3 +535,65 @@ def test_a_session_that_stands_in_no_directory_is_forked(session):
     session.run("import os, tempfile; os.chdir(tempfile.mkdtemp()); os.rmdir(os.getcwd())")
     branch = branch_of(session)
     assert branch.value("import os; os.getcwd()").endswith(branch.id)
+
+
+# Has what is handed for a branch once more, or alone, as whoever runs the session may.
+KEEPS = """
+import os, _socket
+kept, real, refuses = [], _socket.socket, False
+class Keeper(real):
+    def recvmsg(self, *how):
+        data, told, *rest = super().recvmsg(*how)
+        ends = [int.from_bytes(given[at:at + 4], "little") for _, _, given in told for at in range(0, len(given), 4)]
+        kept.append(ends if refuses else [os.dup(end) for end in ends])
+        return data, [] if refuses else told, *rest
+_socket.socket = Keeper
+"""
+
+
+@pytest.mark.parametrize("refuses", [False, True], ids=["closed", "refused"])
+@pytest.mark.parametrize("end", range(5))
+def test_branches_count_for_as_long_as_others_have_what_they_were_handed(start_service, refuses, end):
+    """Pipes and sockets are the supervisor's, by the kernel's count, whoever has an end of them."""
+    service = start_service(policy='[profile.few]\nextends = "default"\nsessions = { most = 4 }\n')
+    session = Session(service.client, profile="few")
+    session.run(KEEPS)
+    session.run(f"refuses = {refuses}")
+    for _ in range(3):
+        if refuses:
+            assert "too many descriptors" in refused_of(session, 422, "exception")
+        else:
+            assert branch_of(session).close() == 204
+    session.run(f"for ends in kept:\n    for end in ends[:{end}] + ends[{end + 1}:]: os.close(end)\nlast = [ends[{end}] for ends in kept]; _socket.socket = real")
+    assert eventually(lambda: "4 are there, 3 of them closed branches of which others still have memory or descriptors" in refused_of_now(session))
+    session.run("for end in last: os.close(end)")
+    assert eventually(lambda: session.ask("POST", "/fork", json={"count": 3}).status_code == 201)
+
+
+# In the place of a runner: is at rest without a copy, and says of the next order that it was not carried out, without having read it.
+READS_NOTHING = """
+import json, os, select, time
+def say(tag, body): os.write(3, tag + len(body).to_bytes(8, "big") + body)
+say(b"R", b"null")
+say(b"K", json.dumps({"checkpoint": False, "why": "none", "threads": [], "count": 0, "native": 0, "children": 0}).encode())
+select.select([4], [], [])
+say(b"E", json.dumps({"code": "exception", "message": "no"}).encode())
+time.sleep(60)
+"""
+
+
+def test_what_was_handed_over_and_not_taken_is_taken_back(session):
+    """The kernel counts descriptors on their way as the supervisor's, who could soon send none to anybody: ETOOMANYREFS, unix(7)."""
+    session.run(KEEPS)
+    branch = branch_of(session)
+    session.run("_socket.socket = real")
+    assert branch.run(READS_NOTHING).status == 200
+    assert branch.ask("POST", "/fork", json={}).status_code == 410
+    assert session.value("""
+        import socket
+        try:
+            told = socket.socket(fileno=kept[0][4]).recvmsg(4096, socket.CMSG_SPACE(80), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            told = None
+        repr(told)
+    """) == "None"

@@ -56,7 +56,7 @@ const PRCTLS: [libc::c_int; 11] = [
 
 /// What may be asked of a descriptor. Left out are leases and `F_NOTIFY`, which would tell a job what
 /// other jobs open in the runtime's directories; `F_SETPIPE_SZ`, for the pipes that a job is born with are
-/// charged to the host's root; and the record locks of open files (`F_OFD_SETLK`), of which the kernel tells
+/// charged to the supervisor's account; and the record locks of open files (`F_OFD_SETLK`), of which the kernel tells
 /// nobody whose they are, while it counts no lock's memory. `F_SETFL` has a condition of its own.
 const FCNTLS: [libc::c_int; 15] = [
     libc::F_DUPFD,

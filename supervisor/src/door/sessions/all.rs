@@ -46,7 +46,7 @@ impl Known {
         let most = session.bounds.sessions.most;
         let (mut alike, mut own, mut all, mut closed) = (0, 0, 0, 0);
         for other in self.open.values() {
-            // Branches that are closed take room for as long as others have memory of theirs.
+            // Branches that are closed take room for as long as others have memory of theirs, or what they were spoken to by.
             let takes = 1 + other.residues();
             let is_own = other.tenant == session.tenant;
             all += takes;
@@ -56,7 +56,7 @@ impl Known {
         }
         let closed = match closed {
             0 => String::new(),
-            closed => format!(", {closed} of them closed branches whose memory others still have"),
+            closed => format!(", {closed} of them closed branches of which others still have memory or descriptors"),
         };
         let more = if wanted == 1 { "one more".to_owned() } else { format!("{wanted} more") };
         if alike + wanted > usize_of(most) {

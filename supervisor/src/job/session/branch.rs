@@ -1,9 +1,11 @@
 //! A copy of a session's process, on its way to be one of its own.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use cloister_protocol::{Checkpoint as Rest, ErrorCode, Failure, JobId};
+use rustix::process::{Signal, pidfd_send_signal};
 use tokio::io::BufReader;
 use tokio::net::unix::pipe;
 
@@ -23,12 +25,19 @@ pub(super) struct Copied {
     pub(super) of: (JobId, Arc<Reins>),
 }
 
+impl Copied {
+    /// Ends a copy that is to be none of a session's.
+    pub(super) fn kill(&self) {
+        let _ = pidfd_send_signal(self.process.process.get_ref().as_fd(), Signal::KILL);
+    }
+}
+
 /// Takes the copies, which are stopped, each into its cell.
 ///
 /// # Errors
 /// Why there are none.
-pub(super) async fn take_in_all(mut begun: Vec<Copied>) -> Result<Vec<Copied>, Failure> {
-    for Copied { cell, process, .. } in &mut begun {
+pub(super) async fn take_in_all(begun: &mut [Copied]) -> Result<(), Failure> {
+    for Copied { cell, process, .. } in begun {
         // Else its number may be another's.
         if has_ended(&process.process) {
             return Err(killed("the session is not forked: a copy of its process has ended"));
@@ -37,7 +46,7 @@ pub(super) async fn take_in_all(mut begun: Vec<Copied>) -> Result<Vec<Copied>, F
         // To each hierarchy of version 1 it is written.
         tokio::task::yield_now().await;
     }
-    Ok(begun)
+    Ok(())
 }
 
 /// That there are no branches, for something has ended.
@@ -65,7 +74,7 @@ impl Interpreter {
             output: [Arc::new(stdout), Arc::new(stderr)],
             reports: BufReader::with_capacity(REPORT, result),
             line,
-            unread: unread.expect("a session's pipes have it"),
+            unread: unread.expect("a session's pipes have it").into(),
             checkpoint: None,
             rest: Rest::default(),
             others: 0,

@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::job::cell::Cell;
 use crate::job::frames::framed;
+use crate::job::handed::Handed;
 use crate::job::prepare_error::PrepareError;
 use crate::job::prepared::{Pipes, START_TIME};
 use crate::job::session::branch::{Copied, killed, take_in_all};
@@ -79,26 +80,32 @@ impl Interpreter {
             return Err(Over);
         }
         let ids: Vec<_> = wanted.iter().map(|(id, _)| *id).collect();
-        let begun = match self.begin_all(wanted, cells).await {
-            Ok(begun) => begun,
+        let mut begun = Vec::with_capacity(wanted.len());
+        match self.begin_all(wanted, cells, &mut begun).await {
+            Ok(()) => {}
             Err(not) => {
+                begun.iter().for_each(Copied::kill);
+                drop(begun);
                 let failure = self.settled(not).await?;
                 let spent = self.cpu();
                 // What it cannot remove goes with the session.
                 let _ = self.carry_out(&Order::Forget(ids)).await?;
                 return Ok(Branched { branches: Err(failure), spent });
             }
-        };
+        }
         // From here on one runs at a time, as in the session's place there may; and what is stopped is in the middle of nothing.
         let is_stopped = self.come_to_a_stop().await?;
         let taken = if is_stopped {
-            take_in_all(begun).await
+            take_in_all(&mut begun).await
         } else {
             Err(killed("the session is not forked: it could not be stopped"))
         };
         let (branches, spent) = match taken {
-            Ok(begun) => self.open_all(begun).await,
-            Err(failure) => (Err(failure), Duration::ZERO),
+            Ok(()) => self.open_all(begun).await,
+            Err(failure) => {
+                begun.iter().for_each(Copied::kill);
+                (Err(failure), Duration::ZERO)
+            }
         };
         let branches = branches.map(|branches| (branches, not_kept(&self.rest, self.others)));
         Ok(Branched { branches, spent })
@@ -132,10 +139,9 @@ impl Interpreter {
     }
 
     /// Has the interpreter, which is awake, put aside a copy of itself for each.
-    async fn begin_all(&mut self, branches: Wanted, cells: Vec<Cell>) -> Result<Vec<Copied>, Not> {
+    async fn begin_all(&mut self, branches: Wanted, cells: Vec<Cell>, begun: &mut Vec<Copied>) -> Result<(), Not> {
         // For all together: a session that takes its time has no more of it for having asked for many.
         let until = Instant::now() + SETTLING;
-        let mut begun = Vec::with_capacity(branches.len());
         for (of, cell) in branches.into_iter().zip(cells) {
             let one = self.begin_branch(of, cell, until).await?;
             // Each has a process of its own: it is not the one that goes on if a cell takes the session with it, either.
@@ -145,12 +151,13 @@ impl Interpreter {
             }
             begun.push(one);
         }
-        Ok(begun)
+        Ok(())
     }
 
     /// Has it put a copy aside.
-    async fn begin_branch(&mut self, of: (JobId, Arc<Reins>), cell: Cell, until: Instant) -> Result<Copied, Not> {
+    async fn begin_branch(&mut self, of: (JobId, Arc<Reins>), mut cell: Cell, until: Instant) -> Result<Copied, Not> {
         let (pipes, theirs) = Pipes::new(Span::Session)?;
+        cell.is_handed(Handed::of(pipes.ends())?);
         let said = self.ask_for_copy(of.0, &theirs, until).await?;
         let Some(pid) = said.pid else {
             let why = said.why.as_deref().unwrap_or("no copy of its process could be made");
@@ -173,6 +180,8 @@ impl Interpreter {
             () = stopped_between(&self.cell, &self.bounds) => None,
         };
         match reply {
+            // It has not taken what it was handed.
+            _ if !self.unread.is_read() => Err(Not::Dead),
             Some(Reply::Done(said)) if said.len() as u64 <= LONGEST_REST => Rest::read(&said).ok_or(Not::Dead),
             Some(Reply::Failed(said)) => Err(Not::Refused(told(&said))),
             _ => Err(Not::Dead),

@@ -25,6 +25,7 @@ use crate::job::prepared::{Pipes, Prepared};
 use crate::job::processes::{dead, has_ended, hold, stop};
 use crate::job::report::NotReady;
 use crate::job::residue::Residue;
+use crate::job::session::far_end::FarEnd;
 use crate::job::session::hearing::{Opening, read_opening, read_rest};
 use crate::job::session::reins::Reins;
 use crate::job::session::watched::stopped_between;
@@ -58,7 +59,7 @@ pub struct Interpreter {
     pub(super) reports: BufReader<pipe::Receiver>,
     pub(super) line: FrameWriter,
     /// The other end of the line.
-    pub(super) unread: OwnedFd,
+    pub(super) unread: FarEnd,
     pub(super) checkpoint: Option<Checkpoint>,
     pub(super) rest: Rest,
     /// How many processes it has started that were there when it came to rest.
@@ -112,7 +113,7 @@ impl Interpreter {
             output: [Arc::new(stdout), Arc::new(stderr)],
             reports,
             line,
-            unread: unread.expect("a session's pipes have it"),
+            unread: unread.expect("a session's pipes have it").into(),
             checkpoint: None,
             rest: Rest::default(),
             others: 0,

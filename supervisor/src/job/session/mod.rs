@@ -5,6 +5,7 @@
 //! word, and a wrong one costs its own session.
 
 mod branch;
+mod far_end;
 mod fork;
 mod hearing;
 mod interpreter;

@@ -2,15 +2,12 @@
 
 use cloister_protocol::Checkpoint as Rest;
 use cloister_sandbox::process::FIRST_TO_GO;
-use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 
 use crate::job::processes::{end_all_but, has_ended};
+use crate::job::session::far_end::empty;
 use crate::job::session::hearing::read_rest;
 use crate::job::session::interpreter::{Checkpoint, Interpreter, SETTLING};
-
-/// Reads of what was said, after which more is being said: a pipe of the most that a user may have is emptied by 256 (`pipe(7)`).
-const MOST_READ: usize = 1024;
 
 impl Interpreter {
     /// Ends all that is left of a cell, and has the checkpoint go on. Whether that was possible, and what is not as it was.
@@ -39,12 +36,10 @@ impl Interpreter {
     }
 
     /// What is in the socket and the pipe is a dead process's. Whether that came to an end: not where somebody writes still.
-    ///
-    /// The end of the socket is one that processes of the session's may have, branches too: whether it blocks is theirs to say at any time.
     fn forget_what_was_said(&mut self) -> bool {
         self.line.forget();
         let mut chunk = [0; 4096];
-        let unread = empty(|| recv(&self.unread, &mut chunk, RecvFlags::DONTWAIT).map(|(read, _)| read));
+        let unread = self.unread.forget();
         // What was read ahead goes with the reader.
         let pipe = self.reports.get_ref();
         let reports = empty(|| rustix::io::read(pipe, &mut chunk));
@@ -52,11 +47,6 @@ impl Interpreter {
         self.reports.consume(held);
         unread && reports
     }
-}
-
-/// Reads until there is nothing, or too much for a pipe or a socket to have held. Whether there is nothing.
-fn empty(mut read: impl FnMut() -> rustix::io::Result<usize>) -> bool {
-    (0..MOST_READ).any(|_| !read().is_ok_and(|read| read > 0))
 }
 
 /// What a restore does not bring back, in words.

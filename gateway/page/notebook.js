@@ -126,9 +126,9 @@ async function open() {
   tell();
 }
 
-// The session is no more, and the next cell begins another, if none has begun one.
+// The session is no more, and the next cell begins another. Nothing, where it is the page's no more: what is told late is told of nobody.
 function over(ended, why) {
-  if (session.isOpening || session.id && session.id !== ended) return;
+  if (session.id !== ended) return;
   session.id = null;
   complain(`The session is over: ${why}. The next cell begins a new one, in which nothing is known of this one.`);
   tell();

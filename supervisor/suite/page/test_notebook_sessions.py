@@ -57,6 +57,7 @@ def test_a_new_session_ends_what_runs_in_the_one_before_and_not_what_waits_for_i
     expect(notebook.state(2)).to_have_text("Failed")
     expect(notebook.output(2)).to_contain_text("NameError")
     expect(notebook.state(1)).not_to_have_text("Running…")
+    expect(notebook.problem).to_have_text("")
 
 
 def test_a_new_session_ends_one_that_is_not_open_yet(notebook, client):

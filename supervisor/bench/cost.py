@@ -201,7 +201,10 @@ def children(process):
 
 
 def tasks(process):
-    return [int(task) for task in os.listdir(f"/proc/{process}/task")]
+    try:
+        return [int(task) for task in os.listdir(f"/proc/{process}/task")]
+    except OSError:  # it has ended
+        return []
 
 
 def clock(process):

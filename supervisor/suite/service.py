@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import tempfile
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -262,7 +263,10 @@ def standard_library():
 
 def started(pid):
     """When a process was started, in ticks of the host: proc_pid_stat(5). Its number says nothing of that, for numbers come again."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:  # it is gone
+        return float("inf")
 
 
 def name_of(pid):
@@ -274,11 +278,28 @@ def name_of(pid):
 
 def children(pid):
     """The processes that one has started, by whichever of its threads: proc_pid_task(5)."""
-    return [int(child) for listed in Path(f"/proc/{pid}/task").glob("*/children") for child in listed.read_text().split()]
+    return [int(child) for listed in Path(f"/proc/{pid}/task").glob("*/children") for child in read_or_nothing(listed).split()]
+
+
+def read_or_nothing(path):
+    """A file of proc(5); nothing where what it is about has ended."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 def command_of(pid):
-    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
+    return read_or_nothing(Path(f"/proc/{pid}/cmdline")).split("\0")[:-1]
+
+
+def open_descriptors(pid):
+    """What the descriptors of a process lead to: proc_pid_fd(5). One that is closed meanwhile leads nowhere."""
+    kinds = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            kinds.append(os.readlink(link))
+    return kinds
 
 
 def host_processes():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from client import eventually
+from service import open_descriptors
 
 POLICY = """
 [profile.vast]
@@ -384,7 +385,7 @@ def main():
 
 def test_nothing_of_it_stays_with_the_supervisor(start_service):
     service = start_service(supervisor={"slots": 2})
-    descriptors = lambda: Counter(os.readlink(link).split(":")[0] for link in Path(f"/proc/{service.supervisor.pid}/fd").iterdir() if link.is_symlink())
+    descriptors = lambda: Counter(kind.split(":")[0] for kind in open_descriptors(service.supervisor.pid))
     mounts = lambda: Path("/proc/self/mountinfo").read_text().count("\n")
     script = "import os\ndef main():\n    os.mkdir('out/d')\n    open('out/d/f', 'wb').write(b'x' * (1 << 20))\n    os.symlink('/', 'out/l')"
     run = lambda: service.client.execute(script).files

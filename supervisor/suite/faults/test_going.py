@@ -168,7 +168,7 @@ def jobs(service):
 
 @pytest.mark.parametrize("order", ["both", "gateway first", "supervisor first"])
 def test_what_was_accepted_is_answered_in_either_order(start_service, order):
-    service = start_service(**COLD, supervisor_options=["--drain-notice", "3s"], gateway_options=["--drain-notice", "1s"])
+    service = start_service(**COLD, supervisor_options=["--drain-notice", "10s"], gateway_options=["--drain-notice", "3s"])
     first, second = (service.supervisor, service.gateway) if order == "supervisor first" else (service.gateway, service.supervisor)
     flow = Flow(service)
     first.send_signal(signal.SIGTERM)

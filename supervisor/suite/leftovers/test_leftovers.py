@@ -11,7 +11,7 @@ import pytest
 
 from client import eventually
 from prelude import attack
-from service import WARM, name_of
+from service import WARM, name_of, open_descriptors
 from tongue import RUN, SPIN
 
 MIXED = [
@@ -27,7 +27,7 @@ MIXED = [
 def snapshot(service):
     """What the host shows of the service between jobs."""
     pid = service.supervisor.pid
-    kinds = [re.sub(r"[0-9]+", "N", os.readlink(link)) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
+    kinds = [re.sub(r"[0-9]+", "N", kind) for kind in open_descriptors(pid)]
     namespaces = {os.readlink(link) for process in service.processes() for link in Path(f"/proc/{process}/ns").iterdir()}
     return {
         "processes": len(service.processes()),

@@ -290,4 +290,4 @@ def test_nothing_is_left_of_a_sandbox_that_was_learned_from(learn, names):
     """, "tight")
     assert learned.code == 0 and learned.answer["result"] is True, learned.errors
     assert not [process for process, _ in host_processes() if name_of(process) == name]
-    assert [*CGROUPS.rglob("cloister-learn-*")] == []
+    assert not [path for path, _, _ in os.walk(CGROUPS) if "cloister-learn-" in path]

@@ -198,8 +198,10 @@ def test_jobs_of_all_kinds_at_once_share_no_namespace_and_no_id(both):
 
 def test_a_parked_child_is_confined_before_a_request_comes(both):
     reference = dict(line.split(":\t", 1) for line in each(both, script_of("def main(): return open('/proc/self/status').read()"))[0].splitlines() if ":\t" in line)
-    # After that: a child that has just served, and is killed and not yet gone, is none of those that wait.
-    children = eventually(both.parked)
+    # After that: a child that has just served, and is killed and not yet gone, is none of those that wait. Nor is one yet that has the name
+    # of those and is being confined.
+    waiting = lambda: sum(profile["parked"] for profile in both.stats()["profiles"].values())
+    children = eventually(lambda: (named := both.parked()) and len(named) == waiting() and named)
     same = ("Groups", "NoNewPrivs", "Seccomp", "Seccomp_filters", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "SigBlk", "SigIgn", "SigCgt", "Umask")
     seen = 0
     for pid in children:

@@ -29,6 +29,7 @@ mod packages;
 mod pattern;
 mod profile;
 mod quota;
+mod recent;
 pub mod report;
 mod request;
 mod returns;
@@ -66,6 +67,7 @@ pub use packages::{LONGEST_REQUIREMENTS, MOST_REQUIREMENTS, MissingPackage, Miss
 pub use pattern::{MOST_PATTERNS, Part, Pattern, is_hidden};
 pub use profile::{Interpreter, ProfileInfo, Profiles};
 pub use quota::{Amount, QuotaKind, SpentQuota};
+pub use recent::Recent;
 pub use request::ExecuteRequest;
 pub use returns::{LONGEST_MESSAGE, RefusedReturn, Return, Returned, Returns, Taken, ToolFailure};
 pub use session::{

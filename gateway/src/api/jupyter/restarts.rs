@@ -2,24 +2,30 @@
 //!
 //! What is forgotten, as all is with this process, is a kernel that is not there any more.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cloister_protocol::{JobId, Tenant};
+use cloister_protocol::{JobId, Recent, Tenant};
 
-/// So many are known at once, of which the oldest is forgotten for one more.
+/// So many are known at once. For one more the oldest is forgotten of whose are most.
 const MOST: usize = 16 * 1024;
 
 /// Kernels by their ids and whose they are, each with the session that it has now.
 #[derive(Debug, Default)]
 pub struct Restarts(Mutex<Known>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Known {
     sessions: HashMap<Own, JobId>,
     kernels: HashMap<Own, JobId>,
     /// In the order in which they came to be known; some are forgotten since.
-    order: VecDeque<Own>,
+    order: Recent<JobId>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self { sessions: HashMap::new(), kernels: HashMap::new(), order: Recent::new(MOST) }
+    }
 }
 
 type Own = (JobId, Tenant);
@@ -40,12 +46,8 @@ impl Restarts {
         let mut known = self.lock();
         if let Some(before) = known.sessions.insert((kernel, tenant), session) {
             known.kernels.remove(&(before, tenant));
-        } else {
-            known.order.push_back((kernel, tenant));
-            while known.order.len() > MOST {
-                let Some(oldest) = known.order.pop_front() else { break };
-                known.forget(oldest);
-            }
+        } else if let Some((whose, oldest)) = known.order.push(tenant, kernel) {
+            known.forget((oldest, whose));
         }
         known.kernels.insert((session, tenant), kernel);
     }

@@ -114,7 +114,7 @@ impl Sessions {
         if let Some(session) = known.open.get(&id).filter(|session| session.tenant == tenant) {
             return Ok(Arc::clone(session));
         }
-        Err(known.ended.get(id, tenant).map_or_else(|| nowhere(id), ended))
+        Err(known.ended.get(id, tenant, Instant::now()).map_or_else(|| nowhere(id), ended))
     }
 
     /// Interrupts the cell that runs in a session.

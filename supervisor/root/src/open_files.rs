@@ -32,17 +32,20 @@ pub enum TooFewFiles {
     },
 }
 
-/// What a slot takes at most: eleven files of its cgroup, the file system of what is in it, and seven of a job and its connection, or
-/// sixteen of a session.
-const FILES_A_SLOT: u64 = 28;
+/// What a slot takes at most: eleven files of its cgroup, the file system of what is in it, and seven of a job and its connection.
+const FILES_A_SLOT: u64 = 19;
+
+/// The same with a session in it: sixteen in place of the seven, of which five are a branch's once more.
+const FILES_A_SESSION: u64 = 28;
 
 /// What everything else takes: launchers, zygotes, the event loop, connections whose answers are not read yet, and spare ones.
 const FILES_BESIDE: u64 = 512 + MOST_UNREAD as u64 + SPARE as u64;
 
-/// How many open files so many slots take at most, and all that is beside them.
+/// How many open files are taken at most where so many slots have jobs: by these, by the policy's sessions, and by all that is beside.
 #[must_use]
-pub fn open_files(slots: u32, queue: u32) -> u64 {
-    u64::from(slots) * FILES_A_SLOT + u64::from(queue) + FILES_BESIDE
+pub fn open_files(slots: u32, policy: &Policy) -> u64 {
+    let of_sessions = u64::from(slots_of_sessions(policy)) * FILES_A_SESSION;
+    u64::from(slots) * FILES_A_SLOT + of_sessions + u64::from(policy.supervisor.queue) + FILES_BESIDE
 }
 
 /// Allows as many open files as all slots together may take, and where that can be had as many again,
@@ -52,12 +55,11 @@ pub fn open_files(slots: u32, queue: u32) -> u64 {
 /// # Errors
 /// When that is more than the kernel gives.
 pub fn allow_open_files(policy: &Policy) -> Result<(), TooFewFiles> {
-    let (slots, queue) =
-        (slot_count(policy) + slots_beside(policy) + slots_of_sessions(policy), policy.supervisor.queue);
-    let needed = open_files(slots, queue);
+    let slots = slot_count(policy) + slots_beside(policy);
+    let needed = open_files(slots, policy);
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(TooFewFiles::Unread)?;
     let allow = |limit| setrlimit(Resource::RLIMIT_NOFILE, limit, limit);
-    if allow(open_files(2 * slots, queue).max(hard)).is_ok() {
+    if allow((2 * needed).max(hard)).is_ok() {
         return Ok(());
     }
     allow(needed.max(hard)).map_err(|error| TooFewFiles::Refused { needed, hard, error })

@@ -10,7 +10,7 @@ use crate::daemon::start::{PARK_TIME, StartError, start_pool};
 use crate::door::engine::Engine;
 use crate::door::in_force::{InForce, Pools};
 use crate::pool::ground::Ground;
-use cloister_supervisor::needs::{has_loopback, slots_beside, slots_of_sessions};
+use cloister_supervisor::needs::{has_loopback, slots_beside};
 use cloister_supervisor::open_files::open_files;
 
 /// What a reload did.
@@ -91,7 +91,7 @@ impl Change {
     /// Whether there is enough of what was set aside at the start for both policies while they are warm.
     fn check(&self, ground: &Ground, policy: &Policy) -> Result<(), StartError> {
         let slots = self.slots_meanwhile;
-        let needed = open_files(slots + slots_beside(policy) + slots_of_sessions(policy), policy.supervisor.queue);
+        let needed = open_files(slots + slots_beside(policy), policy);
         let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).map_err(std::io::Error::from)?;
         if needed > limit {
             return Err(StartError::TooFewFiles { needed, limit });

@@ -41,8 +41,14 @@ def take_ends():
 
 def above(ends):
     """The same where none of them stands where another is to be put: whoever has closed his output may have been given one there."""
+    raised = []
     try:
-        return [control(end, fcntl.F_DUPFD_CLOEXEC, RETURNS_FD + 1) if end <= RETURNS_FD else end for end in ends]
+        for end in ends:
+            raised.append(control(end, fcntl.F_DUPFD_CLOEXEC, RETURNS_FD + 1) if end <= RETURNS_FD else end)
+        return raised
+    except OSError:
+        let_go({*raised, *(end for end in ends if end > RETURNS_FD)})
+        raise
     finally:
         let_go([end for end in ends if end <= RETURNS_FD])
 

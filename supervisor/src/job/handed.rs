@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// Our ends of it. Pipes and sockets count to who made them, which is us, for as long as anybody has one end of them: the pages of pipes
-/// (`pipe-user-pages-soft` in `proc_sys_fs(5)`), and the kernel's memory. It goes by way of a session, which may keep it.
+/// (`pipe-user-pages-soft` in `proc_sys_fs(5)`), and the kernel's memory. It goes by way of a session, which may keep it. All is seen but
+/// a socket that who has it has shut down, `shutdown(2)`: a kibibyte, and nothing can be on its way in it.
 #[derive(Debug)]
 pub struct Handed([OwnedFd; 5]);
 

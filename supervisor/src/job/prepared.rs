@@ -209,14 +209,15 @@ impl Pipes {
             // Nothing to ask of a pipe that was made here.
             Ok((pipe::Receiver::from_owned_fd_unchecked(ours)?, theirs))
         };
-        // A session has no input: what wakes its copy is nothing to be opened.
-        let (stdin_theirs, stdin) = match span {
-            Span::Job => pipe_to_open()?,
-            Span::Session => pipe_with(PipeFlags::CLOEXEC)?,
+        // A session has no input: what wakes its copy is nothing to be opened. Nor is what it prints to be read by anybody there, who could
+        // keep the pipe so and not be seen: see `Handed`.
+        let ((stdin_theirs, stdin), outputs) = match span {
+            Span::Job => (pipe_to_open(TO_ALL)?, TO_ALL),
+            Span::Session => (pipe_with(PipeFlags::CLOEXEC)?, TO_WRITE),
         };
         ioctl_fionbio(&stdin, true)?;
-        let (stdout, stdout_theirs) = receiver(pipe_to_open())?;
-        let (stderr, stderr_theirs) = receiver(pipe_to_open())?;
+        let (stdout, stdout_theirs) = receiver(pipe_to_open(outputs))?;
+        let (stderr, stderr_theirs) = receiver(pipe_to_open(outputs))?;
         // Nobody has a reason to open these by a path.
         let (result, result_theirs) = receiver(pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from))?;
         let (returns_theirs, returns) = match span {
@@ -236,11 +237,15 @@ impl Pipes {
     }
 }
 
-/// A pipe that whoever has an end of it can open again, as `/dev/stdin` or `/proc/self/fd/1`: the pipe is the host's root's,
+/// Who may open a pipe again, and to what: `chmod(2)`.
+const TO_ALL: u32 = 0o666;
+const TO_WRITE: u32 = 0o222;
+
+/// A pipe that whoever has an end of it can open again, as `/dev/stdin` or `/proc/self/fd/1`: the pipe is the supervisor's account's,
 /// and an id of its own would be refused. Nobody else comes by it, for no other path leads there.
-fn pipe_to_open() -> io::Result<(OwnedFd, OwnedFd)> {
+fn pipe_to_open(mode: u32) -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-    fchmod(&read, Mode::from_raw_mode(0o666))?;
+    fchmod(&read, Mode::from_raw_mode(mode))?;
     Ok((read, write))
 }
 

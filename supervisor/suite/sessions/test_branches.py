@@ -597,3 +597,20 @@ def test_what_was_handed_over_and_not_taken_is_taken_back(session):
             told = None
         repr(told)
     """) == "None"
+
+
+def test_what_a_session_prints_can_be_opened_to_write_alone(session):
+    """Who reads from a pipe keeps it, and is not seen by who reads from it too."""
+    assert session.value("""
+        import os
+        tried = []
+        for end in 1, 2:
+            for how in os.O_RDONLY, os.O_RDWR, os.O_WRONLY:
+                try:
+                    os.close(os.open(f"/proc/self/fd/{end}", how | os.O_NONBLOCK))
+                    tried.append([end, how])
+                except PermissionError:
+                    pass
+        tried
+    """) == [[1, os.O_WRONLY], [2, os.O_WRONLY]]
+    assert session.run("print('x', file=open('/dev/stdout', 'w'))").stdout == "x\n"

@@ -11,7 +11,7 @@ from client import eventually
 from service import HOLD
 from tree import Tree
 
-# How many children of each wait: the profiles of these tests have that from `Tree.policy`.
+# How many children of each wait, at most.
 PARKED = 2
 
 HELD = "held = [str(number) * 4 for number in range(100_000)]\n"

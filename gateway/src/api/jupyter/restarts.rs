@@ -44,12 +44,14 @@ impl Restarts {
     /// A kernel has this session from now on.
     pub fn note(&self, kernel: JobId, tenant: Tenant, session: JobId) {
         let mut known = self.lock();
+        known.kernels.insert((session, tenant), kernel);
         if let Some(before) = known.sessions.insert((kernel, tenant), session) {
-            known.kernels.remove(&(before, tenant));
+            if before != session {
+                known.kernels.remove(&(before, tenant));
+            }
         } else if let Some((whose, oldest)) = known.order.push(tenant, kernel) {
             known.forget((oldest, whose));
         }
-        known.kernels.insert((session, tenant), kernel);
     }
 
     /// A kernel is no more.

@@ -211,7 +211,7 @@ impl Session {
         self.root().noted().residue.look_again();
     }
 
-    /// How many branches of it are over and still take room, for others have memory that they had.
+    /// How many branches of it are over and still take room, for others have memory that they had, or what they were handed.
     #[must_use]
     pub fn residues(&self) -> usize {
         self.noted().residue.parts()

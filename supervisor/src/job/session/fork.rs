@@ -87,10 +87,7 @@ impl Interpreter {
                 begun.iter().for_each(Copied::kill);
                 drop(begun);
                 let failure = self.settled(not).await?;
-                let spent = self.cpu();
-                // What it cannot remove goes with the session.
-                let _ = self.carry_out(&Order::Forget(ids)).await?;
-                return Ok(Branched { branches: Err(failure), spent });
+                return self.none(failure, ids).await;
             }
         }
         // From here on one runs at a time, as in the session's place there may; and what is stopped is in the middle of nothing.
@@ -100,15 +97,23 @@ impl Interpreter {
         } else {
             Err(killed("the session is not forked: it could not be stopped"))
         };
-        let (branches, spent) = match taken {
-            Ok(()) => self.open_all(begun).await,
-            Err(failure) => {
-                begun.iter().for_each(Copied::kill);
-                (Err(failure), Duration::ZERO)
-            }
-        };
+        if let Err(failure) = taken {
+            begun.iter().for_each(Copied::kill);
+            drop(begun);
+            return self.none(failure, ids).await;
+        }
+        let (branches, spent) = self.open_all(begun).await;
         let branches = branches.map(|branches| (branches, not_kept(&self.rest, self.others)));
         Ok(Branched { branches, spent })
+    }
+
+    /// That there are no branches. What was copied for them is removed, and what was killed while it was stopped dies: version 1 has it
+    /// wait until all is let go on.
+    async fn none(&mut self, failure: Failure, ids: Vec<JobId>) -> Result<Branched, Over> {
+        let spent = self.cpu();
+        // What it cannot remove goes with the session.
+        let _ = self.carry_out(&Order::Forget(ids)).await?;
+        Ok(Branched { branches: Err(failure), spent })
     }
 
     /// At rest again, although it did not come to what was asked: why not.
@@ -163,7 +168,8 @@ impl Interpreter {
             let why = said.why.as_deref().unwrap_or("no copy of its process could be made");
             return Err(Not::Refused(Failure::new(ErrorCode::Exception, format!("the session is not forked: {why}"))));
         };
-        let all = self.cell.cgroup().processes().map_err(PrepareError::Slot)?;
+        // One that is not found is not ended by itself: all is.
+        let all = self.cell.cgroup().processes().map_err(|_| Not::Dead)?;
         let process = self.find(&all, pid).ok_or(Not::Dead)?;
         Ok(Copied { cell, pipes, process, of })
     }

@@ -4,7 +4,6 @@ A job is counted from rest to rest, alone, so that what it costs before its requ
 preparation) and after its answer (teardown) is in it: each job is replaced by the next. The client is left out.
 """
 
-import os
 import threading
 import time
 from collections import Counter, defaultdict
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import counting
 from client import eventually
-from service import JOBS, Service
+from service import JOBS, Service, children, tasks
 
 # The three ways to start a job, each a profile of the same service.
 PROFILES = """
@@ -191,20 +190,6 @@ def call_of(process):
         return Path(f"/proc/{process}/syscall").read_text().split()[0]
     except OSError:
         return None
-
-
-def children(process):
-    try:
-        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-    except OSError:
-        return []
-
-
-def tasks(process):
-    try:
-        return [int(task) for task in os.listdir(f"/proc/{process}/task")]
-    except OSError:  # it has ended
-        return []
 
 
 def clock(process):

@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "suite"))
 
 from client import eventually  # noqa: E402
-from service import Service, free_port, told_of_tree  # noqa: E402
+from service import Service, children, free_port, told_of_tree  # noqa: E402
 
 TREE = Path(os.environ.get("CLOISTER_RUNTIME") or "/var/lib/cloister/python")
 IMPORTS = ("numpy", "pandas")
@@ -199,11 +199,6 @@ class Predecessor(Http):
         self.process.terminate()
         self.process.wait()
         self.root.remove()
-
-
-def children(pid):
-    """Those that any of its threads has started: each thread has its own."""
-    return [child for listed in Path(f"/proc/{pid}/task").glob("*/children") for child in listed.read_text().split()]
 
 
 class Nsjail:

@@ -270,15 +270,20 @@ def started(pid):
 
 
 def name_of(pid):
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return ""
+    return read_or_nothing(Path(f"/proc/{pid}/comm")).strip()
 
 
 def children(pid):
     """The processes that one has started, by whichever of its threads: proc_pid_task(5)."""
-    return [int(child) for listed in Path(f"/proc/{pid}/task").glob("*/children") for child in read_or_nothing(listed).split()]
+    return [int(child) for task in tasks(pid) for child in read_or_nothing(Path(f"/proc/{pid}/task/{task}/children")).split()]
+
+
+def tasks(pid):
+    """The threads of a process by their numbers, its first among them: proc_pid_task(5). None of one that has ended."""
+    try:
+        return [int(task) for task in os.listdir(f"/proc/{pid}/task")]
+    except OSError:
+        return []
 
 
 def read_or_nothing(path):

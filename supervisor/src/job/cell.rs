@@ -54,7 +54,7 @@ impl Cell {
     }
 
     /// Notes what is on its way to it: it takes room until nobody has that any more.
-    pub fn is_handed(&mut self, handed: Handed) {
+    pub fn note_handed(&mut self, handed: Handed) {
         self.handed = Some(handed);
     }
 

@@ -3,21 +3,20 @@
 Counts, not times: the median of a few jobs, each counted alone. What is above its bound is named, with both figures.
 """
 
-import os
 import sys
 from pathlib import Path
 from statistics import median
 
 import pytest
 
-from service import INSTALLED, running
+from service import INSTALLED, running, tasks
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(REPOSITORY / "supervisor/bench"))
 
 import bounds  # noqa: E402
-from cost import WAYS, Counted  # noqa: E402
 from client import eventually  # noqa: E402
+from cost import WAYS, Counted  # noqa: E402
 from counting import Uncountable  # noqa: E402
 from workloads import COUNTED  # noqa: E402
 
@@ -68,7 +67,7 @@ def test_system_calls(counted, way):
 
 
 def test_threads_are_counted_with_their_process(counted):
-    threads = lambda: {int(thread) for thread in os.listdir(f"/proc/{counted.service.supervisor.pid}/task")}
+    threads = lambda: {*tasks(counted.service.supervisor.pid)}
 
     def parts():
         """Of those that were there before and after."""

@@ -79,9 +79,9 @@ def ask_of(service, zygote, imports, **fields):
     return ask(service, imports, **fields)
 
 
-def make_used(service, imports, times=10):
+def make_used(service, imports):
     """Ask so often that it is kept warm; the zygote of it."""
-    for _ in range(times):
+    for _ in range(10):
         ask(service, f"import {imports}")
     return ready(service, imports)
 

@@ -1,11 +1,9 @@
 //! A copy of a session's process, on its way to be one of its own.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use cloister_protocol::{Checkpoint as Rest, ErrorCode, Failure, JobId};
-use rustix::process::{Signal, pidfd_send_signal};
 use tokio::io::BufReader;
 use tokio::net::unix::pipe;
 
@@ -23,13 +21,6 @@ pub(super) struct Copied {
     pub(super) pipes: Pipes,
     pub(super) process: Checkpoint,
     pub(super) of: (JobId, Arc<Reins>),
-}
-
-impl Copied {
-    /// Ends a copy that is to be none of a session's.
-    pub(super) fn kill(&self) {
-        let _ = pidfd_send_signal(self.process.process.get_ref().as_fd(), Signal::KILL);
-    }
 }
 
 /// Takes the copies, which are stopped, each into its cell.

@@ -81,14 +81,8 @@ impl Interpreter {
         }
         let ids: Vec<_> = wanted.iter().map(|(id, _)| *id).collect();
         let mut begun = Vec::with_capacity(wanted.len());
-        match self.begin_all(wanted, cells, &mut begun).await {
-            Ok(()) => {}
-            Err(not) => {
-                begun.iter().for_each(Copied::kill);
-                drop(begun);
-                let failure = self.settled(not).await?;
-                return self.none(failure, ids).await;
-            }
+        if let Err(not) = self.begin_all(wanted, cells, &mut begun).await {
+            return self.undo(begun, not, ids).await;
         }
         // From here on one runs at a time, as in the session's place there may; and what is stopped is in the middle of nothing.
         let is_stopped = self.come_to_a_stop().await?;
@@ -98,18 +92,20 @@ impl Interpreter {
             Err(killed("the session is not forked: it could not be stopped"))
         };
         if let Err(failure) = taken {
-            begun.iter().for_each(Copied::kill);
-            drop(begun);
-            return self.none(failure, ids).await;
+            return self.undo(begun, Not::Refused(failure), ids).await;
         }
         let (branches, spent) = self.open_all(begun).await;
         let branches = branches.map(|branches| (branches, not_kept(&self.rest, self.others)));
         Ok(Branched { branches, spent })
     }
 
-    /// That there are no branches. What was copied for them is removed, and what was killed while it was stopped dies: version 1 has it
-    /// wait until all is let go on.
-    async fn none(&mut self, failure: Failure, ids: Vec<JobId>) -> Result<Branched, Over> {
+    /// At rest again without branches: why there are none. The copies are ended and what was copied for them is removed, for which all is
+    /// let go on: on version 1 what is killed while it is stopped waits for that.
+    async fn undo(&mut self, begun: Vec<Copied>, not: Not, ids: Vec<JobId>) -> Result<Branched, Over> {
+        for copied in begun {
+            copied.process.kill();
+        }
+        let failure = self.settled(not).await?;
         let spent = self.cpu();
         // What it cannot remove goes with the session.
         let _ = self.carry_out(&Order::Forget(ids)).await?;
@@ -162,7 +158,7 @@ impl Interpreter {
     /// Has it put a copy aside.
     async fn begin_branch(&mut self, of: (JobId, Arc<Reins>), mut cell: Cell, until: Instant) -> Result<Copied, Not> {
         let (pipes, theirs) = Pipes::new(Span::Session)?;
-        cell.is_handed(Handed::of(pipes.ends())?);
+        cell.note_handed(Handed::of(pipes.ends())?);
         let said = self.ask_for_copy(of.0, &theirs, until).await?;
         let Some(pid) = said.pid else {
             let why = said.why.as_deref().unwrap_or("no copy of its process could be made");

@@ -77,6 +77,13 @@ pub(super) struct Checkpoint {
     pub(super) number: u32,
 }
 
+impl Checkpoint {
+    /// Begins its end.
+    pub(super) fn kill(&self) {
+        let _ = pidfd_send_signal(self.process.get_ref().as_fd(), Signal::KILL);
+    }
+}
+
 impl Interpreter {
     /// Has a process begin a session, with the files that its request brings.
     ///
@@ -218,7 +225,7 @@ impl Interpreter {
         self.checkpoint = rest.pid.and_then(|pid| self.find(&all, pid));
         if let Some(before) = before {
             // Before all is stopped: in version 1 it would be, before its end.
-            let _ = pidfd_send_signal(before.process.get_ref().as_fd(), Signal::KILL);
+            before.kill();
             let _ = tokio::time::timeout(OLD_END, dead(&before.process)).await;
         }
         let own = 1 + usize::from(self.checkpoint.is_some()) + usize::from(had);

@@ -1,7 +1,10 @@
 """What a job opens anew by `/dev/stdin` and its kin is a pipe of its own: more rights to it give it nothing."""
 
+import os
+
 import pytest
 
+from cells import CELLS
 from client import eventually
 
 
@@ -31,14 +34,16 @@ def test_the_other_ends_are_the_jobs_own_loss(attempt):
 
 def test_ends_that_nobody_closes_keep_no_answer(service, client):
     """Each end is kept open in every way there is, by a child too: the answer comes, with all that was printed."""
+    # What a session prints nobody in it opens to read.
+    outputs = os.O_WRONLY if CELLS else os.O_RDWR
 
-    def main():
+    def main(flags):
         import array
         import os
         import signal
         import socket
 
-        ends = [os.open(f"/proc/self/fd/{number}", os.O_RDWR) for number in (0, 1, 2)]
+        ends = [os.open(f"/proc/self/fd/{number}", flag) for number, flag in enumerate(flags)]
         ours, theirs = socket.socketpair()
         # In flight to itself, where no process holds them.
         for one in (ours, theirs):
@@ -53,7 +58,7 @@ def test_ends_that_nobody_closes_keep_no_answer(service, client):
         return "ended"
 
     for _ in range(3):
-        answer = client.execute(main)
+        answer = client.execute(main, args=[[os.O_RDWR, outputs, outputs]])
         assert answer.result == "ended" and answer.stdout == "x" * 100_000 + "\n"
     eventually(lambda: not service.job_processes())
 

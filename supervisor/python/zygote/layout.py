@@ -3,6 +3,7 @@
 A child copies each page that it writes to, and an interpreter writes to whatever it looks at, for it counts who refers to it. The
 first such page of a huge page costs the table of its 512 entries besides, and those cost once more at its end. So the code
 that a small request runs through, with its caches, is made anew in one place, and in the same place lies what is allocated next.
+Beside it lies the code that common use of the imported libraries runs through.
 """
 
 import gc
@@ -24,23 +25,30 @@ def all_functions():
     return [thing for thing in gc.get_objects() if type(thing) is types.FunctionType] + moved
 
 
-def lay_together(fill, functions, rehearse, beside):
-    """Rehearse until nothing changes any more. `fill` uses up the holes of the heaps; `beside` is what else each child calls."""
+def lay_together(fill, functions, step, beside=()):
+    """Take a step that each child takes, or many do, until nothing changes any more. `fill` uses up the holes of the heaps; `beside` is what
+    else is called there."""
     for _ in range(2):
-        rehearse()
-    called = run_through(rehearse) | {id(function.__code__) for function in beside}
+        step()
+    called = run_through(step) | {id(function.__code__) for function in beside}
     gc.collect()
     fill()
-    moved[:] = [function for function in functions if is_called(function.__code__, called)]
-    for function in moved:
-        function.__code__ = made_anew(function.__code__, called)
+    moved.extend(move(functions, called))
     for _ in range(ROUNDS):
-        rehearse()
+        step()
     gc.collect()
     gc.freeze()
     # What a child collects is put behind the last object that is frozen: one that lies where it writes anyway.
     before.append(set())
     gc.freeze()
+
+
+def move(functions, called):
+    """Make the code that was called anew, and that within it; the functions that have it."""
+    those = [function for function in functions if is_called(function.__code__, called)]
+    for function in those:
+        function.__code__ = made_anew(function.__code__, called)
+    return those
 
 
 def run_through(rehearse):

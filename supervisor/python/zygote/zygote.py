@@ -15,7 +15,7 @@ import sys
 import time
 import types
 
-from .layout import ROUNDS, all_functions, lay_together
+from .layout import all_functions, lay_together
 from .renew import random_generators, renewal, twisters
 
 # While importing, numeric libraries that start their threads at once are told to start none; a forked child could not use them.
@@ -37,6 +37,9 @@ ENDING = 200
 
 # What the native half has returned: in a child that is to serve a job, and in another zygote.
 CHILD, GROWN = 1, 2
+
+# The libraries whose use was, here or in the zygote that this one was forked from.
+laid_together = set()
 
 # Milliseconds after which a parked child takes it that few requests come at all.
 CALM = 15
@@ -88,7 +91,11 @@ def fork_all(library, runner, hooks, drawn_from, pools):
     gc.freeze()
     fill = functools.partial(library.cloister_zygote_fill, ctypes.pythonapi.PyObject_Malloc)
     # Last of all: a method that is looked up later might take the place of one of these in the cache.
-    lay_together(fill, functions, rehearse, (fork_all, prepare, runner.rehearse_early, runner.serve, runner.prepare_calls))
+    beside = fork_all, prepare, runner.rehearse_early, runner.serve, runner.prepare_calls
+    for step in (use_more, use_basics):
+        lay_together(fill, functions, step)
+    lay_together(fill, functions, rehearse, beside)
+    laid_together.update(sys.modules.keys() & (BASICS.keys() | MORE.keys()))
     # What the zygote that this one was forked from has shown is moved with the rest.
     pools += [path for path in libraries() if os.path.basename(path).startswith(POOLS)]
     library.cloister_zygote_settle()
@@ -179,7 +186,7 @@ def open_streams(runner):
 
 def warm_up(modules, asked=False):
     """Import the modules; what went wrong, if something did. Of those that requests have asked for some may be none."""
-    before, had = dict(os.environ), set(sys.modules)
+    before = dict(os.environ)
     os.environ.update(ALONE)
     for name in modules:
         try:
@@ -192,10 +199,9 @@ def warm_up(modules, asked=False):
         unfit = left_behind()
         if unfit:
             return f"import {name} {unfit}; take it out of the profile's warm imports"
-    for _ in range(ROUNDS):
-        for parts in (BASICS, MORE):
-            for _ in exercise({name: steps for name, steps in parts.items() if name not in had}):
-                pass
+    # What libraries import and begin late.
+    use_basics()
+    use_more()
     unfit = left_behind()
     if unfit:
         return f"the use of what is imported {unfit}; take it out of the profile's warm imports"
@@ -289,6 +295,20 @@ def left_behind():
             if "s" in access and ("w" in access or not os.path.isfile(path) or os.access(path, os.W_OK)):
                 return f"made shared memory ({path or 'anonymous'}), through which jobs could reach one another"
     return None
+
+
+def use_basics():
+    """Do with the libraries that are not laid together yet what most scripts do."""
+    all(True for _ in exercise(of_new(BASICS)))
+
+
+def use_more():
+    """And what else many do."""
+    all(True for _ in exercise(of_new(MORE)))
+
+
+def of_new(parts):
+    return {name: steps for name, steps in parts.items() if name not in laid_together}
 
 
 def exercise(parts):

@@ -17,24 +17,25 @@ ROUNDS = 20
 
 # The functions whose code was made anew, and all code that was in use before: given back it would leave holes, from which
 # a child's objects would come.
-moved, before = [], []
+moved, before = {}, []
 
 
 def all_functions():
     """Those that were made in Python, of which in a zygote that was forked from another only what is new is found."""
-    return [thing for thing in gc.get_objects() if type(thing) is types.FunctionType] + moved
+    return [thing for thing in gc.get_objects() if type(thing) is types.FunctionType] + [*moved]
 
 
-def lay_together(fill, functions, step, beside=()):
-    """Take a step that each child takes, or many do, until nothing changes any more. `fill` uses up the holes of the heaps; `beside` is what
+def lay_together(fill, functions, steps, beside=()):
+    """Take steps that each child takes, or many do, until nothing changes any more. `fill` uses up the holes of the heaps; `beside` is what
     else is called there."""
-    for _ in range(2):
+    for step in (*steps, *steps):
         step()
-    called = run_through(step) | {id(function.__code__) for function in beside}
+    called = [*map(run_through, steps), {id(function.__code__) for function in beside}]
     gc.collect()
     fill()
-    moved.extend(move(functions, called))
-    for _ in range(ROUNDS):
+    for codes in called:
+        moved.update(dict.fromkeys(move(functions, codes)))
+    for step in steps * ROUNDS:
         step()
     gc.collect()
     gc.freeze()

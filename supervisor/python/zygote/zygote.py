@@ -32,6 +32,9 @@ POOLS = ("libopenblas", "libscipy_openblas", "libblis", "libflexiblas", "libmkl_
 # By which OpenBLAS is told how many it may have after all, as it calls this here and in builds of its own for wheels.
 OPENBLAS = [f"{prefix}openblas_set_num_threads{suffix}" for prefix in ("", "scipy_") for suffix in ("", "64_")]
 
+# How often garbage is looked for while something is imported.
+SELDOM = (100_000, 10, 10)
+
 # How many hundredths of a second a thread has that an import has told to end.
 ENDING = 200
 
@@ -92,10 +95,10 @@ def fork_all(library, runner, hooks, drawn_from, pools):
     fill = functools.partial(library.cloister_zygote_fill, ctypes.pythonapi.PyObject_Malloc)
     # Last of all: a method that is looked up later might take the place of one of these in the cache.
     beside = fork_all, prepare, runner.rehearse_early, runner.serve, runner.prepare_calls
-    for step in (use_more, use_basics):
-        lay_together(fill, functions, step)
-    lay_together(fill, functions, rehearse, beside)
-    laid_together.update(sys.modules.keys() & (BASICS.keys() | MORE.keys()))
+    if new := sys.modules.keys() & (BASICS.keys() | MORE.keys()) - laid_together:
+        lay_together(fill, functions, (use_basics, use_more))
+        laid_together.update(new)
+    lay_together(fill, functions, (rehearse,), beside)
     # What the zygote that this one was forked from has shown is moved with the rest.
     pools += [path for path in libraries() if os.path.basename(path).startswith(POOLS)]
     library.cloister_zygote_settle()
@@ -186,7 +189,9 @@ def open_streams(runner):
 
 def warm_up(modules, asked=False):
     """Import the modules; what went wrong, if something did. Of those that requests have asked for some may be none."""
-    before = dict(os.environ)
+    before, often = dict(os.environ), gc.get_threshold()
+    # What imports make stays, all but a little: to look through it over and over would take a tenth of their time.
+    gc.set_threshold(*SELDOM)
     os.environ.update(ALONE)
     for name in modules:
         try:
@@ -205,6 +210,9 @@ def warm_up(modules, asked=False):
     unfit = left_behind()
     if unfit:
         return f"the use of what is imported {unfit}; take it out of the profile's warm imports"
+    # One that has chosen for itself is left its choice.
+    if gc.get_threshold() == SELDOM:
+        gc.set_threshold(*often)
     # What modules have set for themselves is not the environment of a job either, which may never use them.
     for name in set(os.environ) - set(before):
         del os.environ[name]

@@ -44,21 +44,24 @@ pub unsafe fn fill(object_malloc: Allocate) -> Result<()> {
     let large = (LARGEST_OBJECT + 1..=LARGEST).rev().step_by(LARGE_STEP);
     for size in large.chain((STEP..=LARGE_STEP).rev().step_by(STEP)) {
         // SAFETY: the C library's own allocator may be used at any time.
-        unsafe { fill_size(libc::malloc, size, &used) };
+        let new = unsafe { fill_size(libc::malloc, size, &used) };
+        // The end of the heap begins where it did.
+        // SAFETY: it is nobody's.
+        unsafe { libc::free(new) };
     }
     Ok(())
 }
 
-/// Allocates until what is allocated is new.
+/// Allocates until what is allocated is new, and returns that.
 ///
 /// # Safety
 /// The function may be called.
-unsafe fn fill_size(allocate: Allocate, size: usize, used: &[Range<usize>]) {
+unsafe fn fill_size(allocate: Allocate, size: usize, used: &[Range<usize>]) -> *mut c_void {
     loop {
         // SAFETY: as the caller vouches. What is allocated is never given back, which is its purpose.
-        let block = unsafe { allocate(size) } as usize;
-        if !used.iter().any(|range| range.contains(&block)) {
-            return;
+        let block = unsafe { allocate(size) };
+        if !used.iter().any(|range| range.contains(&(block as usize))) {
+            return block;
         }
     }
 }

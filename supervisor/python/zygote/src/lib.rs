@@ -9,6 +9,7 @@ mod growth;
 mod holes;
 mod maps;
 mod memory;
+mod unused;
 // A test of this crate runs in no interpreter.
 #[cfg(not(test))]
 mod output;

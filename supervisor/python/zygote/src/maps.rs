@@ -3,8 +3,16 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 
 use cloister_sandbox::{Context, Result};
+use nix::sys::prctl;
+
+/// What a huge page holds, and the alignment at which one can be mapped.
+pub const HUGE: usize = 2 << 20;
+
+/// What a page holds.
+pub const PAGE: usize = 4096;
 
 /// What the kernel was asked to do with a mapping at a fork, as `proc_pid_smaps(5)` writes it: wipe it, or not hand it on. Random
 /// generators live in memory that is wiped, the C library's and OpenSSL's kin: a copy would draw the same in every child.
@@ -101,12 +109,55 @@ impl<'a> Mapping<'a> {
         self.permissions.starts_with('r')
     }
 
+    /// Whether it shows a file and nothing but that, as long as nobody has made a page of it private.
+    #[must_use]
+    pub fn is_of_file(&self) -> bool {
+        self.name.starts_with('/') && self.permissions.ends_with('p') && !self.permissions.contains('w')
+    }
+
     fn parse(line: &'a str) -> Option<Self> {
         let mut fields = line.split_whitespace();
         let (start, end) = fields.next()?.split_once('-')?;
         let number = |text| usize::from_str_radix(text, 16).ok();
         let range = number(start)?..number(end)?;
         Some(Self { range, permissions: fields.next()?, name: fields.nth(3).unwrap_or_default(), apart: false })
+    }
+}
+
+/// The addresses of a row of mappings without a gap, of which there is one at least.
+#[must_use]
+pub fn span(run: &[Mapping<'_>]) -> Range<usize> {
+    run[0].range.start..run[run.len() - 1].range.end
+}
+
+/// Which pages this process has in its tables: `proc_pid_pagemap(5)`.
+pub struct Touched(File);
+
+impl Touched {
+    const HELD: u64 = 1 << 63;
+    const SWAPPED: u64 = 1 << 62;
+    const OF_FILE: u64 = 1 << 61;
+
+    /// Of an interpreter that is not everybody's to read it is root's file, unless the process may be looked into: for so long it is that.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open() -> io::Result<Self> {
+        let before = prctl::get_dumpable()?;
+        prctl::set_dumpable(true)?;
+        let opened = File::open("/proc/self/pagemap");
+        prctl::set_dumpable(before)?;
+        opened.map(Self)
+    }
+
+    /// How many pages of a huge page these are; `None` if one is no file's, or that is not told.
+    #[must_use]
+    pub fn count(&self, huge: Range<usize>) -> Option<usize> {
+        let mut entries = [0; HUGE / PAGE * size_of::<u64>()];
+        self.0.read_exact_at(&mut entries, (huge.start / PAGE * size_of::<u64>()) as u64).ok()?;
+        let held = entries.chunks_exact(8).map(|entry| u64::from_ne_bytes(entry.try_into().expect("eight bytes")));
+        let held = held.filter(|entry| entry & (Self::HELD | Self::SWAPPED) != 0);
+        held.map(|entry| (entry & Self::OF_FILE != 0).then_some(1)).sum()
     }
 }
 

@@ -4,7 +4,8 @@
 //! libraries. A fork copies each mapping and each page table entry, and the child then faults in
 //! every page of a file that it looks at. Here everything private is copied, address for address,
 //! into a few anonymous mappings of huge pages: a fork copies some dozens of entries, and a child
-//! takes a fault only where it writes.
+//! takes a fault only where it writes. What nearly nobody looks at of a library's file stays the file's, huge page by huge page: it
+//! would be copied for nothing.
 //!
 //! The price: code, constants and data lie in mappings that are readable, writable and executable
 //! alike. Between a script and the kernel that changes nothing, for a script may map executable
@@ -16,24 +17,22 @@ use std::sync::{Mutex, PoisonError};
 
 use cloister_sandbox::{Context, Result};
 
-use crate::maps::{Listing, Mapping};
-
-/// What a huge page holds, and the alignment at which one can be mapped.
-const HUGE: usize = 2 << 20;
-
-/// The granularity in which memory is copied.
-const PAGE: usize = 4096;
+use crate::maps::{HUGE, Listing, Mapping, PAGE, Touched, span};
+use crate::unused::{cut, unused};
 
 /// A reserved range without access that is larger than this is left as it is; a smaller one, such as
 /// lies between the parts of some libraries, is moved with them and is zeroes then.
 const RESERVED: usize = 8 << 20;
 
-/// What was moved before. Of a zygote that was forked from another this is what the two share, for as long as neither
-/// writes to it, and it stays where it is.
+/// How many pages make a huge page worth having; fewer take less memory as they are.
+const DENSE: usize = HUGE / PAGE / 2;
+
+/// What was moved before, and what was left to its file. Of a zygote that was forked from another this is what the two share, for as
+/// long as neither writes to it, and it stays where it is.
 static SETTLED: Mutex<Vec<Range<usize>>> = Mutex::new(Vec::new());
 
-/// Moves every private mapping but the stack, the kernel's own, those that it treats in their own way at a fork and what was moved
-/// before into anonymous memory, in place.
+/// Moves every private mapping but the stack, the kernel's own, those that it treats in their own way at a fork, what was moved
+/// before and what nearly nobody looks at of a file into anonymous memory, in place.
 /// Returns how many bytes were moved.
 ///
 /// # Errors
@@ -49,6 +48,10 @@ pub unsafe fn settle() -> Result<usize> {
     // From here on memory is taken and none given back, until all is moved: what is listed has to be there.
     let listing = Listing::read("/proc/self/smaps")?;
     let mappings = listing.mappings();
+    // Where that is not told, all is moved.
+    let unused = Touched::open().map_or_else(|_| Vec::new(), |touched| unused(&mappings, |huge| touched.count(huge)));
+    let mappings = cut(&mappings, &unused);
+    settled.extend(unused);
     // What is mapped from here on lies in no run, for a run has no gaps.
     let mut moved = Vec::with_capacity(mappings.len());
     let mut done = Ok(());
@@ -106,11 +109,6 @@ fn runs<'a>(mappings: &'a [Mapping<'a>], settled: &'a [Range<usize>]) -> impl It
         .filter(move |run| span(run).len() >= HUGE && !stays(&run[0]))
 }
 
-/// The addresses of a row of mappings without a gap, of which there is one at least.
-fn span(run: &[Mapping<'_>]) -> Range<usize> {
-    run[0].range.start..run[run.len() - 1].range.end
-}
-
 /// Copies a run to new memory and puts that in its place.
 ///
 /// # Safety
@@ -144,16 +142,19 @@ unsafe fn replace(run: &[Mapping<'_>]) -> io::Result<()> {
     // SAFETY: advice on a mapping of our own.
     unsafe { libc::madvise(target as *mut libc::c_void, length, libc::MADV_HUGEPAGE) };
     // Nothing here may allocate: what the allocator wrote after its pages were copied would be lost.
-    for part in run.iter().filter(|mapping| mapping.readable()) {
-        for page in part.range.clone().step_by(PAGE) {
-            // SAFETY: the page is mapped and readable, as the kernel has just listed it.
-            let original = unsafe { std::slice::from_raw_parts(page as *const u64, PAGE / 8) };
-            // Zeroes are there already, and memory that was never used stays unused.
-            if original.iter().any(|word| *word != 0) {
-                let copy = (target + (page - all.start)) as *mut u64;
-                // SAFETY: the target is as long as the run, and no part of it.
-                unsafe { std::ptr::copy_nonoverlapping(original.as_ptr(), copy, PAGE / 8) };
-            }
+    for start in (all.start - all.start % HUGE..all.end).step_by(HUGE) {
+        let huge = start.max(all.start)..all.end.min(start + HUGE);
+        let copy = target + (huge.start - all.start);
+        // SAFETY: the run's pages are mapped as the kernel has just listed them, and nobody writes to them.
+        if unsafe { used_pages(run, &huge) }.take(DENSE).count() < DENSE {
+            // SAFETY: as above.
+            unsafe { libc::madvise(copy as *mut libc::c_void, huge.len(), libc::MADV_NOHUGEPAGE) };
+        }
+        // SAFETY: as above.
+        for page in unsafe { used_pages(run, &huge) } {
+            let copy = (copy + (page.as_ptr() as usize - huge.start)) as *mut u64;
+            // SAFETY: the target is as long as the run, and no part of it.
+            unsafe { std::ptr::copy_nonoverlapping(page.as_ptr(), copy, PAGE / 8) };
         }
     }
     // SAFETY: what lies at the run's addresses is replaced by its exact copy in one step, and only this
@@ -170,6 +171,22 @@ unsafe fn replace(run: &[Mapping<'_>]) -> io::Result<()> {
     if placed == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// The pages of a run in this range that hold something. Zeroes are there already where they are copied to, and memory that was never
+/// used stays unused.
+///
+/// # Safety
+/// The run's mappings are this process's own, and nobody writes to them meanwhile.
+unsafe fn used_pages<'a>(run: &'a [Mapping<'_>], range: &Range<usize>) -> impl Iterator<Item = &'a [u64]> {
+    let range = range.clone();
+    let parts = run.iter().filter(|mapping| mapping.readable());
+    let pages =
+        parts.flat_map(move |part| (part.range.start.max(range.start)..part.range.end.min(range.end)).step_by(PAGE));
+    // SAFETY: as the caller vouches, for each that can be read.
+    pages
+        .map(|page| unsafe { std::slice::from_raw_parts(page as *const u64, PAGE / 8) })
+        .filter(|page| page.iter().any(|word| *word != 0))
+}
+
 /// Gives a range back.
 ///
 /// # Safety
@@ -183,8 +200,8 @@ unsafe fn unmap(range: Range<usize>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{gaps, runs, span};
-    use crate::maps::{Mapping, mappings};
+    use super::{gaps, runs};
+    use crate::maps::{Mapping, mappings, span};
 
     #[test]
     fn what_is_wiped_or_left_out_at_a_fork_stays_what_it_is() {

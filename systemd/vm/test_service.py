@@ -84,6 +84,13 @@ def test_both_examples_answer_from_outside(service):
     assert "a" in answer["stdout"]
 
 
+@pytest.mark.essential
+def test_a_warm_interpreters_memory_is_laid_out_anew(machine):
+    """As each kernel can: older ones move no two mappings at once, mremap(2)."""
+    count = lambda: machine.ssh("cat /proc/$(pgrep -x parked | head -n 1)/maps | wc -l", check=False).stdout
+    assert eventually(lambda: int(count() or 0)) < 100
+
+
 def test_an_upgrade_under_load_drops_no_connection(service, machine):
     # As if the Python tree had been another, so that it is replaced too.
     machine.run("sed", "-i", "$ a older", "/var/lib/cloister/python/stamp")

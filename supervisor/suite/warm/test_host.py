@@ -3,6 +3,7 @@ only a host's `/proc` tells. What an import wrote is nobody's.
 """
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -173,3 +174,13 @@ def test_a_small_stack_is_a_jobs_and_no_hindrance_to_its_zygote(start_service):
     service = start_service(policy=policy, warm=False)
     answer = service.client.execute("import resource\ndef main(): return resource.getrlimit(resource.RLIMIT_STACK)", profile="small")
     assert answer.result == [512 << 10, 512 << 10], answer
+
+
+def test_memory_is_laid_out_anew_but_for_what_nobody_looks_at_of_libraries(start_service):
+    """Of 570 mappings; most of OpenBLAS is code for other processors."""
+    service = start_service()
+    service.settle()
+    maps = Path(f"/proc/{service.parked()[0]}/maps").read_text().splitlines()
+    assert len(maps) < 100, maps
+    of_file = sum(int(end, 16) - int(start, 16) for start, end in (line.split()[0].split("-") for line in maps if "openblas" in line and " r-xp " in line))
+    assert of_file > 8 << 20, maps

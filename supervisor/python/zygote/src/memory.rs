@@ -142,12 +142,20 @@ unsafe fn replace(run: &[Mapping<'_>]) -> io::Result<()> {
     // SAFETY: advice on a mapping of our own.
     unsafe { libc::madvise(target as *mut libc::c_void, length, libc::MADV_HUGEPAGE) };
     // Nothing here may allocate: what the allocator wrote after its pages were copied would be lost.
+    // A mapping is moved by itself, for kernels before 6.17 move no two at once: mremap(2).
+    let (mut from, mut was_dense) = (all.start, true);
     for start in (all.start - all.start % HUGE..all.end).step_by(HUGE) {
         let huge = start.max(all.start)..all.end.min(start + HUGE);
         let copy = target + (huge.start - all.start);
         // SAFETY: the run's pages are mapped as the kernel has just listed them, and nobody writes to them.
-        if unsafe { used_pages(run, &huge) }.take(DENSE).count() < DENSE {
-            // SAFETY: as above.
+        let is_dense = unsafe { used_pages(run, &huge) }.take(DENSE).count() == DENSE;
+        if is_dense != was_dense {
+            // SAFETY: all in front of this one is copied.
+            unsafe { place(target, &all, from..huge.start) }?;
+            (from, was_dense) = (huge.start, is_dense);
+        }
+        if !is_dense {
+            // SAFETY: advice on a mapping of our own.
             unsafe { libc::madvise(copy as *mut libc::c_void, huge.len(), libc::MADV_NOHUGEPAGE) };
         }
         // SAFETY: as above.
@@ -157,16 +165,22 @@ unsafe fn replace(run: &[Mapping<'_>]) -> io::Result<()> {
             unsafe { std::ptr::copy_nonoverlapping(page.as_ptr(), copy, PAGE / 8) };
         }
     }
-    // SAFETY: what lies at the run's addresses is replaced by its exact copy in one step, and only this
-    // thread could have changed it since.
+    // SAFETY: all is copied.
+    unsafe { place(target, &all, from..all.end) }
+}
+
+/// Puts a part of the copy of a run, which begins at `target`, where that part of the run is.
+///
+/// # Safety
+/// It is the exact copy of it, and only this thread could have changed that since.
+unsafe fn place(target: usize, all: &Range<usize>, part: Range<usize>) -> io::Result<()> {
+    if part.is_empty() {
+        return Ok(());
+    }
+    let (copy, flags) = (target + (part.start - all.start), libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED);
+    // SAFETY: as the caller vouches; it is replaced in one step.
     let placed = unsafe {
-        libc::mremap(
-            target as *mut libc::c_void,
-            length,
-            length,
-            libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
-            all.start as *mut libc::c_void,
-        )
+        libc::mremap(copy as *mut libc::c_void, part.len(), part.len(), flags, part.start as *mut libc::c_void)
     };
     if placed == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

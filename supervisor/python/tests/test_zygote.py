@@ -101,16 +101,17 @@ def called(): return [inner(number) for inner in (lambda number: number + 1,) fo
 def beside(): return 5
 def same(): return 5
 def fails(): raise ValueError
+def fails_not(): return 6
 unhashable = called.__code__.replace(co_consts=(None, [1]))
-for function in (called, beside, same, fails): function.old = function.__code__
+for function in (called, beside, same, fails, fails_not): function.old = function.__code__
 strange = type(called)(unhashable, {})
 filled, rehearsed = [], []
-zygote.lay_together(lambda: filled.append(1), zygote.all_functions(), lambda: rehearsed.append(called()), (beside,))
-kept = [function.__code__ is function.old for function in (called, beside, same, fails)]
+zygote.lay_together(lambda: filled.append(1), zygote.all_functions(), (fails_not, lambda: rehearsed.append(called())), (beside,))
+kept = [function.__code__ is function.old for function in (called, beside, same, fails, fails_not)]
 print(kept, called.__code__ == called.old, rehearsed[-1], len(filled), len(rehearsed) - zygote.ROUNDS, strange.__code__ is unhashable)
 print(zygote.run_through(fails))
 """
-    assert alone(code).split("\n") == ["[False, False, True, True] True [2, 3] 1 2 True", "set()"]
+    assert alone(code).split("\n") == ["[False, False, True, True, False] True [2, 3] 1 2 True", "set()"]
 
 
 def test_only_what_was_imported_is_exercised(monkeypatch):

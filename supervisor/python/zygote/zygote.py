@@ -32,7 +32,7 @@ POOLS = ("libopenblas", "libscipy_openblas", "libblis", "libflexiblas", "libmkl_
 # By which OpenBLAS is told how many it may have after all, as it calls this here and in builds of its own for wheels.
 OPENBLAS = [f"{prefix}openblas_set_num_threads{suffix}" for prefix in ("", "scipy_") for suffix in ("", "64_")]
 
-# How often garbage is looked for while something is imported.
+# How often garbage is looked for while something is imported: gc.set_threshold.
 SELDOM = (100_000, 10, 10)
 
 # How many hundredths of a second a thread has that an import has told to end.
@@ -41,8 +41,9 @@ ENDING = 200
 # What the native half has returned: in a child that is to serve a job, and in another zygote.
 CHILD, GROWN = 1, 2
 
-# The libraries whose use was, here or in the zygote that this one was forked from.
-laid_together = set()
+# The modules for whose use that was done, here or in the zygote that this one was forked from, and the files of libraries whose threads
+# are allowed.
+laid_together, allowed_threads = set(), set()
 
 # Milliseconds after which a parked child takes it that few requests come at all.
 CALM = 15
@@ -93,14 +94,14 @@ def fork_all(library, runner, hooks, drawn_from, pools):
     # What a rehearsal collects is its own.
     gc.freeze()
     fill = functools.partial(library.cloister_zygote_fill, ctypes.pythonapi.PyObject_Malloc)
-    # Last of all: a method that is looked up later might take the place of one of these in the cache.
     beside = fork_all, prepare, runner.rehearse_early, runner.serve, runner.prepare_calls
     if new := sys.modules.keys() & (BASICS.keys() | MORE.keys()) - laid_together:
         lay_together(fill, functions, (use_basics, use_more))
         laid_together.update(new)
+    # Last of all: a method that is looked up later might take the place of one of these in the cache.
     lay_together(fill, functions, (rehearse,), beside)
     # What the zygote that this one was forked from has shown is moved with the rest.
-    pools += [path for path in libraries() if os.path.basename(path).startswith(POOLS)]
+    pools += [path for path in libraries() if os.path.basename(path).startswith(POOLS) and path not in pools]
     library.cloister_zygote_settle()
     show(pools)
     # Kept in a name: what nothing referred to any more would be given back in each child.
@@ -192,6 +193,7 @@ def warm_up(modules, asked=False):
     before, often = dict(os.environ), gc.get_threshold()
     # What imports make stays, all but a little: to look through it over and over would take a tenth of their time.
     gc.set_threshold(*SELDOM)
+    seldom = gc.get_threshold()
     os.environ.update(ALONE)
     for name in modules:
         try:
@@ -205,13 +207,13 @@ def warm_up(modules, asked=False):
         if unfit:
             return f"import {name} {unfit}; take it out of the profile's warm imports"
     # What libraries import and begin late.
-    use_basics()
-    use_more()
+    for step in (use_basics, use_more) * 2:
+        step()
     unfit = left_behind()
     if unfit:
         return f"the use of what is imported {unfit}; take it out of the profile's warm imports"
     # One that has chosen for itself is left its choice.
-    if gc.get_threshold() == SELDOM:
+    if gc.get_threshold() == seldom:
         gc.set_threshold(*often)
     # What modules have set for themselves is not the environment of a job either, which may never use them.
     for name in set(os.environ) - set(before):
@@ -273,7 +275,11 @@ def allow_threads():
     allowed = os.environ.get("OPENBLAS_NUM_THREADS", "1")
     if not allowed.isdecimal() or int(allowed) < 2:
         return
-    for library in (path for path in libraries() if "openblas" in path):
+    new = {path for path in libraries() if "openblas" in path} - allowed_threads
+    if not new:
+        return
+    allowed_threads.update(new)
+    for library in new:
         loaded = ctypes.CDLL(library)
         for name in OPENBLAS:
             if hasattr(loaded, name):

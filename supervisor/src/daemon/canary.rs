@@ -63,10 +63,6 @@ const LOOPBACK: &[&str] = &[
 /// What is tried last, when all others hold.
 const DEADLINE: &str = "time: a job that ignores signals and forks is dead at its deadline";
 
-/// How many milliseconds the last has: time to begin, for an interpreter that waits and for one that has to be started.
-const WAITING: u64 = 100;
-const STARTED: u64 = 300;
-
 /// The namespaces of which each sandbox has its own, as `/proc/PID/ns` names them.
 const NAMESPACES: [&str; 7] = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
 
@@ -121,8 +117,7 @@ async fn in_profile(pool: &Arc<Pool>) -> Vec<Attempt> {
         Err(error) => vec![attempt("sandbox: can be built", Some(error.to_string()))],
     };
     if attempts.iter().all(|attempt| attempt.broken.is_none()) {
-        let deadline = if pool.is_warm() { WAITING } else { STARTED };
-        let outlast = run(pool, pool.bounds.language.outlast, None, Some(deadline)).await;
+        let outlast = run(pool, pool.bounds.language.outlast, None, Some(300)).await;
         let broken = match outlast.map(|outcome| outcome.verdict) {
             Ok(Err(failure))
                 if matches!(failure.code, ErrorCode::Timeout | ErrorCode::CpuLimit | ErrorCode::ProcessLimit) =>

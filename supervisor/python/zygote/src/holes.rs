@@ -45,7 +45,7 @@ pub unsafe fn fill(object_malloc: Allocate) -> Result<()> {
     for size in large.chain((STEP..=LARGE_STEP).rev().step_by(STEP)) {
         // SAFETY: the C library's own allocator may be used at any time.
         let new = unsafe { fill_size(libc::malloc, size, &used) };
-        // The end of the heap begins where it did.
+        // So the end of the heap begins where it did, but for what the C library keeps of small sizes.
         // SAFETY: it is nobody's.
         unsafe { libc::free(new) };
     }
@@ -58,7 +58,7 @@ pub unsafe fn fill(object_malloc: Allocate) -> Result<()> {
 /// The function may be called.
 unsafe fn fill_size(allocate: Allocate, size: usize, used: &[Range<usize>]) -> *mut c_void {
     loop {
-        // SAFETY: as the caller vouches. What is allocated is never given back, which is its purpose.
+        // SAFETY: as the caller vouches. What was free before is never given back, which is the purpose.
         let block = unsafe { allocate(size) };
         if !used.iter().any(|range| range.contains(&(block as usize))) {
             return block;

@@ -14,6 +14,9 @@ pub const HUGE: usize = 2 << 20;
 /// What a page holds.
 pub const PAGE: usize = 4096;
 
+/// Where files lie that are the zygote's own, or nobody's.
+const PASSING: [&str; 3] = ["/memfd:", "/dev/", "/tmp/"];
+
 /// What the kernel was asked to do with a mapping at a fork, as `proc_pid_smaps(5)` writes it: wipe it, or not hand it on. Random
 /// generators live in memory that is wiped, the C library's and OpenSSL's kin: a copy would draw the same in every child.
 const AT_FORK: [&str; 3] = ["wf", "dc", "dp"];
@@ -112,7 +115,8 @@ impl<'a> Mapping<'a> {
     /// Whether it shows a file and nothing but that, as long as nobody has made a page of it private.
     #[must_use]
     pub fn is_of_file(&self) -> bool {
-        self.name.starts_with('/') && self.permissions.ends_with('p') && !self.permissions.contains('w')
+        let is_kept = self.name.starts_with('/') && !PASSING.iter().any(|place| self.name.starts_with(place));
+        is_kept && self.permissions.ends_with('p') && !self.permissions.contains('w')
     }
 
     fn parse(line: &'a str) -> Option<Self> {
@@ -138,15 +142,21 @@ impl Touched {
     const SWAPPED: u64 = 1 << 62;
     const OF_FILE: u64 = 1 << 61;
 
-    /// Of an interpreter that is not everybody's to read it is root's file, unless the process may be looked into: for so long it is that.
+    /// Where the interpreter's file is not for everybody to read, the process is not dumpable, and this file is root's:
+    /// `PR_SET_DUMPABLE`. It is made dumpable for the moment of opening.
     ///
     /// # Errors
     /// When it cannot be opened.
     pub fn open() -> io::Result<Self> {
-        let before = prctl::get_dumpable()?;
-        prctl::set_dumpable(true)?;
+        // SAFETY: asks the kernel for a number.
+        let is_open = unsafe { libc::prctl(libc::PR_GET_DUMPABLE) } == 1;
+        if !is_open {
+            prctl::set_dumpable(true)?;
+        }
         let opened = File::open("/proc/self/pagemap");
-        prctl::set_dumpable(before)?;
+        if !is_open {
+            prctl::set_dumpable(false)?;
+        }
         opened.map(Self)
     }
 

@@ -27,6 +27,9 @@ const RESERVED: usize = 8 << 20;
 /// How many pages make a huge page worth having; fewer take less memory as they are.
 const DENSE: usize = HUGE / PAGE / 2;
 
+/// More ranges than one time adds to those that are settled.
+const MOST_RANGES: usize = 4096;
+
 /// What was moved before, and what was left to its file. Of a zygote that was forked from another this is what the two share, for as
 /// long as neither writes to it, and it stays where it is.
 static SETTLED: Mutex<Vec<Range<usize>>> = Mutex::new(Vec::new());
@@ -45,13 +48,14 @@ pub unsafe fn settle() -> Result<usize> {
     // The listing is gone by then, for it may lie in one.
     let gaps = gaps(&Listing::read("/proc/self/maps")?.mappings());
     gaps.into_iter().for_each(close);
+    settled.reserve(MOST_RANGES);
     // From here on memory is taken and none given back, until all is moved: what is listed has to be there.
     let listing = Listing::read("/proc/self/smaps")?;
     let mappings = listing.mappings();
     // Where that is not told, all is moved.
-    let unused = Touched::open().map_or_else(|_| Vec::new(), |touched| unused(&mappings, |huge| touched.count(huge)));
-    let mappings = cut(&mappings, &unused);
-    settled.extend(unused);
+    let left = Touched::open().map_or_else(|_| Vec::new(), |touched| unused(&mappings, |huge| touched.count(huge)));
+    let mappings = cut(&mappings, &left);
+    settled.extend_from_slice(&left);
     // What is mapped from here on lies in no run, for a run has no gaps.
     let mut moved = Vec::with_capacity(mappings.len());
     let mut done = Ok(());
@@ -147,8 +151,9 @@ unsafe fn replace(run: &[Mapping<'_>]) -> io::Result<()> {
     for start in (all.start - all.start % HUGE..all.end).step_by(HUGE) {
         let huge = start.max(all.start)..all.end.min(start + HUGE);
         let copy = target + (huge.start - all.start);
+        // At the ends of a run none would fit.
         // SAFETY: the run's pages are mapped as the kernel has just listed them, and nobody writes to them.
-        let is_dense = unsafe { used_pages(run, &huge) }.take(DENSE).count() == DENSE;
+        let is_dense = huge.len() < HUGE || unsafe { used_pages(run, &huge) }.take(DENSE).count() == DENSE;
         if is_dense != was_dense {
             // SAFETY: all in front of this one is copied.
             unsafe { place(target, &all, from..huge.start) }?;

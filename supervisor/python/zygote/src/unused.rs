@@ -13,7 +13,8 @@ const MOST_TOUCHED: usize = HUGE / PAGE / 2;
 /// The huge pages of files alone of which little is `touched`, those beside one another as one.
 #[must_use]
 pub fn unused(mappings: &[Mapping<'_>], touched: impl Fn(Range<usize>) -> Option<usize>) -> Vec<Range<usize>> {
-    let mut unused: Vec<Range<usize>> = Vec::new();
+    // Memory that is given back while it grows might be what is listed.
+    let mut unused: Vec<Range<usize>> = Vec::with_capacity(mappings.len());
     for row in mappings.chunk_by(|one, next| one.is_of_file() && next.is_of_file() && one.range.end == next.range.start)
     {
         let all = span(row);
@@ -40,7 +41,9 @@ pub fn cut<'a>(mappings: &[Mapping<'a>], ranges: &[Range<usize>]) -> Vec<Mapping
         let starts = std::iter::once(start).chain(within.clone());
         starts.zip(within.chain(std::iter::once(end))).map(|(start, end)| Mapping { range: start..end, ..*mapping })
     });
-    parts.collect()
+    let mut cut = Vec::with_capacity(mappings.len() + 2 * ranges.len());
+    cut.extend(parts);
+    cut
 }
 
 #[cfg(test)]

@@ -178,7 +178,7 @@ def test_a_small_stack_is_a_jobs_and_no_hindrance_to_its_zygote(start_service):
 
 def test_memory_is_laid_out_anew_but_for_what_nobody_looks_at_of_libraries(start_service):
     """Of 570 mappings; most of OpenBLAS is code for other processors."""
-    service = start_service()
+    service = start_service(warm=True)
     service.settle()
     maps = Path(f"/proc/{service.parked()[0]}/maps").read_text().splitlines()
     assert len(maps) < 100, maps

@@ -96,7 +96,7 @@ def fork_all(library, runner, hooks, drawn_from, pools):
     fill = functools.partial(library.cloister_zygote_fill, ctypes.pythonapi.PyObject_Malloc)
     beside = fork_all, prepare, runner.rehearse_early, runner.serve, runner.prepare_calls
     if new := sys.modules.keys() & (BASICS.keys() | MORE.keys()) - laid_together:
-        lay_together(fill, functions, (use_basics, use_more))
+        lay_together(fill, functions, [functools.partial(use, parts) for parts in (BASICS, MORE)])
         laid_together.update(new)
     # Last of all: a method that is looked up later might take the place of one of these in the cache.
     lay_together(fill, functions, (rehearse,), beside)
@@ -207,8 +207,8 @@ def warm_up(modules, asked=False):
         if unfit:
             return f"import {name} {unfit}; take it out of the profile's warm imports"
     # What libraries import and begin late.
-    for step in (use_basics, use_more) * 2:
-        step()
+    for parts in (BASICS, MORE) * 2:
+        use(parts)
     unfit = left_behind()
     if unfit:
         return f"the use of what is imported {unfit}; take it out of the profile's warm imports"
@@ -311,18 +311,10 @@ def left_behind():
     return None
 
 
-def use_basics():
-    """Do with the libraries that are not laid together yet what most scripts do."""
-    all(True for _ in exercise(of_new(BASICS)))
-
-
-def use_more():
-    """And what else many do."""
-    all(True for _ in exercise(of_new(MORE)))
-
-
-def of_new(parts):
-    return {name: steps for name, steps in parts.items() if name not in laid_together}
+def use(parts):
+    """Do all of it with the libraries that are not laid together yet."""
+    for _ in exercise({name: steps for name, steps in parts.items() if name not in laid_together}):
+        pass
 
 
 def exercise(parts):

@@ -4,7 +4,7 @@
 /// The attempts that a script can make by itself.
 pub const ATTEMPTS: &str = include_str!("../canary.py");
 
-/// A script that would run for ever, ignores every signal and leaves children behind.
+/// A script that would run for ever, ignores every signal and leaves children behind. It says when it does.
 pub const OUTLAST: &str = "\
 import os, signal
 def main():
@@ -16,6 +16,7 @@ def main():
     if os.fork() == 0:
         os.setsid()
         os.fork()
+        print(\"begun\", flush=True)
     while True:
         pass
 ";

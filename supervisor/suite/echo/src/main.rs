@@ -77,6 +77,7 @@ fn run(request: &Value, input: &mut impl Read) -> Result<Value, String> {
         "#!canary outlast" => {
             sys::block_signals();
             let _ = Command::new(PROGRAM).arg(FOR_EVER).spawn();
+            println!("begun");
             for_ever();
         }
         _ => {}

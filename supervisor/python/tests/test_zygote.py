@@ -105,13 +105,16 @@ def fails_not(): return 6
 unhashable = called.__code__.replace(co_consts=(None, [1]))
 for function in (called, beside, same, fails, fails_not): function.old = function.__code__
 strange = type(called)(unhashable, {})
+def shared(first): return (lambda: 1)() if first else [2 for _ in "a"]
+old_code = shared.__code__
+within = old_code.co_consts
 filled, rehearsed = [], []
-zygote.lay_together(lambda: filled.append(1), zygote.all_functions(), (fails_not, lambda: rehearsed.append(called())), (beside,))
+zygote.lay_together(lambda: filled.append(1), zygote.all_functions(), (fails_not, lambda: rehearsed.append(called()), lambda: shared(True), lambda: shared(False)), (beside,))
 kept = [function.__code__ is function.old for function in (called, beside, same, fails, fails_not)]
 print(kept, called.__code__ == called.old, rehearsed[-1], len(filled), len(rehearsed) - zygote.ROUNDS, strange.__code__ is unhashable)
-print(zygote.run_through(fails))
+print(sum(old is new for old, new in zip(within, shared.__code__.co_consts) if type(old) is type(old_code)), zygote.before.count(old_code), zygote.run_through([fails]))
 """
-    assert alone(code).split("\n") == ["[False, False, True, True, False] True [2, 3] 1 2 True", "set()"]
+    assert alone(code).split("\n") == ["[False, False, True, True, False] True [2, 3] 1 2 True", "0 1 [set()]"]
 
 
 def test_only_what_was_imported_is_exercised(monkeypatch):

@@ -11,9 +11,9 @@ import os
 import sys
 import types
 
-# An interpreter adapts code to what runs through it, some rounds long; a child that did so itself would
-# copy each page of code that it touches.
-ROUNDS = 20
+# An interpreter adapts code to what runs through it, in the ninth round at the latest (QUICKENING_WARMUP_DELAY of CPython 3.11; later
+# ones sooner); a child that did so itself would copy each page of code that it touches.
+ROUNDS = 12
 
 # The functions whose code was made anew, and all code that was in use before: given back it would leave holes, from which
 # a child's objects would come.
@@ -30,11 +30,12 @@ def lay_together(fill, functions, steps, beside=()):
     else is called there."""
     for step in (*steps, *steps):
         step()
-    called = [*map(run_through, steps), {id(function.__code__) for function in beside}]
+    called = [*run_through(steps), {id(function.__code__) for function in beside}]
     gc.collect()
     fill()
+    # A function lies with the step that calls it first.
     for codes in called:
-        moved.update(dict.fromkeys(move(functions, codes)))
+        moved.update(dict.fromkeys(move(functions, codes, called)))
     for step in steps * ROUNDS:
         step()
     gc.collect()
@@ -44,16 +45,19 @@ def lay_together(fill, functions, steps, beside=()):
     gc.freeze()
 
 
-def move(functions, called):
-    """Make the code that was called anew, and that within it; the functions that have it."""
-    those = [function for function in functions if is_called(function.__code__, called)]
+def move(functions, codes, called):
+    """Make the code of those functions anew that have one of these, and that within it which any step has called; the functions.
+
+    Code within a function's is called by a function of its own: one of these too, or one that this function makes, which then was called.
+    """
+    those = [function for function in functions if id(function.__code__) in codes]
     for function in those:
-        function.__code__ = made_anew(function.__code__, called)
+        function.__code__ = made_anew(function.__code__, set().union(*called))
     return those
 
 
-def run_through(rehearse):
-    """The code that is run through, by the ids of the objects; nothing, if that cannot be found out.
+def run_through(steps):
+    """The code that each step runs through, by the ids of the objects; nothing, if that cannot be found out.
 
     A copy of this process looks: from Python 3.12 on one that has ever been watched pays for it with each function that it calls first.
     """
@@ -61,20 +65,21 @@ def run_through(rehearse):
     child = os.fork()
     if child == 0:
         try:
-            os.write(write, " ".join(map(str, watched_ids(rehearse))).encode())
+            lines = [" ".join(map(str, watched_ids(step))) for step in steps]
+            os.write(write, "\n".join(lines).encode())
         finally:
             os._exit(0)
     os.close(write)
     with open(read, "rb") as told:
-        called = {int(number) for number in told.read().split()}
+        lines = told.read().split(b"\n")
     os.waitpid(child, 0)
-    return called
+    return [{*map(int, line.split())} for line in lines]
 
 
-def watched_ids(rehearse):
+def watched_ids(step):
     called = {}
     sys.setprofile(lambda frame, event, _: called.update({id(frame.f_code): frame.f_code}) if event == "call" else None)
-    rehearse()
+    step()
     sys.setprofile(None)
     return called
 

@@ -79,7 +79,6 @@ def main():
 def fork_all(library, runner, hooks, drawn_from, pools):
     """Put all that was imported in order and fork what the supervisor asks for; what the native half has returned."""
     runner.take_for_granted()
-    gc.collect()
     # Those of the zygote that this one was forked from are frozen, and not found again.
     drawn_from += random_generators()
     states, generators = twisters(drawn_from)
@@ -212,6 +211,7 @@ def warm_up(modules, asked=False):
     unfit = left_behind()
     if unfit:
         return f"the use of what is imported {unfit}; take it out of the profile's warm imports"
+    gc.collect()
     # One that has chosen for itself is left its choice.
     if gc.get_threshold() == seldom:
         gc.set_threshold(*often)

@@ -247,11 +247,10 @@ impl Launcher {
         let [wire, library] = exactly(fds)?;
         let wire = Wire::from_fd(wire);
         if !self.is_past_jobs_ids {
-            // SAFETY: a launcher has one thread.
-            unsafe { process_ids::leave_those_of_jobs() }?;
+            process_ids::leave_those_of_jobs()?;
             self.is_past_jobs_ids = true;
         }
-        // SAFETY: as above.
+        // SAFETY: a launcher has one thread.
         let forked = unsafe { sys::clone3(0, None) }.doing(|| "clone3 a zygote");
         if let Err(error) = &forked {
             // No reason to end what runs: who asked for the zygote is told, and may ask again.

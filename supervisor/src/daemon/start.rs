@@ -87,8 +87,7 @@ pub async fn start(policy: &Policy, host: Host, guard: Guard) -> Result<Engine, 
     if slots_of_sessions(policy) > 0 {
         tree.require_freezer()?;
     }
-    let slots =
-        Arc::new(Slots::new((Arc::clone(&tree), Arc::clone(&powers)), ids, devices.as_ref(), slot_count(policy))?);
+    let slots = Arc::new(Slots::new((Arc::clone(&tree), Arc::clone(&powers)), ids, devices.as_ref(), 0)?);
     let beside = Arc::new(Semaphore::new(processors()));
     let devices = devices.map(Arc::new);
     let loopback = has_loopback(policy);
@@ -104,9 +103,16 @@ pub async fn start(policy: &Policy, host: Host, guard: Guard) -> Result<Engine, 
         library: Arc::new(library),
         powers,
     };
-    let pools = start_all(policy, &ground).await?;
+    let ((), pools) = tokio::try_join!(make_slots(policy, &ground), start_all(policy, &ground))?;
     let in_force = InForce::new(pools, policy.digest.clone(), policy.supervisor.clone());
     Ok(Engine::new(in_force, ground))
+}
+
+/// Makes the slots, whose groups take their time, beside the first interpreters, which take theirs.
+async fn make_slots(policy: &Policy, ground: &Ground) -> Result<(), StartError> {
+    let (slots, number) = (Arc::clone(&ground.slots), slot_count(policy));
+    let made = tokio::task::spawn_blocking(move || slots.resize(number)).await;
+    Ok(made.expect("making slots does not panic")?)
 }
 
 /// Starts all profiles side by side, as many at once as there are processors, and two in any case. The first that fails

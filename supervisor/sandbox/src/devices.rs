@@ -5,15 +5,16 @@
 //! host where nodes are sure to work, below the name of the control group, and live as long as their owner. The host's other
 //! accounts have no business with any of them: only root, and who serves the jobs, may pass to them.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use cloister_terms::Uid;
 use nix::fcntl::OFlag;
-use nix::sys::stat::{Mode, SFlag, mknod};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::stat::{Mode, SFlag, mknod, umask};
 
 use crate::cgroup::{Hold, make as make_directory};
 use crate::error::{Context, Error, Result};
@@ -38,6 +39,9 @@ const PLACE: &str = "/dev/cloister";
 
 /// How often the place is made again that another, who was the last to leave, has just removed.
 const TRIES: u32 = 100;
+
+/// The mode of a directory that all may look into.
+const OPEN: u32 = 0o755;
 
 /// Where in an owner's directory all sets are.
 const SETS: &str = "slots";
@@ -84,11 +88,9 @@ impl Devices {
         permit(place, 0o711)?;
         permit(&own, 0o710)?;
         make_directory(&devices.directory)?;
-        open_to_all(&devices.directory)?;
+        permit(&devices.directory, OPEN)?;
         let nodes = host_nodes()?;
-        for number in 0..sets {
-            make_set(&devices.directory.join(number.to_string()), &nodes)?;
-        }
+        make_sets(&devices.directory, sets, &nodes)?;
         // Where a mount or a control group forbids devices, they can be made and not used.
         let first = devices.directory.join("0").join(NODES[0]);
         fs::File::open(&first).doing(|| format!("open {}", first.display()))?;
@@ -186,21 +188,37 @@ fn host_nodes() -> Result<Vec<(&'static str, u64)>> {
     NODES.into_iter().map(number).collect()
 }
 
+/// Makes all of them, side by side: with some hundred, that is a good part of a start.
+fn make_sets(directory: &Path, sets: u32, nodes: &[(&str, u64)]) -> Result<()> {
+    let make = |numbers: std::ops::Range<u32>| {
+        // The mask is this thread's alone: what it makes has the modes that are given.
+        unshare(CloneFlags::CLONE_FS).doing(|| "unshare CLONE_FS")?;
+        umask(Mode::empty());
+        numbers.into_iter().try_for_each(|number| make_set(&directory.join(number.to_string()), nodes))
+    };
+    std::thread::scope(|scope| {
+        let halves = [0..sets / 2, sets / 2..sets].map(|numbers| scope.spawn(|| make(numbers)));
+        halves.into_iter().try_for_each(|half| half.join().expect("making nodes does not panic"))
+    })
+}
+
 fn make_set(set: &Path, nodes: &[(&str, u64)]) -> Result<()> {
-    make_directory(set)?;
+    make_open(set)?;
     for (name, number) in nodes {
         let path = set.join(name);
         mknod(&path, SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), *number)
             .doing(|| format!("mknod {}", path.display()))?;
-        // Whatever the mask.
-        permit(&path, 0o666)?;
     }
-    make_directory(&set.join(SHM))?;
+    make_open(&set.join(SHM))?;
     for (name, target) in LINKS {
         let path = set.join(name);
         symlink(target, &path).doing(|| format!("symlink {}", path.display()))?;
     }
-    [set, &set.join(SHM)].into_iter().try_for_each(open_to_all)
+    Ok(())
+}
+
+fn make_open(directory: &Path) -> Result<()> {
+    DirBuilder::new().mode(OPEN).create(directory).doing(|| format!("mkdir {}", directory.display()))
 }
 
 fn empty(directory: &Path) -> Result<()> {
@@ -209,10 +227,6 @@ fn empty(directory: &Path) -> Result<()> {
         fs::remove_dir_all(entry.doing(doing)?.path()).doing(doing)?;
     }
     Ok(())
-}
-
-fn open_to_all(directory: &Path) -> Result<()> {
-    permit(directory, 0o755)
 }
 
 fn permit(path: &Path, mode: u32) -> Result<()> {

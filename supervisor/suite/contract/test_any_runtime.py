@@ -49,7 +49,7 @@ def test_a_deadline_ends_it_with_all_that_it_has_started(service, execute, scrip
 
 
 def test_what_was_printed_before_the_deadline_is_told(execute):
-    answer = execute(LINGER, timeout_ms=500)
+    answer = execute(LINGER, timeout_ms=1200)
     assert (answer.code, answer.stdout) == ("timeout", "begun")
 
 

@@ -47,7 +47,7 @@ def test_its_order_is_python_s(execute):
     ("import time\n    class A:\n        def __del__(self): time.sleep(60)\n    global a; a = A()", "what is done at the end, such as finalizers"),
 ])
 def test_what_does_not_end_is_told(service, execute, end, told):
-    answer = execute(f"def main():\n    {end}\n    return 1", timeout_ms=500)
+    answer = execute(f"def main():\n    {end}\n    return 1", timeout_ms=1200)
     assert answer.result == 1 and answer.body["unfinished"].endswith(told), answer
     assert not service.job_processes()
 
@@ -68,7 +68,7 @@ def test_cpu_time_and_memory_are_limits_of_the_end_too(execute):
 
 
 def test_a_failure_stays_what_it_was(execute):
-    answer = execute("import threading, time\ndef main():\n    threading.Thread(target=time.sleep, args=(60,)).start()\n    1 / 0", timeout_ms=500)
+    answer = execute("import threading, time\ndef main():\n    threading.Thread(target=time.sleep, args=(60,)).start()\n    1 / 0", timeout_ms=1200)
     assert answer.code == "exception" and "ZeroDivisionError" in answer.error["message"] and "unfinished" in answer.body
 
 

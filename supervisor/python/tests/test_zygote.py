@@ -14,13 +14,18 @@ from zygote import zygote
 
 
 def alone(code):
-    """Run code in a process that has the zygote's functions and nothing of the tests'."""
+    """What code prints that runs in a process which has the zygote's functions and nothing of the tests'."""
+    return outputs(code)[0]
+
+
+def outputs(code):
+    """The same, and what it says on standard error."""
     source = "import os, sys, types\nzygote = types.ModuleType('zygote')\nexec(sys.argv[1], zygote.__dict__)\n" + code
     command = [sys.executable, "-I", "-X", "utf8", "-B", "-c", source, text_of("renew", "zygote") + text_of("layout", "zygote") + text_of("zygote", "zygote")]
     # In another locale the C library maps a table that all processes share, and that root, whom the tests run as, may write to.
     done = subprocess.run(command, env={"LC_ALL": "C"}, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return done.stdout.strip(), done.stderr.strip()
 
 
 @pytest.mark.parametrize(("modules", "needed"), [
@@ -162,3 +167,18 @@ library.cloister_zygote_settle.restype = ctypes.c_size_t
 print(library.cloister_zygote_settle() >= 8 << 20, ctypes.string_at(huge, 8 << 20) == bytes([7]) * (8 << 20))
 """
     assert {alone(code) for _ in range(16)} == {"True True"}
+
+
+@pytest.mark.skipif(not os.path.exists(LIBRARY), reason="needs the native library that CLOISTER_BIN has")
+def test_what_cannot_be_laid_out_is_told_and_as_good_as_it_was():
+    code = f"""
+import ctypes, mmap, re, resource
+library = ctypes.PyDLL({LIBRARY!r})
+held = mmap.mmap(-1, 32 << 20, flags=mmap.MAP_PRIVATE)
+held[:] = bytes([7]) * (32 << 20)
+has = int(re.search(r"VmSize:\\s+(\\d+)", open("/proc/self/status").read())[1]) << 10
+resource.setrlimit(resource.RLIMIT_AS, (has + (16 << 20),) * 2)
+print(library.cloister_zygote_settle(), all(held[at] == 7 for at in range(0, len(held), 4096)))
+"""
+    printed, said = outputs(code)
+    assert printed == "0 True" and said.startswith("forks of a warm interpreter will cost more") and "Cannot allocate memory" in said

@@ -104,24 +104,34 @@ pub unsafe extern "C" fn cloister_zygote_failed(text: *const u8, length: usize) 
     let _ = wire.send(&Notice::Failed(None, String::from_utf8_lossy(text).into_owned()), &[]);
 }
 
-/// Fills the holes of the interpreter's heaps, so that what is made from here on lies together; without effect where that fails.
+/// Fills the holes of the interpreter's heaps, so that what is made from here on lies together. Where that fails, as with
+/// [`cloister_zygote_settle`].
 ///
 /// # Safety
 /// The process has one thread, which holds the interpreter's lock; the function is CPython's `PyObject_Malloc`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloister_zygote_fill(object_malloc: Allocate) {
     // SAFETY: as the caller vouches.
-    let _ = unsafe { holes::fill(object_malloc) };
+    unsafe { holes::fill(object_malloc) }
+        .unwrap_or_else(|error| tell_of_cost("the holes in its memory could not be filled", &error));
 }
 
-/// Lays the interpreter's memory out for cheap forks; without effect where that fails.
+/// Lays the interpreter's memory out for cheap forks; how many bytes. What is not laid out is as good as it was, and forks cost more: standard
+/// error, which goes to the supervisor's log, has why.
 ///
 /// # Safety
 /// The process has one thread, which runs on its initial stack and holds the interpreter's lock.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cloister_zygote_settle() -> usize {
     // SAFETY: as the caller vouches.
-    unsafe { memory::settle() }.unwrap_or(0)
+    unsafe { memory::settle() }.unwrap_or_else(|error| {
+        tell_of_cost("its memory could not be laid out for them", &error);
+        0
+    })
+}
+
+fn tell_of_cost(why: &str, error: &Error) {
+    eprintln!("forks of a warm interpreter will cost more, as {why}: {error}");
 }
 
 fn serve(wire: &Wire, around: Around) -> Result<c_int> {

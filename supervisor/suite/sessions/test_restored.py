@@ -10,8 +10,8 @@ PROCESSES = 2
 
 # How a cell can end the process that it runs in: what it says, and what it is answered with.
 ENDS = {
-    "time": ("while True: pass", {"timeout_ms": 300}, {"code": "timeout", "reason": "request_timeout"}),
-    "sleep": ("import time; time.sleep(60)", {"timeout_ms": 300}, {"code": "timeout"}),
+    "time": ("while True: pass", {"timeout_ms": 1200}, {"code": "timeout", "reason": "request_timeout"}),
+    "sleep": ("import time; time.sleep(60)", {"timeout_ms": 1200}, {"code": "timeout"}),
     "exit": ("import os; os._exit(3)", {}, {"code": "exit", "exit_code": 3}),
     "kill": ("import os; os.kill(os.getpid(), 9)", {}, {"code": "killed", "signal": "SIGKILL"}),
     "abort": ("import os; os.abort()", {}, {"code": "killed", "signal": "SIGABRT"}),

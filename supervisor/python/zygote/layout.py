@@ -31,11 +31,12 @@ def lay_together(fill, functions, steps, beside=()):
     for step in (*steps, *steps):
         step()
     called = [*run_through(steps), {id(function.__code__) for function in beside}]
+    by_any = set().union(*called)
     gc.collect()
     fill()
     # A function lies with the step that calls it first.
     for codes in called:
-        moved.update(dict.fromkeys(move(functions, codes, called)))
+        moved.update(dict.fromkeys(move(functions, codes, by_any)))
     for step in steps * ROUNDS:
         step()
     gc.collect()
@@ -45,19 +46,19 @@ def lay_together(fill, functions, steps, beside=()):
     gc.freeze()
 
 
-def move(functions, codes, called):
+def move(functions, codes, by_any):
     """Make the code of those functions anew that have one of these, and that within it which any step has called; the functions.
 
     Code within a function's is called by a function of its own: one of these too, or one that this function makes, which then was called.
     """
     those = [function for function in functions if id(function.__code__) in codes]
     for function in those:
-        function.__code__ = made_anew(function.__code__, set().union(*called))
+        function.__code__ = made_anew(function.__code__, by_any)
     return those
 
 
 def run_through(steps):
-    """The code that each step runs through, by the ids of the objects; nothing, if that cannot be found out.
+    """The code that each step runs through, by the ids of the objects; nothing from one on of which that cannot be found out.
 
     A copy of this process looks: from Python 3.12 on one that has ever been watched pays for it with each function that it calls first.
     """
@@ -65,15 +66,15 @@ def run_through(steps):
     child = os.fork()
     if child == 0:
         try:
-            lines = [" ".join(map(str, watched_ids(step))) for step in steps]
-            os.write(write, "\n".join(lines).encode())
+            for step in steps:
+                os.write(write, (" ".join(map(str, watched_ids(step))) + "\n").encode())
         finally:
             os._exit(0)
     os.close(write)
     with open(read, "rb") as told:
-        lines = told.read().split(b"\n")
+        called = [{*map(int, line.split())} for line in told]
     os.waitpid(child, 0)
-    return [{*map(int, line.split())} for line in lines]
+    return called
 
 
 def watched_ids(step):

@@ -206,7 +206,7 @@ def warm_up(modules, asked=False):
         if unfit:
             return f"import {name} {unfit}; take it out of the profile's warm imports"
     # What libraries import and begin late.
-    for parts in (BASICS, MORE):
+    for parts in (BASICS, MORE) * 2:
         use(parts)
     unfit = left_behind()
     if unfit:

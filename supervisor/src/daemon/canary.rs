@@ -88,24 +88,27 @@ async fn in_profile(pool: &Arc<Pool>) -> Vec<Attempt> {
     attempts
 }
 
-/// Has a job run into its deadline that only force ends. One that was not at it by then, on a machine that starts much, has a later one.
+/// Has a job run into its deadline that only force ends, or be refused its first child. One that was not at it by then, on a machine
+/// that starts much, has a later deadline.
 ///
 /// # Errors
 /// What happened instead.
 async fn outlast(pool: &Arc<Pool>) -> Result<(), String> {
+    let mut complained = String::new();
     for deadline_ms in DEADLINES_MS {
         let outcome = run(pool, pool.bounds.language.outlast, None, Some(deadline_ms)).await;
-        let Outcome { verdict, stdout, .. } = outcome.map_err(|error| error.to_string())?;
-        let code = verdict.as_ref().err().map(|failure| failure.code);
+        let Outcome { verdict, stdout, stderr, .. } = outcome.map_err(|error| error.to_string())?;
         let has_begun = stdout.contains(BEGUN);
-        match code {
-            Some(ErrorCode::ProcessLimit) => return Ok(()),
-            Some(ErrorCode::Timeout | ErrorCode::CpuLimit) if has_begun => return Ok(()),
-            Some(ErrorCode::Timeout) => {}
-            _ => return Err(format!("ended with {verdict:?}")),
+        match verdict.as_ref().map_err(|failure| failure.code) {
+            Err(ErrorCode::ProcessLimit) => return Ok(()),
+            Err(ErrorCode::Timeout | ErrorCode::CpuLimit) if has_begun => return Ok(()),
+            Err(ErrorCode::Timeout) => complained = stderr,
+            _ => return Err(format!("ended with {verdict:?}: {stderr}")),
         }
     }
-    Err(format!("it never said that it has {BEGUN}"))
+    Err(format!(
+        "it has not printed {BEGUN:?} by its deadline, when it ignores signals and has started another: {complained}"
+    ))
 }
 
 /// What the attempts have to know, as keyword arguments in JSON.

@@ -87,7 +87,7 @@ pub async fn start(policy: &Policy, host: Host, guard: Guard) -> Result<Engine, 
     if slots_of_sessions(policy) > 0 {
         tree.require_freezer()?;
     }
-    let slots = Arc::new(Slots::new((Arc::clone(&tree), Arc::clone(&powers)), ids, devices.as_ref(), 0)?);
+    let slots = Arc::new(Slots::new((Arc::clone(&tree), Arc::clone(&powers)), ids, devices.as_ref())?);
     let beside = Arc::new(Semaphore::new(processors()));
     let devices = devices.map(Arc::new);
     let loopback = has_loopback(policy);

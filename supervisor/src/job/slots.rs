@@ -95,36 +95,36 @@ impl Drop for Permit {
 }
 
 impl Slots {
-    /// Makes `number` slots with their control groups, which a launcher's root may enter: the first of the ids.
+    /// None yet, of those that these ids and nodes are for: who leases one waits until [`resize`](Self::resize) has made it.
     ///
     /// # Errors
-    /// The group that could not be made.
+    /// When record locks cannot be watched.
     pub fn new(
         (tree, powers): (Arc<Tree>, Arc<Powers>),
         ids: IdRange,
         devices: Option<&Devices>,
-        number: u32,
     ) -> cloister_sandbox::Result<Self> {
         let locks = LockWatch::new().doing(|| "watch over record locks")?;
         let permits = Arc::new(Semaphore::new(0));
         let of_ids = ids.count.saturating_sub(1);
         let numbers = devices.map_or(of_ids, |devices| devices.sets().min(of_ids));
-        let slots = Self { stock: Mutex::default(), permits, ids, numbers, locks, tree, powers };
-        slots.resize(number)?;
-        Ok(slots)
+        Ok(Self { stock: Mutex::default(), permits, ids, numbers, locks, tree, powers })
     }
 
-    /// Makes or removes slots until there are `number`. One in use goes when it is given back.
+    /// Makes or removes slots until there are `number`, with control groups that a launcher's root may enter. One in use goes when it is
+    /// given back, and one that is made can be leased before the next is.
     ///
     /// # Errors
     /// The group that could not be made.
     pub fn resize(&self, number: u32) -> cloister_sandbox::Result<()> {
-        let mut stock = self.stock();
-        // What the policy asks for comes first.
-        stock.beside = stock.beside.min(count(self.numbers.saturating_sub(number)));
-        stock.wanted = count(number) + stock.beside + stock.lent;
-        self.make_all(&mut stock)?;
-        self.let_go(&mut stock);
+        {
+            let mut stock = self.stock();
+            // What the policy asks for comes first.
+            stock.beside = stock.beside.min(count(self.numbers.saturating_sub(number)));
+            stock.wanted = count(number) + stock.beside + stock.lent;
+        }
+        while self.make_next(&mut self.stock())? {}
+        self.let_go(&mut self.stock());
         Ok(())
     }
 
@@ -173,14 +173,15 @@ impl Slots {
     }
 
     fn make_all(&self, stock: &mut Stock) -> cloister_sandbox::Result<()> {
-        while stock.all.len() < stock.wanted {
-            self.make(stock)?;
-        }
+        while self.make_next(stock)? {}
         Ok(())
     }
 
-    /// Makes one, with the first number that is nobody's.
-    fn make(&self, stock: &mut Stock) -> cloister_sandbox::Result<()> {
+    /// Makes one, with the first number that is nobody's, if there are too few. Whether there were.
+    fn make_next(&self, stock: &mut Stock) -> cloister_sandbox::Result<bool> {
+        if stock.all.len() >= stock.wanted {
+            return Ok(false);
+        }
         let slot = (0..self.numbers)
             .map(Slot)
             .find(|slot| !stock.all.contains(slot) && !stock.lost.contains(slot))
@@ -192,7 +193,7 @@ impl Slots {
         stock.free.insert(slot, self.tree.slot(slot, self.ids.base)?);
         stock.all.insert(slot);
         self.permits.add_permits(1);
-        Ok(())
+        Ok(true)
     }
 
     /// A slot, once one is free.

@@ -152,3 +152,16 @@ def test_a_host_name_is_no_part_of_the_script(tmp_path, name):
     policy.chmod(0o644)
     told = subprocess.run([binary("cloister"), "doctor", "--policy", policy], capture_output=True, text=True, timeout=120)
     assert told.returncode == 0, told.stdout
+
+
+def test_profiles_in_which_a_job_may_start_little_hold_too(start_service):
+    """The job that has to be dead at its deadline leaves behind what it may."""
+    some = "".join(f'[profile.{name}]\nextends = "default"\nwarm = false\n{more}\n' for name, more in LITTLE.items())
+    client = start_service(policy=some).client
+    assert [client.execute("def main(): return 1", profile=name).result for name in LITTLE] == [1] * len(LITTLE)
+
+
+# What a profile lets its jobs start little by, and say little.
+LITTLE = {
+    "one": "processes = 1", "two": "processes = 2", "three": "processes = 3", "own": 'seccomp.allow = ["-setsid"]', "silent": 'stdout_bytes = "0B"',
+}

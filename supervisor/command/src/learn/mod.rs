@@ -96,7 +96,8 @@ async fn record(
     }
     let Host { ids, tree, devices, powers, library: _ } = Host::own(claim, &group, devices)?;
     let tree = Arc::new(tree);
-    let slots = Arc::new(Slots::new((Arc::clone(&tree), Arc::clone(&powers)), ids, devices.as_ref(), 1)?);
+    let slots = Arc::new(Slots::new((Arc::clone(&tree), Arc::clone(&powers)), ids, devices.as_ref())?);
+    slots.resize(1)?;
     let adopt = |pid| powers.adopt(&tree, pid);
     let brings = Brings { library: None, interpreter: powers.interpreter(&spec)? };
     let launcher = Launcher::start(&layer::recorded(), spec.clone(), ids, brings, adopt).await?;

@@ -15,6 +15,7 @@ mod unused;
 mod output;
 
 use std::ffi::c_int;
+use std::io::Write;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use chacha20::ChaCha12Rng;
@@ -131,7 +132,8 @@ pub unsafe extern "C" fn cloister_zygote_settle() -> usize {
 }
 
 fn tell_of_cost(why: &str, error: &Error) {
-    eprintln!("forks of a warm interpreter will cost more, as {why}: {error}");
+    // Who cannot be told is no reason to end.
+    let _ = writeln!(std::io::stderr(), "forks of a warm interpreter will cost more, as {why}: {error}");
 }
 
 fn serve(wire: &Wire, around: Around) -> Result<c_int> {

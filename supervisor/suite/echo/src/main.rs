@@ -8,7 +8,8 @@
 //! script has not changed is known. To descriptor 3 it writes one report: `R` for a result or `E` for a failure, eight bytes of length,
 //! and JSON. At descriptor 4 a runtime reads what calls of `tools` return, if the request names any (`tools`: JSON as text, the largest
 //! arguments of a call in bytes, how many calls) that it lets scripts call; this one has none to call, and closes it, so that no script
-//! finds it. It must know two scripts, see `canary`.
+//! finds it. It must know two scripts of the supervisor's: at one it makes all attempts that `canary` has, at the other it ignores what
+//! signals it can, starts a process that goes on after it, prints `begun`, and never ends.
 
 mod canary;
 mod sys;

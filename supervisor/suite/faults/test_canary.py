@@ -23,6 +23,11 @@ extends = "default"
 network = "loopback"
 """
 
+# What a profile lets its jobs start little by, and say little.
+LITTLE = {
+    "one": "processes = 1", "two": "processes = 2", "three": "processes = 3", "own": 'seccomp.allow = ["-setsid"]', "silent": 'stdout_bytes = "0B"',
+}
+
 # For each line, the layers without which it must be red. More than one where another holds what the first lets through.
 LINES = {
     "user namespace: one unprivileged id": ["user-namespace"],
@@ -159,9 +164,3 @@ def test_profiles_in_which_a_job_may_start_little_hold_too(start_service):
     some = "".join(f'[profile.{name}]\nextends = "default"\nwarm = false\n{more}\n' for name, more in LITTLE.items())
     client = start_service(policy=some).client
     assert [client.execute("def main(): return 1", profile=name).result for name in LITTLE] == [1] * len(LITTLE)
-
-
-# What a profile lets its jobs start little by, and say little.
-LITTLE = {
-    "one": "processes = 1", "two": "processes = 2", "three": "processes = 3", "own": 'seccomp.allow = ["-setsid"]', "silent": 'stdout_bytes = "0B"',
-}
